@@ -1,0 +1,33 @@
+"""The one exception that a user's mistake raises."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+
+class FatewalkError(ValueError):
+    """A mistake in the user's data or configuration.
+
+    The message says what was found, where it was found and how to mend it. The scripts and the
+    command line print it without a traceback; every other exception is a defect of fatewalk.
+    """
+
+
+def first_few(values: Iterable[object], n: int = 3) -> str:
+    """Name the first offenders of a check.
+
+    Parameters
+    ----------
+    values
+        All offenders.
+    n
+        How many to name.
+
+    Returns
+    -------
+    str
+        ``"a, b, c (and 4 more)"``.
+    """
+    items = [str(value) for value in values]
+    more = f" (and {len(items) - n} more)" if len(items) > n else ""
+    return ", ".join(items[:n]) + more
