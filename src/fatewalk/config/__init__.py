@@ -1,0 +1,33 @@
+"""Configuration: closed pydantic models, one per section."""
+
+from fatewalk.config.datasets import AnnDataDataset, Dataset, PlainDataset, SimulatedDataset
+from fatewalk.config.root import MAIN_RUN, Config, RunSettings, load_config
+from fatewalk.config.sections import (
+    CallsConfig,
+    DesignConfig,
+    ExportConfig,
+    FitConfig,
+    MashConfig,
+    ModelConfig,
+    PriorsConfig,
+)
+from fatewalk.config.simulate import SimulateConfig
+
+__all__ = [
+    "MAIN_RUN",
+    "AnnDataDataset",
+    "CallsConfig",
+    "Config",
+    "Dataset",
+    "DesignConfig",
+    "ExportConfig",
+    "FitConfig",
+    "MashConfig",
+    "ModelConfig",
+    "PlainDataset",
+    "PriorsConfig",
+    "RunSettings",
+    "SimulateConfig",
+    "SimulatedDataset",
+    "load_config",
+]

@@ -1,0 +1,102 @@
+"""The three kinds of dataset entries: simulated, AnnData, plain tables."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import Field
+
+from fatewalk.config.base import Section
+from fatewalk.config.simulate import SimulateConfig
+
+Keys = dict[str, Any]
+
+
+class Overrides(Section):
+    """Sections that a dataset entry or a run may carry; the keys given there win.
+
+    They hold some keys of a section only, so they are checked once merged (``root.load_config``).
+    """
+
+    design: Keys = Field(default_factory=dict)
+    model: Keys = Field(default_factory=dict)
+    fit: Keys = Field(default_factory=dict)
+    export: Keys = Field(default_factory=dict)
+    mash: Keys = Field(default_factory=dict)
+    calls: Keys = Field(default_factory=dict)
+
+
+class DatasetBase(Overrides):
+    """What every kind of dataset entry may carry."""
+
+    runs: dict[str, Overrides] = Field(default_factory=dict)
+
+
+class SimulatedDataset(DatasetBase):
+    """``{simulate: {...}}``."""
+
+    simulate: SimulateConfig
+
+
+class AnnDataDataset(DatasetBase):
+    """``{anndata: screen.h5ad, guide_map: guides.csv, ...keys...}``."""
+
+    anndata: str = Field(description="path of the .h5ad file")
+    guide_map: str = Field(description="table guide_name, gene_name, is_ntc")
+    fate_key: str = Field("lineages_fwd", description="obsm key of the fate probabilities")
+    fate_names: list[str] | None = Field(
+        None, description="names of their columns, if the file does not carry them"
+    )
+    fate_names_key: str = Field(
+        "term_states_fwd",
+        description="where the names are, if obsm holds a bare array: a categorical obs column "
+        "(CellRank's terminal states) or a list in uns",
+    )
+    guide_key: str | None = Field(
+        "guide", description="obsm key of the cells x guides matrix (UMI counts or 0/1)"
+    )
+    guide_names: list[str] | None = Field(None, description="names of its columns")
+    guide_names_key: str = Field(
+        "guide_names", description="uns key of its column names, if obsm holds a bare matrix"
+    )
+    protospacer_calls: str | None = Field(
+        None, description="10x protospacer_calls_per_cell.csv, instead of guide_key"
+    )
+    day_key: str = Field("day", description="obs column of the day")
+    rep_key: str | None = Field("rep", description="obs column of the replicate; null: one replicate")
+    cluster_key: str | None = Field(
+        None, description="obs column (or one-column obsm key) of the cluster: embryo, clone, well"
+    )
+    burden_key: str | None = Field(
+        None, description="obs column of the guide burden; null: distinct guides called in the cell"
+    )
+
+
+class PlainDataset(DatasetBase):
+    """``{cells: cells.parquet, guide_calls: calls.parquet, guide_map: guides.csv}``."""
+
+    cells: str = Field(description="table cell_id, day, rep, p_<fate>... or fate, [cluster, burden]")
+    guide_calls: str = Field(description="table cell_id, guide, [umi]; or 10x protospacer_calls_per_cell.csv")
+    guide_map: str = Field(description="table guide_name, gene_name, is_ntc")
+    day_key: str = Field("day", description="column of the day")
+    rep_key: str | None = Field("rep", description="column of the replicate; null: one replicate")
+    cluster_key: str | None = Field(None, description="column of the cluster: embryo, clone, well")
+    burden_key: str | None = Field(
+        None, description="column of the guide burden; null: distinct guides called in the cell"
+    )
+
+
+Dataset = SimulatedDataset | AnnDataDataset | PlainDataset
+
+KINDS: dict[str, type[DatasetBase]] = {
+    "simulate": SimulatedDataset,
+    "anndata": AnnDataDataset,
+    "cells": PlainDataset,
+}
+
+
+def dataset_kind(entry: Mapping[str, Any]) -> type[DatasetBase] | None:
+    """Tell the kind of a dataset entry by the key only that kind has; None if unclear."""
+    kinds = [kind for key, kind in KINDS.items() if key in entry]
+    return kinds[0] if len(kinds) == 1 else None

@@ -1,0 +1,229 @@
+"""The whole configuration: reading, resolving per dataset and run."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, cast
+
+from pydantic import BaseModel, Field
+
+from fatewalk.config.datasets import KINDS, Dataset, Overrides, dataset_kind
+from fatewalk.config.messages import Problems, short
+from fatewalk.config.sections import (
+    AblationConfig,
+    CallsConfig,
+    DesignConfig,
+    ExportConfig,
+    FitConfig,
+    MashConfig,
+    ModelConfig,
+)
+
+MAIN_RUN = "main"
+RESERVED_DATASETS = ("ablation", "benchmarks", "logs")
+RESERVED_RUNS = ("input", MAIN_RUN)
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
+
+
+class RootConfig(Overrides):
+    """Top level of ``config.yaml``."""
+
+    results_dir: str = Field("results", description="folder of all results")
+    datasets: dict[str, dict[str, Any]] = Field(min_length=1, description="named data sets")
+    runs: dict[str, Overrides] = Field(
+        default_factory=dict, description="further runs: sections whose keys differ from run main"
+    )
+    ablation: AblationConfig = Field(default_factory=AblationConfig)
+
+
+@dataclass(frozen=True)
+class RunSettings:
+    """The sections that hold for one dataset and run."""
+
+    design: DesignConfig
+    model: ModelConfig
+    fit: FitConfig
+    export: ExportConfig
+    mash: MashConfig
+    calls: CallsConfig
+
+
+SECTIONS: dict[str, type[BaseModel]] = {
+    "design": DesignConfig,
+    "model": ModelConfig,
+    "fit": FitConfig,
+    "export": ExportConfig,
+    "mash": MashConfig,
+    "calls": CallsConfig,
+}
+
+
+@dataclass(frozen=True)
+class Config:
+    """A checked configuration.
+
+    Attributes
+    ----------
+    results_dir
+        Folder of all results.
+    datasets
+        Dataset entries by name, those of the ablation included.
+    runs
+        Settings by dataset and run; run ``main`` first.
+    ablation_datasets
+        Names of the datasets that target ``all_ablation`` adds.
+    """
+
+    results_dir: str
+    datasets: dict[str, Dataset]
+    runs: dict[str, dict[str, RunSettings]]
+    ablation_datasets: list[str]
+
+    def settings(self, dataset: str, run: str) -> RunSettings:
+        """Settings of one run of one dataset."""
+        return self.runs[dataset][run]
+
+
+def load_config(raw: Mapping[str, Any]) -> Config:
+    """Check a configuration as read from YAML and resolve it per dataset and run.
+
+    The keys of a section are taken, later ones winning, from: the defaults, the top level, the
+    dataset entry, the run at the top level, the run inside the dataset entry.
+
+    Parameters
+    ----------
+    raw
+        Plain containers, as YAML gives them. A section without keys may be empty.
+
+    Returns
+    -------
+    Config
+        The checked configuration.
+
+    Raises
+    ------
+    FatewalkError
+        One message for all wrong keys and values: the key's path, what was found, what is
+        allowed, the nearest valid name.
+    """
+    raw = _without_nulls(raw)
+    problems = Problems()
+    _check_names(raw, problems)
+    root = cast(RootConfig, problems.validate(RootConfig, raw))
+    entries = root.datasets | _ablation_entries(raw, root, problems)
+    problems.raise_if_any()
+
+    datasets: dict[str, Dataset] = {}
+    runs: dict[str, dict[str, RunSettings]] = {}
+    for name, entry in entries.items():
+        path = f"datasets.{name}"
+        checked = problems.validate(cast(type[BaseModel], dataset_kind(entry)), entry, path)
+        own_runs = entry.get("runs") or {}
+        top_runs = (raw.get("runs") or {}) if name in root.datasets else {}
+        settings = {}
+        for run in [MAIN_RUN, *dict.fromkeys([*top_runs, *own_runs])]:
+            layers = {
+                "": raw,
+                path: entry,
+                f"runs.{run}": top_runs.get(run) or {},
+                f"{path}.runs.{run}": own_runs.get(run) or {},
+            }
+            settings[run] = _resolve(layers, problems)
+        if checked is not None:
+            datasets[name] = cast(Dataset, checked)
+            runs[name] = settings
+    problems.raise_if_any()
+    return Config(root.results_dir, datasets, runs, [n for n in entries if n not in root.datasets])
+
+
+def _resolve(layers: Mapping[str, Mapping[str, Any]], problems: Problems) -> RunSettings:
+    """Merge the layers of every section and check the outcome."""
+    resolved: dict[str, Any] = {}
+    for section, model in SECTIONS.items():
+        merged: dict[str, Any] = {}
+        for layer in layers.values():
+            change = layer.get(section) or {}
+            merged = _merge(merged, change) if isinstance(change, Mapping) else merged
+        resolved[section] = problems.validate(model, merged, section, layers)
+    return RunSettings(**resolved)
+
+
+def _merge(base: Mapping[str, Any], change: Mapping[str, Any]) -> dict[str, Any]:
+    """Merge nested keys; lists and values are replaced whole."""
+    out = dict(base)
+    for key, value in change.items():
+        both = isinstance(value, Mapping) and isinstance(out.get(key), Mapping)
+        out[key] = _merge(out[key], value) if both else value
+    return out
+
+
+def _without_nulls(raw: Mapping[str, Any]) -> dict[str, Any]:
+    """Read ``section:`` without keys, which YAML gives as null, as an empty section."""
+    nested = {"datasets", "runs", "simulate", *SECTIONS, "ablation"}
+    return {
+        key: {} if value is None and key in nested
+        else _without_nulls(value) if isinstance(value, Mapping)
+        else value
+        for key, value in raw.items()
+    }  # fmt: skip
+
+
+def _ablation_entries(
+    raw: Mapping[str, Any], root: RootConfig, problems: Problems
+) -> dict[str, dict[str, Any]]:
+    """Dataset entries ``ablation-<seed>`` with a run ``uncentred``; none without a simulated base."""
+    base = root.datasets.get(root.ablation.dataset, {})
+    if "simulate" not in base:
+        if "ablation" in raw:
+            simulated = [name for name, entry in root.datasets.items() if "simulate" in entry]
+            problems.add(
+                f"ablation.dataset: found {root.ablation.dataset!r}, allowed: a simulated data set "
+                f"({', '.join(simulated) or 'there is none'})"
+            )
+        return {}
+    entries = {}
+    for seed in range(1, root.ablation.seeds + 1):
+        entry = {key: value for key, value in base.items() if key != "runs"}
+        entry["simulate"] = _merge(base["simulate"], {**root.ablation.simulate, "seed": seed})
+        entry["runs"] = {"uncentred": {"model": {"center_delta": False}}}
+        entries[f"ablation-{seed}"] = entry
+    return entries
+
+
+def _check_names(raw: Mapping[str, Any], problems: Problems) -> None:
+    """Check what the models cannot see: names of data sets and runs, kinds of data sets."""
+    datasets = raw.get("datasets")
+    if not isinstance(datasets, Mapping) or not datasets:
+        problems.add(
+            "datasets: found nothing; name at least one data set, for example\n"
+            "      datasets: {demo: {simulate: {cells: 12000, genes: 50}}}"
+        )
+        problems.raise_if_any()
+    assert isinstance(datasets, Mapping)
+    run_maps = {"runs": raw.get("runs")}
+    for name, entry in datasets.items():
+        path = f"datasets.{name}"
+        _check_name(path, name, (*RESERVED_DATASETS, "ablation-*"), problems)
+        if not isinstance(entry, Mapping) or dataset_kind(entry) is None:
+            problems.add(
+                f"{path}: found {short(entry)}, allowed: exactly one of the keys "
+                f"{', '.join(KINDS)}, which tells the kind of the data set"
+            )
+        else:
+            run_maps[f"{path}.runs"] = entry.get("runs")
+    for path, runs in run_maps.items():
+        for run in runs if isinstance(runs, Mapping) else ():
+            _check_name(f"{path}.{run}", run, RESERVED_RUNS, problems)
+    problems.raise_if_any()
+
+
+def _check_name(path: str, name: object, reserved: tuple[str, ...], problems: Problems) -> None:
+    text = str(name)
+    taken = text in reserved or (text.startswith("ablation-") and "ablation-*" in reserved)
+    if taken or not NAME.fullmatch(text):
+        problems.add(
+            f"{path}: {text!r} cannot be a folder of results; allowed: letters, digits, '_', '-', "
+            f"'.', and not {', '.join(reserved)}"
+        )

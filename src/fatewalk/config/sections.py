@@ -1,0 +1,218 @@
+"""The sections of ``config.yaml`` that steer a run, one model each.
+
+Field descriptions are the documentation: they become the comments of ``config.yaml``, the JSON
+schema and the table in ``docs/configuration.md``.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field, PositiveFloat, PositiveInt, field_validator, model_validator
+
+from fatewalk.config.base import Section
+
+
+class DesignConfig(Section):
+    """What enters the fit."""
+
+    min_umi: int | None = Field(
+        None, ge=1, description="drop guide calls with fewer UMIs (needs calls that carry UMIs)"
+    )
+    genes_without_guides: Literal["drop", "refuse"] = Field(
+        "drop", description="a gene of the guide map whose guides are in no cell: drop | refuse"
+    )
+    cells_without_guides: Literal["keep", "drop"] = Field(
+        "keep", description="cells without any guide: keep (they inform the intercepts) | drop"
+    )
+    prob_tolerance: float = Field(
+        1e-3,
+        gt=0,
+        le=0.05,
+        description="a cell's fate probabilities may miss 1 by this much; they are then rescaled",
+    )
+
+
+class PriorsConfig(Section):
+    """Prior scales, in logit."""
+
+    s_alpha: PositiveFloat = Field(2.5, description="SD of the intercepts by fate and day")
+    s_rep: PositiveFloat = Field(0.8, description="SD of the replicate effects")
+    s_gamma: PositiveFloat = Field(0.8, description="SD of the burden slopes")
+    s_tau: PositiveFloat = Field(1.0, description="scale of tau, the SD of first-day gene effects")
+    s_time: PositiveFloat = Field(0.8, description="scale of sigma_time, the SD of a day's change")
+    s_guide: PositiveFloat = Field(1.0, description="scale of sigma_guide, the SD of guides in a gene")
+
+
+class ModelConfig(Section):
+    """The hierarchical model."""
+
+    fates: list[str] = Field(["EC", "MES", "NEU"], min_length=2, description="all fates of the data, by name")
+    ref_fate: str | None = Field(
+        None, description="fate that the contrasts are against; null: the first of fates"
+    )
+    contrast_fate: str | None = Field(
+        None, description="contrast at the run's top; null: the first that is not ref_fate"
+    )
+    center_delta: bool = Field(
+        True,
+        description="centre guide deviations within a gene; false only to show what that repairs",
+    )
+    burden_slope: Literal["per_day", "shared", "none"] = Field(
+        "per_day", description="effect of the number of guides in a cell: per_day | shared | none"
+    )
+    replicate_effect: Literal["zero_sum", "free"] = Field(
+        "zero_sum", description="replicate effects: zero_sum (apart from the intercepts) | free"
+    )
+    priors: PriorsConfig = Field(default_factory=PriorsConfig, description="prior scales, in logit")
+
+    @field_validator("fates")
+    @classmethod
+    def _distinct(cls, fates: list[str]) -> list[str]:
+        if len(set(fates)) < len(fates):
+            raise ValueError("names must differ")
+        if bad := [fate for fate in fates if not fate or set(fate) & set("/\\= ")]:
+            raise ValueError(f"{bad[0]!r} cannot be a folder's name: no slash, backslash, '=' or blank")
+        return fates
+
+    @model_validator(mode="after")
+    def _known_fates(self) -> ModelConfig:
+        for key in ("ref_fate", "contrast_fate"):
+            fate = getattr(self, key)
+            if fate is not None and fate not in self.fates:
+                raise ValueError(f"{key}: found {fate!r}, allowed: {', '.join(self.fates)}")
+        if self.reference == self.contrast:
+            raise ValueError(f"contrast_fate: found {self.contrast!r}, which is the reference")
+        return self
+
+    @property
+    def reference(self) -> str:
+        """The reference fate."""
+        return self.ref_fate or self.fates[0]
+
+    @property
+    def contrasts(self) -> list[str]:
+        """The other fates, in the order of ``fates``; effects are logits against the reference."""
+        return [fate for fate in self.fates if fate != self.reference]
+
+    @property
+    def contrast(self) -> str:
+        """The primary contrast."""
+        return self.contrast_fate or self.contrasts[0]
+
+    @property
+    def fate_order(self) -> list[str]:
+        """All fates, the reference first."""
+        return [self.reference, *self.contrasts]
+
+
+class FitConfig(Section):
+    """Variational inference."""
+
+    guide: Literal["gene_block", "mean_field"] = Field(
+        "gene_block",
+        description="posterior family: gene_block (full covariance of a gene's effects over days "
+        "and contrasts) | mean_field (naive baseline: its SEs are wrong)",
+    )
+    likelihood_weight: PositiveFloat = Field(
+        1.0,
+        description="weight of a cell's label: 1 for one-hot labels, 1 / dispersion for soft ones "
+        "(c + 1 for Dirichlet(c))",
+    )
+    batch_size: PositiveInt | None = Field(
+        None, description="cells per step; null: all (steadier, needs more memory)"
+    )
+    max_steps: PositiveInt = Field(20000, description="budget of optimiser steps")
+    learning_rate: PositiveFloat = Field(0.03, description="first learning rate of Adam")
+    device: Literal["auto", "cpu", "cuda"] = Field(
+        "auto", description="auto (CUDA if the job sees it) | cpu | cuda (fails without it)"
+    )
+    gpus: Literal[0, 1] = Field(
+        0, description="GPUs that the rule fit_effects asks the cluster for; no other rule asks"
+    )
+    require: Literal["converged", "none"] = Field(
+        "converged",
+        description="converged: export nothing from another fit | none: export it as provisional",
+    )
+    seed: int = Field(1, ge=0, description="seed of the fit")
+    threads: PositiveInt = Field(2, description="CPU threads of the fit")
+
+
+class ExportConfig(Section):
+    """Posterior moments."""
+
+    draws: int = Field(4000, ge=100, description="joint posterior draws behind the means and SDs (streamed)")
+
+
+class MashConfig(Section):
+    """Multivariate adaptive shrinkage of the exported tables."""
+
+    engine: Literal["python", "mashr"] = Field(
+        "python", description="python (built in) | mashr (R, see envs/mashr.yaml)"
+    )
+    modes: list[Literal["conservative", "enriched"]] = Field(
+        ["conservative"],
+        min_length=1,
+        description="conservative (canonical covariances, null-biased) | enriched (adds "
+        "data-driven covariances; engine mashr only)",
+    )
+    default_mode: Literal["conservative", "enriched"] = Field(
+        "conservative", description="mode behind the ranked hits; one of modes"
+    )
+    se_inflate: PositiveFloat = Field(1.0, description="factor on the standard errors")
+    se_floor: float = Field(0.0, ge=0, description="smallest standard error after inflation (logit)")
+    null_correlation: Literal["simple", "identity"] = Field(
+        "simple",
+        description="error correlation between days: simple (from rows with small z) | identity",
+    )
+    null_z: PositiveFloat = Field(2.0, description="simple: rows with every |z| below this are null")
+    eigen_floor: PositiveFloat = Field(1e-6, description="smallest eigenvalue of the error correlation")
+    corr_shrink: float = Field(
+        0.05, ge=0, le=1, description="shrinkage of the error correlation to the identity"
+    )
+    null_weight: float = Field(10.0, ge=1, description="conservative: prior weight on no effect (1: none)")
+    strong_lfsr: float = Field(
+        0.05, gt=0, lt=1, description="enriched: rows with a smaller lfsr on a day are strong"
+    )
+    min_strong: PositiveInt = Field(
+        10, description="enriched: fewer strong rows than this give canonical covariances only"
+    )
+    n_pcs: PositiveInt = Field(3, description="enriched: principal components of the strong rows")
+
+    @model_validator(mode="after")
+    def _consistent(self) -> MashConfig:
+        if len(set(self.modes)) < len(self.modes):
+            raise ValueError(f"modes: found {self.modes}, allowed: each mode once")
+        if self.default_mode not in self.modes:
+            raise ValueError(f"default_mode: found {self.default_mode!r}, allowed: {', '.join(self.modes)}")
+        if self.engine == "python" and "enriched" in self.modes:
+            raise ValueError(
+                "modes: found 'enriched', which engine python does not do yet; allowed: "
+                "conservative, or engine: mashr"
+            )
+        return self
+
+
+class CallsConfig(Section):
+    """Which gene is called a hit on which day."""
+
+    effect_size_eps: float = Field(0.2, ge=0, description="smallest effect of interest, |theta| in logit")
+    effect_prob_large_min: float = Field(
+        0.9, ge=0, le=1, description="active day: P(|theta| > eps) at least this"
+    )
+    lfsr_day: float = Field(0.05, gt=0, le=1, description="active day: local false sign rate below this")
+    anyday_correction: Literal["bonferroni", "none"] = Field(
+        "bonferroni", description="any-day hit: lfsr_day divided by the number of days | none"
+    )
+    min_active_days: PositiveInt = Field(1, description="any-day hit: at least this many active days")
+
+
+class AblationConfig(Section):
+    """Target ``all_ablation``: centred against uncentred on simulated screens."""
+
+    dataset: str = Field("demo", description="simulated dataset entry that is drawn again with other seeds")
+    seeds: PositiveInt = Field(5, description="number of screens")
+    simulate: dict[str, float | int | str | bool | list[float]] = Field(
+        {"guide_sd": 0.6, "effect_size": [0.4, 0.8]},
+        description="keys of simulate that are changed: here guide effects large against gene effects",
+    )

@@ -1,0 +1,128 @@
+"""Section ``simulate`` of a dataset entry: a screen drawn from the model, with its truth."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Annotated, Literal
+
+from pydantic import Field, PositiveFloat, PositiveInt, field_validator, model_validator
+
+from fatewalk.config.base import Section
+
+Pattern = Literal["single_day", "sustained", "early", "late", "transient", "sign_switch", "random_walk"]
+NonNegative = Annotated[float, Field(ge=0)]
+Share = Annotated[float, Field(ge=0, lt=1)]
+
+
+class SimulateConfig(Section):
+    """A simulated screen."""
+
+    seed: int = Field(1, description="seed of the simulation; the same seed gives the same files")
+    cells: PositiveInt = Field(12000, description="cells, spread evenly over days and replicates")
+    genes: PositiveInt = Field(50, description="targeted genes")
+    guides_per_gene: PositiveInt | dict[PositiveInt, NonNegative] = Field(
+        {1: 0.05, 2: 0.1, 4: 0.7, 6: 0.15},
+        description="guides of a gene: a number, or {number: probability}",
+    )
+    ntc_guides: int = Field(20, ge=0, description="non-targeting (NTC) guides")
+    ntc_share: Share = Field(0.1, description="share of the guide draws that go to NTC guides")
+    days: list[float] = Field([0, 1, 2, 3], min_length=1, description="times of sampling, in days, ascending")
+    replicates: PositiveInt = Field(2, description="replicates; each is sampled on every day")
+    moi: PositiveFloat = Field(4.0, description="mean number of distinct guides in a cell")
+    moi_distribution: Literal["poisson", "uniform", "fixed"] = Field(
+        "poisson", description="poisson | uniform (1 to 2 moi - 1) | fixed (moi, rounded)"
+    )
+    guide_abundance_sd: NonNegative = Field(
+        0.5, description="SD of the log abundance of a guide in the library"
+    )
+    fates: list[str] = Field(
+        ["EC", "MES", "NEU"], min_length=2, description="fates; effects are against the first"
+    )
+    labels: Literal["one_hot", "dirichlet"] = Field(
+        "one_hot", description="one_hot (one fate a cell) | dirichlet (soft fate probabilities)"
+    )
+    concentration: PositiveFloat | list[PositiveFloat] = Field(
+        50.0, description="Dirichlet concentration of soft labels: a number, or one per day"
+    )
+    active_genes: int = Field(15, ge=0, description="genes with an effect")
+    effect_size: tuple[NonNegative, NonNegative] = Field(
+        (0.6, 1.2), description="range of |effect| in logit, uniform, with a random sign"
+    )
+    effect_fates: Literal["independent", "same", "one"] = Field(
+        "independent",
+        description="contrasts hit: independent sizes | same size | one contrast only",
+    )
+    effect_patterns: dict[Pattern, NonNegative] = Field(
+        {
+            "single_day": 1,
+            "sustained": 1,
+            "early": 1,
+            "late": 1,
+            "transient": 1,
+            "sign_switch": 1,
+            "random_walk": 0,
+        },
+        description="weights of the patterns over days from which each active gene draws one",
+    )
+    walk_start_sd: NonNegative = Field(0.6, description="random_walk: SD of the effect on the first day")
+    walk_step_sd: NonNegative = Field(0.4, description="random_walk: SD of a step between two days")
+    guide_sd: NonNegative = Field(0.2, description="SD of a guide's deviation from its gene (logit)")
+    guide_effects: Literal["centred", "uncentred"] = Field(
+        "centred",
+        description="deviations centred within a gene | uncentred: the library mean leaves the gene's",
+    )
+    burden_slope: float | list[float] = Field(
+        0.05, description="logit per extra guide in a cell: a number, or one per day"
+    )
+    intercept_sd: NonNegative = Field(0.4, description="SD of the intercepts by fate and day")
+    replicate_sd: NonNegative = Field(0.2, description="SD of the replicate effects by fate")
+    clusters: int = Field(
+        0, ge=0, description="clusters (embryos, clones) in each replicate and day; 0: none"
+    )
+    cluster_sd: NonNegative = Field(
+        0.3, description="SD of a cluster's own intercepts: overdispersion between clusters"
+    )
+    cluster_shares_guides: bool = Field(
+        False, description="all cells of a cluster carry the same guides (as embryos do)"
+    )
+
+    @field_validator("days")
+    @classmethod
+    def _ascending(cls, days: list[float]) -> list[float]:
+        if any(later <= earlier for earlier, later in itertools.pairwise(days)):
+            raise ValueError("must be ascending, without repeats")
+        return days
+
+    @field_validator("fates")
+    @classmethod
+    def _distinct(cls, fates: list[str]) -> list[str]:
+        if len(set(fates)) < len(fates):
+            raise ValueError("names must differ")
+        return fates
+
+    @field_validator("effect_size")
+    @classmethod
+    def _range(cls, size: tuple[float, float]) -> tuple[float, float]:
+        if size[0] > size[1]:
+            raise ValueError("must be [smallest, largest]")
+        return size
+
+    @model_validator(mode="after")
+    def _consistent(self) -> SimulateConfig:
+        for key in ("concentration", "burden_slope"):
+            value = getattr(self, key)
+            if isinstance(value, list) and len(value) != len(self.days):
+                raise ValueError(
+                    f"{key}: found {len(value)} values, allowed: one, or one per day ({len(self.days)})"
+                )
+        for key in ("guides_per_gene", "effect_patterns"):
+            value = getattr(self, key)
+            if isinstance(value, dict) and sum(value.values()) <= 0:
+                raise ValueError(f"{key}: needs at least one entry with a weight above 0")
+        if self.active_genes > self.genes:
+            raise ValueError(
+                f"active_genes: found {self.active_genes}, allowed: at most genes ({self.genes})"
+            )
+        if self.ntc_share > 0 and self.ntc_guides == 0:
+            raise ValueError("ntc_share: found a share above 0, but ntc_guides is 0; set it to 0")
+        return self

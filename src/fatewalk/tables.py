@@ -1,0 +1,208 @@
+"""Tables: their names and columns in one place, checked reading, atomic writing.
+
+Every file of the workflow is written under a temporary name and then moved, so that a killed job
+leaves nothing half-written behind.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from fatewalk.errors import FatewalkError, first_few
+
+PROB_PREFIX = "p_"  # column of the probability of a fate: p_<fate>
+NTC = "NTC"  # gene name of non-targeting guides
+
+#: Columns that a table must have; it may have more.
+CELLS = ("cell_id", "day", "rep")
+GUIDE_CALLS = ("cell_id", "guide")
+GUIDE_MAP = ("guide_name", "gene_name", "is_ntc")
+TRUTH_THETA = ("gene", "fate", "day", "theta", "theta_gene")
+TRUTH_DELTA = ("guide", "gene", "fate", "delta")
+
+#: Optional columns of the cells table with a meaning of their own.
+CLUSTER, BURDEN = "cluster", "burden"
+
+
+def prob_columns(fates: Iterable[str]) -> list[str]:
+    """Columns of the fate probabilities, ``p_<fate>``."""
+    return [f"{PROB_PREFIX}{fate}" for fate in fates]
+
+
+def day_columns(stem: str, n_days: int) -> list[str]:
+    """Columns ``<stem>_d0``, ``<stem>_d1``, ... of a day-wise table."""
+    return [f"{stem}_d{day}" for day in range(n_days)]
+
+
+def count_days(table: pd.DataFrame, where: str | Path) -> int:
+    """Number of days of a day-wise table, from its ``betahat_d*`` columns.
+
+    Raises
+    ------
+    FatewalkError
+        If there are none or a day is left out.
+    """
+    found = [column for column in table.columns if column.startswith("betahat_d")]
+    if not found or set(found) != set(day_columns("betahat", len(found))):
+        raise FatewalkError(
+            f"{where}: found columns {first_few(found) or 'none'} for betahat; needed: betahat_d0, "
+            "betahat_d1, ... without gaps"
+        )
+    return len(found)
+
+
+# ------------------------------------------------------------------- reading
+
+
+def read_table(path: str | Path, required: Sequence[str] = (), text: Sequence[str] = ()) -> pd.DataFrame:
+    """Read a CSV, TSV (both also gzip-compressed) or Parquet table.
+
+    Parameters
+    ----------
+    path
+        File; its name tells the format.
+    required
+        Columns that must be there.
+    text
+        Columns that are names and stay text, also where they look like numbers.
+
+    Returns
+    -------
+    pandas.DataFrame
+        The table. Empty fields are missing, but "NA" and "None" are text: they are names of
+        guides, genes and fates in the wild.
+
+    Raises
+    ------
+    FatewalkError
+        If the file is absent, of another format, unreadable, or lacks a column.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FatewalkError(f"{path}: no such file; correct the path in the config")
+    suffixes = [suffix for suffix in path.suffixes if suffix != ".gz"]
+    suffix = suffixes[-1].lower() if suffixes else ""
+    try:
+        if suffix in {".parquet", ".pq"}:
+            table = pd.read_parquet(path)
+            table = table.astype({column: str for column in text if column in table})
+        elif suffix in {".csv", ".tsv", ".txt"}:
+            table = pd.read_csv(
+                path,
+                sep="," if suffix == ".csv" else "\t",
+                dtype=dict.fromkeys(text, str),
+                keep_default_na=False,
+                na_values={"": ""} if not text else [""],
+            )
+        else:
+            raise FatewalkError(
+                f"{path}: unknown kind of table {suffix!r}; allowed: .csv, .tsv, .csv.gz, .tsv.gz, .parquet"
+            )
+    except FatewalkError:
+        raise
+    except Exception as error:  # whatever the parser raises, the user needs the file's name
+        raise FatewalkError(f"{path}: cannot be read as a table: {error}") from error
+    require_columns(table, required, path)
+    return table
+
+
+def require_columns(table: pd.DataFrame, required: Sequence[str], where: str | Path) -> None:
+    """Refuse a table that lacks a column.
+
+    Raises
+    ------
+    FatewalkError
+        Naming the missing columns and those that were found.
+    """
+    missing = [column for column in required if column not in table.columns]
+    if missing:
+        raise FatewalkError(
+            f"{where}: column {first_few(missing)} is missing; found: {first_few(table.columns, 12)}"
+        )
+
+
+def as_bool(column: pd.Series, where: str | Path) -> np.ndarray:
+    """Read a column of truth values spelled True/False, TRUE/FALSE, 0/1 or yes/no.
+
+    Returns
+    -------
+    numpy.ndarray
+        Booleans, one per row.
+
+    Raises
+    ------
+    FatewalkError
+        If a value is anything else.
+    """
+    words = {"true": True, "false": False, "1": True, "0": False, "yes": True, "no": False,
+             "1.0": True, "0.0": False}  # fmt: skip
+    text = column.astype(str).str.strip().str.lower()
+    unknown = ~text.isin(list(words))
+    if unknown.any():
+        raise FatewalkError(
+            f"{where}: column {column.name}: found {first_few(column[unknown].unique())}; "
+            "allowed: True, False"
+        )
+    return text.map(words).to_numpy(dtype=bool)
+
+
+# ------------------------------------------------------------------- writing
+
+
+@contextlib.contextmanager
+def atomic_path(path: str | Path) -> Iterator[Path]:
+    """Give a temporary name beside ``path``; move it there when the block ends well.
+
+    Yields
+    ------
+    pathlib.Path
+        The temporary name, with the same suffix.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{os.getpid()}.{path.name}")
+    try:
+        yield temporary
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_table(table: pd.DataFrame, path: str | Path) -> None:
+    """Write a table as CSV (numbers round-trip) or Parquet, by the file's name, without the index."""
+    with atomic_path(path) as temporary:
+        if Path(path).suffix == ".parquet":
+            table.to_parquet(temporary, index=False)
+        else:
+            table.to_csv(temporary, index=False)
+
+
+def write_json(content: Any, path: str | Path) -> None:
+    """Write JSON, indented, with NumPy numbers and arrays as plain ones; NaN becomes null."""
+    with atomic_path(path) as temporary:
+        temporary.write_text(json.dumps(_plain(content), indent=2, allow_nan=False) + "\n")
+
+
+def read_json(path: str | Path) -> Any:
+    """Read a JSON file that the workflow wrote."""
+    return json.loads(Path(path).read_text())
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple | np.ndarray):
+        return [_plain(item) for item in value]
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, float) and not np.isfinite(value):
+        return None
+    return value
