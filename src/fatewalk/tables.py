@@ -100,7 +100,7 @@ def read_table(path: str | Path, required: Sequence[str] = (), text: Sequence[st
                 sep="," if suffix == ".csv" else "\t",
                 dtype=dict.fromkeys(text, str),
                 keep_default_na=False,
-                na_values={"": ""} if not text else [""],
+                na_values=[""],
             )
         else:
             raise FatewalkError(

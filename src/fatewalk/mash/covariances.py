@@ -1,0 +1,123 @@
+"""Prior covariances and their grid of scales."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from fatewalk.errors import FatewalkError, first_few
+from fatewalk.mash.data import Array, MashData
+
+
+def cov_canonical(n_conditions: int, names: Sequence[str] | None = None) -> dict[str, Array]:
+    """Canonical prior covariances, in mashr's order and with its names.
+
+    Parameters
+    ----------
+    n_conditions
+        Number of conditions D, >= 1.
+    names
+        Names of the conditions, which become those of the single-condition covariances;
+        ``singletons_1..D`` if None.
+
+    Returns
+    -------
+    dict of str to array
+        ``identity`` (independent effects), one covariance per condition (an effect there only),
+        ``equal_effects`` and ``simple_het_1..3`` (correlation 0.25, 0.5, 0.75), each [D, D].
+
+    Raises
+    ------
+    FatewalkError
+        If the names are not D distinct names, or one of them is taken by another covariance.
+    """
+    eye = np.eye(n_conditions)
+    ones = np.ones((n_conditions, n_conditions))
+    if names is None:
+        names = [f"singletons_{d + 1}" for d in range(n_conditions)]
+    covariances = {"identity": eye}
+    covariances |= {name: np.diag(row) for name, row in zip(names, eye, strict=False)}
+    covariances["equal_effects"] = ones
+    for i, correlation in enumerate((0.25, 0.5, 0.75), start=1):
+        covariances[f"simple_het_{i}"] = correlation * ones + (1 - correlation) * eye
+    if len(names) != n_conditions or len(covariances) != n_conditions + 5:
+        raise FatewalkError(
+            f"{n_conditions} conditions need as many distinct names, none of them identity, "
+            f"equal_effects or simple_het_1..3; found {first_few(names)}."
+        )
+    return covariances
+
+
+def normalised(covariances: Mapping[str, ArrayLike], n_conditions: int) -> Array:
+    """Check the prior covariances and divide each by its largest diagonal entry.
+
+    Returns
+    -------
+    array
+        The K covariances [K, D, D] in the order of the mapping.
+
+    Raises
+    ------
+    FatewalkError
+        If there are none, or one is not a non-zero covariance of D conditions.
+    """
+    if not covariances:
+        raise FatewalkError("mash needs at least one prior covariance; found none.")
+    stack = np.empty((len(covariances), n_conditions, n_conditions))
+    for k, (name, matrix) in enumerate(covariances.items()):
+        matrix = np.asarray(matrix, float)
+        if matrix.shape != (n_conditions, n_conditions) or not np.isfinite(matrix).all():
+            raise FatewalkError(
+                f"the prior covariance {name!r} must be {n_conditions} x {n_conditions} finite "
+                f"numbers; found the shape {matrix.shape}."
+            )
+        largest = np.diag(matrix).max()
+        if largest <= 0 or not np.allclose(matrix, matrix.T, atol=1e-8 * largest):
+            raise FatewalkError(
+                f"the prior covariance {name!r} must be symmetric and have a positive variance."
+            )
+        stack[k] = (matrix + matrix.T) / (2 * largest)
+        smallest = np.linalg.eigvalsh(stack[k])[0]
+        if smallest < -1e-8:
+            raise FatewalkError(
+                f"the prior covariance {name!r} has a negative eigenvalue ({smallest:.3g} of its "
+                "largest variance)."
+            )
+    return stack
+
+
+def autoselect_grid(data: MashData, gridmult: float = 2**0.5) -> Array:
+    """Grid of prior standard deviations that spans the effects the data can show.
+
+    From a tenth of the smallest standard error to twice the largest ``sqrt(betahat^2 - se^2)``
+    (or 0.8 standard errors, if no estimate exceeds its own), as in mashr and ashr.
+
+    Parameters
+    ----------
+    data
+        The data; missing cells play no part.
+    gridmult
+        Ratio of neighbouring grid points, > 1.
+
+    Returns
+    -------
+    array
+        The grid [G], ascending.
+
+    Raises
+    ------
+    FatewalkError
+        If `gridmult` is not above 1.
+    """
+    if not gridmult > 1:
+        raise FatewalkError(f"gridmult must be > 1; found {gridmult}.")
+    betahat, se = data.betahat[~data.missing], data.se[~data.missing]
+    smallest = se.min() / 10
+    excess = (betahat**2 - se**2).max()  # an estimate of the largest squared effect
+    largest = 2 * np.sqrt(excess) if excess > 0 else 8 * smallest
+    steps = int(np.ceil(np.log2(largest / smallest) / np.log2(gridmult)))
+    # with a tiny excess `largest` is the smaller end, and the grid goes up from it
+    exponents = np.arange(min(-steps, 0), max(-steps, 0) + 1)
+    return largest * gridmult ** exponents.astype(float)
