@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from fatewalk.config.base import Section
 from fatewalk.config.simulate import SimulateConfig
@@ -42,9 +42,11 @@ class SimulatedDataset(DatasetBase):
 class AnnDataDataset(DatasetBase):
     """``{anndata: screen.h5ad, guide_map: guides.csv, ...keys...}``."""
 
-    anndata: str = Field(description="path of the .h5ad file")
+    anndata: str = Field(description="path of the .h5ad file; its X and layers are never read")
     guide_map: str = Field(description="table guide_name, gene_name, is_ntc")
-    fate_key: str = Field("lineages_fwd", description="obsm key of the fate probabilities")
+    fate_key: str = Field(
+        "lineages_fwd", description="obsm key of the fate probabilities (here CellRank 2 puts them)"
+    )
     fate_names: list[str] | None = Field(
         None, description="names of their columns, if the file does not carry them"
     )
@@ -53,33 +55,43 @@ class AnnDataDataset(DatasetBase):
         description="where the names are, if obsm holds a bare array: a categorical obs column "
         "(CellRank's terminal states) or a list in uns",
     )
-    guide_key: str | None = Field(
-        "guide", description="obsm key of the cells x guides matrix (UMI counts or 0/1)"
+    guide_key: str = Field("guide", description="obsm key of the cells x guides matrix (UMI counts or 0/1)")
+    guide_names: list[str] | None = Field(
+        None, description="names of its columns, if the file does not carry them"
     )
-    guide_names: list[str] | None = Field(None, description="names of its columns")
     guide_names_key: str = Field(
-        "guide_names", description="uns key of its column names, if obsm holds a bare matrix"
+        "guide_names", description="uns key of the list of names, if obsm holds a bare matrix"
     )
     protospacer_calls: str | None = Field(
         None, description="10x protospacer_calls_per_cell.csv, instead of guide_key"
     )
-    day_key: str = Field("day", description="obs column of the day")
-    rep_key: str | None = Field("rep", description="obs column of the replicate; null: one replicate")
+    day_key: str = Field("day", description="obs column (or one-column obsm key) of the day: d0, 72hpf, 18.0")
+    rep_key: str | None = Field(
+        "rep", description="obs column (or one-column obsm key) of the replicate; null: one replicate"
+    )
     cluster_key: str | None = Field(
         None, description="obs column (or one-column obsm key) of the cluster: embryo, clone, well"
     )
     burden_key: str | None = Field(
-        None, description="obs column of the guide burden; null: distinct guides called in the cell"
+        None,
+        description="obs column (or one-column obsm key) of the guide burden; null: distinct guides "
+        "called in the cell",
     )
+
+    @model_validator(mode="after")
+    def _one_source_of_guides(self) -> AnnDataDataset:
+        if self.protospacer_calls is not None and "guide_key" in self.model_fields_set:
+            raise ValueError("protospacer_calls: found beside guide_key, allowed: one of the two")
+        return self
 
 
 class PlainDataset(DatasetBase):
     """``{cells: cells.parquet, guide_calls: calls.parquet, guide_map: guides.csv}``."""
 
-    cells: str = Field(description="table cell_id, day, rep, p_<fate>... or fate, [cluster, burden]")
+    cells: str = Field(description="table cell_id, day, rep, p_<fate>... or fate (a label)")
     guide_calls: str = Field(description="table cell_id, guide, [umi]; or 10x protospacer_calls_per_cell.csv")
     guide_map: str = Field(description="table guide_name, gene_name, is_ntc")
-    day_key: str = Field("day", description="column of the day")
+    day_key: str = Field("day", description="column of the day: d0, 72hpf, 18.0")
     rep_key: str | None = Field("rep", description="column of the replicate; null: one replicate")
     cluster_key: str | None = Field(None, description="column of the cluster: embryo, clone, well")
     burden_key: str | None = Field(

@@ -5,32 +5,39 @@ from __future__ import annotations
 import itertools
 from typing import Annotated, Literal
 
-from pydantic import Field, PositiveFloat, PositiveInt, field_validator, model_validator
+from pydantic import Field, FiniteFloat, PositiveInt, field_validator, model_validator
 
 from fatewalk.config.base import Section
 
 Pattern = Literal["single_day", "sustained", "early", "late", "transient", "sign_switch", "random_walk"]
-NonNegative = Annotated[float, Field(ge=0)]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Share = Annotated[float, Field(ge=0, lt=1)]
 
 
 class SimulateConfig(Section):
     """A simulated screen."""
 
-    seed: int = Field(1, description="seed of the simulation; the same seed gives the same files")
-    cells: PositiveInt = Field(12000, description="cells, spread evenly over days and replicates")
+    seed: int = Field(1, ge=0, description="seed of the simulation; the same seed gives the same files")
+    cells: PositiveInt = Field(12000, description="cells, spread evenly over days, replicates and clusters")
     genes: PositiveInt = Field(50, description="targeted genes")
     guides_per_gene: PositiveInt | dict[PositiveInt, NonNegative] = Field(
         {1: 0.05, 2: 0.1, 4: 0.7, 6: 0.15},
         description="guides of a gene: a number, or {number: probability}",
     )
     ntc_guides: int = Field(20, ge=0, description="non-targeting (NTC) guides")
-    ntc_share: Share = Field(0.1, description="share of the guide draws that go to NTC guides")
-    days: list[float] = Field([0, 1, 2, 3], min_length=1, description="times of sampling, in days, ascending")
+    ntc_share: Share = Field(
+        0.1, description="share of the guide draws that go to NTC guides; 0: they are in no cell"
+    )
+    days: list[FiniteFloat] = Field(
+        [0, 1, 2, 3], min_length=1, description="times of sampling, in days, ascending"
+    )
     replicates: PositiveInt = Field(2, description="replicates; each is sampled on every day")
-    moi: PositiveFloat = Field(4.0, description="mean number of distinct guides in a cell")
+    moi: Positive = Field(4.0, description="mean number of distinct guides in a cell")
     moi_distribution: Literal["poisson", "uniform", "fixed"] = Field(
-        "poisson", description="poisson | uniform (1 to 2 moi - 1) | fixed (moi, rounded)"
+        "poisson",
+        description="poisson (some cells get no guide) | uniform (1 to 2 moi - 1, rounded) | "
+        "fixed (moi, rounded)",
     )
     guide_abundance_sd: NonNegative = Field(
         0.5, description="SD of the log abundance of a guide in the library"
@@ -41,16 +48,18 @@ class SimulateConfig(Section):
     labels: Literal["one_hot", "dirichlet"] = Field(
         "one_hot", description="one_hot (one fate a cell) | dirichlet (soft fate probabilities)"
     )
-    concentration: PositiveFloat | list[PositiveFloat] = Field(
+    concentration: Positive | list[Positive] = Field(
         50.0, description="Dirichlet concentration of soft labels: a number, or one per day"
     )
     active_genes: int = Field(15, ge=0, description="genes with an effect")
     effect_size: tuple[NonNegative, NonNegative] = Field(
-        (0.6, 1.2), description="range of |effect| in logit, uniform, with a random sign"
+        (0.6, 1.2),
+        description="range of |effect| in logit, uniform, with a random sign; not for random_walk",
     )
     effect_fates: Literal["independent", "same", "one"] = Field(
         "independent",
-        description="contrasts hit: independent sizes | same size | one contrast only",
+        description="contrasts hit by an active gene: independent (all, each with its own size and "
+        "sign) | same (all alike) | one (a random one)",
     )
     effect_patterns: dict[Pattern, NonNegative] = Field(
         {
@@ -66,21 +75,26 @@ class SimulateConfig(Section):
     )
     walk_start_sd: NonNegative = Field(0.6, description="random_walk: SD of the effect on the first day")
     walk_step_sd: NonNegative = Field(0.4, description="random_walk: SD of a step between two days")
-    guide_sd: NonNegative = Field(0.2, description="SD of a guide's deviation from its gene (logit)")
+    guide_sd: NonNegative = Field(
+        0.2, description="SD of a guide's deviation from its gene (logit), before centring"
+    )
     guide_effects: Literal["centred", "uncentred"] = Field(
         "centred",
-        description="deviations centred within a gene | uncentred: the library mean leaves the gene's",
+        description="centred (deviations have mean 0 within a gene) | uncentred (their mean moves the "
+        "library's effect away from the gene's, on all days)",
     )
-    burden_slope: float | list[float] = Field(
-        0.05, description="logit per extra guide in a cell: a number, or one per day"
+    burden_slope: FiniteFloat | list[FiniteFloat] = Field(
+        0.05, description="logit per extra guide in a cell, in all contrasts: a number, or one per day"
     )
     intercept_sd: NonNegative = Field(0.4, description="SD of the intercepts by fate and day")
-    replicate_sd: NonNegative = Field(0.2, description="SD of the replicate effects by fate")
+    replicate_sd: NonNegative = Field(
+        0.2, description="SD of the replicate effects by fate, before they are centred over replicates"
+    )
     clusters: int = Field(
         0, ge=0, description="clusters (embryos, clones) in each replicate and day; 0: none"
     )
     cluster_sd: NonNegative = Field(
-        0.3, description="SD of a cluster's own intercepts: overdispersion between clusters"
+        0.3, description="SD of a cluster's own intercepts by fate: overdispersion between clusters"
     )
     cluster_shares_guides: bool = Field(
         False, description="all cells of a cluster carry the same guides (as embryos do)"
@@ -119,6 +133,18 @@ class SimulateConfig(Section):
             value = getattr(self, key)
             if isinstance(value, dict) and sum(value.values()) <= 0:
                 raise ValueError(f"{key}: needs at least one entry with a weight above 0")
+        groups = len(self.days) * self.replicates * max(self.clusters, 1)
+        if self.cells < groups:
+            raise ValueError(
+                f"cells: found {self.cells}, allowed: at least {groups}, "
+                "one for each day, replicate and cluster"
+            )
+        if self.moi_distribution != "poisson" and self.moi < 1:
+            raise ValueError(
+                f"moi: found {self.moi:g}, allowed with moi_distribution {self.moi_distribution}: at least 1"
+            )
+        if self.cluster_shares_guides and self.clusters == 0:
+            raise ValueError("cluster_shares_guides: found true, but clusters is 0; raise clusters")
         if self.active_genes > self.genes:
             raise ValueError(
                 f"active_genes: found {self.active_genes}, allowed: at most genes ({self.genes})"

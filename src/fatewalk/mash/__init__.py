@@ -8,7 +8,7 @@ effects (its ``alpha = 0``); the mixture weights are solved to optimality.
 
 from fatewalk.mash.covariances import autoselect_grid, cov_canonical
 from fatewalk.mash.data import MISSING_SE, MashData, set_data
-from fatewalk.mash.fit import MashFit, fit_mash
+from fatewalk.mash.fit import MashFit, MashPrior, fit_mash
 from fatewalk.mash.null_correlation import (
     NullCorrelation,
     estimate_null_correlation_simple,
@@ -21,6 +21,7 @@ __all__ = [
     "MashData",
     "MashFit",
     "MashPosterior",
+    "MashPrior",
     "NullCorrelation",
     "autoselect_grid",
     "cov_canonical",

@@ -45,7 +45,7 @@ def cov_canonical(n_conditions: int, names: Sequence[str] | None = None) -> dict
     if len(names) != n_conditions or len(covariances) != n_conditions + 5:
         raise FatewalkError(
             f"{n_conditions} conditions need as many distinct names, none of them identity, "
-            f"equal_effects or simple_het_1..3; found {first_few(names)}."
+            f"equal_effects or simple_het_1..3; found {first_few(names)}"
         )
     return covariances
 
@@ -64,26 +64,26 @@ def normalised(covariances: Mapping[str, ArrayLike], n_conditions: int) -> Array
         If there are none, or one is not a non-zero covariance of D conditions.
     """
     if not covariances:
-        raise FatewalkError("mash needs at least one prior covariance; found none.")
+        raise FatewalkError("mash needs at least one prior covariance; found none")
     stack = np.empty((len(covariances), n_conditions, n_conditions))
     for k, (name, matrix) in enumerate(covariances.items()):
         matrix = np.asarray(matrix, float)
         if matrix.shape != (n_conditions, n_conditions) or not np.isfinite(matrix).all():
             raise FatewalkError(
                 f"the prior covariance {name!r} must be {n_conditions} x {n_conditions} finite "
-                f"numbers; found the shape {matrix.shape}."
+                f"numbers; found the shape {matrix.shape}"
             )
         largest = np.diag(matrix).max()
         if largest <= 0 or not np.allclose(matrix, matrix.T, atol=1e-8 * largest):
             raise FatewalkError(
-                f"the prior covariance {name!r} must be symmetric and have a positive variance."
+                f"the prior covariance {name!r} must be symmetric and have a positive variance"
             )
         stack[k] = (matrix + matrix.T) / (2 * largest)
         smallest = np.linalg.eigvalsh(stack[k])[0]
         if smallest < -1e-8:
             raise FatewalkError(
                 f"the prior covariance {name!r} has a negative eigenvalue ({smallest:.3g} of its "
-                "largest variance)."
+                "largest variance)"
             )
     return stack
 
@@ -97,7 +97,7 @@ def autoselect_grid(data: MashData, gridmult: float = 2**0.5) -> Array:
     Parameters
     ----------
     data
-        The data; missing cells play no part.
+        The data; missing cells, with their large standard error, play no part.
     gridmult
         Ratio of neighbouring grid points, > 1.
 
@@ -112,10 +112,9 @@ def autoselect_grid(data: MashData, gridmult: float = 2**0.5) -> Array:
         If `gridmult` is not above 1.
     """
     if not gridmult > 1:
-        raise FatewalkError(f"gridmult must be > 1; found {gridmult}.")
-    betahat, se = data.betahat[~data.missing], data.se[~data.missing]
-    smallest = se.min() / 10
-    excess = (betahat**2 - se**2).max()  # an estimate of the largest squared effect
+        raise FatewalkError(f"gridmult must be > 1; found {gridmult}")
+    smallest = data.se.min() / 10
+    excess = (data.betahat**2 - data.se**2).max()  # an estimate of the largest squared effect
     largest = 2 * np.sqrt(excess) if excess > 0 else 8 * smallest
     steps = int(np.ceil(np.log2(largest / smallest) / np.log2(gridmult)))
     # with a tiny excess `largest` is the smaller end, and the grid goes up from it

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -88,30 +87,35 @@ def set_data(
     Raises
     ------
     FatewalkError
-        If shapes disagree, nothing is observed, an observed value is infinite, a standard error is
-        not positive or the correlation is not a positive definite correlation matrix.
+        If shapes disagree, nothing is observed, an observed value is infinite (or, beside missing
+        cells, not small against `MISSING_SE`), a standard error is not positive or the correlation
+        is not a positive definite correlation matrix.
     """
     betahat, se = np.array(betahat, float), np.array(se, float)  # [n, D]
     if betahat.ndim != 2 or betahat.shape != se.shape:
         raise FatewalkError(
             "betahat and se must be tables of the same shape, rows x conditions; "
-            f"found {betahat.shape} and {se.shape}."
+            f"found {betahat.shape} and {se.shape}"
         )
     if not (np.isfinite(se_inflate) and se_inflate > 0 and np.isfinite(se_floor) and se_floor >= 0):
-        raise FatewalkError(
-            f"se_inflate must be > 0 and se_floor >= 0; found {se_inflate} and {se_floor}."
-        )
+        raise FatewalkError(f"se_inflate must be > 0 and se_floor >= 0; found {se_inflate} and {se_floor}")
     missing = np.isnan(betahat) | np.isnan(se)
     if missing.all():
         raise FatewalkError(
             f"mash needs at least one observed cell; the table of {betahat.shape[0]} rows x "
-            f"{betahat.shape[1]} conditions has none."
+            f"{betahat.shape[1]} conditions has none"
         )
     _refuse_cells(~missing & (se <= 0), se, "the standard error is not positive")
     _refuse_cells(~missing & np.isinf(se), se, "the standard error is infinite")
     _refuse_cells(~missing & np.isinf(betahat), betahat, "the estimate is infinite")
 
     betahat[missing] = 0.0
+    largest = max(np.abs(betahat).max(), se[~missing].max())
+    if missing.any() and largest > MISSING_SE / 1000:
+        raise FatewalkError(
+            f"a missing cell stands for a standard error of {MISSING_SE:g}, but observed values reach "
+            f"{largest:.3g}: divide estimates and standard errors by a constant"
+        )
     se = np.maximum(se * se_inflate, se_floor)
     se[missing] = MISSING_SE
     n_conditions = betahat.shape[1]
@@ -126,7 +130,7 @@ def _refuse_cells(bad: NDArray[np.bool_], values: Array, what: str) -> None:
         where = (f"{values[r, c]} in row {r}, condition {c}" for r, c in np.argwhere(bad))
         raise FatewalkError(
             f"{what} (rows and conditions counted from 0): {first_few(where)}. "
-            "Correct the cells, or leave them blank to treat them as not observed."
+            "Correct the cells, or leave them blank to treat them as not observed"
         )
 
 
@@ -134,12 +138,12 @@ def as_correlation(matrix: ArrayLike, what: str) -> Array:
     """Check that `matrix` is finite, square, symmetric with unit diagonal; symmetrise it."""
     matrix = np.array(matrix, float)
     if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1]:
-        raise FatewalkError(f"{what} must be a square matrix; found the shape {matrix.shape}.")
+        raise FatewalkError(f"{what} must be a square matrix; found the shape {matrix.shape}")
     if not np.isfinite(matrix).all():
         bad = (f"({i}, {j})" for i, j in np.argwhere(~np.isfinite(matrix)))
-        raise FatewalkError(f"{what} has entries that are not finite numbers: {first_few(bad)}.")
+        raise FatewalkError(f"{what} has entries that are not finite numbers: {first_few(bad)}")
     if not (np.allclose(matrix, matrix.T, atol=1e-8) and np.allclose(np.diag(matrix), 1.0, atol=1e-8)):
-        raise FatewalkError(f"{what} must be symmetric with ones on its diagonal; found {matrix}.")
+        raise FatewalkError(f"{what} must be symmetric with ones on its diagonal; found {matrix}")
     return (matrix + matrix.T) / 2
 
 
@@ -148,12 +152,12 @@ def _checked_correlation(matrix: ArrayLike, n_conditions: int) -> Array:
     if correlation.shape[0] != n_conditions:
         raise FatewalkError(
             f"error_correlation is {correlation.shape[0]} x {correlation.shape[0]}, "
-            f"the data have {n_conditions} conditions."
+            f"the data have {n_conditions} conditions"
         )
     smallest = np.linalg.eigvalsh(correlation)[0]
     if smallest <= 1e-10:
         raise FatewalkError(
             "error_correlation is not positive definite (smallest eigenvalue "
-            f"{smallest:.3g}); regularise_correlation mends that."
+            f"{smallest:.3g}); regularise_correlation mends that"
         )
     return correlation

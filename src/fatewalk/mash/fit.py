@@ -12,35 +12,31 @@ from numpy.typing import ArrayLike
 from fatewalk.errors import FatewalkError
 from fatewalk.mash.covariances import autoselect_grid, normalised
 from fatewalk.mash.data import Array, MashData
-from fatewalk.mash.likelihood import loglik_matrix
+from fatewalk.mash.likelihood import loglik_matrix, row_loglik
 from fatewalk.mash.weights import mixture_weights
 
 
 @dataclass(frozen=True)
-class MashFit:
-    """A fitted prior; made by `fit_mash`.
+class MashPrior:
+    """The mixture prior: all that posteriors need, besides data.
 
     Parameters
     ----------
     covariance_names
         Names of the K prior covariances.
     covariances
-        The covariances [K, D, D], largest variance 1.
+        The covariances at scale 1 [K, D, D].
     grid
         Prior scales (standard deviations) [G].
     point_mass
         Whether the first component is the point mass at zero.
     pi
         Mixture weights [P]: the point mass if there is one, then for each scale each covariance.
-    loglik
-        Log-likelihood of the data.
-    objective
-        Penalised log-likelihood that the weights maximise, of likelihoods divided by their row
-        maximum.
-    kkt_gap
-        Distance from the optimum (`mixture_weights`); 0 at the optimum.
-    iterations
-        Newton steps of the weights.
+
+    Raises
+    ------
+    FatewalkError
+        If the shapes disagree.
     """
 
     covariance_names: tuple[str, ...]
@@ -48,16 +44,43 @@ class MashFit:
     grid: Array
     point_mass: bool
     pi: Array
-    loglik: float
-    objective: float
-    kkt_gap: float
-    iterations: int
+
+    def __post_init__(self) -> None:
+        n_names, n_components = len(self.covariance_names), len(self.component_names)
+        if self.covariances.shape[0] != n_names or self.pi.shape != (n_components,):
+            raise FatewalkError(
+                f"a mash prior of {n_names} covariances and {len(self.grid)} scales has {n_components} "
+                f"weights; found covariances {self.covariances.shape} and weights {self.pi.shape}"
+            )
 
     @property
     def component_names(self) -> tuple[str, ...]:
         """Names of the P components, as in mashr: ``null``, then ``<covariance>.<scale from 1>``."""
         names = (f"{k}.{g + 1}" for g in range(len(self.grid)) for k in self.covariance_names)
         return ("null", *names) if self.point_mass else tuple(names)
+
+
+@dataclass(frozen=True)
+class MashFit(MashPrior):
+    """A prior fitted to data; made by `fit_mash`.
+
+    Parameters
+    ----------
+    loglik
+        Log-likelihood of the data.
+    objective
+        Penalised log-likelihood that the weights maximise, of likelihoods divided by their row
+        maximum.
+    kkt_gap
+        Distance of the weights from the optimum, 0 there (`mixture_weights`).
+    steps
+        Newton steps that the weights took.
+    """
+
+    loglik: float
+    objective: float
+    kkt_gap: float
+    steps: int
 
 
 def fit_mash(
@@ -101,18 +124,9 @@ def fit_mash(
     stack = normalised(covariances, data.n_conditions)  # [K, D, D]
     scales = autoselect_grid(data) if grid is None else np.array(grid, float)  # [G]
     if scales.ndim != 1 or not scales.size or not np.isfinite(scales).all() or (scales <= 0).any():
-        raise FatewalkError(f"the grid must be a list of positive scales; found {grid}.")
-    penalty = np.zeros(int(point_mass) + len(scales) * len(names))  # [P]
-    if prior == "nullbiased":
-        if not (point_mass and np.isfinite(null_weight) and null_weight >= 1):
-            raise FatewalkError(
-                "the prior nullbiased needs the point mass at zero and a null_weight >= 1; found "
-                f"point_mass={point_mass}, null_weight={null_weight}."
-            )
-        penalty[0] = null_weight - 1
-    elif prior != "uniform":
-        raise FatewalkError(f"the prior must be nullbiased or uniform; found {prior!r}.")
-
+        raise FatewalkError(f"the grid must be a list of positive scales; found {scales}")
+    n_components = int(point_mass) + len(scales) * len(names)
+    penalty = _penalty(prior, null_weight, point_mass, n_components)
     loglik = loglik_matrix(data, stack, scales, point_mass=point_mass)  # [n, P]
     solution = mixture_weights(loglik, penalty)
     return MashFit(
@@ -124,5 +138,20 @@ def fit_mash(
         loglik=float(row_loglik(loglik, solution.pi).sum()),
         objective=solution.objective,
         kkt_gap=solution.kkt_gap,
-        iterations=solution.iterations,
+        steps=solution.steps,
     )
+
+
+def _penalty(prior: str, null_weight: float, point_mass: bool, n_components: int) -> Array:
+    """Prior counts of the components beyond those of the data [P]."""
+    penalty = np.zeros(n_components)
+    if prior == "nullbiased":
+        if not (point_mass and np.isfinite(null_weight) and null_weight >= 1):
+            raise FatewalkError(
+                "the prior nullbiased needs the point mass at zero and a null_weight >= 1; found "
+                f"point_mass={point_mass}, null_weight={null_weight}"
+            )
+        penalty[0] = null_weight - 1
+    elif prior != "uniform":
+        raise FatewalkError(f"the prior must be nullbiased or uniform; found {prior!r}")
+    return penalty

@@ -22,6 +22,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy.linalg import solve_triangular
+from scipy.special import logsumexp
 
 from fatewalk.mash.data import Array, MashData
 
@@ -34,9 +35,7 @@ def factor(covariance: Array) -> Array:
     """
     values, vectors = np.linalg.eigh(covariance)
     kept = values > 1e-14 * values[-1]
-    return np.where(
-        np.diag(covariance)[:, None] > 0, vectors[:, kept] * np.sqrt(values[kept]), 0.0
-    )
+    return np.where(np.diag(covariance)[:, None] > 0, vectors[:, kept] * np.sqrt(values[kept]), 0.0)
 
 
 @dataclass(frozen=True)
@@ -69,33 +68,28 @@ class Spectrum:
     def moments(self, scale: float) -> tuple[Array, Array]:
         """Posterior mean and standard deviation at one scale of the prior: [B, D] each."""
         variance = scale**2 / (1 + scale**2 * self.precision)  # [B or 1, r]
-        mean = np.einsum(
-            "bdr,br->bd", self.loading, variance * np.sqrt(self.precision) * self.coordinate
-        )
+        mean = np.einsum("bdr,br->bd", self.loading, variance * np.sqrt(self.precision) * self.coordinate)
         sd = np.sqrt(np.einsum("bdr,br->bd", self.loading**2, variance))
         return mean, np.broadcast_to(sd, mean.shape)
 
 
+@dataclass(frozen=True)
 class Whitened:
-    """A block of rows with noise made white: zeta = L^-1 S^-1 betahat.
+    """A block of rows in which the noise is white.
 
     Parameters
     ----------
-    data
-        The data.
-    rows
-        Which rows the block holds.
+    zeta
+        L^-1 S^-1 betahat [B, D].
+    whitener
+        L^-1 S^-1 [B, D, D], or [1, D, D] if the rows have the same standard errors.
+    log_norm
+        -1/2 log |2 pi S V S| [B].
     """
 
-    def __init__(self, data: MashData, rows: slice) -> None:
-        betahat, se = data.betahat[rows], data.se[rows]  # [B, D]
-        root = np.linalg.cholesky(data.error_correlation)
-        inverse_root = solve_triangular(root, np.eye(len(root)), lower=True)  # L^-1
-        self.zeta = (betahat / se) @ inverse_root.T  # [B, D]
-        alike = bool((se == se[0]).all())
-        self.whitener = inverse_root / (se[:1] if alike else se)[:, None, :]  # [B or 1, D, D]
-        log_det = np.log(2 * np.pi * se**2).sum(axis=1) + 2 * np.log(np.diag(root)).sum()
-        self.log_norm = -0.5 * log_det  # [B]
+    zeta: Array
+    whitener: Array
+    log_norm: Array
 
     def null_loglik(self) -> Array:
         """Log-likelihood of no effect: [B]."""
@@ -112,6 +106,20 @@ class Whitened:
             coordinate=y,
             loading=factor @ np.swapaxes(pt, 1, 2),
         )
+
+
+def whiten(data: MashData, rows: slice) -> Whitened:
+    """Whiten the noise of some rows."""
+    betahat, se = data.betahat[rows], data.se[rows]  # [B, D]
+    root = np.linalg.cholesky(data.error_correlation)  # L
+    inverse_root = solve_triangular(root, np.eye(len(root)), lower=True)  # L^-1 [D, D]
+    alike = bool((se == se[0]).all())
+    log_det = np.log(2 * np.pi * se**2).sum(axis=1) + 2 * np.log(np.diag(root)).sum()
+    return Whitened(
+        zeta=(betahat / se) @ inverse_root.T,
+        whitener=inverse_root / (se[:1] if alike else se)[:, None, :],
+        log_norm=-0.5 * log_det,
+    )
 
 
 def loglik_matrix(data: MashData, covariances: Array, grid: Array, *, point_mass: bool) -> Array:
@@ -137,10 +145,16 @@ def loglik_matrix(data: MashData, covariances: Array, grid: Array, *, point_mass
     factors = [factor(covariance) for covariance in covariances]
     loglik = np.empty((data.n_rows, int(point_mass) + n_scales * n_covariances))
     for rows in data.blocks(n_scales * data.n_conditions):
-        whitened = Whitened(data, rows)
+        whitened = whiten(data, rows)
         if point_mass:
             loglik[rows, 0] = whitened.null_loglik()
         for k in range(n_covariances):
             columns = slice(int(point_mass) + k, None, n_covariances)
             loglik[rows, columns] = whitened.spectrum(factors[k]).loglik(grid)
     return loglik
+
+
+def row_loglik(loglik: Array, pi: Array) -> Array:
+    """Log-likelihood of every row under the mixture: [n, P], [P] -> [n]."""
+    used = pi > 0
+    return logsumexp(loglik[:, used] + np.log(pi[used]), axis=1)

@@ -19,8 +19,9 @@ from fatewalk.mash.data import Array
 
 TOLERANCE = 1e-8  # largest KKT gap accepted
 TARGET = 1e-11  # where the iteration stops: convergence is quadratic, the last digits cost nothing
-MAX_ITERATIONS = 500
-N_ENTERING = 30  # components that may enter per iteration
+MAX_STEPS = 200
+N_ENTERING = 30  # components that may enter per step
+MAX_LOSS = 0.9  # largest part of its density that a row may lose in a step
 RIDGE = 1e-10  # keeps the Newton system solvable when components coincide
 
 
@@ -36,14 +37,14 @@ class MixtureWeights:
         The penalised log-likelihood, of likelihoods divided by their row maximum.
     kkt_gap
         ``max_k gradient_k / W - 1``; 0 at the optimum.
-    iterations
+    steps
         Newton steps taken.
     """
 
     pi: Array
     objective: float
     kkt_gap: float
-    iterations: int
+    steps: int
 
 
 def mixture_weights(loglik: Array, penalty: Array) -> MixtureWeights:
@@ -72,22 +73,24 @@ def mixture_weights(loglik: Array, penalty: Array) -> MixtureWeights:
     RuntimeError
         If the KKT gap does not fall below `TOLERANCE`.
     """
+    n_rows, n_components = loglik.shape
     penalised = np.flatnonzero(penalty)
-    n_components = len(penalty)
-    likelihood = np.exp(loglik - loglik.max(axis=1, keepdims=True))  # [n, P]
-    likelihood = np.vstack([likelihood, np.eye(n_components)[penalised]])
-    # components as rows of memory: a step reads few of them
-    columns = np.vstack([likelihood.T, likelihood.mean(axis=1)])  # [P + 1, rows]
-    counts = np.concatenate([np.ones(len(loglik)), penalty[penalised]])
+    # a component is a row of memory here: a step reads few of them
+    columns = np.empty((n_components + 1, n_rows + len(penalised)))
+    np.exp((loglik - loglik.max(axis=1, keepdims=True)).T, out=columns[:-1, :n_rows])
+    columns[:-1, n_rows:] = np.eye(n_components)[:, penalised]
+    columns[-1] = columns[:-1].mean(axis=0)
+    counts = np.concatenate([np.ones(n_rows), penalty[penalised]])
     total = counts.sum()
 
     weights = np.zeros(n_components + 1)
     weights[-1] = 1.0
     density = columns[-1].copy()
-    for iteration in range(MAX_ITERATIONS):
+    steps = 0
+    while True:
         gradient = columns @ (counts / density)
         gap = gradient[:-1].max() / total - 1
-        if gap <= TARGET:
+        if gap <= TARGET or steps == MAX_STEPS:
             break
         entering = np.argsort(gradient)[-N_ENTERING:]
         active = np.union1d(np.flatnonzero(weights), entering[gradient[entering] > total])
@@ -99,10 +102,11 @@ def mixture_weights(loglik: Array, penalty: Array) -> MixtureWeights:
         weights[active] += size * step
         weights /= weights.sum()
         density = weights[active] @ columns[active]
+        steps += 1
     if gap > TOLERANCE:
-        raise RuntimeError(f"the mixture weights stopped at a KKT gap of {gap:.3g}")
+        raise RuntimeError(f"the mixture weights stopped at a KKT gap of {gap:.3g} after {steps} steps")
     pi = weights[:-1] + weights[-1] / n_components
-    return MixtureWeights(pi, float(counts @ np.log(density)), float(gap), iteration)
+    return MixtureWeights(pi, float(counts @ np.log(density)), float(gap), steps)
 
 
 def _newton_point(scaled: Array, counts: Array, weights: Array) -> Array:
@@ -119,14 +123,19 @@ def _newton_point(scaled: Array, counts: Array, weights: Array) -> Array:
 
 
 def _step_size(relative_change: Array, sum_change: float, counts: Array) -> float:
-    """Halve from 1 until the objective rises enough (Armijo); 0 if rounding hides any rise."""
+    """Halve from 1 until the objective rises enough (Armijo); 0 if rounding hides any rise.
+
+    No row may lose nearly all its density: the quadratic is worthless there, and Newton's method
+    only doubles a density that is far too small.
+    """
     total = counts.sum()
     slope = counts @ relative_change - total * sum_change
     size = 1.0
-    with np.errstate(divide="ignore", invalid="ignore"):
-        while size > 1e-8:
-            rise = counts @ np.log1p(size * relative_change) - size * total * sum_change
+    while size > 1e-8:
+        change = size * relative_change
+        if change.min() > -MAX_LOSS:
+            rise = counts @ np.log1p(change) - size * total * sum_change
             if rise >= 1e-4 * size * slope > 0:
                 return size
-            size /= 2
+        size /= 2
     return 0.0

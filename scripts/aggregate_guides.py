@@ -1,0 +1,13 @@
+"""Rule aggregate_guides: the guides of each gene, combined."""
+
+from fatewalk.hits import aggregate_guides
+from fatewalk.smk import run_stage
+from fatewalk.tables import read_table, write_table
+
+
+def main(snakemake):
+    table = read_table(snakemake.input.guide, ["guide", "gene"], text=["guide", "gene"])
+    write_table(aggregate_guides(table), snakemake.output.gene)
+
+
+run_stage(main, snakemake)  # noqa: F821

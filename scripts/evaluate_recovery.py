@@ -1,0 +1,20 @@
+"""Rule evaluate_recovery: calls and estimates of one contrast against the truth."""
+
+from fatewalk.config import CallsConfig
+from fatewalk.evaluate import call_summary, daywise_confusion, recovery_by_day, truth_for_contrast
+from fatewalk.smk import run_stage
+from fatewalk.tables import TRUTH_THETA, read_table, write_json, write_table
+
+
+def main(snakemake):
+    out, calls = snakemake.output, CallsConfig(**snakemake.params.calls)
+    hits = read_table(snakemake.input.hits, ["gene"], text=["gene", "active_days"])
+    gene = read_table(snakemake.input.gene, ["gene"], text=["gene"])
+    truth = read_table(snakemake.input.truth, TRUTH_THETA, text=["gene", "fate"])
+    truth = truth_for_contrast(truth, snakemake.wildcards.contrast, snakemake.params.reference)
+    write_table(daywise_confusion(hits, truth, calls.effect_size_eps), out.confusion)
+    write_table(recovery_by_day(gene, truth), out.recovery)
+    write_json(call_summary(hits, truth, calls), out.summary)
+
+
+run_stage(main, snakemake)  # noqa: F821

@@ -1,0 +1,20 @@
+"""Rule tabulate_ablation: centred against uncentred, over simulated screens."""
+
+from fatewalk.evaluate import ablation_table
+from fatewalk.plot import plot_ablation, save_figure
+from fatewalk.smk import run_stage
+from fatewalk.tables import read_table, write_table
+
+
+def main(snakemake):
+    keys = [(d, run) for d in snakemake.params.datasets for run in ("main", "uncentred")]
+    tables = [
+        {key: read_table(path, text=["gene"]) for key, path in zip(keys, paths, strict=True)}
+        for paths in (snakemake.input.confusion, snakemake.input.recovery, snakemake.input.offset)
+    ]
+    table = ablation_table(*tables)
+    write_table(table, snakemake.output.table)
+    save_figure(plot_ablation(table), [snakemake.output.figure, snakemake.output.pdf])
+
+
+run_stage(main, snakemake)  # noqa: F821

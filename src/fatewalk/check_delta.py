@@ -1,0 +1,91 @@
+"""Stage ``check_delta``: guide deviations are centred, and mean(beta) equals theta.
+
+The stage always writes its tables and a verdict; ``export_effects`` is what refuses.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from fatewalk.moments import Moments
+
+TOLERANCE = 1e-5  # on the mean of delta within a gene; the fit is float64 (float32: 1e-4)
+WORST_SHOWN = 10
+
+
+def delta_mean_table(moments: Moments, contrast: int) -> pd.DataFrame:
+    """Table ``qc_delta_mean_by_gene.csv`` of one contrast.
+
+    Parameters
+    ----------
+    moments
+        Of the posterior.
+    contrast
+        Index of the contrast.
+
+    Returns
+    -------
+    pandas.DataFrame
+        gene, n_guides, delta_mean_gene (mean over the gene's guides of the posterior mean of
+        delta), delta_sd_gene (their SD; missing for a single guide).
+    """
+    delta, gene, n_guides = moments.delta_mean[:, contrast], moments.guide_to_gene, moments.n_guides
+    mean = np.bincount(gene, weights=delta, minlength=len(n_guides)) / n_guides  # [L]
+    squares = np.bincount(gene, weights=(delta - mean[gene]) ** 2, minlength=len(n_guides))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        sd = np.where(n_guides > 1, np.sqrt(squares / (n_guides - 1)), np.nan)
+    return pd.DataFrame(
+        {"gene": moments.genes, "n_guides": n_guides, "delta_mean_gene": mean, "delta_sd_gene": sd}
+    )
+
+
+def offset_table(moments: Moments, contrast: int) -> pd.DataFrame:
+    """Table ``qc_theta_beta_offset_by_gene.csv`` of one contrast.
+
+    Returns
+    -------
+    pandas.DataFrame
+        gene, n_guides, offset_mean (mean over days of mean(beta) - theta), offset_sd_across_days.
+    """
+    offset = moments.offset_mean[:, contrast, :]  # [L, D]
+    return pd.DataFrame(
+        {
+            "gene": moments.genes,
+            "n_guides": moments.n_guides,
+            "offset_mean": offset.mean(axis=1),
+            "offset_sd_across_days": offset.std(axis=1),
+        }
+    )
+
+
+def delta_verdict(moments: Moments, center_delta: bool) -> dict[str, Any]:
+    """Judge the centring over every posterior draw, gene and contrast.
+
+    Returns
+    -------
+    dict
+        ``verdict``: ``ok``, ``bad`` or, with ``center_delta: false``, ``uncentred``; the largest
+        |mean of delta|, its limit, and the ten worst genes by contrast.
+    """
+    worst = moments.delta_gene_mean  # [L, F*]
+    # NaN must count as bad
+    ok = bool((worst <= TOLERANCE).all()) and bool(np.isfinite(moments.offset_mean).all())
+    order = np.argsort(-np.nan_to_num(worst, nan=np.inf), axis=None)[:WORST_SHOWN]
+    return {
+        "verdict": "uncentred" if not center_delta else "ok" if ok else "bad",
+        "center_delta": center_delta,
+        "max_abs_delta_mean": float(worst.max()),
+        "max_abs_offset": float(np.abs(moments.offset_mean).max()),
+        "limit": TOLERANCE,
+        "worst_genes": [
+            {
+                "gene": str(moments.genes[i]),
+                "contrast": str(moments.contrasts[j]),
+                "abs_delta_mean": float(worst[i, j]),
+            }
+            for i, j in zip(*np.unravel_index(order, worst.shape), strict=True)
+        ],
+    }

@@ -1,0 +1,143 @@
+"""Correlation of the errors between conditions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from fatewalk.errors import FatewalkError
+from fatewalk.mash.data import Array, MashData, as_correlation
+
+
+@dataclass(frozen=True)
+class NullCorrelation:
+    """Correlation of the errors, estimated from rows without strong effects.
+
+    Parameters
+    ----------
+    correlation
+        The estimate [D, D].
+    n_null_rows
+        Number of rows it rests on.
+    note
+        What could not be estimated and was set to the identity instead; empty if nothing.
+    """
+
+    correlation: Array
+    n_null_rows: int
+    note: str
+
+
+def estimate_null_correlation_simple(data: MashData, z_thresh: float = 2.0) -> NullCorrelation:
+    """Correlation of z-scores over the rows whose z-scores are all small.
+
+    As in mashr: a missing cell counts as z = 0, which draws correlations towards zero where conditions
+    are missing in different rows.
+
+    Parameters
+    ----------
+    data
+        The data; their own error correlation plays no part.
+    z_thresh
+        A row counts as null if all its |z| are below this, > 0.
+
+    Returns
+    -------
+    NullCorrelation
+        The estimate; the identity, with a note, if there are fewer null rows than conditions.
+
+    Raises
+    ------
+    FatewalkError
+        If `z_thresh` is not positive.
+    """
+    if not z_thresh > 0:
+        raise FatewalkError(f"z_thresh must be > 0; found {z_thresh}")
+    z = data.betahat / data.se  # [n, D]
+    null = z[(np.abs(z) < z_thresh).all(axis=1)]
+    n_null, n_conditions = null.shape
+    if n_null < n_conditions:
+        note = (
+            f"{n_null} of {data.n_rows} rows have all |z| < {z_thresh:g}, fewer than the "
+            f"{n_conditions} conditions: the errors are taken as uncorrelated."
+        )
+        return NullCorrelation(np.eye(n_conditions), n_null, note)
+    centred = null - null.mean(axis=0)
+    length = np.sqrt((centred**2).sum(axis=0))  # [D]
+    constant = length == 0
+    centred /= np.where(constant, 1.0, length)
+    correlation = centred.T @ centred
+    np.fill_diagonal(correlation, 1.0)
+    note = ""
+    if constant.any() and n_conditions > 1:
+        note = (
+            "the errors of conditions "
+            f"{', '.join(map(str, np.flatnonzero(constant)))} (counted from 0) do not vary over "
+            f"the {n_null} rows with all |z| < {z_thresh:g}: taken as uncorrelated with the others."
+        )
+    return NullCorrelation(correlation, n_null, note)
+
+
+def regularise_correlation(
+    correlation: ArrayLike, *, eigenvalue_floor: float = 1e-6, shrinkage: float = 0.05
+) -> Array:
+    """Make an estimated correlation safe to invert.
+
+    In this order: the nearest positive semidefinite correlation matrix, eigenvalues raised to the
+    floor, rescaling to unit diagonal, shrinkage ``(1 - shrinkage) V + shrinkage I``.
+
+    Parameters
+    ----------
+    correlation
+        Symmetric with unit diagonal [D, D]; eigenvalues may be negative.
+    eigenvalue_floor
+        Smallest eigenvalue before rescaling, > 0.
+    shrinkage
+        Weight of the identity, in [0, 1].
+
+    Returns
+    -------
+    array
+        A positive definite correlation matrix [D, D].
+
+    Raises
+    ------
+    FatewalkError
+        If the matrix is not symmetric with unit diagonal, or a parameter is out of range.
+    """
+    if not (np.isfinite(eigenvalue_floor) and eigenvalue_floor > 0 and 0 <= shrinkage <= 1):
+        raise FatewalkError(
+            "eigenvalue_floor must be > 0 and shrinkage in [0, 1]; found "
+            f"{eigenvalue_floor!r} and {shrinkage!r}"
+        )
+    nearest = _nearest_correlation(as_correlation(correlation, "the correlation"))
+    floored = _with_eigenvalues_above(nearest, eigenvalue_floor)
+    scale = np.sqrt(np.diag(floored))
+    shrunk = (1 - shrinkage) * floored / np.outer(scale, scale)
+    np.fill_diagonal(shrunk, 1.0)
+    return shrunk
+
+
+def _with_eigenvalues_above(matrix: Array, floor: float) -> Array:
+    values, vectors = np.linalg.eigh(matrix)
+    return (vectors * np.maximum(values, floor)) @ vectors.T
+
+
+def _nearest_correlation(matrix: Array, tolerance: float = 1e-9) -> Array:
+    """Nearest correlation matrix in the Frobenius norm (Higham, IMA J. Numer. Anal. 22, 2002).
+
+    Alternating projections onto the semidefinite matrices, with Dykstra's correction, and onto
+    those of unit diagonal.
+    """
+    nearest, correction = matrix.copy(), np.zeros_like(matrix)
+    for _ in range(1000):
+        corrected = nearest - correction
+        semidefinite = _with_eigenvalues_above(corrected, 0.0)
+        correction = semidefinite - corrected
+        nearest = semidefinite.copy()
+        np.fill_diagonal(nearest, 1.0)
+        if np.abs(nearest - semidefinite).max() < tolerance:
+            break
+    return nearest

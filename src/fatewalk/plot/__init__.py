@@ -1,0 +1,27 @@
+"""Figures: one function a figure, tables in, ``matplotlib.figure.Figure`` out, no files read or written.
+
+The object-oriented interface of matplotlib is used throughout, never the state of pyplot, so no display
+is needed and no figure stays open. ``save_figure`` writes them.
+"""
+
+from fatewalk.plot.ablation import plot_ablation
+from fatewalk.plot.columns import marks
+from fatewalk.plot.convergence import plot_convergence
+from fatewalk.plot.delta import plot_delta
+from fatewalk.plot.heatmap import plot_heatmap
+from fatewalk.plot.recovery import plot_recovery
+from fatewalk.plot.save import save_figure
+from fatewalk.plot.trajectories import plot_trajectories
+from fatewalk.plot.volcano import plot_volcano
+
+__all__ = [
+    "marks",
+    "plot_ablation",
+    "plot_convergence",
+    "plot_delta",
+    "plot_heatmap",
+    "plot_recovery",
+    "plot_trajectories",
+    "plot_volcano",
+    "save_figure",
+]

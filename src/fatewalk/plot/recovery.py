@@ -1,0 +1,124 @@
+"""Estimates of a simulated screen against its truth."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from fatewalk.errors import FatewalkError
+from fatewalk.plot.columns import day_matrix, marks, rows_of
+from fatewalk.plot.style import (
+    BLACK,
+    BLUE,
+    GREY,
+    MANY,
+    SINGLE,
+    Z95,
+    add_foot,
+    add_title,
+    day_title,
+    effect_label,
+    grid_columns,
+    panel_grid,
+    say,
+    styled,
+)
+from fatewalk.tables import require_columns
+
+
+@styled
+def plot_recovery(
+    gene_table: pd.DataFrame,
+    truth: pd.DataFrame,
+    days: Sequence[str],
+    eps: float,
+    contrast: str,
+    reference: str,
+) -> Figure:
+    """Estimates with 95 % intervals against the true effects, a panel a day.
+
+    Parameters
+    ----------
+    gene_table
+        Table ``gene_daywise_for_mash.csv``.
+    truth : [L, D]
+        True effects in logit; index: genes, in any order; columns: days in time order.
+    days : [D]
+        Labels of the days in time order.
+    eps
+        A gene is truly active on a day if its true effect is at least this, in logit.
+    contrast, reference
+        Fate of the effects and the fate they are against.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+
+    Raises
+    ------
+    FatewalkError
+        If a gene has no truth or the number of days differs.
+    """
+    require_columns(gene_table, ["gene"], "gene table")
+    if truth.shape[1] != len(days):
+        raise FatewalkError(f"truth: found {truth.shape[1]} days; the estimates have {len(days)}")
+    true = rows_of(truth.rename_axis("gene"), list(gene_table["gene"]), "truth").to_numpy(
+        dtype=float
+    )  # [L, D]
+    estimate, se = (day_matrix(gene_table, stem, len(days)) for stem in ("betahat", "se"))  # [L, D]
+
+    columns = grid_columns(len(days), 4)
+    fig, axes = panel_grid(len(days), 2.1 if columns > 1 else 3.0, columns, room=0.7,
+                           width=max(SINGLE, 0.6 + 1.65 * columns))  # fmt: skip
+    for day, ax in enumerate(axes):
+        draw_day(ax, true[:, day], estimate[:, day], se[:, day], eps)
+        ax.set_title(f"{day_title(days[day])}\n{quality(true[:, day], estimate[:, day], se[:, day])}")
+    values = np.concatenate([true.ravel(), estimate.ravel()])
+    limit = 1.08 * max(float(np.nanmax(np.abs(values), initial=0)), eps, 0.1)
+    axes[0].set(xlim=(-limit, limit), ylim=(-limit, limit))
+    for ax in axes:
+        ax.set_box_aspect(1)
+    for ax in axes[::columns]:
+        ax.set_ylabel("estimate (logit)")
+    handles = [
+        Line2D([], [], color=BLUE, marker="o", ms=3, lw=0.5, label=f"active: |true effect| ≥ {eps:g}"),
+        Line2D([], [], color=GREY, marker="o", ms=3, lw=0.5, label="not active"),
+        Line2D([], [], color=BLACK, lw=0.6, ls="--", label="estimate = truth"),
+    ]
+    label = effect_label(contrast, reference, fig.get_figwidth(), "true effect on")
+    add_foot(fig, label, handles, 3 if len(days) > 1 else 2)
+    add_title(fig, f"{len(gene_table):,} genes; bars: 95 % intervals", marks(gene_table))
+    return fig
+
+
+def draw_day(ax: Axes, true: np.ndarray, estimate: np.ndarray, se: np.ndarray, eps: float) -> None:
+    """One panel; all arrays are [L]."""
+    seen = np.isfinite(estimate)
+    if not seen.any():
+        say(ax, "no cells observed")
+    ax.axline((0, 0), slope=1, color=BLACK, lw=0.6, ls="--", zorder=3)
+    faint = seen.sum() > 300
+    active = np.abs(true) >= eps
+    for rows, colour, name in ((seen & ~active, GREY, "null"), (seen & active, BLUE, "active")):
+        bars = ax.errorbar(
+            true[rows], estimate[rows], Z95 * se[rows], fmt="o", color=colour, mew=0,
+            ms=1.6 if faint else 2.4, elinewidth=0.4 if faint else 0.6, alpha=0.4 if faint else 0.7,
+            rasterized=bool(rows.sum() > MANY), zorder=2 if name == "active" else 1,
+        )  # fmt: skip
+        bars.lines[0].set_gid(name)
+
+
+def quality(true: np.ndarray, estimate: np.ndarray, se: np.ndarray) -> str:
+    """RMSE and the share of 95 % intervals that hold the truth; all arrays are [L]."""
+    seen = np.isfinite(estimate)
+    if not seen.any():
+        return "no estimates"
+    error = estimate[seen] - true[seen]
+    rmse = np.sqrt(np.mean(error**2))
+    coverage = np.mean(np.abs(error) <= Z95 * se[seen])
+    return f"RMSE {rmse:.3f}, coverage {100 * coverage:.0f} %"

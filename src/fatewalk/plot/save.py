@@ -1,0 +1,47 @@
+"""Write figures to files."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import matplotlib.style
+from matplotlib.figure import Figure
+
+from fatewalk.errors import FatewalkError
+from fatewalk.plot.style import RC
+from fatewalk.tables import atomic_path
+
+#: Per format: dots per inch and metadata. None drops an entry: no time stamp, so that the same
+#: results give the same file.
+_FORMATS: dict[str, tuple[int, dict[str, str | None]]] = {
+    ".png": (150, {"Software": None}),
+    ".pdf": (300, {"CreationDate": None, "Creator": "fatewalk", "Producer": None}),
+}
+
+
+def save_figure(fig: Figure, paths: Iterable[str | Path]) -> None:
+    """Write a figure as PNG (150 dpi) or PDF (embedded TrueType fonts), by the files' names.
+
+    The same figure gives the same bytes. A killed job leaves no half-written file.
+
+    Parameters
+    ----------
+    fig
+        The figure.
+    paths
+        Files to write.
+
+    Raises
+    ------
+    FatewalkError
+        If a file is neither .png nor .pdf.
+    """
+    files = [Path(path) for path in paths]
+    for path in files:
+        if path.suffix not in _FORMATS:
+            raise FatewalkError(f"{path}: unknown kind of figure {path.suffix!r}; allowed: .png, .pdf")
+    for path in files:
+        dpi, metadata = _FORMATS[path.suffix]
+        with matplotlib.style.context(["default", RC]), atomic_path(path) as temporary:
+            fig.savefig(temporary, format=path.suffix[1:], dpi=dpi, metadata=metadata)

@@ -1,0 +1,180 @@
+"""Effect against its local false sign rate."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patheffects import withStroke
+from matplotlib.textpath import TextPath
+
+from fatewalk.plot.columns import active_matrix, day_matrix, marks
+from fatewalk.plot.style import (
+    BLACK,
+    CALLED,
+    GREY,
+    MANY,
+    SMALL,
+    add_foot,
+    add_title,
+    day_title,
+    effect_label,
+    grid_columns,
+    panel_grid,
+    say,
+    styled,
+)
+from fatewalk.tables import require_columns
+
+CAP = 10.0  # -log10 lfsr above this is drawn at this
+N_LABELS = 6  # calls named in a panel
+LINE = 1.25 * SMALL  # distance of two names, points
+
+
+@styled
+def plot_volcano(
+    hits: pd.DataFrame,
+    days: Sequence[str],
+    eps: float,
+    lfsr_day: float,
+    contrast: str,
+    reference: str,
+) -> Figure:
+    """Shrunken effect against -log10 of the local false sign rate, a panel a day.
+
+    Parameters
+    ----------
+    hits
+        Table ``hits_ranked.csv``.
+    days : [D]
+        Labels of the days in time order.
+    eps
+        Smallest effect of interest, in logit.
+    lfsr_day
+        Threshold of the local false sign rate on a day.
+    contrast, reference
+        Fate of the effects and the fate they are against.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+    """
+    require_columns(hits, ["gene"], "table of hits")
+    effect = day_matrix(hits, "postmean", len(days))  # [L, D]
+    with np.errstate(divide="ignore"):
+        height = -np.log10(day_matrix(hits, "lfsr", len(days)))  # [L, D]
+    called = active_matrix(hits, len(days))
+    top = min(CAP, max(float(np.nanmax(height, initial=0)), -np.log10(lfsr_day)) + 0.3)
+    names = hits["gene"].astype(str).to_numpy()
+
+    longest = max((len(name) for name in names[called.any(axis=1)]), default=0)
+    fig, axes = panel_grid(len(days), 1.9, grid_columns(len(days), 4 if longest <= 10 else 2))
+    widest = max(float(np.nanmax(np.abs(effect), initial=0)), 2 * eps, 0.1)
+    axes[0].set(xlim=(-1.1 * widest, 1.1 * widest), ylim=(-0.03 * top, 1.05 * top))
+    for day, ax in enumerate(axes):
+        draw_points(ax, effect[:, day], height[:, day], called[:, day], top)
+        for x in (-eps, eps):
+            ax.axvline(x, color=BLACK, lw=0.5, ls=":", zorder=0)
+        ax.axhline(-np.log10(lfsr_day), color=BLACK, lw=0.5, ls="--", zorder=0)
+        ax.set_title(f"{day_title(days[day])}: {called[:, day].sum():,} called")
+    fig.supylabel("−log₁₀ local false sign rate")
+    handles = [
+        Line2D([], [], marker="o", ls="", ms=3, color=CALLED, label="called active"),
+        Line2D([], [], marker="o", ls="", ms=3, color=GREY, label="not called"),
+        Line2D([], [], color=BLACK, lw=0.5, ls=":", label=f"|effect| = {eps:g}"),
+        Line2D([], [], color=BLACK, lw=0.5, ls="--", label=f"lfsr = {lfsr_day:g}"),
+    ]
+    if (height > top).any():
+        handles.insert(2, Line2D([], [], marker="^", ls="", ms=3.5, color=GREY, label=f"beyond {top:g}"))
+    label = effect_label(contrast, reference, fig.get_figwidth())
+    add_foot(fig, label, handles, 5 if len(axes) > 1 else 3)
+    add_title(fig, f"{len(hits):,} genes", marks(hits))
+
+    FigureCanvasAgg(fig)  # a canvas that can measure
+    fig.draw_without_rendering()  # panels get their final size, in which names are placed
+    strongest = [choose(effect[:, day], called[:, day]) for day in range(len(days))]
+    widen(axes[0], [(effect[rows, day], names[rows]) for day, rows in enumerate(strongest)])
+    for day, (ax, rows) in enumerate(zip(axes, strongest, strict=True)):
+        name_points(ax, effect[rows, day], np.minimum(height[rows, day], top), names[rows])
+    return fig
+
+
+def draw_points(ax: Axes, x: np.ndarray, y: np.ndarray, called: np.ndarray, top: float) -> None:
+    """Calls over the rest; points above ``top`` are triangles at ``top``. All arrays are [L]."""
+    seen = np.isfinite(x) & ~np.isnan(y)
+    if not seen.any():
+        say(ax, "no cells observed")
+    for rows, colour, order in ((seen & ~called, GREY, 1), (seen & called, CALLED, 2)):
+        for beyond, marker, size in ((False, "o", 2.2), (True, "^", 3.2)):
+            part = rows & ((y > top) == beyond)
+            ax.plot(x[part], np.minimum(y[part], top), marker, ms=size, color=colour, mew=0, alpha=0.75,
+                    zorder=order, rasterized=bool(part.sum() > MANY),
+                    gid=f"{'called' if order == 2 else 'rest'}{'-beyond' if beyond else ''}")  # fmt: skip
+
+
+def choose(effect: np.ndarray, called: np.ndarray) -> np.ndarray:
+    """Rows of the strongest calls of a day, at most ``N_LABELS``."""
+    rows = np.flatnonzero(called & np.isfinite(effect))
+    return rows[np.argsort(-np.abs(effect[rows]), kind="stable")[:N_LABELS]]
+
+
+def widen(ax: Axes, labelled: Sequence[tuple[np.ndarray, np.ndarray]]) -> None:
+    """Widen the common x axis until every name fits beside its point."""
+    width = ax.get_window_extent().width * 72 / ax.figure.dpi  # points
+    limit = ax.get_xlim()[1]
+    for x, names in labelled:
+        for effect, name in zip(np.abs(x), names, strict=True):
+            taken = (text_width(name) + 6) / (width / 2)  # share of the half axis
+            limit = max(limit, effect / max(1 - taken, 0.3))
+    ax.set_xlim(-limit, limit)
+
+
+def text_width(text: str) -> float:
+    """Width of a small text in points."""
+    return float(TextPath((0, 0), text, size=SMALL).get_extents().width)
+
+
+def name_points(ax: Axes, x: np.ndarray, y: np.ndarray, names: np.ndarray) -> None:
+    """Name points on their outer side.
+
+    Names left of zero end there and names right of zero start there, so only names of one side can
+    meet; on a side they are kept a line apart.
+    """
+    points_per_unit = ax.get_window_extent().height * 72 / ax.figure.dpi / np.ptp(ax.get_ylim())
+    for side in (-1, 1):
+        rows = np.lexsort((-np.abs(x), -y))  # from the top down, outermost first
+        rows = rows[np.sign(x[rows]) == side]
+        at = y[rows] * points_per_unit
+        for row, shift in zip(rows, keep_apart(at, LINE) - at, strict=True):
+            text = ax.annotate(
+                names[row], (x[row], y[row]), (side * 4, shift), textcoords="offset points",
+                ha="left" if side > 0 else "right", va="center", fontsize=SMALL, gid="name",
+                arrowprops={"arrowstyle": "-", "lw": 0.3, "color": GREY, "shrinkA": 0, "shrinkB": 1,
+                            "relpos": (0.0 if side > 0 else 1.0, 0.5)},
+                path_effects=[withStroke(linewidth=1.2, foreground="white")],
+            )  # fmt: skip
+            text.set_in_layout(False)
+
+
+def keep_apart(at: np.ndarray, line: float) -> np.ndarray:
+    """Move names down until they are ``line`` apart, and up where they would leave the panel.
+
+    Parameters
+    ----------
+    at : [n]
+        Wanted heights above the foot of the panel, descending.
+    line
+        Least distance, in the same unit.
+
+    Returns
+    -------
+    numpy.ndarray, float [n]
+    """
+    steps = line * np.arange(len(at))
+    down = np.minimum.accumulate(at + steps) - steps
+    return np.maximum(down, steps[::-1])

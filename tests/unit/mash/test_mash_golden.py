@@ -1,0 +1,207 @@
+"""Against recorded runs of R mashr 0.2.81."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from fatewalk.mash import (
+    MashData,
+    MashFit,
+    autoselect_grid,
+    cov_canonical,
+    estimate_null_correlation_simple,
+    fit_mash,
+    posterior,
+    prob_large,
+    regularise_correlation,
+    set_data,
+)
+from fatewalk.mash.likelihood import loglik_matrix
+
+REPOSITORY = Path(__file__).parents[3]
+HERE = REPOSITORY / "tests" / "data" / "mashr_golden"
+BESIDE = REPOSITORY.parent / "shared" / "mashr_golden"  # the full collection, where it is present
+
+CASES = [
+    pytest.param(root / name, id=f"{root.parent.name}-{name}")
+    for root, names in {
+        HERE: ["b_simple_canonical", "d_simple_nullcorr", "f_D1_canonical", "n_all_null"],
+        BESIDE: [
+            "a2_fate_gene_intendedV_conservative",
+            "a2_fate_gene_intendedV_enriched",
+            "b_simple_canonical",
+            "c_simple_datadriven",
+            "d_simple_nullcorr",
+            "d2_hetero_nullcorr_datadriven",
+            "f_D1_identity",
+            "g_D10_shared_canonical",
+            "l_uniform_nopointmass_gridmult2",
+        ],
+    }.items()
+    for name in names
+]
+RECORDED = {
+    "mean": "posterior_mean",
+    "sd": "posterior_sd",
+    "lfsr": "lfsr",
+    "negative": "negative_prob",
+    "zero": "zero_prob",
+}
+
+
+class Case:
+    """One recorded run."""
+
+    def __init__(self, folder: Path) -> None:
+        if not folder.exists():
+            pytest.skip(f"{folder.name} is not here")
+        self.folder = folder
+        self.params = self.json("params")
+        self.n_conditions = self.params["D"]
+        self.recorded_fit = self.json("fit")
+
+    def json(self, name: str) -> dict[str, Any]:
+        return json.loads((self.folder / f"{name}.json").read_text())
+
+    def has(self, name: str) -> bool:
+        return any(self.folder.glob(f"{name}.csv*"))
+
+    def csv(self, name: str) -> pd.DataFrame:
+        (path,) = self.folder.glob(f"{name}.csv*")
+        return pd.read_csv(path, float_precision="round_trip", keep_default_na=False, na_values=[""])
+
+    def numbers(self, name: str) -> np.ndarray:
+        return self.csv(name).iloc[:, 1:].to_numpy()
+
+    def matrix(self, values: Any) -> np.ndarray:
+        return np.reshape(values, (self.n_conditions, self.n_conditions))
+
+    def covariances(self, which: str) -> dict[str, np.ndarray]:
+        recorded = self.json("covariances")[which]
+        return {name: self.matrix(matrix) for name, matrix in recorded.items()}
+
+    def data(self, error_correlation: Any) -> MashData:
+        betahat, se = np.hsplit(self.numbers("input"), 2)
+        return set_data(
+            betahat,
+            se,
+            error_correlation=error_correlation,
+            se_inflate=self.params["se_inflate"],
+            se_floor=self.params["se_floor"],
+        )
+
+
+@pytest.fixture(scope="module", params=CASES)
+def run(request: pytest.FixtureRequest) -> tuple[Case, MashData, MashFit]:
+    case = Case(request.param)
+    data = case.data(case.matrix(case.params["V"]))
+    fit = fit_mash(
+        data,
+        case.covariances("used_before_normalization"),
+        grid=autoselect_grid(data, case.params["gridmult"]),
+        prior=case.params["prior"],
+        null_weight=case.params["nullweight"],
+        point_mass=case.params["usepointmass"],
+    )
+    return case, data, fit
+
+
+def test_canonical_covariances_and_names(run):
+    case, _, _ = run
+    recorded = case.covariances("canonical_raw")
+    if len(recorded) == 1:
+        pytest.skip("this run used the identity only")
+    names = list(recorded)[1:-4]
+    ours = cov_canonical(case.n_conditions, names)
+    assert list(ours) == list(recorded)
+    for name, matrix in recorded.items():
+        np.testing.assert_allclose(ours[name], matrix, rtol=0, atol=1e-12)
+    if names[0].startswith("singletons"):
+        assert list(cov_canonical(case.n_conditions)) == list(recorded)
+
+
+def test_components(run):
+    case, _, fit = run
+    used = case.covariances("used")
+    np.testing.assert_allclose(fit.covariances, list(used.values()), rtol=0, atol=1e-10)
+    np.testing.assert_allclose(fit.grid, case.csv("grid")["grid"], rtol=1e-12)
+    assert fit.component_names == tuple(case.csv("pi")["name"])
+
+
+def test_likelihood_matrix(run):
+    case, data, fit = run
+    recorded = case.numbers("loglik_matrix_first20")
+    ours = loglik_matrix(data, fit.covariances, fit.grid, point_mass=fit.point_mass)
+    np.testing.assert_allclose(ours[: len(recorded)], recorded, rtol=1e-12, atol=1e-11)
+
+
+def test_posterior_at_the_recorded_weights(run):
+    case, data, fit = run
+    ours = posterior(replace(fit, pi=case.csv("pi")["pi"].to_numpy()), data)
+    compared = {field: name for field, name in RECORDED.items() if case.has(name)}
+    assert {"mean", "sd", "lfsr"} <= set(compared)
+    for field, name in compared.items():
+        np.testing.assert_allclose(getattr(ours, field), case.numbers(name), rtol=0, atol=1e-10)
+    if case.has("row_loglik"):
+        recorded = case.csv("row_loglik")["vloglik"]
+        np.testing.assert_allclose(ours.loglik, recorded, rtol=1e-12, atol=1e-11)
+    assert ours.loglik.sum() == pytest.approx(case.recorded_fit["loglik"], abs=1e-8)
+
+
+def test_small_sign_rates_keep_their_digits(run):
+    case, data, fit = run
+    recorded = case.numbers("lfsr")
+    ours = posterior(replace(fit, pi=case.csv("pi")["pi"].to_numpy()), data).lfsr
+    # mashr subtracts from 1 for negative effects: below 1e-10 its digits there are rounding
+    np.testing.assert_allclose(ours[recorded > 1e-10], recorded[recorded > 1e-10], rtol=1e-5)
+
+
+def test_own_weights_reach_the_optimum(run):
+    case, data, fit = run
+    recorded = case.recorded_fit
+    assert fit.kkt_gap <= 1e-8
+    assert fit.objective >= recorded["penalized_objective"] - 1e-9
+    assert fit.objective == pytest.approx(recorded["tight"]["penalized_objective"], abs=1e-8)
+    assert fit.loglik == pytest.approx(recorded["tight"]["loglik"], abs=1e-6)
+    ours = posterior(fit, data)
+    assert ours.loglik.sum() == pytest.approx(fit.loglik, abs=1e-9)
+    if case.has("posterior_tight_pi"):
+        mean, sd, lfsr = np.hsplit(case.numbers("posterior_tight_pi"), 3)
+        np.testing.assert_allclose(ours.mean, mean, rtol=0, atol=1e-8)
+        np.testing.assert_allclose(ours.sd, sd, rtol=0, atol=1e-8)
+        np.testing.assert_allclose(ours.lfsr, lfsr, rtol=0, atol=1e-8)
+
+
+def test_large_effects_of_size_zero(run):
+    _, data, fit = run
+    ours = posterior(fit, data)
+    zero = ours.zero
+    assert max(zero.max(), ours.lfsr.max(), ours.negative.max(), prob_large(fit, data, 0.0).max()) <= 1
+    np.testing.assert_allclose(prob_large(fit, data, 0.0), 1 - zero, rtol=0, atol=1e-12)
+
+
+def test_null_correlation(run):
+    case, _, _ = run
+    recorded = case.json("pieces")["null_correlation_simple"]
+    estimate = estimate_null_correlation_simple(case.data(None))
+    assert estimate.note == ""
+    if case.n_conditions == 1:  # mashr stops with an error here
+        np.testing.assert_array_equal(estimate.correlation, [[1.0]])
+    else:
+        np.testing.assert_allclose(estimate.correlation, recorded, rtol=0, atol=1e-12)
+
+
+def test_regularised_correlation_of_the_source_pipeline():
+    case = Case(BESIDE / "a2_fate_gene_intendedV_conservative")
+    params = case.params
+    regularised = regularise_correlation(
+        params["V_raw"], eigenvalue_floor=params["v_eig_floor"], shrinkage=params["v_shrink_rho"]
+    )
+    np.testing.assert_allclose(regularised, params["V"], rtol=0, atol=1e-12)

@@ -1,0 +1,141 @@
+# Configuration, paths, wildcards and targets shared by all rules.
+import re
+
+from fatewalk.config import SimulatedDataset, load_config
+from fatewalk.errors import FatewalkError
+
+try:
+    CONFIG = load_config(config)
+except FatewalkError as error:
+    raise WorkflowError(str(error)) from None
+
+RESULTS = CONFIG.results_dir
+INPUT = f"{RESULTS}/{{dataset}}/input"
+RUN = f"{RESULTS}/{{dataset}}/{{run}}"
+CONTRAST = f"{RUN}/contrast={{contrast}}"
+ENVIRONMENT = "../../envs/environment.yaml"
+
+# An edit of the installed library triggers no rerun; a higher number here does. Raise the number
+# of a stage whenever its results change.
+STAGE_VERSION = {
+    "simulate_screen": 1,
+    "import_screen": 1,
+    "build_design": 1,
+    "fit_effects": 1,
+    "check_delta": 1,
+    "export_effects": 1,
+    "export_tables": 1,
+    "fit_mash": 1,
+    "run_mashr": 1,
+    "aggregate_guides": 1,
+    "compare_modes": 1,
+    "rank_hits": 1,
+    "evaluate_recovery": 1,
+    "tabulate_ablation": 1,
+    "plots": 1,
+}
+
+SIMULATED = [name for name, d in CONFIG.datasets.items() if isinstance(d, SimulatedDataset)]
+IMPORTED = [name for name in CONFIG.datasets if name not in SIMULATED]
+RUNS = [(dataset, run) for dataset, runs in CONFIG.runs.items() for run in runs]
+DATASETS = [name for name in CONFIG.datasets if name not in CONFIG.ablation_datasets]
+LEVELS = ["gene", "guide"]
+
+
+def one_of(names):
+    """Regular expression of the given names; matches nothing where there are none."""
+    return "|".join(re.escape(name) for name in dict.fromkeys(names)) or "(?!)"
+
+
+def where(condition):
+    """Constraint of {dataset}: those that are followed by a run whose settings meet a condition."""
+    runs = [(d, r) for d, r in RUNS if condition(CONFIG.settings(d, r))]
+    return "|".join(f"{re.escape(d)}(?=/{re.escape(r)}/)" for d, r in runs) or "(?!)"
+
+
+wildcard_constraints:
+    dataset=one_of(CONFIG.datasets),
+    run=one_of(run for _, run in RUNS),
+    contrast=one_of(c for d, r in RUNS for c in CONFIG.settings(d, r).model.contrasts),
+    level=one_of(LEVELS),
+    mode="conservative|enriched",
+
+
+def settings(wildcards):
+    """Settings of the job's dataset and run."""
+    return CONFIG.settings(wildcards.dataset, wildcards.run)
+
+
+def keys(section, *names):
+    """Params function: the named keys of a section, or all, as plain containers."""
+
+    def read(wildcards):
+        values = getattr(settings(wildcards), section).model_dump(mode="json")
+        return {name: values[name] for name in names} if names else values
+
+    return read
+
+
+def memory(base_mb, per_input_mb=0):
+    """Resource function: MB that grow with the size of the input and with every retry."""
+
+    def mem_mb(wildcards, input, attempt):
+        return int((base_mb + per_input_mb * input.size_mb) * attempt)
+
+    return mem_mb
+
+
+def minutes(base):
+    """Resource function: a runtime that grows with every retry."""
+
+    def runtime(wildcards, attempt):
+        return base * attempt
+
+    return runtime
+
+
+# ---------------------------------------------------------------- targets
+
+
+def run_files(targets):
+    """Files that a function of (dataset, run, settings) names, for all runs of the config."""
+    return [
+        f"{RESULTS}/{dataset}/{run}/{name}"
+        for dataset, run in RUNS
+        if dataset in DATASETS
+        for name in targets(dataset, run, CONFIG.settings(dataset, run))
+    ]
+
+
+def in_contrasts(s, names):
+    """The named files of each contrast, and of the primary contrast also at the run's top."""
+    return [f"contrast={c}/{name}" for c in s.model.contrasts for name in names] + names
+
+
+def targets_effects(dataset, run, s):
+    tables = ["gene_daywise_for_mash.csv", "guide_daywise_for_mash.csv"]
+    return ["theta_posterior_summary.npz", "delta_posterior_summary.npz"] + in_contrasts(s, tables)
+
+
+def targets_mash(dataset, run, s):
+    return in_contrasts(s, [f"mash_{level}_{mode}.csv" for level in LEVELS for mode in s.mash.modes])
+
+
+def targets_hits(dataset, run, s):
+    guides = [f"gene_from_guide_mash_{mode}.csv" for mode in s.mash.modes]
+    return in_contrasts(s, ["hits_ranked.csv", "mash_mode_comparison.csv", *guides])
+
+
+def targets_report(dataset, run, s):
+    figures = ["heatmap", "trajectories", "volcano", "delta"]
+    return ["plots/convergence.png"] + [
+        f"contrast={c}/plots/{figure}.png" for c in s.model.contrasts for figure in figures
+    ]
+
+
+def targets_recovery(dataset, run, s):
+    if dataset not in SIMULATED:
+        return []
+    tables = ["daywise_confusion.csv", "pred_call_summary.json", "recovery_by_day.csv"]
+    figures = [f"contrast={c}/plots/recovery.png" for c in s.model.contrasts]
+    return in_contrasts(s, tables) + figures

@@ -1,0 +1,65 @@
+# The three input tables of a data set, simulated or imported.
+
+
+def _input_of_import(wildcards):
+    """Files that the dataset entry names."""
+    entry = CONFIG.datasets[wildcards.dataset]
+    names = ["anndata", "cells", "guide_calls", "protospacer_calls", "guide_map"]
+    return {name: path for name in names if (path := getattr(entry, name, None))}
+
+
+rule simulate_screen:
+    output:
+        cells=f"{INPUT}/cells.parquet",
+        guide_calls=f"{INPUT}/guide_calls.parquet",
+        guide_map=f"{INPUT}/guide_map.csv",
+        truth_theta=f"{INPUT}/truth_theta.csv",
+        truth_delta=f"{INPUT}/truth_delta.csv",
+        truth=f"{INPUT}/truth.json",
+    log:
+        f"{RESULTS}/logs/simulate_screen/{{dataset}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/simulate_screen/{{dataset}}.tsv"
+    wildcard_constraints:
+        dataset=one_of(SIMULATED),
+    conda:
+        ENVIRONMENT
+    resources:
+        mem_mb=memory(6000),
+        runtime=minutes(30),
+    params:
+        simulate=lambda w: CONFIG.datasets[w.dataset].simulate.model_dump(mode="json"),
+        stage_version=STAGE_VERSION["simulate_screen"],
+    message:
+        "Simulate the screen {wildcards.dataset}"
+    script:
+        "../../scripts/simulate_screen.py"
+
+
+rule import_screen:
+    input:
+        unpack(_input_of_import),
+    output:
+        cells=f"{INPUT}/cells.parquet",
+        guide_calls=f"{INPUT}/guide_calls.parquet",
+        guide_map=f"{INPUT}/guide_map.csv",
+        report=f"{INPUT}/import_report.json",
+    log:
+        f"{RESULTS}/logs/import_screen/{{dataset}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/import_screen/{{dataset}}.tsv"
+    wildcard_constraints:
+        dataset=one_of(IMPORTED),
+    conda:
+        ENVIRONMENT
+    resources:
+        mem_mb=memory(3000, per_input_mb=12),
+        runtime=minutes(60),
+    params:
+        entry=lambda w: CONFIG.datasets[w.dataset].model_dump(mode="json"),
+        fates=lambda w: CONFIG.settings(w.dataset, "main").model.fates,
+        stage_version=STAGE_VERSION["import_screen"],
+    message:
+        "Read the screen {wildcards.dataset}"
+    script:
+        "../../scripts/import_screen.py"

@@ -1,0 +1,77 @@
+# Multivariate adaptive shrinkage of a day-wise table. Two engines, one contract: the table with
+# postmean, postsd and lfsr, and the fitted mixture in JSON.
+CONSERVATIVE_KEYS = [
+    "se_inflate",
+    "se_floor",
+    "null_correlation",
+    "null_z",
+    "eigen_floor",
+    "corr_shrink",
+    "null_weight",
+]
+MASHR_KEYS = [*CONSERVATIVE_KEYS, "strong_lfsr", "min_strong", "n_pcs"]
+
+
+def _mashr_options(wildcards):
+    """Command-line options of run_mashr.R."""
+    return " ".join(f"--{key} {value}" for key, value in keys("mash", *MASHR_KEYS)(wildcards).items())
+
+
+rule fit_mash:
+    input:
+        table=f"{CONTRAST}/{{level}}_daywise_for_mash.csv",
+    output:
+        table=f"{CONTRAST}/mash_{{level}}_{{mode}}.csv",
+        mixture=f"{CONTRAST}/mash_{{level}}_{{mode}}.json",
+    log:
+        f"{RESULTS}/logs/fit_mash/{{dataset}}/{{run}}/{{contrast}}_{{level}}_{{mode}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/fit_mash/{{dataset}}/{{run}}/{{contrast}}_{{level}}_{{mode}}.tsv"
+    wildcard_constraints:
+        dataset=where(lambda s: s.mash.engine == "python"),
+    conda:
+        ENVIRONMENT
+    resources:
+        mem_mb=memory(2000, per_input_mb=300),
+        runtime=minutes(30),
+    params:
+        mash=keys("mash", *CONSERVATIVE_KEYS),
+        stage_version=STAGE_VERSION["fit_mash"],
+    message:
+        "mash on the {wildcards.level} table of {wildcards.dataset} (run {wildcards.run}): {wildcards.contrast}, {wildcards.mode}"
+    script:
+        "../../scripts/fit_mash.py"
+
+
+rule run_mashr:
+    input:
+        table=f"{CONTRAST}/{{level}}_daywise_for_mash.csv",
+        script=workflow.source_path("../../scripts/run_mashr.R"),
+    output:
+        table=f"{CONTRAST}/mash_{{level}}_{{mode}}.csv",
+        mixture=f"{CONTRAST}/mash_{{level}}_{{mode}}.json",
+    log:
+        f"{RESULTS}/logs/run_mashr/{{dataset}}/{{run}}/{{contrast}}_{{level}}_{{mode}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/run_mashr/{{dataset}}/{{run}}/{{contrast}}_{{level}}_{{mode}}.tsv"
+    wildcard_constraints:
+        dataset=where(lambda s: s.mash.engine == "mashr"),
+    conda:
+        "../../envs/mashr.yaml"
+    resources:
+        mem_mb=memory(3000, per_input_mb=600),
+        runtime=minutes(60),
+    params:
+        options=_mashr_options,
+        stage_version=STAGE_VERSION["run_mashr"],
+    message:
+        "R mashr on the {wildcards.level} table of {wildcards.dataset} (run {wildcards.run}): {wildcards.contrast}, {wildcards.mode}"
+    shell:
+        """
+        if ! command -v Rscript > /dev/null; then
+            echo "mash.engine: mashr needs R, and there is no Rscript here. Use --sdm conda (envs/mashr.yaml), install R with the package mashr, or set mash.engine: python." | tee {log:q} >&2
+            exit 1
+        fi
+        Rscript --vanilla {input.script:q} --table {input.table:q} --mode {wildcards.mode} \
+            --output {output.table:q} --summary {output.mixture:q} {params.options} 2>&1 | tee {log:q} >&2
+        """
