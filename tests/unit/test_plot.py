@@ -197,10 +197,10 @@ def test_effects_carry_fates_and_unit(name: str) -> None:
 
 def test_names_with_dollar_signs_are_no_formulas() -> None:
     s = make_screen()
-    s.hits["gene"] = "$x_" + s.hits["gene"] + "$"
+    s.hits["gene"] = "$\\x_" + s.hits["gene"] + "$"
     fig = draw("heatmap", s)
     fig.draw_without_rendering()  # fails on what is no formula
-    assert "$x_gene00$" in said(fig)
+    assert "$\\x_gene00$" in said(fig)
 
 
 def test_five_thousand_genes() -> None:
@@ -380,10 +380,11 @@ def test_delta_sorts_by_spread_and_counts_singletons() -> None:
 
 
 def test_delta_says_within_gene_means() -> None:
-    fig = plot_delta(np.array([0.5, -0.1]), np.full(2, 0.1), ["a", "a"], ["a"], "MES", "EC")
+    delta = np.array([-0.5, 0.1, 0.1, 0.2])
+    fig = plot_delta(delta, np.full(4, 0.1), ["a", "a", "b", "b"], ["a", "b"], "MES", "EC")
     assert "at most 2.0e-01" in said(fig)
     bars = next(c for c in fig.axes[0].collections if c.get_gid() == "gene means")
-    np.testing.assert_allclose([segment[0, 1] for segment in bars.get_segments()], [0.2])
+    np.testing.assert_allclose([segment[0, 1] for segment in bars.get_segments()], [-0.2, 0.15])
 
 
 def test_delta_refuses_unequal_lengths_and_unknown_genes() -> None:

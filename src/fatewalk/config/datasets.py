@@ -42,8 +42,10 @@ class SimulatedDataset(DatasetBase):
 class AnnDataDataset(DatasetBase):
     """``{anndata: screen.h5ad, guide_map: guides.csv, ...keys...}``."""
 
-    anndata: str = Field(description="path of the .h5ad file; its X and layers are never read")
-    guide_map: str = Field(description="table guide_name, gene_name, is_ntc")
+    anndata: str = Field(
+        examples=["screen.h5ad"], description="path of the .h5ad file; its X and layers are never read"
+    )
+    guide_map: str = Field(examples=["guides.csv"], description="table guide_name, gene_name, is_ntc")
     fate_key: str = Field(
         "lineages_fwd", description="obsm key of the fate probabilities (here CellRank 2 puts them)"
     )
@@ -88,9 +90,14 @@ class AnnDataDataset(DatasetBase):
 class PlainDataset(DatasetBase):
     """``{cells: cells.parquet, guide_calls: calls.parquet, guide_map: guides.csv}``."""
 
-    cells: str = Field(description="table cell_id, day, rep, p_<fate>... or fate (a label)")
-    guide_calls: str = Field(description="table cell_id, guide, [umi]; or 10x protospacer_calls_per_cell.csv")
-    guide_map: str = Field(description="table guide_name, gene_name, is_ntc")
+    cells: str = Field(
+        examples=["cells.parquet"], description="table cell_id, day, rep, p_<fate>... or fate (a label)"
+    )
+    guide_calls: str = Field(
+        examples=["calls.parquet"],
+        description="table cell_id, guide, [umi]; or 10x protospacer_calls_per_cell.csv",
+    )
+    guide_map: str = Field(examples=["guides.csv"], description="table guide_name, gene_name, is_ntc")
     day_key: str = Field("day", description="column of the day: d0, 72hpf, 18.0")
     rep_key: str | None = Field("rep", description="column of the replicate; null: one replicate")
     cluster_key: str | None = Field(None, description="column of the cluster: embryo, clone, well")

@@ -26,6 +26,7 @@ from fatewalk.plot.style import (
 from fatewalk.tables import as_bool
 
 ROW = 0.125  # height of a gene, inches
+LETTER = 0.055  # width of a letter of a tick text, inches
 LEAST_LIMIT = 0.1  # colours never stretch noise below this effect, logit
 
 
@@ -69,7 +70,9 @@ def plot_heatmap(
     ax.invert_yaxis()
 
     ticks, day_label = day_ticks(days, times)
-    ax.set_xticks(np.arange(len(days)) + 0.5, ticks)
+    room = 0.65 * width / len(days)  # inches for a tick text
+    upright = max(len(line) for tick in ticks for line in tick.split("\n")) * LETTER > room
+    ax.set_xticks(np.arange(len(days)) + 0.5, ticks, rotation=90 if upright else 0)
     ax.set_xlabel(day_label)
     ax.xaxis.set_label_position("top")
     ax.tick_params(axis="x", top=True, labeltop=True, bottom=False, labelbottom=False)

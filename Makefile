@@ -1,0 +1,35 @@
+# make demo: the whole workflow on a simulated screen.   make test: the tests.   Both make .venv first.
+PYTHON ?= python3.11
+CORES ?= 2
+BIN := .venv/bin
+
+.PHONY: demo test lint format clean
+
+demo: .venv/ready
+	$(BIN)/snakemake --profile profiles/local --cores $(CORES)
+	@echo "Ranked hits: results/demo/main/hits_ranked.csv    figures: results/demo/main/contrast=*/plots/"
+
+test: .venv/ready
+	$(BIN)/python -m pytest -n $(CORES)
+
+lint: .venv/ready
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/snakefmt --check Snakefile workflow
+	$(BIN)/mypy
+	$(BIN)/snakemake --lint
+
+format: .venv/ready
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+	$(BIN)/snakefmt Snakefile workflow
+	$(BIN)/python -m fatewalk.config.document
+
+# `ready` is touched last, so that an install cut short is done again.
+.venv/ready: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable ".[dev,slurm]"
+	touch $@
+
+clean:
+	rm -rf .venv .snakemake results

@@ -1,0 +1,159 @@
+"""Documents made from the config models: ``config.yaml``, the JSON schema, the table in the docs.
+
+A test keeps the committed files equal to what this module writes; ``python -m
+fatewalk.config.document`` writes them anew.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+from pydantic_core import PydanticUndefined
+
+from fatewalk.config.datasets import AnnDataDataset, Overrides, PlainDataset
+from fatewalk.config.root import SECTIONS, RootConfig
+from fatewalk.config.sections import AblationConfig
+from fatewalk.config.simulate import SimulateConfig
+
+COMMENT_COLUMN = 44
+TABLE_MARK = "<!-- below: written by python -m fatewalk.config.document -->"
+HEADER = """\
+# Every key of fatewalk with its default. Keep the keys you change, delete the rest: a config of
+# your own needs no more than `datasets` and `model: {fates: [...]}`, see docs/configuration.md.
+#   snakemake --cores 4 --configfile my_screen.yaml
+# yaml-language-server: $schema=workflow/schemas/config.schema.json
+"""
+DATASETS_HEADER = """\
+# Named data sets, of three kinds. Results go to <results_dir>/<dataset>/<run>/. An entry may also
+# carry any section below (design, model, fit, export, mash, calls, runs): it then holds for that
+# data set only."""
+RUNS = """\
+# Further runs: sections whose keys differ from the run `main`. This one fits the same data without
+# centring the guide deviations, to show what centring repairs; drop it for a real screen.
+runs:
+  uncentred:
+    model:
+      center_delta: false
+"""
+
+
+def config_yaml() -> str:
+    """Text of ``config.yaml``: every key, its default, a comment."""
+    lines = [HEADER, _line("results_dir", RootConfig.model_fields["results_dir"], 0), ""]
+    lines += [DATASETS_HEADER, "datasets:", "  demo:", "    simulate:", *_section(SimulateConfig, 6)]
+    lines += ["", *_example("screen", "an AnnData file with CellRank output", AnnDataDataset)]
+    lines += ["", *_example("plain", "plain tables", PlainDataset)]
+    sections: dict[str, type[BaseModel]] = {**SECTIONS, "ablation": AblationConfig}
+    for name, model in sections.items():
+        lines += ["", f"# {_summary(model)}", f"{name}:", *_section(model, 2)]
+    return "\n".join(lines) + "\n\n" + RUNS
+
+
+def config_schema() -> str:
+    """JSON schema of the configuration, for editors."""
+    schema = RootConfig.model_json_schema()
+    sections = {name: model.model_json_schema() for name, model in SECTIONS.items()}
+    schema["properties"] |= sections
+    return json.dumps(schema, indent=2) + "\n"
+
+
+def config_table() -> str:
+    """Markdown tables of every key, for ``docs/configuration.md``."""
+    parts = []
+    models: dict[str, type[BaseModel]] = {
+        **SECTIONS,
+        "ablation": AblationConfig,
+        "datasets.<name>.simulate": SimulateConfig,
+        "datasets.<name> (AnnData)": AnnDataDataset,
+        "datasets.<name> (plain tables)": PlainDataset,
+    }
+    for name, model in models.items():
+        rows = [f"| `{key}` | `{_value(field)}` | {_text(field)} |" for key, field in _leaves(model)]
+        parts.append("\n".join([f"### {name}", "", _summary(model), "", "| key | default | meaning |",
+                                "| --- | --- | --- |", *rows]))  # fmt: skip
+    return "\n\n".join(parts) + "\n"
+
+
+def _section(model: type[BaseModel], indent: int) -> list[str]:
+    """Lines ``key: default  # comment`` of a section, nested sections below their key."""
+    lines = []
+    for key, field in _own_fields(model):
+        nested = _nested(field)
+        if nested is None:
+            lines.append(_line(key, field, indent))
+        else:
+            lines += [" " * indent + f"{key}:", *_section(nested, indent + 2)]
+    return lines
+
+
+def _example(name: str, kind: str, model: type[BaseModel]) -> list[str]:
+    """A dataset entry, commented out."""
+    lines = [f"{name}:  # {kind}", *_section(model, 2)]
+    return ["  # " + line for line in lines]
+
+
+def _line(key: str, field: FieldInfo, indent: int) -> str:
+    text = " " * indent + f"{key}: {_value(field)}"
+    return f"{text:<{COMMENT_COLUMN}} # {field.description}"
+
+
+def _value(field: FieldInfo) -> str:
+    """The default as YAML on one line; of a required key an example."""
+    default = field.get_default(call_default_factory=True, validated_data={})
+    if default is PydanticUndefined:
+        return (field.examples or ["..."])[0]
+    plain = list(default) if isinstance(default, tuple) else default
+    text = yaml.safe_dump(plain, default_flow_style=True, width=1000, sort_keys=False)
+    return text.removesuffix("\n").removesuffix("\n...")
+
+
+def _leaves(model: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, FieldInfo]]:
+    for key, field in _own_fields(model):
+        nested = _nested(field)
+        if nested is None:
+            yield prefix + key, field
+        else:
+            yield from _leaves(nested, f"{prefix}{key}.")
+
+
+def _own_fields(model: type[BaseModel]) -> list[tuple[str, FieldInfo]]:
+    """Fields of the section itself, without those that any dataset entry may carry."""
+    carried = {*Overrides.model_fields, "runs"}
+    return [(k, f) for k, f in model.model_fields.items() if k not in carried]
+
+
+def _nested(field: FieldInfo) -> type[BaseModel] | None:
+    annotation: Any = field.annotation
+    is_section = isinstance(annotation, type) and issubclass(annotation, BaseModel)
+    return annotation if is_section else None
+
+
+def _summary(model: type[BaseModel]) -> str:
+    return (model.__doc__ or "").strip().split("\n")[0]
+
+
+def _text(field: FieldInfo) -> str:
+    return (field.description or "").replace("|", "\\|").replace("<", "&lt;")
+
+
+def documents(root: Path) -> dict[Path, str]:
+    """Path and text of each document below the repository's root."""
+    page = root / "docs" / "configuration.md"
+    head = page.read_text().split(TABLE_MARK)[0] if page.exists() else "# Configuration\n\n"
+    return {
+        root / "config.yaml": config_yaml(),
+        root / "workflow" / "schemas" / "config.schema.json": config_schema(),
+        page: f"{head}{TABLE_MARK}\n\n{config_table()}",
+    }
+
+
+if __name__ == "__main__":
+    for path, text in documents(Path.cwd()).items():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
