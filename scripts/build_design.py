@@ -10,6 +10,8 @@ from fatewalk.design import build_design, save_design
 from fatewalk.smk import run_stage
 from fatewalk.tables import GUIDE_MAP, read_table, write_json
 
+log = logging.getLogger("fatewalk")
+
 
 def main(snakemake):
     cells = pd.read_parquet(snakemake.input.cells)
@@ -18,7 +20,7 @@ def main(snakemake):
     config = DesignConfig(**snakemake.params.design)
     design, report = build_design(cells, calls, guide_map, config, snakemake.params.fates)
     for warning in report["warnings"]:
-        logging.warning(warning)
+        log.warning(warning)
     save_design(design, cells["cell_id"], Path(snakemake.output.design).parent)
     write_json(report, snakemake.output.report)
 

@@ -10,6 +10,8 @@ from fatewalk.posterior import posterior_moments
 from fatewalk.smk import run_stage
 from fatewalk.tables import write_json, write_table
 
+log = logging.getLogger("fatewalk")
+
 
 def main(snakemake):
     out, params = snakemake.output, snakemake.params
@@ -18,7 +20,7 @@ def main(snakemake):
     moments = posterior_moments(posterior, design, params.draws, params.seed)
     primary = design.contrasts.index(params.contrast)
     verdict = delta_verdict(moments, posterior.model.config.center_delta)
-    logging.info("verdict %s: largest |mean of delta| %.1e", verdict["verdict"], verdict["max_abs_delta_mean"])
+    log.info("verdict %s: largest |mean of delta| %.1e", verdict["verdict"], verdict["max_abs_delta_mean"])
     write_table(delta_mean_table(moments, primary), out.delta_mean)
     write_table(offset_table(moments, primary), out.offset)
     write_json(verdict, out.verdict)

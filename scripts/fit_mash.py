@@ -7,13 +7,15 @@ from fatewalk.fit_mash import fit_mash_table
 from fatewalk.smk import run_stage
 from fatewalk.tables import read_table, write_json, write_table
 
+log = logging.getLogger("fatewalk")
+
 
 def main(snakemake):
     table = read_table(snakemake.input.table, ["gene"], text=["gene", "guide"])
     config = MashConfig(**snakemake.params.mash)
     shrunk, mixture = fit_mash_table(table, config, snakemake.input.table)
     for note in mixture["notes"]:
-        logging.warning(note)
+        log.warning(note)
     write_table(shrunk, snakemake.output.table)
     write_json(mixture, snakemake.output.mixture)
 

@@ -7,7 +7,8 @@
 # Input:  id columns (gene; or guide, gene), betahat_d0.., se_d0.., any further columns; an empty
 #         betahat and se is an unobserved gene-day.
 # Output: the input's columns and rows as they stand, then postmean_d0.., postsd_d0.., lfsr_d0..,
-#         lfsr_min, best_day (the label d<i> of the smallest lfsr); and a summary in JSON.
+#         lfsr_min, best_day (the label d<i> of the smallest lfsr); and a summary in JSON with the
+#         fitted mixture, of the same entries as the built-in engine's.
 # Needs mashr (envs/mashr.yaml) and nothing else. On error: one message, exit status 1, no output.
 
 TEXTS <- list(table = NULL, output = NULL, summary = NULL, mode = c("conservative", "enriched"),
@@ -120,6 +121,7 @@ row_ids <- function(table) {
 }
 
 day_columns <- function(kind, D) paste0(kind, "_d", seq_len(D) - 1)
+day_labels <- function(betahat) sub("betahat_", "", colnames(betahat))
 result_columns <- function(D)
   c(unlist(lapply(c("postmean", "postsd", "lfsr"), day_columns, D)), "lfsr_min", "best_day")
 
@@ -150,7 +152,7 @@ read_effects <- function(table) {
     ifelse(absent, NA, value)
   }
   as_matrix <- function(kind) matrix(unlist(lapply(day_columns(kind, D), numbers)), ncol = D,
-                                     dimnames = list(NULL, paste0("d", seq_len(D) - 1)))
+                                     dimnames = list(NULL, day_columns("betahat", D)))
   betahat <- as_matrix("betahat")
   se <- as_matrix("se")
   half <- rowSums(is.na(betahat) != is.na(se)) > 0
@@ -172,20 +174,17 @@ regularise_V <- function(V, eigen_floor, corr_shrink) {
   unname(V)
 }
 
-# list(estimated, used, n_null_rows) of the correlation of errors between days. Only rows seen on
-# every day count: the zeros that stand for missing pairs would pull the correlations towards 0.
-error_correlation <- function(betahat, se, opt) {
+# list(estimated, used, n_null_rows): the correlation of errors between days. As in mashr, a missing
+# pair counts as z = 0, which pulls towards 0. `seen`: the days with anything observed.
+error_correlation <- function(betahat, se, seen, opt) {
   D <- ncol(betahat)
   V <- list(estimated = NULL, used = diag(D), n_null_rows = NA)
-  if (D == 1 || opt$null_correlation == "identity") return(V)
-  complete <- rowSums(is.na(betahat)) == 0
-  betahat <- betahat[complete, , drop = FALSE]
-  se <- se[complete, , drop = FALSE]
+  if (sum(seen) < 2 || opt$null_correlation == "identity") return(V)
   V$n_null_rows <- sum(rowSums(abs(betahat / se) >= opt$null_z) == 0)
   found <- attempt("estimate_null_correlation_simple", {
-    data <- mash_set_data(betahat, se)
-    estimated <- unname(estimate_null_correlation_simple(data, z_thresh = opt$null_z))
-    if (!all(is.finite(estimated))) fail("it is not finite")
+    data <- mash_set_data(betahat[, seen], se[, seen])
+    estimated <- diag(D)
+    estimated[seen, seen] <- estimate_null_correlation_simple(data, z_thresh = opt$null_z)
     list(estimated = estimated, used = regularise_V(estimated, opt$eigen_floor, opt$corr_shrink))
   })
   if (failed(found)) {
@@ -223,7 +222,7 @@ data_driven_covariances <- function(betahat, se, V, opt) {
 
 prior_of <- function(mode) if (mode == "conservative") "nullbiased" else "uniform"
 
-# list(mean, sd, lfsr: n x D; loglik; pi: summed by covariance, named).
+# list(mean, sd, lfsr: n x D; loglik; pi: named, by component; by_covariance: its sums; g: mixture).
 fit_mash <- function(betahat, se, V, U, opt) {
   data <- mash_set_data(betahat, se, V = V)
   fit <- mash(data, c(cov_canonical(data), U), prior = prior_of(opt$mode),
@@ -231,17 +230,20 @@ fit_mash <- function(betahat, se, V, U, opt) {
   shaped <- function(x) matrix(as.numeric(x), nrow(betahat), ncol(betahat))
   posterior <- list(mean = shaped(get_pm(fit)), sd = shaped(get_psd(fit)),
                     lfsr = pmin(pmax(shaped(get_lfsr(fit)), 0), 1), # rounding gives -2e-16 at times
-                    loglik = get_loglik(fit), pi = get_estimated_pi(fit, "cov"))
+                    loglik = get_loglik(fit), pi = get_estimated_pi(fit, "all"),
+                    by_covariance = get_estimated_pi(fit, "cov"), g = fit$fitted_g)
   if (!all(is.finite(unlist(posterior)))) fail("mash gave values that are not finite")
   posterior
 }
 
 # list(V, n_strong, posterior); betahat and se are n x D, NA where missing.
 analyse <- function(betahat, se, opt) {
-  V <- error_correlation(betahat, se, opt)
   missing <- is.na(betahat)
+  seen <- colSums(!missing) > 0
+  if (!all(seen)) note("nothing is observed on %s", some(day_labels(betahat)[!seen]))
   betahat[missing] <- 0
   se[missing] <- MISSING_SE
+  V <- error_correlation(betahat, se, seen, opt)
   learned <- list(U = NULL, n_strong = NA)
   if (opt$mode == "enriched") {
     tried <- attempt("cov_ed", data_driven_covariances(betahat, se, V$used, opt))
@@ -323,15 +325,13 @@ run <- function(args) {
   betahat <- effects$betahat # n x D
   se <- pmax(effects$se * opt$se_inflate, opt$se_floor) # n x D
   observed <- !is.na(betahat)
-  rows <- rowSums(observed) > 0
-  days <- colSums(observed) > 0
+  rows <- rowSums(observed) > 0 # a row seen on no day says nothing
   if (sum(rows) < 2) fail("mash needs two rows with an observed day, found %d", sum(rows))
-  if (!all(days)) note("left out of the fit, nothing observed: %s", some(colnames(betahat)[!days]))
-  result <- analyse(betahat[rows, days, drop = FALSE], se[rows, days, drop = FALSE], opt)
+  result <- analyse(betahat[rows, , drop = FALSE], se[rows, , drop = FALSE], opt)
 
-  on_table <- function(values) { # back to all rows and days
+  on_table <- function(values) { # back to all rows
     full <- matrix(NA_real_, nrow(betahat), ncol(betahat))
-    full[rows, days] <- values
+    full[rows, ] <- values
     full[!observed] <- NA # a gene-day without cells is never called
     full
   }
@@ -341,20 +341,20 @@ run <- function(args) {
   lfsr_min <- lfsr[cbind(seq_along(best), best)]
   numbers <- cbind(on_table(posterior$mean), on_table(posterior$sd), lfsr, lfsr_min)
   added <- c(lapply(seq_len(ncol(numbers)), function(j) digits17(numbers[, j])),
-             list(ifelse(rows, colnames(betahat)[best], "")))
+             list(ifelse(rows, day_labels(betahat)[best], "")))
   names(added) <- result_columns(ncol(betahat))
 
   packages <- c("mashr", "ashr", "mixsqp", "Matrix")
   summary <- list(
     engine = "mashr", mode = opt$mode, prior = prior_of(opt$mode),
     versions = c(R = as.character(getRversion()), sapply(packages, version_of)),
-    options = c(opt["null_correlation"], opt[names(NUMBERS)]),
-    n_rows = nrow(table), n_rows_fitted = sum(rows), n_days = ncol(betahat),
-    n_missing_cells = sum(!observed), V_estimated = result$V$estimated, V_used = result$V$used,
-    n_null_rows = result$V$n_null_rows, n_strong = result$n_strong,
-    covariances = as.list(setdiff(names(posterior$pi), "null")), pi = posterior$pi,
-    loglik = posterior$loglik,
-    n_rows_lfsr_below_0.05 = sum(lfsr_min < SIGNIFICANT_LFSR, na.rm = TRUE), notes = as.list(NOTES))
+    n_rows = nrow(table), n_rows_fitted = sum(rows), n_missing_cells = sum(!observed),
+    n_significant = sum(lfsr_min < SIGNIFICANT_LFSR, na.rm = TRUE),
+    n_null_rows = result$V$n_null_rows, n_strong = result$n_strong)
+  summary <- c(summary, opt[c("null_correlation", names(NUMBERS))], list(
+    error_correlation = result$V$used, error_correlation_estimated = result$V$estimated,
+    covariances = posterior$g$Ulist, grid = as.list(posterior$g$grid), pi = posterior$pi,
+    pi_by_covariance = posterior$by_covariance, loglik = posterior$loglik, notes = as.list(NOTES)))
   json <- paste0("  ", sapply(names(summary), to_json), ": ", sapply(summary, to_json))
   contents <- list(csv_lines(c(as.list(table), added)), c("{", paste(json, collapse = ",\n"), "}"))
   publish(setNames(contents, c(opt$output, opt$summary)))

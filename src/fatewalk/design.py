@@ -187,8 +187,6 @@ def build_design(
     new_guide = np.cumsum(kept) - 1  # [M]
     cell, guide = cell[~is_ntc], new_guide[guide[~is_ntc]]  # [E]
 
-    n_guides_per_gene = np.bincount(guide_to_gene, minlength=len(genes))
-    carried = _distinct(cell * len(genes) + guide_to_gene[guide])  # once per cell and gene
     arrays = {
         "prob": prob,
         "day": day,
@@ -196,15 +194,8 @@ def build_design(
         "cluster": cluster,
         "burden": burden,
         "n_ntc": n_ntc,
-        "cell_offsets": _offsets(np.bincount(cell, minlength=len(row))),
-        "cell_guides": guide,
-        "guide_to_gene": guide_to_gene,
-        "n_guides_per_gene": n_guides_per_gene,
-        "gene_offsets": _offsets(n_guides_per_gene),
-        "guides_by_gene": np.argsort(guide_to_gene, kind="stable"),
-        "gene_cells": _count_by_day(carried % len(genes), day[carried // len(genes)], len(genes), len(days)),
-        "guide_cells": _count_by_day(guide, day[cell], int(kept.sum()), len(days)),
         "row": row,
+        **_index_guides(cell, guide, guide_to_gene, day, len(genes), len(days)),
     }
     design = Design(
         fates=tuple(fates),
@@ -281,6 +272,34 @@ def _keep_guides(
     report["genes"] = {"in_map": len(guides.genes), "dropped": dropped, "kept": int(has_guide.sum())}
     genes = [gene for gene, has in zip(guides.genes, has_guide, strict=True) if has]
     return kept, genes, (np.cumsum(has_guide) - 1)[guides.gene[kept]]
+
+
+def _index_guides(
+    cell: np.ndarray, guide: np.ndarray, guide_to_gene: np.ndarray, day: np.ndarray, n_genes: int, n_days: int
+) -> dict[str, np.ndarray]:
+    """Build the CSR lists of guides by cell and by gene, and count cells per guide, gene and day.
+
+    Parameters
+    ----------
+    cell, guide : numpy.ndarray, int64 [E]
+        Calls of targeting guides, sorted by cell, then guide.
+    guide_to_gene, day : numpy.ndarray, int64 [G], [N]
+        Gene of each guide, day of each cell.
+    n_genes, n_days
+        L and D.
+    """
+    n_guides_per_gene = np.bincount(guide_to_gene, minlength=n_genes)
+    carried = _distinct(cell * n_genes + guide_to_gene[guide])  # once per cell and gene
+    return {
+        "cell_offsets": _offsets(np.bincount(cell, minlength=len(day))),
+        "cell_guides": guide,
+        "guide_to_gene": guide_to_gene,
+        "n_guides_per_gene": n_guides_per_gene,
+        "gene_offsets": _offsets(n_guides_per_gene),
+        "guides_by_gene": np.argsort(guide_to_gene, kind="stable"),
+        "gene_cells": _count_by_day(carried % n_genes, day[carried // n_genes], n_genes, n_days),
+        "guide_cells": _count_by_day(guide, day[cell], len(guide_to_gene), n_days),
+    }
 
 
 def _offsets(counts: np.ndarray) -> np.ndarray:

@@ -24,10 +24,9 @@ def run_stage(main: Callable[[Any], None], snakemake: Any) -> None:
         The object that Snakemake hands to a script.
     """
     handlers = [logging.StreamHandler(sys.stderr), logging.FileHandler(snakemake.log[0], mode="w")]
-    logging.basicConfig(
-        level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", handlers=handlers, force=True
-    )
+    logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s", handlers=handlers, force=True)
     log = logging.getLogger("fatewalk")
+    log.setLevel(logging.INFO)  # other packages speak up only with warnings
     try:
         main(snakemake)
     except FatewalkError as error:

@@ -16,7 +16,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
+
+from fatewalk.fit_mash import prob_large_table
+from fatewalk.tables import read_json
 
 SCRIPT = Path(__file__).resolve().parents[2] / "scripts" / "run_mashr.R"
 RSCRIPT = shutil.which("Rscript")
@@ -73,6 +77,7 @@ cov_pca <- function(data, npc, subset = NULL) {
 cov_ed <- function(data, Ulist_init, subset = NULL) {
   if (failing("ed")) stop("deconvolution broke\n down")
   if (failing("ed_nan")) Ulist_init[[1]][1, 1] <- NaN
+  writeLines(sprintf("%.12f", runif(1)), file.path(Sys.getenv("STUB_LOG"), "random.txt"))
   names(Ulist_init) <- paste0("ED_", names(Ulist_init))
   Ulist_init
 }
@@ -89,15 +94,22 @@ mash <- function(data, Ulist, prior, nullweight, verbose) {
   if (failing("nan") && !identity_V) pm[1, 1] <- NaN
   psd <- data$Shat / sqrt(1 + data$Shat^2)
   lfsr <- pnorm(-abs(pm) / psd) - 1e-16 * (data$Bhat > 50) # real mashr goes below 0 too
-  pi <- rep(1 / (length(Ulist) + 1), length(Ulist) + 1)
-  names(pi) <- c("null", names(Ulist))
-  list(result = list(PosteriorMean = pm, PosteriorSD = psd, lfsr = lfsr), loglik = -1.25, pi = pi)
+  pi <- rep(1 / (2 * length(Ulist) + 1), 2 * length(Ulist) + 1)
+  g <- list(pi = pi, Ulist = Ulist, grid = c(0.5, 1), usepointmass = TRUE)
+  result <- list(PosteriorMean = pm, PosteriorSD = psd, lfsr = lfsr)
+  list(result = result, loglik = -1.25, fitted_g = g)
 }
 get_pm <- function(m) m$result$PosteriorMean
 get_psd <- function(m) m$result$PosteriorSD
 get_lfsr <- function(m) m$result$lfsr
 get_loglik <- function(m) m$loglik
-get_estimated_pi <- function(m, dimension) m$pi
+get_estimated_pi <- function(m, dimension = c("cov", "grid", "all")) {
+  names <- names(m$fitted_g$Ulist)
+  pi <- m$fitted_g$pi
+  if (match.arg(dimension) == "all")
+    return(setNames(pi, c("null", paste0(names, ".1"), paste0(names, ".2"))))
+  setNames(c(pi[1], rowSums(matrix(pi[-1], length(names)))), c("null", names))
+}
 """
 DESCRIPTION = """Package: mashr
 Version: 0.0.1
@@ -260,7 +272,7 @@ def test_unobserved_gene_days_are_never_called(handmade: Run) -> None:
     np.testing.assert_array_equal(done.seen_by_mash("Shat.csv"), [[0.25, 0.5], [0.25, 1e6], [0.5, 0.25]])
 
 
-def test_a_day_nobody_was_seen_on_stays_empty_and_leaves_v_alone(run: Runner) -> None:
+def test_a_day_nobody_was_seen_on_stays_empty_and_leaves_the_rest_of_v(run: Runner) -> None:
     table = simulated(60, 3)
     for i in range(60):
         table = set_field(set_field(table, i, "betahat_d1", ""), i, "se_d1", "")
@@ -269,8 +281,10 @@ def test_a_day_nobody_was_seen_on_stays_empty_and_leaves_v_alone(run: Runner) ->
     assert done.status == 0, done.stderr
     assert {row["lfsr_d1"] for row in done.rows} == {""}
     assert {row["best_day"] for row in done.rows} == {"d0", "d2"}
-    assert np.array(done.summary["V_estimated"]).shape == (2, 2)
-    assert "nothing observed: d1" in done.stderr
+    V = np.array(done.summary["error_correlation"])  # [D, D]
+    np.testing.assert_array_equal(V[1], [0, 1, 0])
+    assert V[0, 2] > 0.2
+    assert "nothing is observed on d1" in done.stderr
 
 
 def test_equal_lfsr_gives_the_first_day_and_lfsr_is_never_below_zero(run: Runner) -> None:
@@ -319,10 +333,11 @@ def test_standard_errors_are_inflated_then_floored(run: Runner) -> None:
 def test_conservative_is_nullbiased_and_canonical(run: Runner) -> None:
     done = run(simulated(80, 4, n_strong=30))
 
-    canonical = ["identity", "d0", "d1", "d2", "d3", "equal_effects"]
+    single = [f"betahat_d{d}" for d in range(4)]
+    canonical = ["identity", *single, "equal_effects"]
     assert done.call() == ["nullbiased", "10", *canonical]
-    assert done.summary["covariances"] == canonical
-    assert list(done.summary["pi"]) == ["null", *canonical]
+    assert list(done.summary["covariances"]) == canonical
+    assert list(done.summary["pi_by_covariance"]) == ["null", *canonical]
     assert done.summary["prior"] == "nullbiased"
     assert done.summary["n_strong"] is None
     assert "cov" not in done.stderr
@@ -332,15 +347,17 @@ def test_enriched_is_uniform_with_covariances_of_the_strong_rows(run: Runner) ->
     done = run(simulated(80, 4, n_strong=30), mode="enriched", n_pcs="2")
 
     assert done.call()[0] == "uniform"
-    assert done.summary["covariances"][-3:] == ["ED_PCA_1", "ED_PCA_2", "ED_tPCA"]
+    assert list(done.summary["covariances"])[-3:] == ["ED_PCA_1", "ED_PCA_2", "ED_tPCA"]
     assert done.summary["n_strong"] == 30
+    # R's first uniform number after set.seed(1)
+    assert (done.folder / "random.txt").read_text().strip() == "0.265508663142"
     assert sum(done.summary["pi"].values()) == pytest.approx(1)
 
 
 def test_no_more_components_than_days_less_one(run: Runner) -> None:
     done = run(simulated(80, 3, n_strong=30), mode="enriched", n_pcs="5")
 
-    assert done.summary["covariances"][-3:] == ["ED_PCA_1", "ED_PCA_2", "ED_tPCA"]
+    assert list(done.summary["covariances"])[-3:] == ["ED_PCA_1", "ED_PCA_2", "ED_tPCA"]
 
 
 @pytest.mark.parametrize(
@@ -368,7 +385,7 @@ def test_one_day_works(run: Runner) -> None:
     done = run(simulated(20, 1), null_correlation="simple")
 
     assert done.status == 0, done.stderr
-    assert done.summary["V_used"] == [[1]]
+    assert done.summary["error_correlation"] == [[1]]
     assert {row["best_day"] for row in done.rows} == {"d0"}
     assert all(row["lfsr_min"] == row["lfsr_d0"] for row in done.rows)
     assert done.summary["notes"] == []
@@ -407,25 +424,29 @@ def test_an_impossible_correlation_becomes_definite_with_a_unit_diagonal() -> No
         assert np.linalg.eigvalsh(V).min() > smallest
 
 
-def test_v_is_estimated_from_complete_null_rows_and_shrunk(run: Runner) -> None:
+def test_v_is_estimated_from_null_rows_and_shrunk(run: Runner) -> None:
+    """As in mashr, a missing pair counts as z = 0."""
     table = simulated(120, 3, n_strong=20)
     rows = np.array([line.split(",")[1:] for line in table.splitlines()[1:]], dtype=float)  # [n, 2D]
     z = rows[:, :3] / rows[:, 3:] / 1.2  # [n, D], on the inflated standard errors
-    for i in range(100, 120):
+    for i in range(110, 120):
         table = set_field(set_field(table, i, "betahat_d2", ""), i, "se_d2", "")
-    done = run(table, null_correlation="simple", se_inflate="1.2", corr_shrink="0.1")
+    z[110:, 2] = 0
+    options = {"se_inflate": "1.2", "corr_shrink": "0.1"}
+    done = run(table, null_correlation="simple", **options)
 
-    expected = np.corrcoef(z[20:100].T)
-    assert done.summary["n_null_rows"] == 80
-    np.testing.assert_allclose(done.summary["V_estimated"], expected, atol=1e-10)
-    np.testing.assert_allclose(done.summary["V_used"], 0.9 * expected + 0.1 * np.eye(3), atol=1e-6)
+    expected = np.corrcoef(z[20:].T)
+    assert done.summary["n_null_rows"] == 100
+    np.testing.assert_allclose(done.summary["error_correlation_estimated"], expected, atol=1e-10)
+    shrunk = 0.9 * expected + 0.1 * np.eye(3)
+    np.testing.assert_allclose(done.summary["error_correlation"], shrunk, atol=1e-6)
 
 
 def test_identity_estimates_nothing(run: Runner) -> None:
     summary = run(simulated(80, 3)).summary
 
-    assert summary["V_estimated"] is None
-    assert summary["V_used"] == np.eye(3).tolist()
+    assert summary["error_correlation_estimated"] is None
+    assert summary["error_correlation"] == np.eye(3).tolist()
     assert summary["notes"] == []
 
 
@@ -433,8 +454,8 @@ def test_too_few_null_rows_leave_the_identity_and_say_so(run: Runner) -> None:
     done = run(simulated(30, 4, n_strong=28), null_correlation="simple")
 
     assert done.status == 0, done.stderr
-    assert done.summary["V_used"] == np.eye(4).tolist()
-    assert done.summary["V_estimated"] is None
+    assert done.summary["error_correlation"] == np.eye(4).tolist()
+    assert done.summary["error_correlation_estimated"] is None
     assert "no estimate from the 2 rows" in done.summary["notes"][0]
     assert "not enough null data" in done.stderr
 
@@ -449,8 +470,8 @@ def test_mash_failing_with_v_is_fitted_again_with_the_identity(run: Runner, fail
 
     assert done.status == 0, done.stderr
     assert done.summary["notes"][0] == "V is estimated from only 30 null rows"
-    assert done.summary["V_used"] == np.eye(4).tolist()
-    assert done.summary["V_estimated"] is not None
+    assert done.summary["error_correlation"] == np.eye(4).tolist()
+    assert done.summary["error_correlation_estimated"] is not None
     assert not [name for name in done.summary["covariances"] if name.startswith("ED")]
     assert "fitted again with the identity" in done.stderr
     assert any("fitted again with the identity" in text for text in done.summary["notes"])
@@ -463,7 +484,7 @@ def test_cov_ed_failing_leaves_the_canonical_covariances_and_v(run: Runner, fail
     assert done.status == 0, done.stderr
     assert done.call()[0] == "uniform"
     assert not [name for name in done.summary["covariances"] if name.startswith("ED")]
-    assert (done.summary["V_used"] == np.eye(4).tolist()) == (V == "identity")
+    assert (done.summary["error_correlation"] == np.eye(4).tolist()) == (V == "identity")
     assert "no data-driven covariances, canonical only" in done.stderr
 
 
@@ -482,9 +503,9 @@ def test_a_floor_of_1e_6_is_the_number(run: Runner) -> None:
     """As text it would be larger than every eigenvalue below 1 and turn V into all ones."""
     done = run(simulated(120, 4), null_correlation="simple", eigen_floor="1e-6")
 
-    assert done.summary["options"]["eigen_floor"] == 1e-6
-    expected = 0.95 * np.array(done.summary["V_estimated"]) + 0.05 * np.eye(4)
-    np.testing.assert_allclose(done.summary["V_used"], expected, atol=1e-6)
+    assert done.summary["eigen_floor"] == 1e-6
+    expected = 0.95 * np.array(done.summary["error_correlation_estimated"]) + 0.05 * np.eye(4)
+    np.testing.assert_allclose(done.summary["error_correlation"], expected, atol=1e-6)
 
 
 def test_text_never_reaches_the_eigenvalues() -> None:
@@ -674,11 +695,25 @@ def test_summary_says_how_it_was_done(run: Runner) -> None:
     assert summary["mode"] == "conservative"
     assert summary["versions"]["mashr"] == "0.0.1"
     assert summary["versions"]["R"].count(".") == 2
-    assert (summary["n_rows"], summary["n_days"], summary["loglik"]) == (80, 3, -1.25)
-    assert summary["options"]["seed"] == -5
-    assert summary["options"]["null_correlation"] == "identity"
+    assert (summary["n_rows"], summary["n_rows_fitted"], summary["loglik"]) == (80, 80, -1.25)
+    assert summary["seed"] == -5
+    assert summary["null_correlation"] == "identity"
     called = sum(float(row["lfsr_min"]) < 0.05 for row in done.rows)
-    assert summary["n_rows_lfsr_below_0.05"] == called > 0
+    assert summary["n_significant"] == called > 0
+
+
+def test_the_pipeline_reads_the_mixture(run: Runner) -> None:
+    """P(|effect| > eps) is computed from the JSON of either engine."""
+    done = run(simulated(20, 3, n_strong=5), se_inflate="1.5")
+    mixture = read_json(done.folder / "out.json")
+    large = prob_large_table(pd.read_csv(done.folder / "out.csv"), mixture, eps=0.2)  # [n, D]
+
+    assert large.shape == (20, 3)
+    assert large[:5].min() > 0.9
+    assert list(mixture["pi"])[:3] == ["null", "identity.1", "betahat_d0.1"]
+    assert mixture["covariances"]["betahat_d1"] == [[0, 0, 0], [0, 1, 0], [0, 0, 0]]
+    assert mixture["grid"] == [0.5, 1]
+    assert (mixture["se_inflate"], mixture["se_floor"]) == (1.5, 0)
 
 
 def test_json_escapes_what_must_be() -> None:
@@ -741,8 +776,8 @@ def test_real_mash_shrinks_and_shares(tmp_path: Path, mode: str) -> None:
     assert (np.nanmin(values["lfsr"][60:], axis=1) < 0.05).mean() < 0.05
     assert np.nanmean(values["postsd"]) < np.nanmean(values["se"])
     assert np.nanmean(np.abs(values["postmean"][60:])) < np.nanmean(np.abs(values["betahat"][60:]))
-    names = done.summary["covariances"]
-    assert names[:6] == ["identity", "d0", "d1", "d2", "d3", "equal_effects"]
+    names = list(done.summary["covariances"])
+    assert names[:5] == ["identity", *(f"betahat_d{d}" for d in range(4))]
     assert ("ED_tPCA" in names) == (mode == "enriched")
     assert sum(done.summary["pi"].values()) == pytest.approx(1)
     assert done.summary["notes"] == []

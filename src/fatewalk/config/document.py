@@ -45,7 +45,8 @@ runs:
 
 def config_yaml() -> str:
     """Text of ``config.yaml``: every key, its default, a comment."""
-    lines = [HEADER, _line("results_dir", RootConfig.model_fields["results_dir"], 0), ""]
+    top = [_line(key, RootConfig.model_fields[key], 0) for key in ("results_dir", "data_dir")]
+    lines = [HEADER, *top, ""]
     lines += [DATASETS_HEADER, "datasets:", "  demo:", "    simulate:", *_section(SimulateConfig, 6)]
     lines += ["", *_example("screen", "an AnnData file with CellRank output", AnnDataDataset)]
     lines += ["", *_example("plain", "plain tables", PlainDataset)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, cast
 
 from pydantic import BaseModel, Field
@@ -22,6 +23,7 @@ from fatewalk.config.sections import (
 )
 
 MAIN_RUN = "main"
+PATH_KEYS = ("anndata", "cells", "guide_calls", "guide_map", "protospacer_calls")
 RESERVED_DATASETS = ("ablation", "benchmarks", "logs")
 RESERVED_RUNS = ("input", MAIN_RUN)
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
@@ -31,6 +33,9 @@ class RootConfig(Overrides):
     """Top level of ``config.yaml``."""
 
     results_dir: str = Field("results", description="folder of all results")
+    data_dir: str | None = Field(
+        None, description="folder of the input files; null: where snakemake is started"
+    )
     datasets: dict[str, dict[str, Any]] = Field(min_length=1, description="named data sets")
     runs: dict[str, Overrides] = Field(
         default_factory=dict, description="further runs: sections whose keys differ from run main"
@@ -132,10 +137,18 @@ def load_config(raw: Mapping[str, Any]) -> Config:
             }
             settings[run] = _resolve(layers, problems)
         if checked is not None:
-            datasets[name] = cast(Dataset, checked)
+            datasets[name] = _in_folder(cast(Dataset, checked), root.data_dir)
             runs[name] = settings
     problems.raise_if_any()
     return Config(root.results_dir, datasets, runs, [n for n in entries if n not in root.datasets])
+
+
+def _in_folder(dataset: Dataset, folder: str | None) -> Dataset:
+    """Let the relative paths of a dataset entry start at ``data_dir``."""
+    if folder is None:
+        return dataset
+    paths = {key: getattr(dataset, key, None) for key in PATH_KEYS}
+    return dataset.model_copy(update={k: str(Path(folder, path)) for k, path in paths.items() if path})
 
 
 def _resolve(layers: Mapping[str, Mapping[str, Any]], problems: Problems) -> RunSettings:

@@ -135,7 +135,9 @@ class FitConfig(Section):
         description="converged: export nothing from another fit | none: export it as provisional",
     )
     seed: int = Field(1, ge=0, description="seed of the fit")
-    threads: PositiveInt = Field(2, description="CPU threads of the fit")
+    threads: PositiveInt = Field(
+        1, description="CPU threads of the fit; more than one pays off above some 100,000 cells"
+    )
 
 
 class ExportConfig(Section):

@@ -197,7 +197,13 @@ def _warnings(status: str, design: Design, fit: FitConfig, phi: Tensor) -> list[
         for day, value in zip(design.days, phi.tolist(), strict=True)
         if not 1 / PHI_RATIO_WARN <= fit.likelihood_weight * value <= PHI_RATIO_WARN
     ]
-    if off:
+    if design.clusters and fit.likelihood_weight == 1:
+        found.append(
+            f"The {len(design.clusters)} clusters are not in the model yet: cells of a cluster count as "
+            "independent, and standard errors are too small where clusters differ. A fit.likelihood_weight "
+            "below 1 stands in for that."
+        )
+    elif off and not design.clusters:
         found.append(
             f"fit.likelihood_weight {fit.likelihood_weight:g} does not fit the spread of the labels on "
             f"{', '.join(off)}: the weight that fits is about 1 / phi. With too small a weight effects "

@@ -27,8 +27,7 @@ from fatewalk.tables import (
 )
 
 LOOKS_LIKE_NTC = re.compile(
-    r"(ntc?|(non|no)[-_ ]?target(ing)?|neg(ative)?[-_ ]?(control|ctrl)|scrambled?|control|ctrl)"
-    r"([-_ .#]?(control|ctrl|guide|sgrna))?([-_ .#]\d+)?",
+    r"(non?[-_ ]?target.*|(ntc?|neg(ative)?[-_ ]?(control|ctrl)|scrambled?|control|ctrl)([-_ .#]+\d+)?)",
     re.IGNORECASE,
 )
 ROUNDING = 1e-6  # single precision: a sum this far from one is rounding, not a finding

@@ -85,7 +85,7 @@ def plot_heatmap(
     beyond = bool(np.nanmax(np.abs(effect), initial=0) > limit)
     bar = fig.colorbar(mesh, ax=ax, location="bottom", extend="both" if beyond else "neither",
                        aspect=30, shrink=0.9, pad=0.02)  # fmt: skip
-    bar.set_label(effect_label(contrast, reference, width))
+    bar.set_label(effect_label(contrast, reference, 0.8 * width))
     bar.outline.set_visible(False)
     legend = [Line2D([], [], marker="o", ls="", ms=3, color=BLACK, label="called active"),
               Patch(facecolor=PALE, edgecolor=GREY, hatch="//////", label="no cells observed")]  # fmt: skip

@@ -189,5 +189,13 @@ def panel_grid(
 def say(ax: Axes, text: str) -> None:
     """Write in the middle of a panel why it is empty."""
     ax.text(
-        0.5, 0.5, text, transform=ax.transAxes, ha="center", va="center", color=GREY, backgroundcolor="white"
+        0.5,
+        0.5,
+        text,
+        transform=ax.transAxes,
+        ha="center",
+        va="center",
+        color=GREY,
+        backgroundcolor="white",
+        zorder=5,
     )
