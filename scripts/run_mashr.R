@@ -232,7 +232,8 @@ fit_mash <- function(betahat, se, V, U, opt) {
                     lfsr = pmin(pmax(shaped(get_lfsr(fit)), 0), 1), # rounding gives -2e-16 at times
                     loglik = get_loglik(fit), pi = get_estimated_pi(fit, "all"),
                     by_covariance = get_estimated_pi(fit, "cov"), g = fit$fitted_g)
-  if (!all(is.finite(unlist(posterior)))) fail("mash gave values that are not finite")
+  checked <- posterior[c("mean", "sd", "lfsr", "loglik", "pi")]
+  if (!all(is.finite(unlist(checked)))) fail("mash gave values that are not finite")
   posterior
 }
 
@@ -325,30 +326,28 @@ run <- function(args) {
   betahat <- effects$betahat # n x D
   se <- pmax(effects$se * opt$se_inflate, opt$se_floor) # n x D
   observed <- !is.na(betahat)
-  rows <- rowSums(observed) > 0 # a row seen on no day says nothing
-  if (sum(rows) < 2) fail("mash needs two rows with an observed day, found %d", sum(rows))
-  result <- analyse(betahat[rows, , drop = FALSE], se[rows, , drop = FALSE], opt)
+  n_seen <- sum(rowSums(observed) > 0)
+  if (n_seen < 2) fail("mash needs two rows with an observed day, found %d", n_seen)
+  result <- analyse(betahat, se, opt)
 
-  on_table <- function(values) { # back to all rows
-    full <- matrix(NA_real_, nrow(betahat), ncol(betahat))
-    full[rows, ] <- values
-    full[!observed] <- NA # a gene-day without cells is never called
-    full
-  }
+  # a gene-day without cells is never called, though mash has a posterior for it
+  seen <- function(values) ifelse(observed, values, NA)
   posterior <- result$posterior
-  lfsr <- on_table(posterior$lfsr)
-  best <- apply(ifelse(is.na(lfsr), Inf, lfsr), 1, which.min) # the first of equals
+  lfsr <- seen(posterior$lfsr)
+  # the first of tied days: where days share one effect their lfsr differ by rounding only
+  first_smallest <- function(x) which(x <= min(x) * (1 + 1e-9))[1]
+  best <- apply(ifelse(is.na(lfsr), Inf, lfsr), 1, first_smallest)
   lfsr_min <- lfsr[cbind(seq_along(best), best)]
-  numbers <- cbind(on_table(posterior$mean), on_table(posterior$sd), lfsr, lfsr_min)
+  numbers <- cbind(seen(posterior$mean), seen(posterior$sd), lfsr, lfsr_min)
   added <- c(lapply(seq_len(ncol(numbers)), function(j) digits17(numbers[, j])),
-             list(ifelse(rows, day_labels(betahat)[best], "")))
+             list(ifelse(is.na(lfsr_min), "", day_labels(betahat)[best])))
   names(added) <- result_columns(ncol(betahat))
 
   packages <- c("mashr", "ashr", "mixsqp", "Matrix")
   summary <- list(
     engine = "mashr", mode = opt$mode, prior = prior_of(opt$mode),
     versions = c(R = as.character(getRversion()), sapply(packages, version_of)),
-    n_rows = nrow(table), n_rows_fitted = sum(rows), n_missing_cells = sum(!observed),
+    n_rows = nrow(table), n_missing_cells = sum(!observed),
     n_significant = sum(lfsr_min < SIGNIFICANT_LFSR, na.rm = TRUE),
     n_null_rows = result$V$n_null_rows, n_strong = result$n_strong)
   summary <- c(summary, opt[c("null_correlation", names(NUMBERS))], list(

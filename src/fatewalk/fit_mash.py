@@ -17,6 +17,7 @@ from fatewalk.errors import FatewalkError
 from fatewalk.tables import count_days, day_columns
 
 SIGNIFICANT_LFSR = 0.05
+TIE = 1e-9  # days whose lfsr differs by less, relatively, differ by rounding only
 
 
 def fit_mash_table(
@@ -144,10 +145,12 @@ def _posterior_columns(
         for stem, values in blocks.items()
     ]
     seen = np.logical_not(missing.all(axis=1))
-    best = np.where(np.isnan(lfsr), np.inf, lfsr).argmin(axis=1)
+    filled = np.where(np.isnan(lfsr), np.inf, lfsr)  # [n, D]
+    smallest = filled.min(axis=1)
+    best = (filled <= smallest[:, None] * (1 + TIE)).argmax(axis=1)  # the first of tied days
     last = pd.DataFrame(
         {
-            "lfsr_min": np.where(seen, np.where(np.isnan(lfsr), np.inf, lfsr).min(axis=1), np.nan),
+            "lfsr_min": np.where(seen, smallest, np.nan),
             "best_day": [f"d{day}" if ok else None for day, ok in zip(best, seen, strict=True)],
         }
     )

@@ -93,7 +93,7 @@ def read_table(path: str | Path, required: Sequence[str] = (), text: Sequence[st
     try:
         if suffix in {".parquet", ".pq"}:
             table = pd.read_parquet(path)
-            table = table.astype({column: str for column in text if column in table})
+            table = table.assign(**{column: _as_text(table[column]) for column in text if column in table})
         elif suffix in {".csv", ".tsv", ".txt"}:
             table = pd.read_csv(
                 path,
@@ -112,6 +112,13 @@ def read_table(path: str | Path, required: Sequence[str] = (), text: Sequence[st
         raise FatewalkError(f"{path}: cannot be read as a table: {error}") from error
     require_columns(table, required, path)
     return table
+
+
+def _as_text(column: pd.Series) -> pd.Series:
+    """Names as text; missing names stay missing, categories of text stay categories."""
+    if isinstance(column.dtype, pd.CategoricalDtype) and column.cat.categories.dtype == object:
+        return column
+    return column.astype(str).where(column.notna())
 
 
 def require_columns(table: pd.DataFrame, required: Sequence[str], where: str | Path) -> None:

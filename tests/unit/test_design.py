@@ -212,6 +212,7 @@ def test_gene_without_guides(row):
     design, report = warned("No cell carries a guide of 1 genes", "Z", guide_map=guide_map)
     assert design.genes == ("B", "A")
     assert report["genes"]["dropped"] == ["Z"]
+    assert report["guides"]["rows_without_guide"] == (0 if row[0] else 1)
     refused("1 genes: Z", "genes_without_guides", guide_map=guide_map, genes_without_guides="refuse")
 
 
@@ -270,6 +271,10 @@ def test_few_controls():
     cells = pd.concat([CELLS] * 60, ignore_index=True)
     cells["cell_id"] = [f"c{i + 1}" for i in range(len(cells))]
     warned("Only 0.67 % of the cells carry an NTC guide", cells=cells)
+
+
+def test_unobserved_gene_days():
+    warned("1 of 4 gene-days have no cell", "missing")
 
 
 def test_few_genes_with_several_guides():
@@ -417,7 +422,7 @@ def test_no_calls_or_controls_only():
 
 
 def test_files_round_trip(tmp_path):
-    cells = CELLS.assign(cluster=["e1", "e1", "e2", "e2", "e3"])
+    cells = CELLS.assign(cluster=["e1", "e1", "e2", "e2", "e3"]).iloc[[4, 0, 1, 2, 3]]  # c5 is dropped
     design, _ = build(cells=cells, cells_without_guides="drop")
     save_design(design, cells["cell_id"], tmp_path)
     again = load_design(tmp_path / "design.pt")

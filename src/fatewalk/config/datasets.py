@@ -82,7 +82,8 @@ class AnnDataDataset(DatasetBase):
 
     @model_validator(mode="after")
     def _one_source_of_guides(self) -> AnnDataDataset:
-        if self.protospacer_calls is not None and "guide_key" in self.model_fields_set:
+        default = type(self).model_fields["guide_key"].default  # a dumped model states it, too
+        if self.protospacer_calls is not None and self.guide_key != default:
             raise ValueError("protospacer_calls: found beside guide_key, allowed: one of the two")
         return self
 

@@ -116,7 +116,9 @@ def load_config(raw: Mapping[str, Any]) -> Config:
     raw = _without_nulls(raw)
     problems = Problems()
     _check_names(raw, problems)
-    root = cast(RootConfig, problems.validate(RootConfig, raw))
+    checked = problems.validate(RootConfig, raw)
+    problems.raise_if_any()  # what follows reads the top level
+    root = cast(RootConfig, checked)
     entries = root.datasets | _ablation_entries(raw, root, problems)
     problems.raise_if_any()
 
@@ -124,7 +126,7 @@ def load_config(raw: Mapping[str, Any]) -> Config:
     runs: dict[str, dict[str, RunSettings]] = {}
     for name, entry in entries.items():
         path = f"datasets.{name}"
-        checked = problems.validate(cast(type[BaseModel], dataset_kind(entry)), entry, path)
+        dataset = problems.validate(cast(type[BaseModel], dataset_kind(entry)), entry, path)
         own_runs = entry.get("runs") or {}
         top_runs = (raw.get("runs") or {}) if name in root.datasets else {}
         settings = {}
@@ -136,8 +138,8 @@ def load_config(raw: Mapping[str, Any]) -> Config:
                 f"{path}.runs.{run}": own_runs.get(run) or {},
             }
             settings[run] = _resolve(layers, problems)
-        if checked is not None:
-            datasets[name] = _in_folder(cast(Dataset, checked), root.data_dir)
+        if dataset is not None:
+            datasets[name] = _in_folder(cast(Dataset, dataset), root.data_dir)
             runs[name] = settings
     problems.raise_if_any()
     return Config(root.results_dir, datasets, runs, [n for n in entries if n not in root.datasets])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import os
 import platform
 import resource
 import sys
@@ -145,6 +146,8 @@ def fit_effects(
         "latents": sum(loc.numel() for loc, _ in posterior.guide.location_scale().values()),
         "device": device.type,
         "device_reason": reason,
+        "node": os.environ.get("SLURMD_NODENAME", platform.node()),
+        "cuda_visible_devices": os.environ.get("CUDA_VISIBLE_DEVICES"),
         "threads": fit.threads,
         "seed": fit.seed,
         "wall_seconds": round(time.monotonic() - began, 2),

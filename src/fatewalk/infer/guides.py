@@ -57,7 +57,9 @@ class MeanField(AutoNormal):
     """
 
     def __init__(self, model: FateModel, start: Start) -> None:
-        super().__init__(model, init_loc_fn=init_to_value(values=start.values), init_scale=0.1)
+        # Pyro makes the values its parameters, which are trained in place: the start keeps its own
+        values = {name: value.clone() for name, value in start.values.items()}
+        super().__init__(model, init_loc_fn=init_to_value(values=values), init_scale=0.1)
 
     def draw(self, n: int) -> dict[str, Tensor]:
         """Joint draws of the constrained latent variables, each [n, ...]."""

@@ -189,9 +189,7 @@ def _read_guides(source: _H5AD, dataset: AnnDataDataset, cell_id: pd.Index) -> t
         )
     if repeated := pd.Index(names)[pd.Index(names).duplicated()].unique().tolist():
         raise FatewalkError(f"{place}: guide {first_few(repeated)} stands in several columns; keep one")
-    by_cell = sp.csr_array(matrix)
-    by_cell.sum_duplicates()
-    calls = by_cell.tocoo()
+    calls = sp.coo_array(matrix)
     value = calls.data.astype(float)  # [E]
     if not (np.isfinite(value).all() and (value >= 0).all()):
         raise FatewalkError(

@@ -172,7 +172,12 @@ def test_protospacer_calls_instead_of_the_matrix(screen, tmp_path):
     assert calls.to_numpy().tolist() == CALLS
     assert report["sources"]["guide_calls"] == str(path)
     with pytest.raises(ValidationError, match="protospacer_calls: found beside guide_key"):
-        screen(adata, protospacer_calls=str(path), guide_key="guide")
+        screen(adata, protospacer_calls=str(path), guide_key="umis")
+
+
+def test_the_entry_survives_a_dump():
+    entry = AnnDataDataset(anndata="a.h5ad", guide_map="m.csv", protospacer_calls="p.csv")
+    assert AnnDataDataset(**entry.model_dump(mode="json")) == entry
 
 
 def test_columns_of_obs_or_obsm(screen):

@@ -16,7 +16,7 @@ CELLS = pd.DataFrame(
     {
         "cell_id": ["001", "002", "003"],
         "day": ["d2", "d0", "d2"],
-        "rep": ["1", "2", "1"],
+        "rep": ["01", "02", "01"],
         "p_NEU": [0.25, 1.0, 0.0],
         "p_EC": [0.75, 0.0, 1.0],
     }
@@ -54,9 +54,9 @@ def test_canonical_tables(screen, suffix):
     cells, calls, guide_map, report = screen(suffix=suffix)
     assert cells.columns.tolist() == ["cell_id", "day", "time", "rep", "p_NEU", "p_EC"]
     assert cells.to_numpy().tolist() == [
-        ["001", "d2", 2.0, "1", 0.25, 0.75],
-        ["002", "d0", 0.0, "2", 1.0, 0.0],
-        ["003", "d2", 2.0, "1", 0.0, 1.0],
+        ["001", "d2", 2.0, "01", 0.25, 0.75],
+        ["002", "d0", 0.0, "02", 1.0, 0.0],
+        ["003", "d2", 2.0, "01", 0.0, 1.0],
     ]
     assert calls.to_numpy().tolist() == [["001", "a", 7], ["001", "b", 3], ["003", "NA", 5]]
     assert guide_map.to_numpy().tolist() == [["a", "A", False], ["b", "B", False], ["NA", "NTC", True]]
@@ -68,6 +68,7 @@ def test_canonical_tables(screen, suffix):
 def test_labels_become_one_hot(screen):
     cells = CELLS.drop(columns=["p_EC", "p_NEU"]).assign(fate=["NEU", "EC", "NEU"])
     out = screen(cells)[0]
+    assert out.columns[-2:].tolist() == ["p_EC", "p_NEU"]
     assert out[["p_EC", "p_NEU"]].to_numpy().tolist() == [[0, 1], [1, 0], [0, 1]]
     with pytest.raises(FatewalkError, match="'fate' is empty in 1 of 3"):
         screen(cells.assign(fate=["NEU", None, "EC"]))
@@ -82,7 +83,7 @@ def test_named_columns_cluster_and_burden(screen):
     assert out["cluster"].tolist() == ["1", "1", "2"]
     assert out["burden"].tolist() == [1, 2, 0.5]
     assert (report["clusters"], report["burden"]) == (2, "column")
-    assert out["rep"].tolist() == ["1", "2", "1"]
+    assert out["rep"].tolist() == ["01", "02", "01"]
     with pytest.raises(FatewalkError, match="'k' must hold numbers"):
         screen(cells.assign(k=["1", "x", "2"]), **keys)
 
@@ -104,10 +105,11 @@ def test_missing_columns_name_the_remedy(screen):
 
 
 @pytest.mark.parametrize("suffix", ["csv", "parquet"])
+@pytest.mark.parametrize("empty", [None, ""])
 @pytest.mark.parametrize("column", ["cell_id", "rep", "day"])
-def test_empty_names_are_refused(screen, suffix, column):
+def test_empty_names_are_refused(screen, suffix, column, empty):
     with pytest.raises(FatewalkError, match=f"'{column}' is empty in 1 of 3 rows, first in row 2"):
-        screen(CELLS.assign(**{column: ["1", None, "3"]}), suffix=suffix)
+        screen(CELLS.assign(**{column: ["1", empty, "3"]}), suffix=suffix)
 
 
 def test_fates_must_agree(screen):

@@ -1,0 +1,34 @@
+"""Screens that several tests share. One thread: two make small fits slower."""
+
+import os
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+import pytest
+import torch
+from hypothesis import settings
+
+from fatewalk.config import DesignConfig, SimulateConfig
+from fatewalk.design import build_design
+from fatewalk.simulate import simulate_screen
+
+torch.set_num_threads(1)
+settings.register_profile("shared_machine", deadline=None)
+settings.load_profile("shared_machine")
+
+
+def make_design(**knobs):
+    """Simulate a screen and build its design."""
+    config = SimulateConfig(**knobs)
+    screen = simulate_screen(config)
+    design, _ = build_design(screen.cells, screen.guide_calls, screen.guide_map, DesignConfig(), config.fates)
+    return screen, design
+
+
+@pytest.fixture(scope="session")
+def small_design():
+    """600 cells, 6 genes with 1 to 4 guides, 3 days, 3 fates, 2 replicates."""
+    return make_design(
+        cells=600, genes=6, guides_per_gene={1: 0.3, 2: 0.3, 4: 0.4}, ntc_guides=4, days=[0, 1, 3],
+        moi=3, active_genes=3, labels="dirichlet", seed=5,
+    )[1]  # fmt: skip

@@ -1,0 +1,132 @@
+"""Reading and resolving the configuration, and its error messages."""
+
+import pytest
+
+from fatewalk.config import PlainDataset, SimulatedDataset, load_config
+from fatewalk.errors import FatewalkError
+
+DEMO = {"demo": {"simulate": {"cells": 500}}}
+PLAIN = {"cells": "c.csv", "guide_calls": "g.csv", "guide_map": "m.csv"}
+
+
+def message_of(raw):
+    with pytest.raises(FatewalkError) as caught:
+        load_config(raw)
+    return str(caught.value)
+
+
+def test_defaults_fill_everything_but_datasets():
+    config = load_config({"datasets": DEMO})
+    settings = config.settings("demo", "main")
+    assert isinstance(config.datasets["demo"], SimulatedDataset)
+    assert config.results_dir == "results"
+    assert settings.model.center_delta is True
+    assert settings.model.fate_order == ["EC", "MES", "NEU"]
+
+
+def test_later_layers_win_key_by_key():
+    config = load_config(
+        {
+            "datasets": {
+                "a": {
+                    "simulate": {},
+                    "fit": {"seed": 2},
+                    "runs": {"x": {"fit": {"seed": 4}}, "own": {"fit": {"seed": 5}}},
+                },
+                "b": {"simulate": {}},
+            },
+            "fit": {"seed": 1, "max_steps": 77},
+            "model": {"priors": {"s_tau": 3}},
+            "runs": {"x": {"fit": {"seed": 3}, "model": {"priors": {"s_time": 4}}}},
+        }
+    )
+    seeds = {(d, r): config.settings(d, r).fit.seed for d in "ab" for r in config.runs[d]}
+    assert seeds == {("a", "main"): 2, ("a", "x"): 4, ("a", "own"): 5, ("b", "main"): 1, ("b", "x"): 3}
+    assert config.settings("a", "x").fit.max_steps == 77
+    assert config.settings("b", "x").model.priors.s_tau == 3
+    assert config.settings("b", "x").model.priors.s_time == 4
+
+
+def test_a_run_may_name_a_mode_that_the_top_level_adds():
+    raw = {
+        "datasets": DEMO,
+        "mash": {"engine": "mashr", "modes": ["conservative", "enriched"]},
+        "runs": {"rich": {"mash": {"default_mode": "enriched"}}},
+    }
+    assert load_config(raw).settings("demo", "rich").mash.default_mode == "enriched"
+
+
+@pytest.mark.parametrize(
+    ("raw", "words"),
+    [
+        ({}, ["datasets: found nothing"]),
+        ({"datasets": {"d": {}}}, ["datasets.d", "simulate, anndata, cells"]),
+        ({"datasets": {"d": {"simulate": {}, "cells": "x"}}}, ["exactly one of the keys"]),
+        (
+            {"datasets": {"d": {"simulate": {"cels": 1}}}},
+            ["datasets.d.simulate.cels", "did you mean 'cells'"],
+        ),
+        ({"datasets": DEMO, "modle": {}}, ["modle: unknown key", "did you mean 'model'"]),
+        ({"datasets": DEMO, "fit": {"device": "gpu"}}, ["fit.device: found 'gpu'", "auto | cpu | cuda"]),
+        ({"datasets": DEMO, "fit": {"guide": "structured"}}, ["fit.guide", "gene_block | mean_field"]),
+        ({"datasets": DEMO, "fit": {"seed": "abc"}}, ["fit.seed: found 'abc'", "integer"]),
+        ({"datasets": DEMO, "runs": {"x": {"mash": {"egine": 1}}}}, ["runs.x.mash.egine", "'engine'"]),
+        ({"datasets": {"d": {"simulate": {}, "fit": {"gide": 1}}}}, ["datasets.d.fit.gide", "'guide'"]),
+        (
+            {"datasets": {"d": {"simulate": {}, "runs": {"x": {"calls": {"lfsr_day": 2}}}}}},
+            ["datasets.d.runs.x.calls.lfsr_day: found 2"],
+        ),
+        ({"datasets": DEMO, "runs": {"main": {}}}, ["runs.main", "'main' cannot be a folder"]),
+        ({"datasets": {"a/b": {"simulate": {}}}}, ["'a/b' cannot be a folder"]),
+        ({"datasets": DEMO, "model": {"ref_fate": "ES"}}, ["model.ref_fate: found 'ES'", "EC, MES, NEU"]),
+        ({"datasets": DEMO, "model": {"priors": {"s_alfa": 1}}}, ["model.priors.s_alfa", "'s_alpha'"]),
+        ({"datasets": {"p": {**PLAIN, "cells": 3}}}, ["datasets.p.cells: found 3", "string"]),
+        ({"datasets": {"p": {"cells": "c.csv"}}}, ["datasets.p.guide_calls: missing"]),
+        (
+            {"datasets": DEMO, "mash": {"modes": ["enriched"], "default_mode": "enriched"}},
+            ["mash.modes: found 'enriched'", "engine: mashr"],
+        ),
+        ({"datasets": {"p": PLAIN}, "ablation": {"dataset": "p"}}, ["ablation.dataset: found 'p'"]),
+        ({"datasets": {"p": {**PLAIN, "fit": 3}}}, ["datasets.p.fit: found 3"]),
+    ],
+)
+def test_message_names_path_found_and_allowed(raw, words):
+    message = message_of(raw)
+    for word in words:
+        assert word in message, message
+
+
+def test_all_problems_are_told_at_once_and_only_once():
+    raw = {"datasets": DEMO, "fit": {"device": "gpu", "sed": 1}, "runs": {"x": {}, "y": {}}}
+    message = message_of(raw)
+    assert message.startswith("config: 2 problems")
+    assert message.count("fit.device") == 1
+
+
+def test_text_that_yaml_reads_for_1e_6_becomes_a_number():
+    config = load_config({"datasets": DEMO, "mash": {"eigen_floor": "1e-6"}})
+    assert config.settings("demo", "main").mash.eigen_floor == 1e-6
+
+
+def test_data_dir_is_where_relative_paths_start():
+    config = load_config({"datasets": {"p": {**PLAIN, "guide_map": "/abs/m.csv"}}, "data_dir": "in"})
+    dataset = config.datasets["p"]
+    assert isinstance(dataset, PlainDataset)
+    assert (dataset.cells, dataset.guide_map) == ("in/c.csv", "/abs/m.csv")
+
+
+def test_ablation_adds_a_screen_per_seed_with_both_runs():
+    config = load_config(
+        {
+            "datasets": {"demo": {"simulate": {"cells": 500}, "fit": {"seed": 9}}},
+            "ablation": {"seeds": 2, "simulate": {"guide_sd": 0.9}},
+            "runs": {"other": {}},
+        }
+    )
+    assert config.ablation_datasets == ["ablation-1", "ablation-2"]
+    second = config.datasets["ablation-2"]
+    assert isinstance(second, SimulatedDataset)
+    assert (second.simulate.seed, second.simulate.cells, second.simulate.guide_sd) == (2, 500, 0.9)
+    assert list(config.runs["ablation-2"]) == ["main", "uncentred"]
+    assert config.settings("ablation-2", "uncentred").model.center_delta is False
+    assert config.settings("ablation-2", "main").fit.seed == 9

@@ -1,0 +1,116 @@
+"""The Pyro program: the scale of the likelihood, priors, options, invariances."""
+
+import math
+
+import pyro
+import pytest
+import torch
+from pyro import poutine
+
+from fatewalk.config import ModelConfig
+from fatewalk.model import FateModel, Sizes
+from fatewalk.model.rows import linear_predictor, make_rows, split_rows
+from tests.conftest import make_design
+
+
+def trace_of(model, rows, seed=0):
+    pyro.set_rng_seed(seed)
+    trace = poutine.trace(model).get_trace(rows)
+    trace.compute_log_prob()
+    return trace
+
+
+def latents_of(trace):
+    return {name: site["value"] for name, site in trace.iter_stochastic_nodes() if name != "labels"}
+
+
+@pytest.mark.parametrize("weight", [1.0, 0.25, 40.0])
+@pytest.mark.parametrize(("cells", "batch"), [(120, None), (120, 40), (480, None), (480, 96)])
+def test_likelihood_is_counted_once(cells, batch, weight):
+    """The site's log-probability is the analytic value, whatever the number of cells and the batch."""
+    _, design = make_design(cells=cells, genes=3, ntc_guides=2, days=[0, 1], moi=2, active_genes=1)
+    rows = make_rows(design)
+    model = FateModel(Sizes.of(design), ModelConfig(), len(rows), weight)
+    batches = split_rows(rows, batch, torch.Generator().manual_seed(0)) if batch else [rows]
+    trace = trace_of(model, batches[0])
+    latents = latents_of(trace)
+    eta = linear_predictor(batches[0], model.coefficients(latents, model.effects(latents)))
+    log_pi = torch.cat([eta.new_zeros(len(eta), 1), eta], dim=1).log_softmax(dim=1)
+    expected = weight * len(rows) / len(batches[0]) * float((batches[0].target * log_pi).sum())
+    assert float(trace.nodes["labels"]["log_prob_sum"]) == pytest.approx(expected, rel=1e-12)
+
+
+def test_log_prior_is_that_of_the_specification(small_design):
+    config = ModelConfig(priors={"s_alpha": 1.5, "s_tau": 0.7, "s_guide": 2.0})
+    trace = trace_of(FateModel(Sizes.of(small_design), config), None)
+
+    def log_prob(name):
+        return float(trace.nodes[name]["log_prob_sum"])
+
+    def normal(x, sd):
+        return float((-0.5 * (x / sd) ** 2 - math.log(sd * math.sqrt(2 * math.pi))).sum())
+
+    latents = latents_of(trace)
+    assert log_prob("alpha") == pytest.approx(normal(latents["alpha"], 1.5))
+    assert log_prob("z") == pytest.approx(normal(latents["z"], 1.0))
+    n = latents["tau"].numel()
+    assert log_prob("tau") == pytest.approx(normal(latents["tau"], 0.7) + n * math.log(2))
+    shapes = {name: tuple(value.shape) for name, value in latents.items()}
+    assert shapes["z"] == (2, 6, 3)
+    assert shapes["sigma_time"] == (2, 2)
+    assert shapes["gamma"] == (2, 3)
+
+
+@pytest.mark.parametrize(("option", "shape"), [("per_day", (2, 3)), ("shared", (2, 1)), ("none", None)])
+def test_burden_slope(small_design, option, shape):
+    model = FateModel(Sizes.of(small_design), ModelConfig(burden_slope=option))
+    latents = latents_of(trace_of(model, None))
+    assert (tuple(latents["gamma"].shape) if "gamma" in latents else None) == shape
+    coefficients = model.coefficients(latents, model.effects(latents))
+    slopes = coefficients[3 + 2 : 3 + 2 + 3]  # after 3 days and 2 replicates
+    assert bool((slopes == 0).all()) == (option == "none")
+    assert bool((slopes == slopes[0]).all()) == (option != "per_day")
+
+
+def test_replicate_effects_sum_to_zero_unless_free(small_design):
+    for option, expected in (("zero_sum", True), ("free", False)):
+        model = FateModel(Sizes.of(small_design), ModelConfig(replicate_effect=option))
+        latents = latents_of(trace_of(model, None))
+        b = model.coefficients(latents, model.effects(latents))[3:5]
+        assert bool((b.sum(dim=0).abs() < 1e-12).all()) == expected
+
+
+def test_one_day_one_replicate_two_fates():
+    _, design = make_design(cells=100, genes=3, days=[5], replicates=1, fates=["A", "B"], active_genes=1)
+    rows = make_rows(design)
+    trace = trace_of(FateModel(Sizes.of(design), ModelConfig(fates=["A", "B"]), len(rows)), rows)
+    assert "sigma_time" not in trace.nodes
+    assert "b" not in trace.nodes
+    assert torch.isfinite(trace.nodes["labels"]["log_prob_sum"])
+
+
+def test_debug_check_passes_when_centred_and_catches_a_broken_centring(small_design, monkeypatch):
+    model = FateModel(Sizes.of(small_design), ModelConfig(), debug=True)
+    trace_of(model, None)
+    monkeypatch.setattr("fatewalk.model.fate_model.center_within_gene", lambda u, *_: u)
+    with pytest.raises(AssertionError, match="not centred"):
+        trace_of(model, None)
+
+
+def test_uncentred_delta_keeps_the_gene_mean(small_design):
+    model = FateModel(Sizes.of(small_design), ModelConfig(center_delta=False))
+    latents = latents_of(trace_of(model, None))
+    expected = latents["sigma_guide"][:, None] * latents["u"]
+    torch.testing.assert_close(model.effects(latents).delta, expected)
+
+
+def test_no_in_place_error_under_anomaly_detection(small_design):
+    rows = make_rows(small_design)
+    model = FateModel(Sizes.of(small_design), ModelConfig(), len(rows), debug=True)
+    shapes = {k: v.shape for k, v in latents_of(trace_of(model, None)).items()}
+    values = {k: torch.full(s, 0.3, dtype=torch.float64, requires_grad=True) for k, s in shapes.items()}
+    with torch.autograd.set_detect_anomaly(True):
+        trace_of(poutine.condition(model, data=values), rows).log_prob_sum().backward()
+    for name in ("z", "tau", "alpha", "gamma", "u"):
+        assert values[name].grad is not None, name
+        assert torch.isfinite(values[name].grad).all(), name

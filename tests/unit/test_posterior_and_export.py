@@ -1,0 +1,163 @@
+"""Streamed moments, the delta check, the gate and the exported tables."""
+
+import dataclasses
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from fatewalk.check_delta import delta_mean_table, delta_verdict, offset_table
+from fatewalk.config import FitConfig, ModelConfig
+from fatewalk.errors import FatewalkError
+from fatewalk.export import gene_sd, gene_table, guide_table, marks, refuse, summaries
+from fatewalk.infer.fit import fit_effects
+from fatewalk.moments import Moments
+from fatewalk.posterior import posterior_moments
+
+CARD = {
+    "status": "converged", "center_delta": True, "steps": 5,
+    "criterion": {"drift_mean": 0.3, "drift_mean_limit": 0.05, "drift_sd": None, "drift_sd_limit": 0.02},
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def posterior(small_design):
+    return fit_effects(small_design, ModelConfig(), FitConfig(max_steps=100))[0]
+
+
+@pytest.fixture(scope="module")
+def moments(posterior, small_design):
+    return posterior_moments(posterior, small_design, draws=500, seed=4)
+
+
+def test_streamed_moments_equal_those_of_all_draws(posterior, small_design, moments, monkeypatch):
+    monkeypatch.setattr("fatewalk.posterior.CHUNK_NUMBERS", 1000)  # many small chunks
+    streamed = posterior_moments(posterior, small_design, draws=500, seed=4)
+    torch.manual_seed(4)
+    chunks = [posterior.guide.draw(n) for n in _chunk_sizes(500, posterior)]
+    latents = {name: torch.cat([chunk[name] for chunk in chunks]).detach() for name in chunks[0]}
+    effects = posterior.model.effects(latents)
+    beta = effects.beta(small_design.guide_to_gene)
+    for name, draws in {"theta": effects.theta, "delta": effects.delta, "beta": beta}.items():
+        mean, sd = (x.swapaxes(0, 1).numpy() for x in (draws.mean(dim=0), draws.std(dim=0)))
+        np.testing.assert_allclose(getattr(streamed, f"{name}_mean"), mean, atol=1e-12)
+        np.testing.assert_allclose(getattr(streamed, f"{name}_sd"), sd, atol=1e-10)
+    # another split of the draws is another sample of the same posterior
+    np.testing.assert_allclose(moments.theta_sd, streamed.theta_sd, rtol=0.25)
+
+
+def _chunk_sizes(draws, posterior):
+    s = posterior.model.sizes
+    size = 1000 // (s.contrasts * s.days * (s.genes + s.guides))
+    n = -(-draws // max(size, 2))
+    return [draws // n + (i < draws % n) for i in range(n)]
+
+
+def test_beta_sd_is_joint_not_a_sum_of_variances(posterior, small_design, moments):
+    """Theta and delta of a gene are not independent in general; for singletons beta is theta."""
+    single = np.flatnonzero(small_design.n_guides_per_gene.numpy() == 1)
+    assert len(single)
+    for gene in single:
+        guide = np.flatnonzero(moments.guide_to_gene == gene)[0]
+        np.testing.assert_allclose(moments.beta_sd[guide], moments.theta_sd[gene])
+        assert (moments.delta_mean[guide] == 0).all()
+
+
+def test_check_passes_when_centred_and_tables_have_the_agreed_columns(moments):
+    verdict = delta_verdict(moments, center_delta=True)
+    assert verdict["verdict"] == "ok"
+    assert verdict["max_abs_delta_mean"] < 1e-12
+    assert len(verdict["worst_genes"]) == 10
+    table = delta_mean_table(moments, 0)
+    assert list(table) == ["gene", "n_guides", "delta_mean_gene", "delta_sd_gene"]
+    assert table["delta_mean_gene"].abs().max() < 1e-12
+    assert table["delta_sd_gene"].isna().tolist() == (table["n_guides"] == 1).tolist()
+    offset = offset_table(moments, 1)
+    assert list(offset) == ["gene", "n_guides", "offset_mean", "offset_sd_across_days"]
+    assert offset["offset_mean"].abs().max() < 1e-12
+
+
+def test_check_finds_a_shift_and_the_gate_names_the_genes(moments):
+    shifted = moments.delta_gene_mean.copy()
+    shifted[2, 1] = 0.3
+    verdict = delta_verdict(dataclasses.replace(moments, delta_gene_mean=shifted), center_delta=True)
+    assert verdict["verdict"] == "bad"
+    assert verdict["worst_genes"][0] == {
+        "gene": str(moments.genes[2]), "contrast": "NEU", "abs_delta_mean": 0.3,
+    }  # fmt: skip
+    with pytest.raises(FatewalkError, match=rf"not centred.*Ten worst genes: {moments.genes[2]} \(NEU"):
+        refuse(CARD, verdict, "none")
+
+
+def test_check_counts_nan_as_bad(moments):
+    broken = np.full_like(moments.delta_gene_mean, np.nan)
+    verdict = delta_verdict(dataclasses.replace(moments, delta_gene_mean=broken), center_delta=True)
+    assert verdict["verdict"] == "bad"
+
+
+def test_uncentred_run_is_marked_not_refused(moments):
+    shifted = dataclasses.replace(moments, delta_gene_mean=moments.delta_gene_mean + 0.3)
+    verdict = delta_verdict(shifted, center_delta=False)
+    assert verdict["verdict"] == "uncentred"
+    refuse(CARD, verdict, "converged")
+    assert marks({**CARD, "center_delta": False}) == {"uncentred": True}
+
+
+def test_gate_wants_convergence_unless_told_otherwise(moments):
+    verdict = delta_verdict(moments, center_delta=True)
+    refuse(CARD, verdict, "converged")
+    budget, diverged = {**CARD, "status": "budget"}, {**CARD, "status": "diverged"}
+    with pytest.raises(FatewalkError, match=r"status budget.*0\.3, limit 0\.05.*fit\.require: none"):
+        refuse(budget, verdict, "converged")
+    refuse(budget, verdict, "none")
+    assert marks(budget) == {"provisional": "budget"}
+    assert marks(CARD) == {}
+    with pytest.raises(FatewalkError, match="diverged"):
+        refuse(diverged, verdict, "none")
+
+
+def test_exported_tables(moments, small_design):
+    cells = moments.gene_cells.copy()
+    cells[1, 2] = 0
+    some = dataclasses.replace(moments, gene_cells=cells)
+    table = gene_table(some, 1, {"provisional": "budget"})
+    days = range(3)
+    assert list(table) == [
+        "gene", *(f"betahat_d{d}" for d in days), *(f"se_d{d}" for d in days),
+        *(f"n_cells_d{d}" for d in days), "n_guides", "provisional",
+    ]  # fmt: skip
+    assert table["gene"].tolist() == list(small_design.genes)
+    assert pd.isna(table.loc[1, "betahat_d2"])
+    assert pd.isna(table.loc[1, "se_d2"])
+    assert table.loc[0, "betahat_d2"] == moments.theta_mean[0, 1, 2]
+    assert (table["provisional"] == "budget").all()
+
+    guides = guide_table(moments, 0, {})
+    assert list(guides)[:2] == ["guide", "gene"]
+    assert guides.loc[3, "se_d1"] == moments.beta_sd[3, 0, 1]
+    assert guides["gene"].tolist() == [small_design.genes[g] for g in small_design.guide_to_gene]
+    unseen = small_design.guide_cells.numpy() == 0
+    assert guides[["betahat_d0", "betahat_d1", "betahat_d2"]].isna().to_numpy().tolist() == unseen.tolist()
+
+
+def test_gene_sd_adds_guide_sampling_or_says_why_not():
+    theta_sd, square = np.full((12, 1, 2), 0.3), np.array([0.16])
+    sd, reason = gene_sd(theta_sd, square, np.array([4] * 12))
+    np.testing.assert_allclose(sd, np.sqrt(0.09 + 0.04))
+    assert reason == ""
+    sd, reason = gene_sd(theta_sd, square, np.array([4] * 9 + [1] * 3))
+    assert np.isnan(sd).all()
+    assert reason.startswith("9 genes have two or more guides")
+
+
+def test_summaries_hold_the_agreed_arrays(moments, tmp_path):
+    arrays = summaries(moments)
+    assert {"theta_mean", "theta_sd", "theta_sd_gene", "genes", "contrasts", "days"} <= set(arrays["theta"])
+    assert {"delta_mean", "delta_sd", "guides", "genes", "contrasts"} <= set(arrays["delta"])
+    assert {"tau_mean", "sigma_time_sd", "sigma_guide_mean"} <= set(arrays["delta"])
+    assert arrays["theta"]["theta_mean"].shape == (6, 2, 3)
+    moments.save(tmp_path / "m.npz")
+    again = Moments.load(tmp_path / "m.npz")
+    for field in dataclasses.fields(Moments):
+        np.testing.assert_array_equal(getattr(again, field.name), getattr(moments, field.name))

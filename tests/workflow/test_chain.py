@@ -1,0 +1,114 @@
+"""The tiny screen end to end, then partial reruns."""
+
+import copy
+import json
+import shutil
+from dataclasses import replace
+
+import pandas as pd
+import pytest
+
+PRIMARY = [
+    "gene_daywise_for_mash.csv", "guide_daywise_for_mash.csv", "mash_gene_conservative.csv",
+    "mash_guide_conservative.csv", "gene_from_guide_mash_conservative.csv", "mash_mode_comparison.csv",
+    "hits_ranked.csv", "daywise_confusion.csv", "pred_call_summary.json", "recovery_by_day.csv",
+    "qc_delta_mean_by_gene.csv", "qc_theta_beta_offset_by_gene.csv",
+]  # fmt: skip
+
+
+def changed(workflow, **sections):
+    """The same folder with some keys changed."""
+    config = copy.deepcopy(workflow.config)
+    for section, keys in sections.items():
+        config.setdefault(section, {}).update(keys)
+    return replace(workflow, config=config)
+
+
+def test_every_agreed_file_is_there(finished):
+    for name in [*PRIMARY, "theta_posterior_summary.npz", "delta_posterior_summary.npz", "fit_card.json",
+                 "fit_trace.csv", "design_report.json", "qc_delta_verdict.json"]:  # fmt: skip
+        assert finished.path(name).is_file(), name
+    for name in PRIMARY:
+        assert finished.path(name).read_bytes() == finished.path(f"contrast=MES/{name}").read_bytes()
+    for figure in ("heatmap", "trajectories", "volcano", "delta", "recovery"):
+        for suffix in ("png", "pdf"):
+            assert finished.path(f"contrast=MES/plots/{figure}.{suffix}").stat().st_size > 5000
+
+
+def test_the_fit_converged_and_finds_the_strong_genes(finished):
+    card = json.loads(finished.path("fit_card.json").read_text())
+    assert card["status"] == "converged"
+    assert card["device"] == "cpu"
+    recovery = pd.read_csv(finished.path("recovery_by_day.csv")).set_index("day")
+    assert recovery.loc["overall", "correlation"] > 0.8
+    hits = pd.read_csv(finished.path("hits_ranked.csv"))
+    assert hits["hit_anyday"].any()
+    assert not {"provisional", "uncentred"} & set(hits)
+
+
+def test_a_second_run_does_nothing(finished):
+    assert finished.planned() == set()
+
+
+def test_no_temporary_file_is_left(finished):
+    left = [p for p in (finished.folder / "results").rglob(".*") if p.is_file()]
+    assert [p for p in left if p.name != ".snakemake_timestamp"] == []
+
+
+AFTER_CALLS = {"rank_hits", "publish_primary", "evaluate_recovery", "plot_effects", "all"}
+AFTER_MASH = AFTER_CALLS | {"fit_mash", "aggregate_guides", "compare_modes"}
+AFTER_GATE = AFTER_MASH | {"export_effects", "export_tables", "plot_recovery"}
+AFTER_FIT = AFTER_GATE | {"fit_effects", "check_delta", "plot_convergence"}
+
+
+@pytest.mark.parametrize(
+    ("section", "keys", "expected"),
+    [
+        ("calls", {"effect_prob_large_min": 0.8}, AFTER_CALLS),
+        ("calls", {"effect_size_eps": 0.3}, AFTER_CALLS | {"plot_recovery"}),
+        ("mash", {"se_inflate": 1.2}, AFTER_MASH),
+        ("fit", {"require": "none"}, AFTER_GATE),
+        ("fit", {"seed": 2}, AFTER_FIT),
+        ("fit", {"gpus": 1}, set()),
+        ("model", {"priors": {"s_tau": 0.5}}, AFTER_FIT),
+        ("design", {"cells_without_guides": "drop"}, AFTER_FIT | {"build_design"}),
+    ],
+)
+def test_a_changed_key_reruns_exactly_what_depends_on_it(finished, section, keys, expected):
+    assert changed(finished, **{section: keys}).planned() == expected
+
+
+def test_forced_fit_redoes_what_depends_on_it(finished):
+    assert finished.planned("-R", "fit_effects") == AFTER_FIT
+
+
+def test_a_rerun_after_one_key_changes_only_its_files(finished, tmp_path):
+    folder = tmp_path / "copy"
+    shutil.copytree(finished.folder, folder)
+    workflow = changed(replace(finished, folder=folder), calls={"effect_prob_large_min": 0.5})
+    before = {n: workflow.path(n).stat().st_mtime_ns for n in ("fit_card.json", "mash_gene_conservative.csv")}
+    done = workflow.run("all_hits")
+    assert done.returncode == 0, done.text
+    assert before == {name: workflow.path(name).stat().st_mtime_ns for name in before}
+    loose, strict = (pd.read_csv(w.path("hits_ranked.csv")) for w in (workflow, finished))
+    assert loose["n_active_days"].sum() >= strict["n_active_days"].sum()
+
+
+def test_report_builds_without_network(finished):
+    done = finished.run("--report", "report.zip")
+    assert done.returncode == 0, done.text
+    assert (finished.folder / "report.zip").stat().st_size > 100_000
+
+
+def test_a_bad_verdict_stops_the_chain_and_names_the_genes(finished, tmp_path):
+    folder = tmp_path / "copy"
+    shutil.copytree(finished.folder, folder)
+    workflow = replace(finished, folder=folder)
+    verdict = json.loads(workflow.path("qc_delta_verdict.json").read_text())
+    verdict["verdict"] = "bad"
+    workflow.path("qc_delta_verdict.json").write_text(json.dumps(verdict))
+    done = workflow.run("all_hits")
+    assert done.returncode != 0
+    assert "Ten worst genes: Gene" in done.text
+    assert "Traceback" not in done.text
+    assert not workflow.path("theta_posterior_summary.npz").exists()
