@@ -38,13 +38,13 @@ localrules:
 
 
 rule all:
+    default_target: True
     input:
         run_files(targets_effects),
         run_files(targets_mash),
         run_files(targets_hits),
         run_files(targets_report),
         run_files(targets_recovery),
-    default_target: True
 
 
 rule all_effects:

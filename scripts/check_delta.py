@@ -1,4 +1,4 @@
-"""Rule check_delta: are guide deviations centred, and does mean(beta) equal theta?"""
+"""Rule check_delta: guide deviations are centred, and mean(beta) equals theta."""
 
 import logging
 from pathlib import Path

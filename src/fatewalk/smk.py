@@ -23,7 +23,8 @@ def run_stage(main: Callable[[Any], None], snakemake: Any) -> None:
     snakemake
         The object that Snakemake hands to a script.
     """
-    handlers = [logging.StreamHandler(sys.stderr), logging.FileHandler(snakemake.log[0], mode="w")]
+    handlers: list[logging.Handler] = [logging.StreamHandler(sys.stderr)]
+    handlers.append(logging.FileHandler(snakemake.log[0], mode="w"))
     logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s", handlers=handlers, force=True)
     log = logging.getLogger("fatewalk")
     log.setLevel(logging.INFO)  # other packages speak up only with warnings

@@ -35,7 +35,9 @@ STAGE_VERSION = {
     "plots": 1,
 }
 
-SIMULATED = [name for name, d in CONFIG.datasets.items() if isinstance(d, SimulatedDataset)]
+SIMULATED = [
+    name for name, d in CONFIG.datasets.items() if isinstance(d, SimulatedDataset)
+]
 IMPORTED = [name for name in CONFIG.datasets if name not in SIMULATED]
 RUNS = [(dataset, run) for dataset, runs in CONFIG.runs.items() for run in runs]
 DATASETS = [name for name in CONFIG.datasets if name not in CONFIG.ablation_datasets]
@@ -114,11 +116,16 @@ def in_contrasts(s, names):
 
 def targets_effects(dataset, run, s):
     tables = ["gene_daywise_for_mash.csv", "guide_daywise_for_mash.csv"]
-    return ["theta_posterior_summary.npz", "delta_posterior_summary.npz"] + in_contrasts(s, tables)
+    return [
+        "theta_posterior_summary.npz",
+        "delta_posterior_summary.npz",
+    ] + in_contrasts(s, tables)
 
 
 def targets_mash(dataset, run, s):
-    return in_contrasts(s, [f"mash_{level}_{mode}.csv" for level in LEVELS for mode in s.mash.modes])
+    return in_contrasts(
+        s, [f"mash_{level}_{mode}.csv" for level in LEVELS for mode in s.mash.modes]
+    )
 
 
 def targets_hits(dataset, run, s):
@@ -129,7 +136,9 @@ def targets_hits(dataset, run, s):
 def targets_report(dataset, run, s):
     figures = ["heatmap", "trajectories", "volcano", "delta"]
     return ["plots/convergence.png"] + [
-        f"contrast={c}/plots/{figure}.png" for c in s.model.contrasts for figure in figures
+        f"contrast={c}/plots/{figure}.png"
+        for c in s.model.contrasts
+        for figure in figures
     ]
 
 
@@ -139,3 +148,89 @@ def targets_recovery(dataset, run, s):
     tables = ["daywise_confusion.csv", "pred_call_summary.json", "recovery_by_day.csv"]
     figures = [f"contrast={c}/plots/recovery.png" for c in s.model.contrasts]
     return in_contrasts(s, tables) + figures
+
+
+# ------------------------------------------- input and params functions
+
+# What the posterior depends on: contrast_fate, require and gpus steer other things.
+MODEL_KEYS_OF_FIT = [
+    "fates",
+    "ref_fate",
+    "center_delta",
+    "burden_slope",
+    "replicate_effect",
+    "priors",
+]
+
+FIT_KEYS_OF_FIT = [
+    "guide",
+    "likelihood_weight",
+    "batch_size",
+    "max_steps",
+    "learning_rate",
+    "device",
+    "seed",
+    "threads",
+]
+
+CONSERVATIVE_KEYS = [
+    "se_inflate",
+    "se_floor",
+    "null_correlation",
+    "null_z",
+    "eigen_floor",
+    "corr_shrink",
+    "null_weight",
+]
+
+MASHR_KEYS = [*CONSERVATIVE_KEYS, "strong_lfsr", "min_strong", "n_pcs"]
+
+
+def files_of_entry(wildcards):
+    """Files that the dataset entry names."""
+    entry = CONFIG.datasets[wildcards.dataset]
+    names = ["anndata", "cells", "guide_calls", "protospacer_calls", "guide_map"]
+    return {name: path for name in names if (path := getattr(entry, name, None))}
+
+
+def gpus_of_fit(wildcards):
+    """GPUs to ask the cluster for: 0 or 1, never None."""
+    return int(settings(wildcards).fit.gpus)
+
+
+def mashr_options(wildcards):
+    """Command-line options of run_mashr.R."""
+    return " ".join(
+        f"--{key} {value}"
+        for key, value in keys("mash", *MASHR_KEYS)(wildcards).items()
+    )
+
+
+def default_mode(wildcards):
+    return settings(wildcards).mash.default_mode
+
+
+def mash_tables(wildcards):
+    """The gene table of every mode."""
+    modes = settings(wildcards).mash.modes
+    return [f"{CONTRAST}/mash_gene_{mode}.csv" for mode in modes]
+
+
+def of_ablation(name):
+    """The named table of every screen of the ablation, primary contrast, centred and uncentred."""
+    return [
+        f"{RESULTS}/{dataset}/{run}/{name}"
+        for dataset in CONFIG.ablation_datasets
+        for run in ("main", "uncentred")
+    ]
+
+
+def figure(name, category):
+    """A figure of one contrast, flagged for the report."""
+    return report(
+        f"{CONTRAST}/plots/{name}.png",
+        caption=f"../report/{name}.rst",
+        category=category,
+        subcategory="{dataset}, run {run}",
+        labels={"contrast": "{contrast}", "figure": name},
+    )

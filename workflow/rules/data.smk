@@ -1,13 +1,6 @@
 # The three input tables of a data set, simulated or imported.
 
 
-def _input_of_import(wildcards):
-    """Files that the dataset entry names."""
-    entry = CONFIG.datasets[wildcards.dataset]
-    names = ["anndata", "cells", "guide_calls", "protospacer_calls", "guide_map"]
-    return {name: path for name in names if (path := getattr(entry, name, None))}
-
-
 rule simulate_screen:
     output:
         cells=f"{INPUT}/cells.parquet",
@@ -38,7 +31,7 @@ rule simulate_screen:
 
 rule import_screen:
     input:
-        unpack(_input_of_import),
+        unpack(files_of_entry),
     output:
         cells=f"{INPUT}/cells.parquet",
         guide_calls=f"{INPUT}/guide_calls.parquet",

@@ -31,20 +31,11 @@ rule evaluate_recovery:
         "../../scripts/evaluate_recovery.py"
 
 
-def _ablation(name):
-    """The named table of every screen of the ablation, primary contrast, centred and uncentred."""
-    return [
-        f"{RESULTS}/{dataset}/{run}/{name}"
-        for dataset in CONFIG.ablation_datasets
-        for run in ("main", "uncentred")
-    ]
-
-
 rule tabulate_ablation:
     input:
-        confusion=_ablation("daywise_confusion.csv"),
-        recovery=_ablation("recovery_by_day.csv"),
-        offset=_ablation("qc_theta_beta_offset_by_gene.csv"),
+        confusion=of_ablation("daywise_confusion.csv"),
+        recovery=of_ablation("recovery_by_day.csv"),
+        offset=of_ablation("qc_theta_beta_offset_by_gene.csv"),
     output:
         table=f"{RESULTS}/ablation/ablation.csv",
         figure=report(

@@ -1,25 +1,6 @@
 # From the design to identified effects: fit (the only rule with a GPU), check, export.
 
 
-# What the posterior depends on: contrast_fate, require and gpus steer other things.
-MODEL_KEYS_OF_FIT = ["fates", "ref_fate", "center_delta", "burden_slope", "replicate_effect", "priors"]
-FIT_KEYS_OF_FIT = [
-    "guide",
-    "likelihood_weight",
-    "batch_size",
-    "max_steps",
-    "learning_rate",
-    "device",
-    "seed",
-    "threads",
-]
-
-
-def _gpus(wildcards):
-    """GPUs to ask the cluster for: 0 or 1, never None."""
-    return int(settings(wildcards).fit.gpus)
-
-
 rule fit_effects:
     input:
         design=f"{RUN}/design/design.pt",
@@ -37,7 +18,7 @@ rule fit_effects:
     resources:
         mem_mb=memory(3000, per_input_mb=15),
         runtime=minutes(120),
-        gpu=_gpus,
+        gpu=gpus_of_fit,
     params:
         model=keys("model", *MODEL_KEYS_OF_FIT),
         fit=keys("fit", *FIT_KEYS_OF_FIT),

@@ -1,20 +1,10 @@
 # From mash tables to calls.
 
 
-def _default_mode(wildcards):
-    return settings(wildcards).mash.default_mode
-
-
-def _mash_tables(wildcards):
-    """The gene table of every mode."""
-    modes = settings(wildcards).mash.modes
-    return [f"{CONTRAST}/mash_gene_{mode}.csv" for mode in modes]
-
-
 rule rank_hits:
     input:
-        table=lambda w: f"{CONTRAST}/mash_gene_{_default_mode(w)}.csv",
-        mixture=lambda w: f"{CONTRAST}/mash_gene_{_default_mode(w)}.json",
+        table=lambda w: f"{CONTRAST}/mash_gene_{default_mode(w)}.csv",
+        mixture=lambda w: f"{CONTRAST}/mash_gene_{default_mode(w)}.json",
     output:
         hits=f"{CONTRAST}/hits_ranked.csv",
     log:
@@ -59,7 +49,7 @@ rule aggregate_guides:
 
 rule compare_modes:
     input:
-        tables=_mash_tables,
+        tables=mash_tables,
     output:
         comparison=f"{CONTRAST}/mash_mode_comparison.csv",
     log:

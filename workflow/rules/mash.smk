@@ -1,20 +1,5 @@
 # Multivariate adaptive shrinkage of a day-wise table. Two engines, one contract: the table with
 # postmean, postsd and lfsr, and the fitted mixture in JSON.
-CONSERVATIVE_KEYS = [
-    "se_inflate",
-    "se_floor",
-    "null_correlation",
-    "null_z",
-    "eigen_floor",
-    "corr_shrink",
-    "null_weight",
-]
-MASHR_KEYS = [*CONSERVATIVE_KEYS, "strong_lfsr", "min_strong", "n_pcs"]
-
-
-def _mashr_options(wildcards):
-    """Command-line options of run_mashr.R."""
-    return " ".join(f"--{key} {value}" for key, value in keys("mash", *MASHR_KEYS)(wildcards).items())
 
 
 rule fit_mash:
@@ -62,13 +47,13 @@ rule run_mashr:
         mem_mb=memory(3000, per_input_mb=600),
         runtime=minutes(60),
     params:
-        options=_mashr_options,
+        options=mashr_options,
         stage_version=STAGE_VERSION["run_mashr"],
     message:
         "R mashr on the {wildcards.level} table of {wildcards.dataset} (run {wildcards.run}): {wildcards.contrast}, {wildcards.mode}"
     shell:
         """
-        if ! command -v Rscript > /dev/null; then
+        if ! command -v Rscript >/dev/null; then
             echo "mash.engine: mashr needs R, and there is no Rscript here. Use --sdm conda (envs/mashr.yaml), install R with the package mashr, or set mash.engine: python." | tee {log:q} >&2
             exit 1
         fi

@@ -1,17 +1,6 @@
 # Figures, PNG and PDF; the PNGs go into the report.
 
 
-def _figure(name, category):
-    """A figure of one contrast, flagged for the report."""
-    return report(
-        f"{CONTRAST}/plots/{name}.png",
-        caption=f"../report/{name}.rst",
-        category=category,
-        subcategory="{dataset}, run {run}",
-        labels={"contrast": "{contrast}", "figure": name},
-    )
-
-
 rule plot_convergence:
     input:
         trace=f"{RUN}/fit_trace.csv",
@@ -50,11 +39,15 @@ rule plot_effects:
         delta=f"{RUN}/delta_posterior_summary.npz",
         report=f"{RUN}/design_report.json",
     output:
-        heatmap=_figure("heatmap", "Effects"),
-        trajectories=_figure("trajectories", "Effects"),
-        volcano=_figure("volcano", "Effects"),
-        delta=_figure("delta", "Guides"),
-        pdfs=expand(f"{CONTRAST}/plots/{{figure}}.pdf", figure=["heatmap", "trajectories", "volcano", "delta"], allow_missing=True),
+        heatmap=figure("heatmap", "Effects"),
+        trajectories=figure("trajectories", "Effects"),
+        volcano=figure("volcano", "Effects"),
+        delta=figure("delta", "Guides"),
+        pdfs=expand(
+            f"{CONTRAST}/plots/{{figure}}.pdf",
+            figure=["heatmap", "trajectories", "volcano", "delta"],
+            allow_missing=True,
+        ),
     log:
         f"{RESULTS}/logs/plot_effects/{{dataset}}/{{run}}/{{contrast}}.log",
     benchmark:
@@ -80,7 +73,7 @@ rule plot_recovery:
         truth=f"{INPUT}/truth_theta.csv",
         report=f"{RUN}/design_report.json",
     output:
-        png=_figure("recovery", "Against the truth"),
+        png=figure("recovery", "Against the truth"),
         pdf=f"{CONTRAST}/plots/recovery.pdf",
     log:
         f"{RESULTS}/logs/plot_recovery/{{dataset}}/{{run}}/{{contrast}}.log",

@@ -36,7 +36,7 @@ def read_anndata(dataset: AnnDataDataset) -> RawScreen:
     FatewalkError
         If the file cannot be read, or a key or the names of fates or guides are missing.
     """
-    import h5py  # type: ignore[import-untyped]  # slow to import: not for stages without .h5ad
+    import h5py
 
     path = dataset.anndata
     if not Path(path).is_file():
