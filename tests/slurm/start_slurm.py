@@ -1,13 +1,13 @@
-"""A private Slurm on this machine: node cpu1 in partition cpu, node gpu1 with two fake GPUs in partition gpu.
+"""A private Slurm on this machine: partition cpu (node cpu1) and partition gpu (node gpu1, two fake GPUs).
 
 By hand, until Ctrl-C:
 
     python tests/slurm/start_slurm.py FOLDER
     . FOLDER/env.sh; sinfo                     # in another shell
 
-All that it writes is below FOLDER; the system's own Slurm, if any, is neither read nor touched. Debian's
-packages (slurm-wlm, munge) are installed where they are missing and this is root. There is no accounting
-(sacct): finished jobs stay visible to squeue and scontrol for an hour.
+All it writes is in FOLDER; a Slurm that the machine may have of its own is neither read nor touched.
+Debian's packages slurm-wlm and munge are installed where they are missing and this is root. There is
+no accounting, so no sacct; finished jobs stay visible to squeue and scontrol for an hour.
 """
 
 from __future__ import annotations
@@ -16,7 +16,6 @@ import fcntl
 import getpass
 import os
 import secrets
-import shlex
 import shutil
 import signal
 import socket
@@ -24,40 +23,36 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
-SEARCH = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/sbin"])
-DAEMONS = ["munged", "slurmctld", "slurmd"]
-CLIENTS = ["sbatch", "srun", "squeue", "sinfo", "scancel", "scontrol"]
-NODES = ["cpu1", "gpu1"]
-CPUS, MEMORY_MB = 8, 32000  # claims for the scheduler, so that tiny jobs need not wait for each other
+Daemons = dict[str, "subprocess.Popen[bytes]"]
 
-# Sockets instead of system services; no cgroups, which containers lack; a short scheduling cycle; and
-# a job is killed when it is found above its memory.
+SEARCH_PATH = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin"])
+CLIENTS = ["sbatch", "srun", "squeue", "sinfo", "scancel", "scontrol"]
+PROGRAMS = ["munged", "slurmctld", "slurmd", *CLIENTS]
+NODES = ["cpu1", "gpu1"]
+
+# CPUs and memory are claims, larger than the machine, so that tiny jobs need not wait for each other.
+# No cgroups, which containers lack. A job found above its memory (looked at every second) is killed.
 SLURM_CONF = """\
 ClusterName=private
 SlurmctldHost={host}(127.0.0.1)
 SlurmctldPort={ports[0]}
 SlurmUser={user}
 SlurmdUser={user}
-AuthInfo=socket={socket}
+AuthInfo=socket={munge}/s
 StateSaveLocation={folder}/state
 SlurmdSpoolDir={folder}/spool-%n
 SlurmctldPidFile={folder}/slurmctld.pid
 SlurmdPidFile={folder}/slurmd-%n.pid
+MailProg=/bin/true
 ProctrackType=proctrack/linuxproc
 TaskPlugin=task/none
 JobAcctGatherType=jobacct_gather/linux
 JobAcctGatherFrequency=task=1
 JobAcctGatherParams=OverMemoryKill
-AccountingStorageType=accounting_storage/none
-JobCompType=jobcomp/none
-MailProg=/bin/true
-MpiDefault=none
-SwitchType=switch/none
-ReturnToService=2
 KillWait=2
 MinJobAge=3600
 SchedulerParameters=batch_sched_delay=0,sched_interval=1,bf_interval=1
@@ -65,25 +60,22 @@ SelectType=select/cons_tres
 SelectTypeParameters=CR_Core_Memory
 SlurmdParameters=config_overrides
 GresTypes=gpu
-NodeName=cpu1 NodeHostname={host} NodeAddr=127.0.0.1 Port={ports[1]} CPUs={cpus} RealMemory={memory}
-NodeName=gpu1 NodeHostname={host} NodeAddr=127.0.0.1 Port={ports[2]} CPUs={cpus} RealMemory={memory} \
-Gres=gpu:fake:2
+NodeName=DEFAULT CPUs=8 RealMemory=32000
+NodeName=cpu1 NodeHostname={host} NodeAddr=127.0.0.1 Port={ports[1]}
+NodeName=gpu1 NodeHostname={host} NodeAddr=127.0.0.1 Port={ports[2]} Gres=gpu:fake:2
 PartitionName=cpu Nodes=cpu1 Default=YES
 PartitionName=gpu Nodes=gpu1
 """
-# A GPU must be a character device, and any will do while devices are not constrained.
-GRES_CONF = (
-    "NodeName=gpu1 Name=gpu Type=fake File=/dev/null\nNodeName=gpu1 Name=gpu Type=fake File=/dev/zero\n"
-)
-CGROUP_CONF = "ConstrainDevices=no\n"
+# Slurm wants a character device for each GPU; as jobs are not fenced off from devices, any will do.
+GRES_CONF = """\
+NodeName=gpu1 Name=gpu Type=fake File=/dev/null
+NodeName=gpu1 Name=gpu Type=fake File=/dev/zero
+"""
+CGROUP_CONF = "ConstrainDevices=no\n"  # beside slurm.conf, or that of /etc/slurm would be read
 
 
 class SlurmUnavailable(RuntimeError):
     """Slurm is not here and cannot be installed."""
-
-
-def _missing() -> list[str]:
-    return [name for name in DAEMONS + CLIENTS if not shutil.which(name, path=SEARCH)]
 
 
 def install() -> None:
@@ -94,27 +86,29 @@ def install() -> None:
     SlurmUnavailable
         With the reason, where that is impossible.
     """
-    lock = Path(tempfile.gettempdir()) / f"install-slurm-{getpass.getuser()}.lock"
-    with lock.open("w") as held:
-        fcntl.flock(held, fcntl.LOCK_EX)  # parallel test workers
-        if not (missing := _missing()):
+
+    def missing() -> str:
+        return ", ".join(name for name in PROGRAMS if not shutil.which(name, path=SEARCH_PATH))
+
+    with (Path(tempfile.gettempdir()) / f"install-slurm-{getpass.getuser()}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # against parallel test workers
+        if not missing():
             return
-        what = f"Slurm's {', '.join(missing)} are missing, and "
+        problem = f"no {missing()} here, and "
         if os.geteuid() != 0:
-            raise SlurmUnavailable(what + "only root can install them: apt-get install slurm-wlm munge")
+            raise SlurmUnavailable(problem + "only root can install them (apt-get install slurm-wlm munge)")
         if not shutil.which("apt-get"):
-            raise SlurmUnavailable(what + "this system has no apt-get to install slurm-wlm and munge")
-        apt = ["apt-get", "-q", "-y", "-o", "DPkg::Lock::Timeout=300"]
-        for arguments in (["update"], ["install", "--no-install-recommends", "slurm-wlm", "munge"]):
+            raise SlurmUnavailable(problem + "no apt-get to install Debian's slurm-wlm and munge")
+        for command in (["update"], ["install", "--no-install-recommends", "slurm-wlm", "munge"]):
             done = subprocess.run(
-                apt + arguments,
+                ["apt-get", "-q", "-y", "-o", "DPkg::Lock::Timeout=300", *command],
                 env={**os.environ, "DEBIAN_FRONTEND": "noninteractive"},
                 stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
             )  # fmt: skip
             if done.returncode:
-                raise SlurmUnavailable(f"{what}apt-get {arguments[0]} failed: {done.stdout[-500:]}")
-        if missing := _missing():
-            raise SlurmUnavailable(f"the packages slurm-wlm and munge brought no {', '.join(missing)}")
+                raise SlurmUnavailable(f"{problem}apt-get {command[0]} failed: {done.stdout[-500:]}")
+        if missing():
+            raise SlurmUnavailable(f"slurm-wlm and munge were installed, but brought no {missing()}")
 
 
 def _free_ports(n: int) -> list[int]:
@@ -126,69 +120,59 @@ def _free_ports(n: int) -> list[int]:
 
 
 def _write(folder: Path) -> dict[str, str]:
-    """Write keys, configuration and client wrappers; return the environment for the clients."""
+    """Write the munge key, the configuration and the client wrappers; return the clients' environment."""
+    for name in ["munge", "state", "bin", *(f"spool-{node}" for node in NODES)]:
+        (folder / name).mkdir(mode=0o755, parents=True)
     munge = folder / "munge"
-    munge.mkdir()
-    munge.chmod(0o755)  # munged refuses a socket that others cannot reach
-    key = munge / "key"
-    key.touch(0o600)
-    key.write_bytes(secrets.token_bytes(128))
+    if len(str(munge)) > 100:
+        raise RuntimeError(f"the path is too long for a Unix socket: {munge}")
+    (munge / "key").touch(mode=0o600)
+    (munge / "key").write_bytes(secrets.token_bytes(128))
+
     conf = folder / "slurm.conf"
-    conf.write_text(
-        SLURM_CONF.format(
-            host=socket.gethostname().split(".")[0], user=getpass.getuser(), folder=folder, socket=munge / "s",
-            ports=_free_ports(3), cpus=CPUS, memory=MEMORY_MB,
-        )
-    )  # fmt: skip
+    host = socket.gethostname().split(".")[0]
+    user = getpass.getuser()
+    conf.write_text(SLURM_CONF.format(host=host, user=user, folder=folder, munge=munge, ports=_free_ports(3)))
     (folder / "gres.conf").write_text(GRES_CONF)
     (folder / "cgroup.conf").write_text(CGROUP_CONF)
-    for name in ["state", "bin", *(f"spool-{node}" for node in NODES)]:
-        (folder / name).mkdir()
-    # The executor plugin takes every SLURM_ variable, SLURM_CONF too, from the srun inside a job.
+
+    # SLURM_CONF alone does not reach the srun inside a job: the executor plugin removes SLURM_ variables.
     for name in CLIENTS:
         wrapper = folder / "bin" / name
-        program = shlex.quote(str(shutil.which(name, path=SEARCH)))
-        wrapper.write_text(f'#!/bin/sh\nSLURM_CONF={shlex.quote(str(conf))} exec {program} "$@"\n')
+        program = shutil.which(name, path=SEARCH_PATH)
+        wrapper.write_text(f'#!/bin/sh\nSLURM_CONF="{conf}" exec {program} "$@"\n')
         wrapper.chmod(0o755)
-    path = f"{folder / 'bin'}{os.pathsep}{SEARCH}"
-    (folder / "env.sh").write_text(f"export SLURM_CONF={shlex.quote(str(conf))} PATH={shlex.quote(path)}\n")
+    path = f"{folder / 'bin'}{os.pathsep}{SEARCH_PATH}"
+    (folder / "env.sh").write_text(f'export SLURM_CONF="{conf}" PATH="{path}"\n')
     return {**os.environ, "SLURM_CONF": str(conf), "PATH": path}
 
 
-def _idle(env: dict[str, str]) -> bool:
-    done = subprocess.run(
-        ["sinfo", "--noheader", "--Node", "--format=%N %T"],
-        env=env,
-        capture_output=True,
-        text=True,
-        timeout=20,
-    )
-    return sorted(done.stdout.split("\n")[:-1]) == [f"{node} idle" for node in NODES]
+def _ask(env: dict[str, str], *command: str) -> str:
+    """What a client prints; nothing where there is no answer."""
+    try:
+        return subprocess.run(command, env=env, capture_output=True, text=True, timeout=20).stdout
+    except subprocess.TimeoutExpired:
+        return ""
 
 
-def _wait(
-    what: str, done: object, daemons: list[subprocess.Popen[bytes]], folder: Path, seconds: float = 60
-) -> None:
-    """Wait until done() holds; fail with the daemons' logs when one ends or the time is up."""
+def _wait(ready: Callable[[], bool], what: str, daemons: Daemons, folder: Path, seconds: float = 60) -> None:
     end = time.monotonic() + seconds
-    while not done():  # type: ignore[operator]
-        ended = [str(daemon.args) for daemon in daemons if daemon.poll() is not None]
+    while not ready():
+        ended = [name for name, daemon in daemons.items() if daemon.poll() is not None]
         if ended or time.monotonic() > end:
-            logs = "\n".join(f"== {log.name}\n{log.read_text()[-1500:]}" for log in folder.glob("*.log"))
-            raise RuntimeError(f"{what} after {seconds} s; ended: {ended or 'none'}\n{logs}")
+            why = f"{', '.join(ended)} ended" if ended else f"not within {seconds:.0f} s"
+            logs = [f"== {log.name}\n{log.read_text()[-1500:]}" for log in sorted(folder.glob("*.log"))]
+            raise RuntimeError("\n".join([f"{what}: {why}", *logs]))
         time.sleep(0.2)
 
 
-def _stop(env: dict[str, str], daemons: list[subprocess.Popen[bytes]]) -> None:
-    """Cancel all jobs, so that none outlives its cluster, and end the daemons."""
-    user = getpass.getuser()
-    subprocess.run(["scancel", "--user", user], env=env, capture_output=True, timeout=30)
-    for _ in range(30):
-        queue = subprocess.run(["squeue", "--noheader"], env=env, capture_output=True, text=True, timeout=30)
-        if not queue.stdout.strip():
-            break
-        time.sleep(0.5)
-    for daemon in reversed(daemons):
+def _stop(env: dict[str, str], daemons: Daemons) -> None:
+    if "slurmctld" in daemons:  # no job outlives its cluster
+        _ask(env, "scancel", "--user", getpass.getuser())
+        end = time.monotonic() + 15
+        while _ask(env, "squeue", "--noheader") and time.monotonic() < end:
+            time.sleep(0.3)
+    for daemon in reversed(daemons.values()):
         daemon.terminate()
         try:
             daemon.wait(10)
@@ -199,65 +183,62 @@ def _stop(env: dict[str, str], daemons: list[subprocess.Popen[bytes]]) -> None:
 
 @contextmanager
 def running_slurm(folder: Path) -> Iterator[dict[str, str]]:
-    """Run Slurm in a new folder.
+    """Run Slurm until the ``with`` block ends.
 
     Parameters
     ----------
     folder
-        Does not exist yet. Holds keys, configuration, state and logs.
+        A new folder for keys, configuration, state and logs. Its path has no white space.
 
     Yields
     ------
     dict
-        Environment in which ``sbatch`` and the others speak to this Slurm.
+        The environment in which ``sbatch`` and its kin speak to this Slurm.
 
     Raises
     ------
     SlurmUnavailable
         Where Slurm is missing and cannot be installed.
     RuntimeError
-        If it does not come up; with the logs.
+        If it does not come up; with the ends of its logs.
     """
     install()
-    folder.mkdir(parents=True)
     folder = folder.resolve()
     env = _write(folder)
     munge = folder / "munge"
-    if len(str(munge / "s")) > 100:
-        raise RuntimeError(f"the path is too long for a socket: {munge / 's'}")
-    conf = env["SLURM_CONF"]
-    daemons: list[subprocess.Popen[bytes]] = []
+    daemons: Daemons = {}
 
     def start(name: str, *command: str) -> None:
         with (folder / f"{name}.log").open("wb") as log:
-            # setpriv: the daemon goes when this process goes, even by kill -9
-            daemons.append(
-                subprocess.Popen(
-                    ["setpriv", "--pdeathsig", "TERM", *command],
-                    env=env, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
-                )
+            # setpriv: a daemon ends when this process ends, be it by kill -9.
+            daemons[name] = subprocess.Popen(
+                ["setpriv", "--pdeathsig", "TERM", *command],
+                env=env, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
             )  # fmt: skip
 
+    def idle() -> bool:
+        nodes = _ask(env, "sinfo", "--noheader", "--Node", "--format=%N %T").split("\n")
+        return sorted(filter(None, nodes)) == [f"{node} idle" for node in NODES]
+
     try:
-        start(
-            "munged", "munged", "--foreground", "--force", f"--socket={munge}/s", f"--key-file={munge}/key",
-            f"--seed-file={munge}/seed", f"--pid-file={munge}/pid", f"--log-file={munge}/log",
-        )  # fmt: skip
-        _wait("no munge socket", (munge / "s").exists, daemons, folder)
-        start("slurmctld", "slurmctld", "-D", "-f", conf)
+        options = [f"--socket={munge}/s", f"--key-file={munge}/key", f"--seed-file={munge}/seed"]
+        options += [f"--pid-file={munge}/pid", f"--log-file={munge}/log"]
+        start("munged", "munged", "--foreground", "--force", *options)
+        _wait((munge / "s").exists, "munged makes its socket", daemons, folder)
+        start("slurmctld", "slurmctld", "-D", "-f", env["SLURM_CONF"])
         for node in NODES:
-            start(f"slurmd-{node}", "slurmd", "-D", "-N", node, "-f", conf)
-        _wait("the nodes are not idle", lambda: _idle(env), daemons, folder)
+            start(f"slurmd-{node}", "slurmd", "-D", "-N", node, "-f", env["SLURM_CONF"])
+        _wait(idle, "both nodes become idle", daemons, folder)
         yield env
     finally:
         _stop(env, daemons)
 
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    with running_slurm(Path(sys.argv[1])) as _:
-        print(f"Slurm is up: . {sys.argv[1]}/env.sh    Ctrl-C ends it", flush=True)
-        try:
+    if len(sys.argv) != 2:
+        sys.exit(__doc__)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit())
+    with running_slurm(Path(sys.argv[1])):
+        print(f"Slurm is up. In another shell: . {sys.argv[1]}/env.sh    Ctrl-C ends it.", flush=True)
+        with suppress(KeyboardInterrupt):
             signal.pause()
-        except KeyboardInterrupt:
-            pass

@@ -120,22 +120,23 @@ def make_card(status: str = "converged", value: float | None = 0.0123) -> dict[s
     return {"status": status, "criterion": criterion}
 
 
-def make_ablation(seeds: int = 3, n_days: int = 2) -> pd.DataFrame:
+def make_ablation(screens: int = 3, n_days: int = 2) -> pd.DataFrame:
     rows = [
         {
-            "seed": seed,
-            "day": f"d{day}",
+            "kind": "screen",
+            "dataset": f"ablation-{screen}",
+            "day": day,
             "run": run,
-            "fp": seed,
-            "fn": day,
+            "fp": screen,
+            "fn": 1,
             "rmse": rmse,
-            "offset": 0.1,
+            "offset": 0.1 if day == "overall" else np.nan,
         }
-        for seed in range(seeds)
-        for day in range(n_days)
+        for screen in range(screens)
+        for day in [*(f"d{day}" for day in range(n_days)), "overall", "any"]
         for run, rmse in (("main", 0.1), ("uncentred", 0.2))
     ]
-    means = [{**row, "seed": "mean"} for row in rows[:4]] + [{**row, "day": "mean"} for row in rows[:4]]
+    means = [{**row, "kind": "mean", "dataset": ""} for row in rows[:8]]
     return pd.DataFrame(rows + means)
 
 
@@ -445,11 +446,11 @@ def test_convergence_of_a_short_or_diverged_fit(n: int) -> None:
     fig.draw_without_rendering()
 
 
-def test_ablation_pairs_the_runs_and_ignores_mean_rows() -> None:
+def test_ablation_pairs_the_runs_and_draws_screens_only() -> None:
     fig = plot_ablation(make_ablation())
     assert len(fig.axes) == 4
     for run in ("main", "uncentred"):
-        assert marked_points(fig, run) == 4 * 3 * 2
+        assert marked_points(fig, run) == 3 * 3 * 2 + 3  # three measures by day, the offset overall
     rmse = fig.axes[2]
     pairs = [line.get_ydata() for line in rmse.lines if line.get_gid() is None]
     assert len(pairs) == 6

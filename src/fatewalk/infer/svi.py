@@ -30,7 +30,7 @@ DRIFT_MEAN_LIMIT = 0.05  # posterior SDs
 DRIFT_SD_LIMIT = 0.02  # of the log SD
 RATE_STEPS = 3  # number of times the learning rate is lowered
 RATE_FACTOR = 0.3
-PATIENCE = 5  # windows without a falling drift before the rate is lowered
+PATIENCE = 3  # windows without a falling drift before the rate is lowered
 
 #: Axis of genes or guides: a drift they share is small for each of them and large for all.
 SHARED_AXIS = {"z": -2, "u": -1}

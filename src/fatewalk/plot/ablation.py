@@ -18,7 +18,7 @@ MEASURES = {
     "fp": "false positive genes",
     "fn": "false negative genes",
     "rmse": "RMSE of gene effects (logit)",
-    "offset": "offset (logit)",
+    "offset": "|mean(beta) − theta| (logit)",
 }
 
 
@@ -29,8 +29,8 @@ def plot_ablation(table: pd.DataFrame) -> Figure:
     Parameters
     ----------
     table
-        Columns seed, day, run ("main" or "uncentred"), fp, fn, rmse, offset. Rows whose seed or day
-        is "mean" are left out: the figure draws the means itself.
+        Table ``ablation.csv``. Rows of kind "screen" are drawn: errors by day, the offset, which
+        belongs to the whole fit, at "overall". The figure draws the means itself.
 
     Returns
     -------
@@ -41,17 +41,20 @@ def plot_ablation(table: pd.DataFrame) -> Figure:
     FatewalkError
         If a column is missing or a run has no rows.
     """
-    require_columns(table, ["seed", "day", "run", *MEASURES], "table of the ablation")
-    single = table[(table["seed"].astype(str) != "mean") & (table["day"].astype(str) != "mean")]
+    require_columns(table, ["kind", "dataset", "day", "run", *MEASURES], "table of the ablation")
+    single = table[table["kind"] == "screen"]
     if missing := set(RUNS) - set(single["run"]):
         raise FatewalkError(
             f"table of the ablation: no rows of run {first_few(sorted(missing))}; found: "
             f"{first_few(single['run'].unique()) or 'none'}"
         )
-    days = list(single["day"].unique())
+    by_day = single[single["day"].str.fullmatch(r"d\d+")]
+    overall = single[single["day"] == "overall"]
     fig = new_figure(DOUBLE, 4.2)
-    for ax, (measure, label) in zip(fig.subplots(2, 2, sharex=True).ravel(), MEASURES.items(), strict=True):
-        draw_measure(ax, single, measure, days)
+    for ax, (measure, label) in zip(fig.subplots(2, 2).ravel(), MEASURES.items(), strict=True):
+        shown = overall if measure == "offset" else by_day
+        days = list(shown["day"].unique())
+        draw_measure(ax, shown, measure, days)
         ax.set_ylabel(label)
         if measure == "offset":
             ax.axhline(0, color=GREY, lw=0.6, zorder=0)
@@ -66,16 +69,18 @@ def plot_ablation(table: pd.DataFrame) -> Figure:
     handles += [Line2D([], [], color=GREY, lw=0.5, label="the same screen"),
                 Line2D([], [], color="black", lw=1.5, label="mean")]  # fmt: skip
     add_foot(fig, "day", handles, 4)
-    add_title(fig, f"Simulated screens (n = {single['seed'].nunique()}), each fitted centred and uncentred")
+    add_title(
+        fig, f"Simulated screens (n = {single['dataset'].nunique()}), each fitted centred and uncentred"
+    )
     return fig
 
 
 def draw_measure(ax: Axes, table: pd.DataFrame, measure: str, days: list[object]) -> None:
     """A point a screen, day and run; the two runs of a screen joined; a bar at the mean over screens."""
-    wide = table.pivot_table(index=["day", "seed"], columns="run", values=measure, dropna=False)
+    wide = table.pivot_table(index=["day", "dataset"], columns="run", values=measure, dropna=False)
     wide = wide.reindex(columns=list(RUNS)).dropna(how="all")
     place = wide.index.get_level_values("day").map({day: column for column, day in enumerate(days)})
-    rank = pd.factorize(wide.index.get_level_values("seed"))[0]  # a place of its own keeps ties apart
+    rank = pd.factorize(wide.index.get_level_values("dataset"))[0]  # a place of its own keeps ties apart
     spread = np.linspace(-0.07, 0.07, rank.max() + 1)[rank] if rank.max() else 0.0 * rank  # [n]
     middle = np.asarray(place, dtype=float)[:, None] + np.array([shift for _, _, shift in RUNS.values()])
     x = middle + spread[:, None]  # [n, 2]

@@ -1,0 +1,97 @@
+"""What must not matter does not matter; what must count twice counts twice."""
+
+import dataclasses
+
+import pytest
+import torch
+
+from fatewalk.config import ModelConfig
+from fatewalk.design import Design
+from fatewalk.infer.start import make_start
+from fatewalk.model import FateModel, Sizes
+from fatewalk.model.rows import linear_predictor, make_rows
+
+
+def mode(design: Design):
+    """Effects at the mode for fixed scales: a deterministic estimate."""
+    rows = make_rows(design)
+    model = FateModel(Sizes.of(design), ModelConfig(), len(rows))
+    return model.effects(make_start(model, design, rows).values)
+
+
+def take_cells(design: Design, index) -> Design:
+    """The design of the given cells, in their order, repeats allowed."""
+    lists = [design.cell_guides[design.cell_offsets[i] : design.cell_offsets[i + 1]] for i in index.tolist()]
+    counts = torch.tensor([0, *(len(x) for x in lists)])
+    by_cell = {name: getattr(design, name)[index] for name in ("prob", "day", "rep", "burden", "n_ntc")}
+    times = len(index) // design.n_cells
+    return dataclasses.replace(
+        design,
+        **by_cell,
+        cell_offsets=counts.cumsum(0),
+        cell_guides=torch.cat(lists),
+        gene_cells=design.gene_cells * times,
+        guide_cells=design.guide_cells * times,
+    )
+
+
+def permute_guides(design: Design, order) -> Design:
+    """Guide j of the new design is guide order[j] of the old one."""
+    new_index = torch.argsort(order)
+    guide_to_gene = design.guide_to_gene[order]
+    calls = new_index[design.cell_guides]
+    for i in range(design.n_cells):
+        start, end = design.cell_offsets[i : i + 2]
+        calls[start:end] = calls[start:end].sort().values
+    return dataclasses.replace(
+        design,
+        guides=tuple(design.guides[g] for g in order),
+        cell_guides=calls,
+        guide_to_gene=guide_to_gene,
+        guides_by_gene=torch.argsort(guide_to_gene, stable=True),
+        guide_cells=design.guide_cells[order],
+    )
+
+
+def test_order_of_cells(small_design):
+    order = torch.randperm(small_design.n_cells, generator=torch.Generator().manual_seed(1))
+    plain, permuted = mode(small_design), mode(take_cells(small_design, order))
+    torch.testing.assert_close(permuted.theta, plain.theta, atol=1e-3, rtol=0)
+    torch.testing.assert_close(permuted.delta, plain.delta, atol=1e-3, rtol=0)
+
+
+def test_order_of_guides(small_design):
+    order = torch.randperm(len(small_design.guides), generator=torch.Generator().manual_seed(2))
+    plain, permuted = mode(small_design), mode(permute_guides(small_design, order))
+    torch.testing.assert_close(permuted.theta, plain.theta, atol=1e-3, rtol=0)
+    torch.testing.assert_close(permuted.delta, plain.delta[:, order], atol=1e-3, rtol=0)
+
+
+def test_order_of_the_fates_but_the_reference(small_design):
+    swapped = dataclasses.replace(small_design, prob=small_design.prob[:, [0, 2, 1]])
+    plain, permuted = mode(small_design), mode(swapped)
+    torch.testing.assert_close(permuted.theta, plain.theta[[1, 0]], atol=1e-3, rtol=0)
+
+
+@pytest.mark.parametrize("times", [2, 3])
+def test_repeating_all_cells_multiplies_the_information(small_design, times):
+    index = torch.arange(small_design.n_cells).repeat(times)
+
+    def information(design):
+        rows = make_rows(design)
+        x = 0.1 * torch.randn(rows.matrix.shape[1], 2, dtype=torch.float64, generator=generator(0))
+        x.requires_grad_()
+        direction = torch.randn(x.shape, dtype=torch.float64, generator=generator(1))
+        eta = linear_predictor(rows, x)
+        pi = torch.cat([eta.new_zeros(len(eta), 1), eta], dim=1).softmax(dim=1)
+        # information in a direction v: sum over rows of n v' X' (diag(pi) - pi pi') X v
+        step = linear_predictor(rows, direction)
+        n, p = rows.target.sum(dim=1, keepdim=True), pi[:, 1:]
+        return (n * (p * step.square())).sum() - (n * (p * step).sum(dim=1, keepdim=True).square()).sum()
+
+    once, often = information(small_design), information(take_cells(small_design, index))
+    torch.testing.assert_close(often, times * once)
+
+
+def generator(seed):
+    return torch.Generator().manual_seed(seed)
