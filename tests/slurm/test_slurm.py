@@ -75,7 +75,7 @@ def test_fit_on_the_gpu_node_and_reruns(slurm, tmp_path):
     snakemake(slurm, tmp_path, "all_hits")
     first = jobs(slurm)
     ranking = hits.read_text()
-    assert ranking.startswith("gene,")
+    assert ranking.startswith("rank,gene,")
     assert len(ranking.splitlines()) == 1 + 12
     assert {job["JobState"] for job in first} == {"COMPLETED"}
 
