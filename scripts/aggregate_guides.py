@@ -7,7 +7,8 @@ from fatewalk.tables import read_table, write_table
 
 def main(snakemake):
     table = read_table(snakemake.input.guide, ["guide", "gene"], text=["guide", "gene"])
-    write_table(aggregate_guides(table), snakemake.output.gene)
+    gene = read_table(snakemake.input.gene, ["gene"], text=["gene"])
+    write_table(aggregate_guides(table, gene), snakemake.output.gene)
 
 
 run_stage(main, snakemake)  # noqa: F821

@@ -110,7 +110,7 @@ def rank_hits(mash_table: pd.DataFrame, prob_large: ArrayLike, calls: CallsConfi
     return table
 
 
-def aggregate_guides(guide_table: pd.DataFrame) -> pd.DataFrame:
+def aggregate_guides(guide_table: pd.DataFrame, gene_table: pd.DataFrame) -> pd.DataFrame:
     r"""Combine the mash posteriors of the guides of each gene, day by day.
 
     A descriptive second view: do the guides of a gene tell the same story? Guides of a gene are
@@ -132,6 +132,9 @@ def aggregate_guides(guide_table: pd.DataFrame) -> pd.DataFrame:
     ----------
     guide_table
         mash_guide_<mode>.csv.
+    gene_table
+        Any gene table of the run; its cells per gene and day travel along (a cell with two guides
+        of a gene counts once, so they are not the sum over guides).
 
     Returns
     -------
@@ -140,8 +143,8 @@ def aggregate_guides(guide_table: pd.DataFrame) -> pd.DataFrame:
         then per day n_guides_used_d*, meta_mean_d*, meta_sd_d* (logit), q_d*, i2_d* (missing with
         fewer than two guides), sign_agreement_d* (number of guides with the sign of meta_mean; 0
         if that is exactly 0), then lfsr_min_guide (over guides and days), best_day (its day, the
-        earlier one on a tie), and the marks of `guide_table`. Guide-days that are missing are left
-        out; where none is left the two counts are 0 and the rest is missing.
+        earlier one on a tie), n_cells_d*, and the marks of `guide_table`. Guide-days that are
+        missing are left out; where none is left the two counts are 0 and the rest is missing.
 
     Raises
     ------
@@ -178,8 +181,11 @@ def aggregate_guides(guide_table: pd.DataFrame) -> pd.DataFrame:
     daywise = [
         block.set_axis(day_columns(stem, n_days), axis=1) for stem, block in _combine(mean, sd, codes).items()
     ]
+    cells = day_columns("n_cells", n_days)
+    require_columns(gene_table, ["gene", *cells], "gene table")
+    n_cells = gene_table.set_index("gene")[cells].reindex(genes).reset_index(drop=True)
     marks = guide_table[_marks(guide_table)].groupby(codes).first()
-    return pd.concat([pd.DataFrame(heads), *daywise, pd.DataFrame(ends), marks], axis=1)
+    return pd.concat([pd.DataFrame(heads), *daywise, pd.DataFrame(ends), n_cells, marks], axis=1)
 
 
 def _combine(mean: pd.DataFrame, sd: pd.DataFrame, codes: NDArray[np.intp]) -> dict[str, pd.DataFrame]:
@@ -218,7 +224,7 @@ def compare_modes(tables: Mapping[str, pd.DataFrame], lfsr_day: float) -> pd.Dat
     -------
     pandas.DataFrame
         mash_mode_comparison.csv, one row per gene and day (gene order of the first table): gene,
-        day ("d0"), for each mode postmean_<mode>, lfsr_<mode>, called_<mode>, then agree (every
+        day ("d0"), n_cells, for each mode postmean_<mode>, lfsr_<mode>, called_<mode>, then agree (every
         mode calls the gene-day with the same sign, or none does), and the marks of the first
         table. Calls and agree are missing where any mode has no posterior.
 
@@ -254,6 +260,9 @@ def compare_modes(tables: Mapping[str, pd.DataFrame], lfsr_day: float) -> pd.Dat
         "gene": np.repeat(first["gene"].to_numpy(), n_days),
         "day": np.tile([f"d{day}" for day in range(n_days)], len(first)),
     }
+    cells = day_columns("n_cells", n_days)
+    require_columns(first, cells, f"mash_gene table, mode {mode}")
+    head["n_cells"] = first[cells].to_numpy().ravel()
     marks = {mark: np.repeat(first[mark].to_numpy(), n_days) for mark in _marks(first)}
     return pd.DataFrame(head | columns | marks)
 

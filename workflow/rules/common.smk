@@ -170,6 +170,7 @@ FIT_KEYS_OF_FIT = [
     "learning_rate",
     "device",
     "seed",
+    "debug",
     "threads",
 ]
 

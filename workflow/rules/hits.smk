@@ -28,6 +28,7 @@ rule rank_hits:
 rule aggregate_guides:
     input:
         guide=f"{CONTRAST}/mash_guide_{{mode}}.csv",
+        gene=f"{CONTRAST}/gene_daywise_for_mash.csv",
     output:
         gene=f"{CONTRAST}/gene_from_guide_mash_{{mode}}.csv",
     log:

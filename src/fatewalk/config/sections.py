@@ -135,6 +135,7 @@ class FitConfig(Section):
         description="converged: export nothing from another fit | none: export it as provisional",
     )
     seed: int = Field(1, ge=0, description="seed of the fit")
+    debug: bool = Field(False, description="check at every step that delta is centred within genes (slower)")
     threads: PositiveInt = Field(
         1, description="CPU threads of the fit; more than one pays off above some 100,000 cells"
     )

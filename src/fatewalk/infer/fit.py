@@ -21,6 +21,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import softmax
 from tqdm import tqdm
+from tqdm.contrib.logging import logging_redirect_tqdm
 
 from fatewalk import __version__
 from fatewalk.config import FitConfig, ModelConfig
@@ -117,9 +118,10 @@ def fit_effects(
     log.info("start found after %.1f s", time.monotonic() - began)
 
     batches = split_rows(rows, fit.batch_size, generator) if fit.batch_size else [rows]
-    on_device = FateModel(Sizes.of(design), config, len(rows), fit.likelihood_weight, device)
+    on_device = FateModel(Sizes.of(design), config, len(rows), fit.likelihood_weight, device, debug=fit.debug)
     guide = make_guide(fit.guide, on_device, start.to(device))
-    with tqdm(total=fit.max_steps, unit="step", disable=None if progress else True) as bar:
+    bar = tqdm(total=fit.max_steps, unit="step", disable=None if progress else True)  # None: no terminal
+    with bar, logging_redirect_tqdm():
         result = run_svi(
             on_device,
             guide,
