@@ -11,23 +11,19 @@ import pytest
 from start_slurm import SlurmUnavailable, running_slurm
 
 ROOT = Path(__file__).parents[2]
-PROFILE = ROOT / "profiles" / "slurm"
 
 pytest.importorskip("snakemake_executor_plugin_slurm")
 pytestmark = pytest.mark.slow
 
-# Placement is tested here, not estimation: 300 steps are not enough for a fit that one would use.
+# Placement is tested here, not estimation: 100 steps make no fit that one would use.
 CONFIG = """\
 results_dir: results
 datasets:
   tiny:
     simulate: {{cells: 3000, genes: 12, active_genes: 4, fates: [EC, MES]}}
 model: {{fates: [EC, MES]}}
-fit: {{gpus: {gpus}, device: auto, max_steps: 300, require: none}}
+fit: {{gpus: {gpus}, device: auto, max_steps: 100, require: none}}
 """
-# What differs from a real cluster: no accounting, and no patience.
-HERE = ["--slurm-status-command=squeue", "--slurm-init-seconds-before-status-checks=2"]
-HERE += ["--seconds-between-status-checks=2", "--latency-wait=10"]
 
 
 @pytest.fixture
@@ -43,9 +39,10 @@ def slurm(tmp_path):
 def snakemake(env, folder, *arguments, gpus=1):
     """Run the workflow in a folder; return what it printed."""
     (folder / "tiny.yaml").write_text(CONFIG.format(gpus=gpus))
-    workflow = ["--snakefile", ROOT / "Snakefile", "--configfile", "tiny.yaml", "--profile", PROFILE]
-    command = [sys.executable, "-m", "snakemake", *workflow, *HERE, *arguments]
-    done = subprocess.run(command, cwd=folder, env=env, text=True, capture_output=True, timeout=500)
+    command = [sys.executable, Path(__file__).with_name("impatient.py"), "--snakefile", ROOT / "Snakefile"]
+    command += ["--configfile", "tiny.yaml", "--profile", ROOT / "profiles" / "slurm"]
+    command += ["--slurm-status-command", "squeue"]  # there is no accounting
+    done = subprocess.run([*command, *arguments], cwd=folder, env=env, text=True, capture_output=True)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-6000:]
     return done.stdout + done.stderr
 

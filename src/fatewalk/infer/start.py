@@ -16,7 +16,7 @@ from torch.nn.functional import log_softmax
 
 from fatewalk.design import Design
 from fatewalk.model import FateModel, Rows
-from fatewalk.model.rows import linear_predictor
+from fatewalk.model.rows import centred_burden, linear_predictor
 
 #: Scales at the start, as a share of their prior scale: small, because most genes do nothing.
 START_SHARE = {"tau": 0.3, "sigma_time": 0.3, "sigma_guide": 0.2}
@@ -131,11 +131,10 @@ def _information(
     diagonal = curvature.diagonal(dim1=1, dim2=2).T  # [F*, D]
 
     day_cells = torch.bincount(design.day, minlength=s.days).double()  # [D]
-    reps = torch.nn.functional.one_hot(design.rep, s.reps).double()
-    rep_days = torch.nn.functional.one_hot(design.day, s.days).double().T @ reps  # [D, R]
+    rep_days = torch.bincount(design.day * s.reps + design.rep, minlength=s.days * s.reps)
+    rep_days = rep_days.reshape(s.days, s.reps).double()  # [D, R] cells
     burden_squares = torch.zeros(s.days, dtype=torch.float64)
-    burden = design.burden - design.burden.mean()
-    burden_squares.index_add_(0, design.day, burden.square())
+    burden_squares.index_add_(0, design.day, centred_burden(design).square())
     slope = diagonal * burden_squares  # [F*, D]
     guide_information = w * diagonal @ design.guide_cells.double().T  # [F*, G]
 
