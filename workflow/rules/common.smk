@@ -1,4 +1,5 @@
 # Configuration, paths, wildcards and targets shared by all rules.
+import os
 import re
 
 from fatewalk.config import SimulatedDataset, load_config
@@ -14,6 +15,7 @@ INPUT = f"{RESULTS}/{{dataset}}/input"
 RUN = f"{RESULTS}/{{dataset}}/{{run}}"
 CONTRAST = f"{RUN}/contrast={{contrast}}"
 ENVIRONMENT = "../../envs/environment.yaml"
+os.environ["FATEWALK_CHECKOUT"] = workflow.basedir  # read by envs/environment.post-deploy.sh
 
 # An edit of the installed library triggers no rerun; a higher number here does. Raise the number
 # of a stage whenever its results change.
