@@ -2,6 +2,7 @@
 PYTHON ?= python3.11
 CORES ?= 2
 BIN := .venv/bin
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
 .PHONY: demo test lint format clean
 
