@@ -33,4 +33,4 @@ format: .venv/ready
 	touch $@
 
 clean:
-	rm -rf .venv .snakemake results
+	rm -rf .venv .snakemake .pytest_cache .mypy_cache .ruff_cache .hypothesis

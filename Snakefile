@@ -74,5 +74,4 @@ rule all_recovery:
 
 rule all_ablation:
     input:
-        f"{RESULTS}/ablation/ablation.csv",
-        f"{RESULTS}/ablation/ablation.png",
+        ablation_files,

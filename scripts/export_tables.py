@@ -16,8 +16,8 @@ def main(snakemake):
     more = marks(read_json(snakemake.input.card))
     write_table(gene_table(moments, contrast, more), out.gene)
     write_table(guide_table(moments, contrast, more), out.guide)
-    write_table(delta_mean_table(moments, contrast), out.delta_mean)
-    write_table(offset_table(moments, contrast), out.offset)
+    write_table(delta_mean_table(moments, contrast).assign(**more), out.delta_mean)
+    write_table(offset_table(moments, contrast).assign(**more), out.offset)
 
 
 run_stage(main, snakemake)  # noqa: F821

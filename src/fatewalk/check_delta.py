@@ -10,9 +10,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from fatewalk.moments import Moments
+from fatewalk.moments import MEAN_ZERO_TOLERANCE, Moments
 
-TOLERANCE = 1e-5  # on the mean of delta within a gene; the fit is float64 (float32: 1e-4)
 WORST_SHOWN = 10
 
 
@@ -72,20 +71,21 @@ def delta_verdict(moments: Moments, center_delta: bool) -> dict[str, Any]:
     """
     worst = moments.delta_gene_mean  # [L, F*]
     # NaN must count as bad
-    ok = bool((worst <= TOLERANCE).all()) and bool(np.isfinite(moments.offset_mean).all())
-    order = np.argsort(-np.nan_to_num(worst, nan=np.inf), axis=None)[:WORST_SHOWN]
+    ok = bool((worst <= MEAN_ZERO_TOLERANCE).all()) and bool(np.isfinite(moments.offset_mean).all())
+    size = np.nan_to_num(worst, nan=np.inf)
+    order = np.argsort(-size.max(axis=1), kind="stable")[:WORST_SHOWN]  # genes
     return {
         "verdict": "uncentred" if not center_delta else "ok" if ok else "bad",
         "center_delta": center_delta,
         "max_abs_delta_mean": float(worst.max()),
         "max_abs_offset": float(np.abs(moments.offset_mean).max()),
-        "limit": TOLERANCE,
+        "limit": MEAN_ZERO_TOLERANCE,
         "worst_genes": [
             {
-                "gene": str(moments.genes[i]),
-                "contrast": str(moments.contrasts[j]),
-                "abs_delta_mean": float(worst[i, j]),
+                "gene": str(moments.genes[gene]),
+                "contrast": str(moments.contrasts[size[gene].argmax()]),
+                "abs_delta_mean": float(worst[gene, size[gene].argmax()]),
             }
-            for i, j in zip(*np.unravel_index(order, worst.shape), strict=True)
+            for gene in order
         ],
     }

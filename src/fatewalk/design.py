@@ -32,7 +32,7 @@ from fatewalk.io.canonical import (
     check_prob,
     warn_of_controls,
 )
-from fatewalk.tables import BURDEN, CLUSTER, atomic_path, day_columns, write_table
+from fatewalk.tables import BURDEN, CLUSTER, MIN_MULTI_GUIDE_GENES, atomic_path, day_columns, write_table
 
 
 @dataclass(frozen=True)
@@ -320,8 +320,6 @@ def _count_by_day(item: np.ndarray, day: np.ndarray, n_items: int, n_days: int) 
 
 # -------------------------------------------------------------------- report
 
-ENOUGH_GENES = 10  # with two or more guides, to estimate how much guides differ
-
 
 def _describe(design: Design, burden_given: bool, report: Report) -> None:
     """Add what a reader of the report wants to know of the finished design."""
@@ -366,7 +364,7 @@ def _describe_genes(design: Design, report: Report) -> None:
             f"{unobserved} of {design.gene_cells.numel()} gene-days have no cell with a guide of the gene; "
             "their effects are exported as missing and never called."
         )
-    if several < ENOUGH_GENES:
+    if several < MIN_MULTI_GUIDE_GENES:
         report["warnings"].append(
             f"Only {several} of {len(design.genes)} genes have two or more guides (delta is 0 for a gene "
             "with one): how much the guides of a gene differ rests on its prior."

@@ -8,8 +8,8 @@ from collections.abc import Iterable
 class FatewalkError(ValueError):
     """A mistake in the user's data or configuration.
 
-    The message says what was found, where it was found and how to mend it. The scripts and the
-    command line print it without a traceback; every other exception is a defect of fatewalk.
+    The message says what was found, where it was found and how to mend it. The scripts print it
+    without a traceback; every other exception is a defect of fatewalk.
     """
 
 

@@ -103,7 +103,7 @@ def daywise_confusion(hits: pd.DataFrame, truth: pd.DataFrame, eps: float) -> pd
     Returns
     -------
     pandas.DataFrame
-        daywise_confusion.csv: day, tp, fp, fn, tn, precision, recall, f1, fpr. Rows d0.., overall
+        daywise_confusion.csv: day, tp, fp, fn, tn, precision, recall, f1, fpr, marks. Rows d0.., overall
         (their sum) and any (genes: active in truth on any observed day against hit_anyday; genes
         without an observed day are left out). A ratio whose denominator is zero is missing.
 
@@ -125,6 +125,7 @@ def daywise_confusion(hits: pd.DataFrame, truth: pd.DataFrame, eps: float) -> pd
         recall=tp / (tp + fn),
         f1=2 * tp / (2 * tp + fp + fn),
         fpr=fp / (fp + tn),
+        **_marks(hits),
     )
 
 
@@ -169,7 +170,8 @@ def recovery_by_day(gene_table: pd.DataFrame, truth: pd.DataFrame) -> pd.DataFra
         raise FatewalkError(f"{where}: a standard error is not positive: gene {first_few(genes)}; fit again")
     seen = cells.dropna()
     rows = {day: seen[seen["day"] == day] for day in truth.columns} | {"overall": seen}
-    return pd.DataFrame([{"day": day, **_recovery(part)} for day, part in rows.items()])
+    table = pd.DataFrame([{"day": day, **_recovery(part)} for day, part in rows.items()])
+    return table.assign(**_marks(gene_table))
 
 
 def call_summary(hits: pd.DataFrame, truth: pd.DataFrame, calls: CallsConfig) -> dict[str, Any]:
@@ -230,7 +232,7 @@ def call_summary(hits: pd.DataFrame, truth: pd.DataFrame, calls: CallsConfig) ->
             "genes_without_observed_day": int((~observed).all(axis=1).sum()),
             "genes_of_truth_not_in_table": int((~truth.index.isin(hits["gene"])).sum()),
         },
-        **{mark: hits[mark].iloc[0] for mark in MARKS if mark in hits and len(hits)},
+        **_marks(hits),
     }
 
 
@@ -287,6 +289,11 @@ def ablation_table(
         gap.sem().reset_index().assign(kind="difference_se", dataset="", run=contrast),
     ]
     return pd.concat(blocks, ignore_index=True)[["kind", "dataset", "run", "day", *values]]
+
+
+def _marks(table: pd.DataFrame) -> dict[str, Any]:
+    """The marks that a table of the run carries; they hold for all of its rows."""
+    return {mark: table[mark].iloc[0] for mark in MARKS if mark in table and len(table)}
 
 
 def _two_runs(*tables: Mapping[tuple[str, str], pd.DataFrame]) -> list[str]:

@@ -13,9 +13,7 @@ import pandas as pd
 
 from fatewalk.errors import FatewalkError
 from fatewalk.moments import Moments
-from fatewalk.tables import day_columns
-
-MIN_MULTI_GUIDE_GENES = 10  # fewer, and sigma_guide is the prior: no gene-level SD
+from fatewalk.tables import MIN_MULTI_GUIDE_GENES, day_columns
 
 
 def refuse(card: dict[str, Any], verdict: dict[str, Any], require: str) -> None:
@@ -35,20 +33,21 @@ def refuse(card: dict[str, Any], verdict: dict[str, Any], require: str) -> None:
     FatewalkError
         Naming the criterion, or the ten worst genes.
     """
-    if verdict["verdict"] == "bad":
-        worst = ", ".join(
-            f"{item['gene']} ({item['contrast']}, {item['abs_delta_mean']:.1e})"
-            for item in verdict["worst_genes"]
-        )
-        raise FatewalkError(
-            f"delta is not centred within genes: largest |mean| {verdict['max_abs_delta_mean']:.2e}, limit "
-            f"{verdict['limit']:.0e}. Ten worst genes: {worst}. Nothing was exported. This is a defect of "
-            "the fit, not of the data; see qc_delta_mean_by_gene.csv."
-        )
     if card["status"] == "diverged":
         raise FatewalkError(
             "the fit diverged (fit_card.json) and cannot be exported, also not with fit.require: none. "
-            "Lower fit.learning_rate and refit (-R fit_effects)."
+            "See fit_trace.csv and the warnings in design_report.json."
+        )
+    if verdict["verdict"] == "bad":
+        worst = ", ".join(
+            f"{item['gene']} ({item['contrast']}, {_number(item['abs_delta_mean'])})"
+            for item in verdict["worst_genes"]
+        )
+        raise FatewalkError(
+            "delta is not centred within genes: largest |mean| "
+            f"{_number(verdict['max_abs_delta_mean'])}, limit {verdict['limit']:.0e}. Ten worst genes: "
+            f"{worst}. Nothing was exported. This is a defect of the fit, not of the data; see "
+            "qc_delta_mean_by_gene.csv."
         )
     if card["status"] != "converged" and require == "converged":
         c = card["criterion"]
@@ -101,18 +100,32 @@ def gene_sd(
     return np.sqrt(theta_sd**2 + sampling), ""
 
 
-def summaries(moments: Moments) -> dict[str, dict[str, Any]]:
-    """Arrays of ``theta_posterior_summary.npz`` and ``delta_posterior_summary.npz``, by stem."""
+def summaries(moments: Moments, more: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """Arrays of ``theta_posterior_summary.npz`` and ``delta_posterior_summary.npz``, by stem.
+
+    Parameters
+    ----------
+    moments
+        Of the posterior.
+    more
+        ``marks`` of the fit.
+
+    Returns
+    -------
+    dict
+        Keys ``theta`` and ``delta``. Effects of gene-days without cells are missing.
+    """
     scales = {
         f"{name}_{what}": getattr(moments, f"{name}_{what}")
         for name in ("tau", "sigma_time", "sigma_guide")
         for what in ("mean", "sd")
     }
     theta_sd_gene, reason = gene_sd(moments.theta_sd, moments.sigma_guide_square, moments.n_guides)
+    observed = moments.gene_cells[:, None, :] > 0  # [L, 1, D]
     theta = {
-        "theta_mean": moments.theta_mean,
-        "theta_sd": moments.theta_sd,
-        "theta_sd_gene": theta_sd_gene,
+        "theta_mean": np.where(observed, moments.theta_mean, np.nan),
+        "theta_sd": np.where(observed, moments.theta_sd, np.nan),
+        "theta_sd_gene": np.where(observed, theta_sd_gene, np.nan),
         "theta_sd_gene_missing_because": np.array(reason),
         "n_cells": moments.gene_cells,
         "genes": moments.genes,
@@ -126,7 +139,8 @@ def summaries(moments: Moments) -> dict[str, dict[str, Any]]:
         "genes": moments.genes[moments.guide_to_gene],
         "contrasts": moments.contrasts,
     }
-    return {"theta": theta | scales, "delta": delta | scales}
+    notes = {name: np.array(value) for name, value in more.items()}
+    return {"theta": theta | scales | notes, "delta": delta | scales | notes}
 
 
 def gene_table(moments: Moments, contrast: int, more: dict[str, Any]) -> pd.DataFrame:

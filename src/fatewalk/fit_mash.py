@@ -51,12 +51,14 @@ def fit_mash_table(
     notes = []
     correlation = np.eye(n_days)
     if config.null_correlation == "simple":
-        null = mash.estimate_null_correlation_simple(_data(table, n_days, config), config.null_z)
+        null = mash.estimate_null_correlation_simple(
+            _data(table, n_days, config.se_inflate, config.se_floor), config.null_z
+        )
         notes += [null.note] if null.note else []
         correlation = mash.regularise_correlation(
             null.correlation, eigenvalue_floor=config.eigen_floor, shrinkage=config.corr_shrink
         )
-    data = _data(table, n_days, config, correlation)
+    data = _data(table, n_days, config.se_inflate, config.se_floor, correlation)
     fit = mash.fit_mash(data, mash.cov_canonical(n_days, names), null_weight=config.null_weight)
     found = mash.posterior(fit, data)
     lfsr = np.where(data.missing, np.nan, found.lfsr)
@@ -112,25 +114,29 @@ def prob_large_table(table: pd.DataFrame, mixture: dict[str, Any], eps: float) -
             point_mass="null" in mixture["pi"],
             pi=np.array(list(mixture["pi"].values()), dtype=float),
         )
-        settings = MashConfig(se_inflate=mixture["se_inflate"], se_floor=mixture["se_floor"])
+        se_inflate, se_floor = float(mixture["se_inflate"]), float(mixture["se_floor"])
         correlation = np.array(mixture["error_correlation"], dtype=float)
     except KeyError as error:
         raise FatewalkError(f"the mash mixture (JSON) lacks the entry {error}; run mash again") from error
     if list(mixture["pi"]) != list(prior.component_names):
         raise FatewalkError("the mash mixture (JSON) names other components than its grid; run mash again")
-    return mash.prob_large(prior, _data(table, n_days, settings, correlation), eps)
+    return mash.prob_large(prior, _data(table, n_days, se_inflate, se_floor, correlation), eps)
 
 
 def _data(
-    table: pd.DataFrame, n_days: int, config: MashConfig, correlation: np.ndarray | None = None
+    table: pd.DataFrame,
+    n_days: int,
+    se_inflate: float,
+    se_floor: float,
+    correlation: np.ndarray | None = None,
 ) -> mash.MashData:
     """Betahat and se of a day-wise table."""
     return mash.set_data(
         table[day_columns("betahat", n_days)].to_numpy(dtype=float),
         table[day_columns("se", n_days)].to_numpy(dtype=float),
         error_correlation=correlation,
-        se_inflate=config.se_inflate,
-        se_floor=config.se_floor,
+        se_inflate=se_inflate,
+        se_floor=se_floor,
     )
 
 

@@ -9,6 +9,9 @@ import numpy as np
 
 from fatewalk.tables import atomic_path
 
+#: Largest |mean of delta within a gene| that rounding explains (float64; specification).
+MEAN_ZERO_TOLERANCE = 1e-5
+
 
 @dataclass(frozen=True)
 class Moments:

@@ -113,6 +113,6 @@ def posterior_moments(posterior: Posterior, design: Design, draws: int, seed: in
 
 
 def _chunks(total: int, size: int) -> Iterable[int]:
-    """Sizes of chunks that add up to ``total``; none has a single draw, which has no SD."""
+    """Sizes of chunks that add up to ``total``, nearly equal."""
     n_chunks = -(-total // max(size, 2))
     return [total // n_chunks + (i < total % n_chunks) for i in range(n_chunks)]

@@ -58,7 +58,7 @@ def test_no_temporary_file_is_left(finished):
 AFTER_CALLS = {"rank_hits", "publish_primary", "evaluate_recovery", "plot_effects", "all"}
 AFTER_MASH = AFTER_CALLS | {"fit_mash", "aggregate_guides", "compare_modes"}
 AFTER_GATE = AFTER_MASH | {"export_effects", "export_tables", "plot_recovery"}
-AFTER_FIT = AFTER_GATE | {"fit_effects", "check_delta", "plot_convergence"}
+AFTER_FIT = AFTER_GATE | {"fit_effects", "summarise_posterior", "check_delta", "plot_convergence"}
 
 
 @pytest.mark.parametrize(
@@ -70,12 +70,20 @@ AFTER_FIT = AFTER_GATE | {"fit_effects", "check_delta", "plot_convergence"}
         ("fit", {"require": "none"}, AFTER_GATE),
         ("fit", {"seed": 2}, AFTER_FIT),
         ("fit", {"gpus": 1}, set()),
+        ("fit", {"threads": 2}, set()),
+        ("export", {"draws": 300}, AFTER_FIT - {"fit_effects", "plot_convergence"}),
         ("model", {"priors": {"s_tau": 0.5}}, AFTER_FIT),
         ("design", {"cells_without_guides": "drop"}, AFTER_FIT | {"build_design"}),
     ],
 )
 def test_a_changed_key_reruns_exactly_what_depends_on_it(finished, section, keys, expected):
     assert changed(finished, **{section: keys}).planned() == expected
+
+
+def test_a_section_inside_the_dataset_entry_reruns_no_more_than_at_the_top(finished):
+    config = copy.deepcopy(finished.config)
+    config["datasets"]["tiny"]["calls"] = {"effect_prob_large_min": 0.8}
+    assert replace(finished, config=config).planned() == AFTER_CALLS
 
 
 def test_forced_fit_redoes_what_depends_on_it(finished):

@@ -17,6 +17,10 @@ MARKED = [
     "gene_from_guide_mash_conservative.csv",
     "mash_mode_comparison.csv",
     "hits_ranked.csv",
+    "daywise_confusion.csv",
+    "recovery_by_day.csv",
+    "qc_delta_mean_by_gene.csv",
+    "qc_theta_beta_offset_by_gene.csv",
 ]
 
 
@@ -48,7 +52,7 @@ def test_a_fit_that_is_not_converged_exports_nothing_or_is_marked(fresh):
     assert not fresh.path("hits_ranked.csv").exists()
 
     allowed = with_fit(fresh, max_steps=100, require="none")
-    done = allowed.run("all_effects", "all_mash", "all_hits")
+    done = allowed.run("all_effects", "all_mash", "all_hits", "all_recovery")
     assert done.returncode == 0, done.text
     for name in MARKED:
         assert (pd.read_csv(fresh.path(name))["provisional"] == "budget").all(), name

@@ -15,7 +15,9 @@ INPUT = f"{RESULTS}/{{dataset}}/input"
 RUN = f"{RESULTS}/{{dataset}}/{{run}}"
 CONTRAST = f"{RUN}/contrast={{contrast}}"
 ENVIRONMENT = "../../envs/environment.yaml"
-os.environ["FATEWALK_CHECKOUT"] = workflow.basedir  # read by envs/environment.post-deploy.sh
+os.environ["FATEWALK_CHECKOUT"] = (
+    workflow.basedir
+)  # read by envs/environment.post-deploy.sh
 
 # An edit of the installed library triggers no rerun; a higher number here does. Raise the number
 # of a stage whenever its results change.
@@ -24,6 +26,7 @@ STAGE_VERSION = {
     "import_screen": 1,
     "build_design": 1,
     "fit_effects": 1,
+    "summarise_posterior": 1,
     "check_delta": 1,
     "export_effects": 1,
     "export_tables": 1,
@@ -51,14 +54,18 @@ def one_of(names):
     return "|".join(re.escape(name) for name in dict.fromkeys(names)) or "(?!)"
 
 
-def where(condition):
-    """Constraint of {dataset}: those that are followed by a run whose settings meet a condition."""
+def where(condition, *folders):
+    """Constraint of {dataset}: those that are followed by a run whose settings meet a condition.
+
+    A dataset may also be followed by one of the given folders.
+    """
     runs = [(d, r) for d, r in RUNS if condition(CONFIG.settings(d, r))]
+    runs += [(dataset, folder) for dataset in CONFIG.datasets for folder in folders]
     return "|".join(f"{re.escape(d)}(?=/{re.escape(r)}/)" for d, r in runs) or "(?!)"
 
 
 wildcard_constraints:
-    dataset=one_of(CONFIG.datasets),
+    dataset=where(lambda s: True, "input"),
     run=one_of(run for _, run in RUNS),
     contrast=one_of(c for d, r in RUNS for c in CONFIG.settings(d, r).model.contrasts),
     level=one_of(LEVELS),
@@ -169,11 +176,9 @@ FIT_KEYS_OF_FIT = [
     "likelihood_weight",
     "batch_size",
     "max_steps",
-    "learning_rate",
     "device",
     "seed",
     "debug",
-    "threads",
 ]
 
 CONSERVATIVE_KEYS = [
@@ -187,6 +192,11 @@ CONSERVATIVE_KEYS = [
 ]
 
 MASHR_KEYS = [*CONSERVATIVE_KEYS, "strong_lfsr", "min_strong", "n_pcs"]
+
+
+def keys_of_entry(wildcards):
+    """Keys of an imported dataset entry, without the sections that it may carry."""
+    return CONFIG.datasets[wildcards.dataset].own_keys()
 
 
 def files_of_entry(wildcards):
@@ -217,6 +227,15 @@ def mash_tables(wildcards):
     """The gene table of every mode."""
     modes = settings(wildcards).mash.modes
     return [f"{CONTRAST}/mash_gene_{mode}.csv" for mode in modes]
+
+
+def ablation_files(wildcards):
+    """Files of target all_ablation."""
+    if not CONFIG.ablation_datasets:
+        raise WorkflowError(
+            "all_ablation: ablation.dataset names no simulated data set of this config; name one, or use config.yaml"
+        )
+    return [f"{RESULTS}/ablation/ablation.{suffix}" for suffix in ("csv", "png")]
 
 
 def of_ablation(name):

@@ -49,7 +49,7 @@ rule import_screen:
         mem_mb=memory(3000, per_input_mb=12),
         runtime=minutes(60),
     params:
-        entry=lambda w: CONFIG.datasets[w.dataset].model_dump(mode="json"),
+        entry=keys_of_entry,
         fates=lambda w: CONFIG.settings(w.dataset, "main").model.fates,
         stage_version=STAGE_VERSION["import_screen"],
     message:

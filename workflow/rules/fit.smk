@@ -29,19 +29,16 @@ rule fit_effects:
         "../../scripts/fit_effects.py"
 
 
-rule check_delta:
+rule summarise_posterior:
     input:
         posterior=f"{RUN}/fit/posterior.pt",
         design=f"{RUN}/design/design.pt",
     output:
-        delta_mean=f"{RUN}/qc_delta_mean_by_gene.csv",
-        offset=f"{RUN}/qc_theta_beta_offset_by_gene.csv",
-        verdict=f"{RUN}/qc_delta_verdict.json",
         moments=f"{RUN}/fit/moments.npz",
     log:
-        f"{RESULTS}/logs/check_delta/{{dataset}}/{{run}}.log",
+        f"{RESULTS}/logs/summarise_posterior/{{dataset}}/{{run}}.log",
     benchmark:
-        f"{RESULTS}/benchmarks/check_delta/{{dataset}}/{{run}}.tsv"
+        f"{RESULTS}/benchmarks/summarise_posterior/{{dataset}}/{{run}}.tsv"
     conda:
         ENVIRONMENT
     resources:
@@ -50,6 +47,31 @@ rule check_delta:
     params:
         draws=lambda w: settings(w).export.draws,
         seed=lambda w: settings(w).fit.seed,
+        stage_version=STAGE_VERSION["summarise_posterior"],
+    message:
+        "Draw from the posterior of {wildcards.dataset} (run {wildcards.run})"
+    script:
+        "../../scripts/summarise_posterior.py"
+
+
+rule check_delta:
+    input:
+        moments=f"{RUN}/fit/moments.npz",
+        card=f"{RUN}/fit_card.json",
+    output:
+        delta_mean=f"{RUN}/qc_delta_mean_by_gene.csv",
+        offset=f"{RUN}/qc_theta_beta_offset_by_gene.csv",
+        verdict=f"{RUN}/qc_delta_verdict.json",
+    log:
+        f"{RESULTS}/logs/check_delta/{{dataset}}/{{run}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/check_delta/{{dataset}}/{{run}}.tsv"
+    conda:
+        ENVIRONMENT
+    resources:
+        mem_mb=memory(1500, per_input_mb=20),
+        runtime=minutes(15),
+    params:
         contrast=lambda w: settings(w).model.contrast,
         stage_version=STAGE_VERSION["check_delta"],
     message:
@@ -58,10 +80,12 @@ rule check_delta:
         "../../scripts/check_delta.py"
 
 
+# The verdict is a function of the moments: when only its tables are written anew, for another
+# primary contrast, nothing below needs to be.
 rule export_effects:
     input:
         moments=f"{RUN}/fit/moments.npz",
-        verdict=f"{RUN}/qc_delta_verdict.json",
+        verdict=ancient(f"{RUN}/qc_delta_verdict.json"),
         card=f"{RUN}/fit_card.json",
     output:
         theta=f"{RUN}/theta_posterior_summary.npz",

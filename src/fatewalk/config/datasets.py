@@ -32,6 +32,10 @@ class DatasetBase(Overrides):
 
     runs: dict[str, Overrides] = Field(default_factory=dict)
 
+    def own_keys(self) -> dict[str, Any]:
+        """The keys of this kind of entry, as plain containers, without the sections it carries."""
+        return self.model_dump(mode="json", exclude=set(DatasetBase.model_fields))
+
 
 class SimulatedDataset(DatasetBase):
     """``{simulate: {...}}``."""

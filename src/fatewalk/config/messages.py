@@ -77,7 +77,7 @@ def _explain(model: type[BaseModel], error: dict[str, Any], path: str, layers: L
     where = ".".join(filter(None, [_origin(layers, path, location), path, *location]))
     if kind == "extra_forbidden":
         allowed = _keys_at(model, location[:-1])
-        return f"{where}: unknown key{_nearest(location[-1], allowed)}; allowed: {', '.join(allowed)}"
+        return f"{where}: unknown key{nearest(location[-1], allowed)}; allowed: {', '.join(allowed)}"
     if kind == "missing":
         return f"{where}: missing, and it has no default"
     if kind == "value_error":
@@ -85,8 +85,8 @@ def _explain(model: type[BaseModel], error: dict[str, Any], path: str, layers: L
     found = short(error["input"])
     if kind == "literal_error":
         allowed = re.findall(r"'([^']*)'", error["ctx"]["expected"]) or [error["ctx"]["expected"]]
-        nearest = _nearest(str(error["input"]), allowed)
-        return f"{where}: found {found}{nearest}; allowed: {' | '.join(allowed)}"
+        meant = nearest(str(error["input"]), allowed)
+        return f"{where}: found {found}{meant}; allowed: {' | '.join(allowed)}"
     return f"{where}: found {found}; {text}"
 
 
@@ -107,7 +107,8 @@ _ABSENT = object()
 
 def _is_union_tag(part: Any) -> bool:
     """Tell pydantic's name for the tried member of a union, which users need not see."""
-    return isinstance(part, str) and ("[" in part or part in {"int", "float", "str", "bool"})
+    plain = isinstance(part, str) and part.removeprefix("constrained-")
+    return bool(plain) and ("[" in str(plain) or plain in {"int", "float", "str", "bool"})
 
 
 def _keys_at(model: type[BaseModel], location: list[str]) -> list[str]:
@@ -122,6 +123,7 @@ def _keys_at(model: type[BaseModel], location: list[str]) -> list[str]:
     return list(model.model_fields)
 
 
-def _nearest(name: str, allowed: list[str]) -> str:
+def nearest(name: str, allowed: list[str]) -> str:
+    """Name the closest valid name: ", did you mean 'x'?", or nothing."""
     close = difflib.get_close_matches(name, allowed, n=1)
     return f", did you mean {close[0]!r}?" if close else ""

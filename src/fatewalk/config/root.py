@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,8 +11,8 @@ from typing import Any, cast
 
 from pydantic import BaseModel, Field
 
-from fatewalk.config.datasets import KINDS, Dataset, Overrides, dataset_kind
-from fatewalk.config.messages import Problems, short
+from fatewalk.config.datasets import KINDS, Dataset, Overrides, SimulatedDataset, dataset_kind
+from fatewalk.config.messages import Problems, nearest, short
 from fatewalk.config.sections import (
     AblationConfig,
     CallsConfig,
@@ -21,6 +22,7 @@ from fatewalk.config.sections import (
     MashConfig,
     ModelConfig,
 )
+from fatewalk.config.simulate import SimulateConfig
 
 MAIN_RUN = "main"
 PATH_KEYS = ("anndata", "cells", "guide_calls", "guide_map", "protospacer_calls")
@@ -32,7 +34,7 @@ NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 class RootConfig(Overrides):
     """Top level of ``config.yaml``."""
 
-    results_dir: str = Field("results", description="folder of all results")
+    results_dir: str = Field("results", min_length=1, description="folder of all results")
     data_dir: str | None = Field(
         None, description="folder of the input files; null: where snakemake is started"
     )
@@ -119,30 +121,48 @@ def load_config(raw: Mapping[str, Any]) -> Config:
     checked = problems.validate(RootConfig, raw)
     problems.raise_if_any()  # what follows reads the top level
     root = cast(RootConfig, checked)
-    entries = root.datasets | _ablation_entries(raw, root, problems)
+    checked_entries = {
+        name: problems.validate(cast(type[BaseModel], dataset_kind(entry)), entry, f"datasets.{name}")
+        for name, entry in root.datasets.items()
+    }
+    problems.raise_if_any()  # what follows reads the entries
+    generated = _ablation_entries(raw, root, problems)
     problems.raise_if_any()
+    for name, entry in generated.items():
+        checked_entries[name] = SimulatedDataset.model_validate(entry)
 
     datasets: dict[str, Dataset] = {}
     runs: dict[str, dict[str, RunSettings]] = {}
-    for name, entry in entries.items():
+    for name, dataset in checked_entries.items():
+        entry = (root.datasets | generated)[name]
         path = f"datasets.{name}"
-        dataset = problems.validate(cast(type[BaseModel], dataset_kind(entry)), entry, path)
-        own_runs = entry.get("runs") or {}
-        top_runs = (raw.get("runs") or {}) if name in root.datasets else {}
-        settings = {}
+        own_runs = entry.get("runs", {})
+        top_runs = raw.get("runs", {}) if name in root.datasets else {}
+        runs[name] = {}
         for run in [MAIN_RUN, *dict.fromkeys([*top_runs, *own_runs])]:
             layers = {
                 "": raw,
                 path: entry,
-                f"runs.{run}": top_runs.get(run) or {},
-                f"{path}.runs.{run}": own_runs.get(run) or {},
+                f"runs.{run}": top_runs.get(run, {}),
+                f"{path}.runs.{run}": own_runs.get(run, {}),
             }
-            settings[run] = _resolve(layers, problems)
-        if dataset is not None:
-            datasets[name] = _in_folder(cast(Dataset, dataset), root.data_dir)
-            runs[name] = settings
+            runs[name][run] = _resolve(layers, problems)
+            _check_simulated_fates(path, cast(Dataset, dataset), runs[name][run], problems)
+        datasets[name] = _in_folder(cast(Dataset, dataset), root.data_dir)
     problems.raise_if_any()
-    return Config(root.results_dir, datasets, runs, [n for n in entries if n not in root.datasets])
+    return Config(os.path.normpath(root.results_dir), datasets, runs, list(generated))
+
+
+def _check_simulated_fates(path: str, dataset: Dataset, settings: RunSettings, problems: Problems) -> None:
+    """A simulated screen must have the fates that the model expects."""
+    if settings.model is None or not isinstance(dataset, SimulatedDataset):  # None: a problem is told
+        return
+    simulated, expected = dataset.simulate.fates, settings.model.fates
+    if set(simulated) != set(expected):
+        problems.add(
+            f"{path}.simulate.fates: found {', '.join(simulated)}, allowed: those of model.fates "
+            f"({', '.join(expected)})"
+        )
 
 
 def _in_folder(dataset: Dataset, folder: str | None) -> Dataset:
@@ -174,15 +194,15 @@ def _merge(base: Mapping[str, Any], change: Mapping[str, Any]) -> dict[str, Any]
     return out
 
 
-def _without_nulls(raw: Mapping[str, Any]) -> dict[str, Any]:
-    """Read ``section:`` without keys, which YAML gives as null, as an empty section."""
-    nested = {"datasets", "runs", "simulate", *SECTIONS, "ablation"}
-    return {
-        key: {} if value is None and key in nested
-        else _without_nulls(value) if isinstance(value, Mapping)
-        else value
-        for key, value in raw.items()
-    }  # fmt: skip
+def _without_nulls(raw: Mapping[str, Any], parent: str = "") -> dict[str, Any]:
+    """Read a section or run without keys, which YAML gives as null, as an empty one."""
+    nested = {"datasets", "runs", "simulate", "ablation", *SECTIONS}
+    out: dict[str, Any] = {}
+    for key, value in raw.items():
+        if value is None and (key in nested or parent == "runs"):
+            value = {}
+        out[key] = _without_nulls(value, str(key)) if isinstance(value, Mapping) else value
+    return out
 
 
 def _ablation_entries(
@@ -198,10 +218,12 @@ def _ablation_entries(
                 f"({', '.join(simulated) or 'there is none'})"
             )
         return {}
+    changed = _merge(base["simulate"], root.ablation.simulate)
+    problems.validate(SimulateConfig, changed, "ablation.simulate")
     entries = {}
     for seed in range(1, root.ablation.seeds + 1):
         entry = {key: value for key, value in base.items() if key != "runs"}
-        entry["simulate"] = _merge(base["simulate"], {**root.ablation.simulate, "seed": seed})
+        entry["simulate"] = changed | {"seed": seed}
         entry["runs"] = {"uncentred": {"model": {"center_delta": False}}}
         entries[f"ablation-{seed}"] = entry
     return entries
@@ -222,8 +244,10 @@ def _check_names(raw: Mapping[str, Any], problems: Problems) -> None:
         path = f"datasets.{name}"
         _check_name(path, name, (*RESERVED_DATASETS, "ablation-*"), problems)
         if not isinstance(entry, Mapping) or dataset_kind(entry) is None:
+            keys = list(entry) if isinstance(entry, Mapping) else []
+            meant = "".join(nearest(str(key), list(KINDS)) for key in keys if key not in KINDS)
             problems.add(
-                f"{path}: found {short(entry)}, allowed: exactly one of the keys "
+                f"{path}: found {short(entry)}{meant}; allowed: exactly one of the keys "
                 f"{', '.join(KINDS)}, which tells the kind of the data set"
             )
         else:

@@ -6,7 +6,7 @@ schema and the table in ``docs/configuration.md``.
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field, PositiveFloat, PositiveInt, field_validator, model_validator
 
@@ -71,8 +71,8 @@ class ModelConfig(Section):
     def _distinct(cls, fates: list[str]) -> list[str]:
         if len(set(fates)) < len(fates):
             raise ValueError("names must differ")
-        if bad := [fate for fate in fates if not fate or set(fate) & set("/\\= ")]:
-            raise ValueError(f"{bad[0]!r} cannot be a folder's name: no slash, backslash, '=' or blank")
+        if bad := [fate for fate in fates if not fate or set(fate) & set("/\\={}") or not fate.isprintable()]:
+            raise ValueError(f"{bad[0]!r} cannot be a folder's name: no slash, backslash, '=', brace or tab")
         return fates
 
     @model_validator(mode="after")
@@ -120,10 +120,9 @@ class FitConfig(Section):
         "(c + 1 for Dirichlet(c))",
     )
     batch_size: PositiveInt | None = Field(
-        None, description="cells per step; null: all (steadier, needs more memory)"
+        None, description="distinct rows (identical cells are one) per step; null: all, which is steadier"
     )
     max_steps: PositiveInt = Field(20000, description="budget of optimiser steps")
-    learning_rate: PositiveFloat = Field(0.03, description="first learning rate of Adam")
     device: Literal["auto", "cpu", "cuda"] = Field(
         "auto", description="auto (CUDA if the job sees it) | cpu | cuda (fails without it)"
     )
@@ -215,7 +214,7 @@ class AblationConfig(Section):
 
     dataset: str = Field("demo", description="simulated dataset entry that is drawn again with other seeds")
     seeds: PositiveInt = Field(5, description="number of screens")
-    simulate: dict[str, float | int | str | bool | list[float]] = Field(
+    simulate: dict[str, Any] = Field(
         {"guide_sd": 0.6, "effect_size": [0.4, 0.8]},
         description="keys of simulate that are changed: here guide effects large against gene effects",
     )

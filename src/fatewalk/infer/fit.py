@@ -10,7 +10,7 @@ import platform
 import resource
 import sys
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +29,7 @@ from fatewalk.design import Design
 from fatewalk.errors import FatewalkError
 from fatewalk.infer.guides import Guide, make_guide
 from fatewalk.infer.start import Start, make_start
-from fatewalk.infer.svi import run_svi
+from fatewalk.infer.svi import Window, run_svi
 from fatewalk.model import FateModel, Rows, Sizes
 from fatewalk.model.rows import linear_predictor, make_rows, split_rows
 from fatewalk.tables import atomic_path, write_json, write_table
@@ -126,7 +126,6 @@ def fit_effects(
             on_device,
             guide,
             [batch.to(device) for batch in batches],
-            learning_rate=fit.learning_rate,
             max_steps=fit.max_steps,
             generator=generator,
             on_step=lambda step: bar.update(),
@@ -161,12 +160,16 @@ def fit_effects(
             "numpy": np.__version__,
             "python": platform.python_version(),
         },
-        "config": {"model": config.model_dump(), "fit": fit.model_dump()},
+        "config": {
+            "model": config.model_dump(exclude_unset=True),
+            "fit": fit.model_dump(exclude_unset=True),
+        },
     }
     for warning in card["warnings"]:
         log.warning(warning)
     log.info("status %s after %d steps, %.1f s", result.status, card["steps"], card["wall_seconds"])
-    return posterior, card, pd.DataFrame([asdict(window) for window in result.trace])
+    columns = [field.name for field in fields(Window)]
+    return posterior, card, pd.DataFrame([asdict(window) for window in result.trace], columns=columns)
 
 
 @torch.no_grad()
@@ -196,19 +199,22 @@ def _warnings(status: str, design: Design, fit: FitConfig, phi: Tensor) -> list[
             f"The fit used its {fit.max_steps} steps without meeting the stopping rule. Raise fit.max_steps."
         )
     if status == "diverged":
-        found.append("The ELBO became infinite or NaN. Lower fit.learning_rate.")
+        found.append("The ELBO became infinite or NaN: look for extreme values in the design report.")
+        return found
+    # a weight lowered for clusters is no mistake: cells show phi = 1 whatever their clusters do
+    lowest = 0.0 if design.clusters and fit.likelihood_weight < 1 else 1 / PHI_RATIO_WARN
     off = [
         f"{day} (phi {value:.3f})"
         for day, value in zip(design.days, phi.tolist(), strict=True)
-        if not 1 / PHI_RATIO_WARN <= fit.likelihood_weight * value <= PHI_RATIO_WARN
+        if not lowest <= fit.likelihood_weight * value <= PHI_RATIO_WARN
     ]
-    if design.clusters and fit.likelihood_weight == 1:
+    if design.clusters:
         found.append(
             f"The {len(design.clusters)} clusters are not in the model yet: cells of a cluster count as "
-            "independent, and standard errors are too small where clusters differ. A fit.likelihood_weight "
-            "below 1 stands in for that."
+            "independent, and standard errors are too small where clusters differ. A smaller "
+            "fit.likelihood_weight can stand in for that."
         )
-    elif off and not design.clusters:
+    if off:
         found.append(
             f"fit.likelihood_weight {fit.likelihood_weight:g} does not fit the spread of the labels on "
             f"{', '.join(off)}: the weight that fits is about 1 / phi. With too small a weight effects "
@@ -246,8 +252,8 @@ def save_posterior(posterior: Posterior, guide_name: str, path: Path) -> None:
         "n_guides_per_gene": sizes.n_guides_per_gene,
         "state": posterior.guide.state_dict(),
     }
-    with atomic_path(path) as temporary:
-        torch.save(content, temporary)
+    with atomic_path(path) as temporary, temporary.open("wb") as file:
+        torch.save(content, file)  # to an open file: its temporary name must not enter the archive
 
 
 def load_posterior(path: Path) -> Posterior:

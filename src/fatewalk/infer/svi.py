@@ -24,6 +24,7 @@ from fatewalk.model import FateModel, Rows
 
 log = logging.getLogger(__name__)
 
+LEARNING_RATE = 0.03  # of Adam, at first; parameters are of order one, so one rate serves every screen
 WINDOW = 100  # steps of a window, at least; a multiple of the batches of an epoch
 READ_EVERY = 5  # steps between two readings of location and scale
 DRIFT_MEAN_LIMIT = 0.05  # posterior SDs
@@ -80,7 +81,6 @@ def run_svi(
     guide: Guide,
     batches: Sequence[Rows],
     *,
-    learning_rate: float,
     max_steps: int,
     generator: torch.Generator,
     on_step: Callable[[int], object] = lambda step: None,
@@ -93,8 +93,6 @@ def run_svi(
         The Pyro pair.
     batches
         Rows to visit, each once per epoch, in random order; one entry means full batches.
-    learning_rate
-        First learning rate of Adam.
     max_steps
         Budget.
     generator
@@ -108,8 +106,9 @@ def run_svi(
         Status and trace. The guide holds the averages of the last window.
     """
     elbo = Trace_ELBO()
+    n_cells = sum(batch.n_cells for batch in batches)
     parameters = list(guide.parameters())
-    optimiser = torch.optim.Adam(parameters, lr=learning_rate)
+    optimiser = torch.optim.Adam(parameters, lr=LEARNING_RATE)
     result = SviResult()
     length = len(batches) * math.ceil(WINDOW / len(batches))
     previous: _Average | None = None
@@ -140,7 +139,7 @@ def run_svi(
         result.trace.append(Window(step, mean_loss, rate, drift_mean, drift_sd))
         log.info(
             "step %6d  loss per cell %.5f  learning rate %.4f  drift of mean %.3f, of log SD %.4f",
-            step, mean_loss / batches[0].n_cells / len(batches), rate, drift_mean, drift_sd,
+            step, mean_loss / n_cells, rate, drift_mean, drift_sd,
         )  # fmt: skip
 
         excess = max(drift_mean / DRIFT_MEAN_LIMIT, drift_sd / DRIFT_SD_LIMIT)  # NaN at first

@@ -189,8 +189,11 @@ def _read_guides(source: _H5AD, dataset: AnnDataDataset, cell_id: pd.Index) -> t
         )
     if repeated := pd.Index(names)[pd.Index(names).duplicated()].unique().tolist():
         raise FatewalkError(f"{place}: guide {first_few(repeated)} stands in several columns; keep one")
-    calls = sp.coo_array(matrix)
-    value = calls.data.astype(float)  # [E]
+    try:
+        calls = sp.coo_array(matrix)
+        value = calls.data.astype(float)  # [E]
+    except (TypeError, ValueError) as error:
+        raise FatewalkError(f"{place} must hold numbers, UMI counts or 0/1: {error}") from error
     if not (np.isfinite(value).all() and (value >= 0).all()):
         raise FatewalkError(
             f"{place} holds missing or negative values; it must hold UMI counts or 0/1, not normalised values"

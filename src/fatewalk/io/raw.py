@@ -64,7 +64,8 @@ def canonical_cells(raw: RawScreen, fates: Sequence[str]) -> tuple[pd.DataFrame,
         If days or fates cannot be read, or a name is missing.
     """
     days = read_days(raw.day, raw.where)
-    prob, left_out = match_fates(raw.prob, fates, raw.where)
+    numbers = {name: _numbers(raw.prob[name], raw.where) for name in raw.prob}
+    prob, left_out = match_fates(pd.DataFrame(numbers, index=raw.prob.index), fates, raw.where)
     cells = pd.DataFrame(
         {
             "cell_id": as_text(raw.cell_id, raw.where),
@@ -146,6 +147,8 @@ def canonical_calls(raw: RawScreen) -> tuple[pd.DataFrame, dict[str, Any]]:
 
 def _numbers(column: pd.Series, where: str) -> np.ndarray:
     """Numbers of a column, missing ones as NaN."""
+    if column.dtype == object:  # names are read as they stand, so that "NA" can be a gene
+        column = column.where(~column.isin(["NA", "NaN", "nan", "None", "null"]))
     try:
         return pd.to_numeric(column).to_numpy(dtype=float, na_value=np.nan)
     except (ValueError, TypeError) as error:

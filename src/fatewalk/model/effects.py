@@ -88,8 +88,3 @@ def within_gene_mean(values: Tensor, guide_to_gene: Tensor, n_guides_per_gene: T
     zeros = values.new_zeros(*values.shape[:-1], len(n_guides_per_gene))
     total = zeros.scatter_add(-1, guide_to_gene.expand(values.shape), values)
     return total / n_guides_per_gene
-
-
-def mean_zero_tolerance(dtype: torch.dtype) -> float:
-    """Largest |mean of delta within a gene| that rounding explains (specification)."""
-    return 1e-4 if dtype == torch.float32 else 1e-5

@@ -22,11 +22,11 @@ from fatewalk.design import Design
 from fatewalk.model.effects import (
     Effects,
     center_within_gene,
-    mean_zero_tolerance,
     random_walk,
     within_gene_mean,
 )
 from fatewalk.model.rows import Rows, linear_predictor
+from fatewalk.moments import MEAN_ZERO_TOLERANCE
 
 DTYPE = torch.float64  # sums over a million cells need it, and sparse products cost the same
 
@@ -182,5 +182,5 @@ class FateModel:
     def _assert_mean_zero(self, delta: Tensor) -> None:
         mean = within_gene_mean(delta, self.guide_to_gene, self.n_guides_per_gene)
         worst = float(mean.detach().abs().max())
-        if worst > mean_zero_tolerance(delta.dtype):
+        if worst > MEAN_ZERO_TOLERANCE:
             raise AssertionError(f"delta is not centred within genes: largest |mean| {worst:.2e}")

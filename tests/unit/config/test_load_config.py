@@ -88,6 +88,18 @@ def test_a_run_may_name_a_mode_that_the_top_level_adds():
         ),
         ({"datasets": {"p": PLAIN}, "ablation": {"dataset": "p"}}, ["ablation.dataset: found 'p'"]),
         ({"datasets": {"p": {**PLAIN, "fit": 3}}}, ["datasets.p.fit: found 3"]),
+        ({"datasets": {"d": {"simulate": 5}}}, ["datasets.d.simulate: found 5"]),
+        ({"datasets": {"d": {"simulate": {}, "runs": ["a"]}}}, ["datasets.d.runs: found ['a']"]),
+        ({"datasets": {"d": {"simulate": {}, "runs": {"x": 3}}}}, ["datasets.d.runs.x: found 3"]),
+        ({"datasets": {"d": {"anndta": "x", "guide_map": "g"}}}, ["did you mean 'anndata'"]),
+        ({"datasets": {"d": {"simulate": {"fates": ["A", "B"]}}}}, ["datasets.d.simulate.fates: found A, B"]),
+        ({"datasets": DEMO, "results_dir": ""}, ["results_dir: found ''"]),
+        ({"datasets": DEMO, "model": {"fates": ["a{b}", "c"]}}, ["'a{b}' cannot be a folder's name"]),
+        (
+            {"datasets": DEMO, "ablation": {"simulate": {"gide_sd": 1}}},
+            ["config: 1 problem", "ablation.simulate.gide_sd", "'guide_sd'"],
+        ),
+        ({"datasets": {"demo": {"simulate": {"cels": 1}}}}, ["config: 1 problem"]),
     ],
 )
 def test_message_names_path_found_and_allowed(raw, words):
@@ -101,6 +113,19 @@ def test_all_problems_are_told_at_once_and_only_once():
     message = message_of(raw)
     assert message.startswith("config: 2 problems")
     assert message.count("fit.device") == 1
+
+
+def test_ablation_may_change_any_key_of_the_simulation():
+    raw = {"datasets": DEMO, "ablation": {"seeds": 1, "simulate": {"effect_patterns": {"early": 1}}}}
+    dataset = load_config(raw).datasets["ablation-1"]
+    assert isinstance(dataset, SimulatedDataset)
+    assert dataset.simulate.effect_patterns["early"] == 1
+
+
+def test_an_empty_run_is_main_under_another_name():
+    config = load_config({"datasets": DEMO, "runs": {"again": None}, "results_dir": "out/"})
+    assert config.settings("demo", "again") == config.settings("demo", "main")
+    assert config.results_dir == "out"
 
 
 def test_text_that_yaml_reads_for_1e_6_becomes_a_number():

@@ -6,12 +6,15 @@ import math
 import pytest
 import torch
 
+from fatewalk.check_delta import delta_verdict
 from fatewalk.config import FitConfig, ModelConfig
 from fatewalk.design import save_design
 from fatewalk.errors import FatewalkError
+from fatewalk.export import refuse
 from fatewalk.infer import svi
 from fatewalk.infer.fit import choose_device, dispersion, fit_effects, load_posterior, write_fit
 from fatewalk.model.rows import make_rows
+from fatewalk.posterior import posterior_moments
 from tests.conftest import make_design
 
 SHORT = FitConfig(max_steps=200)
@@ -83,9 +86,20 @@ def test_a_device_that_is_not_there_fails_loudly(monkeypatch):
     assert "sees no CUDA device" in reason
 
 
-def test_an_elbo_that_is_not_finite_is_called_diverged(small_design):
-    _, card, _ = fit_effects(small_design, ModelConfig(), FitConfig(max_steps=300, learning_rate=1e4))
+def test_an_elbo_that_is_not_finite_is_called_diverged(small_design, monkeypatch):
+    monkeypatch.setattr(svi, "LEARNING_RATE", 1e4)
+    posterior, card, trace = fit_effects(small_design, ModelConfig(), FitConfig(max_steps=300))
     assert card["status"] == "diverged"
+    assert len(card["warnings"]) == 1
+    assert list(trace) == ["step", "loss", "learning_rate", "drift_mean", "drift_sd"]
+    verdict = delta_verdict(posterior_moments(posterior, small_design, 100, 1), center_delta=True)
+    card, verdict = (json.loads(json.dumps(x).replace("NaN", "null")) for x in (card, verdict))
+    with pytest.raises(FatewalkError, match="the fit diverged"):
+        refuse(card, verdict, "none")
+
+
+def test_card_holds_the_keys_that_were_given_and_no_others(small_design, short_fit):
+    assert short_fit[1]["config"] == {"model": {}, "fit": {"max_steps": 200}}
 
 
 def test_drift_sees_a_shift_that_all_genes_share():
@@ -108,4 +122,14 @@ def test_dispersion_is_one_for_one_hot_and_small_for_soft_labels(labels, expecte
     posterior, card, _ = fit_effects(design, ModelConfig(), FitConfig(max_steps=400))
     phi = dispersion(posterior, make_rows(design), design)
     torch.testing.assert_close(phi, torch.full_like(phi, expected), rtol=0.15, atol=0)
-    assert any("likelihood_weight" in w for w in card["warnings"]) == (labels == "dirichlet")
+    assert any("about 1 / phi" in w for w in card["warnings"]) == (labels == "dirichlet")
+
+
+def test_clusters_are_named_and_do_not_hide_a_wrong_weight():
+    knobs = {"cells": 600, "genes": 3, "days": [0, 1], "moi": 2, "active_genes": 1, "clusters": 5}
+    _, soft = make_design(**knobs, labels="dirichlet")
+    _, hard = make_design(**knobs, labels="one_hot")
+    told = [fit_effects(d, ModelConfig(), FitConfig(max_steps=100, likelihood_weight=w))[1]["warnings"]
+            for d, w in ((soft, 1.0), (hard, 0.6))]  # fmt: skip
+    assert all(any("clusters are not in the model" in w for w in warnings) for warnings in told)
+    assert [any("about 1 / phi" in w for w in warnings) for warnings in told] == [True, False]
