@@ -46,7 +46,7 @@ class Workflow:
 
     def planned(self, *arguments):
         """Names of the rules that a dry run would execute."""
-        done = self.run("--dry-run", "--quiet", "rules", *arguments)
+        done = self.run(*arguments, "--dry-run", "--quiet", "rules")
         assert done.returncode == 0, done.text
         stats = done.text.split("Job stats:")[-1].split("total")[0] if "Job stats:" in done.text else ""
         return set(re.findall(r"^(\w+) +\d+ *$", stats, re.MULTILINE)) - {"job"}

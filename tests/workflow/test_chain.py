@@ -8,6 +8,8 @@ from dataclasses import replace
 import pandas as pd
 import pytest
 
+from tests.workflow.conftest import TINY, Workflow
+
 PRIMARY = [
     "gene_daywise_for_mash.csv", "guide_daywise_for_mash.csv", "mash_gene_conservative.csv",
     "mash_guide_conservative.csv", "gene_from_guide_mash_conservative.csv", "mash_mode_comparison.csv",
@@ -86,6 +88,21 @@ def test_a_section_inside_the_dataset_entry_reruns_no_more_than_at_the_top(finis
     assert replace(finished, config=config).planned() == AFTER_CALLS
 
 
+def test_another_primary_contrast_is_copied_to_the_top_and_nothing_else_is_redone(tmp_path):
+    config = copy.deepcopy(TINY)
+    config["datasets"]["tiny"]["simulate"] |= {"cells": 600, "fates": ["EC", "MES", "NEU"]}
+    config |= {"model": {"fates": ["EC", "MES", "NEU"]}, "fit": {"max_steps": 100, "require": "none"}}
+    workflow = Workflow(tmp_path, config)
+    done = workflow.run("all_hits")
+    assert done.returncode == 0, done.text
+    other = changed(workflow, model={"contrast_fate": "NEU"})
+    assert other.planned("all_hits") == {"check_delta", "publish_primary", "all_hits"}
+    assert other.run("all_hits").returncode == 0
+    hits = other.path("hits_ranked.csv").read_bytes()
+    assert hits == other.path("contrast=NEU/hits_ranked.csv").read_bytes()
+    assert other.planned("all_hits") == set()
+
+
 def test_forced_fit_redoes_what_depends_on_it(finished):
     assert finished.planned("-R", "fit_effects") == AFTER_FIT
 
@@ -115,7 +132,7 @@ def test_a_bad_verdict_stops_the_chain_and_names_the_genes(finished, tmp_path):
     verdict = json.loads(workflow.path("qc_delta_verdict.json").read_text())
     verdict["verdict"] = "bad"
     workflow.path("qc_delta_verdict.json").write_text(json.dumps(verdict))
-    done = workflow.run("all_hits")
+    done = workflow.run("all_hits", "-R", "export_effects")
     assert done.returncode != 0
     assert "Ten worst genes: Gene" in done.text
     assert "Traceback" not in done.text

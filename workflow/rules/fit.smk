@@ -150,6 +150,8 @@ rule publish_primary:
     localrule: True
     conda:
         ENVIRONMENT
+    params:
+        contrast=lambda w: settings(w).model.contrast,
     message:
         "Copy {wildcards.table} of the primary contrast to the top of {wildcards.dataset} (run {wildcards.run})"
     shell:

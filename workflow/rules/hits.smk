@@ -18,6 +18,7 @@ rule rank_hits:
         runtime=minutes(15),
     params:
         calls=keys("calls"),
+        mode=default_mode,
         stage_version=STAGE_VERSION["rank_hits"],
     message:
         "Rank the hits of {wildcards.dataset} (run {wildcards.run}): {wildcards.contrast}"
