@@ -121,11 +121,11 @@ def _free_ports(n: int) -> list[int]:
 
 def _write(folder: Path) -> dict[str, str]:
     """Write the munge key, the configuration and the client wrappers; return the clients' environment."""
+    if len(str(folder)) > 70:  # a job's socket is folder/spool-cpu1/cpu1_<job>.<step>, 107 characters at most
+        raise RuntimeError(f"the path is too long for Unix sockets: {folder}")
     for name in ["munge", "state", "bin", *(f"spool-{node}" for node in NODES)]:
         (folder / name).mkdir(mode=0o755, parents=True)
     munge = folder / "munge"
-    if len(str(munge)) > 100:
-        raise RuntimeError(f"the path is too long for a Unix socket: {munge}")
     (munge / "key").touch(mode=0o600)
     (munge / "key").write_bytes(secrets.token_bytes(128))
 
@@ -188,7 +188,7 @@ def running_slurm(folder: Path) -> Iterator[dict[str, str]]:
     Parameters
     ----------
     folder
-        A new folder for keys, configuration, state and logs. Its path has no white space.
+        For keys, configuration, state and logs; new or empty. Its path is short and has no white space.
 
     Yields
     ------
@@ -200,7 +200,7 @@ def running_slurm(folder: Path) -> Iterator[dict[str, str]]:
     SlurmUnavailable
         Where Slurm is missing and cannot be installed.
     RuntimeError
-        If it does not come up; with the ends of its logs.
+        If the path is too long, or Slurm does not come up; then with the ends of its logs.
     """
     install()
     folder = folder.resolve()

@@ -4,6 +4,7 @@ import json
 import re
 import subprocess
 import sys
+import tempfile
 from collections import Counter
 from pathlib import Path
 
@@ -27,10 +28,10 @@ fit: {{gpus: {gpus}, device: auto, max_steps: 100, require: none}}
 
 
 @pytest.fixture
-def slurm(tmp_path):
-    """Environment of a running Slurm."""
+def slurm():
+    """Environment of a running Slurm; its folder has a short name, unlike ``tmp_path``."""
     try:
-        with running_slurm(tmp_path / "slurm") as env:
+        with tempfile.TemporaryDirectory(prefix="slurm-") as folder, running_slurm(Path(folder)) as env:
             yield env
     except SlurmUnavailable as reason:
         pytest.skip(f"Slurm cannot run here: {reason}")
@@ -42,7 +43,8 @@ def snakemake(env, folder, *arguments, gpus=1):
     command = [sys.executable, Path(__file__).with_name("impatient.py"), "--snakefile", ROOT / "Snakefile"]
     command += ["--configfile", "tiny.yaml", "--profile", ROOT / "profiles" / "slurm"]
     command += ["--slurm-status-command", "squeue"]  # there is no accounting
-    done = subprocess.run([*command, *arguments], cwd=folder, env=env, text=True, capture_output=True)
+    command += arguments
+    done = subprocess.run(command, cwd=folder, env=env, text=True, capture_output=True, timeout=400)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-6000:]
     return done.stdout + done.stderr
 

@@ -88,7 +88,7 @@ def test_a_section_inside_the_dataset_entry_reruns_no_more_than_at_the_top(finis
     assert replace(finished, config=config).planned() == AFTER_CALLS
 
 
-def test_another_primary_contrast_is_copied_to_the_top_and_nothing_else_is_redone(tmp_path):
+def test_another_primary_contrast_is_copied_to_the_top_without_a_new_fit(tmp_path):
     config = copy.deepcopy(TINY)
     config["datasets"]["tiny"]["simulate"] |= {"cells": 600, "fates": ["EC", "MES", "NEU"]}
     config |= {"model": {"fates": ["EC", "MES", "NEU"]}, "fit": {"max_steps": 100, "require": "none"}}
@@ -96,7 +96,7 @@ def test_another_primary_contrast_is_copied_to_the_top_and_nothing_else_is_redon
     done = workflow.run("all_hits")
     assert done.returncode == 0, done.text
     other = changed(workflow, model={"contrast_fate": "NEU"})
-    assert other.planned("all_hits") == {"check_delta", "publish_primary", "all_hits"}
+    assert not {"fit_effects", "summarise_posterior"} & other.planned("all_hits")
     assert other.run("all_hits").returncode == 0
     hits = other.path("hits_ranked.csv").read_bytes()
     assert hits == other.path("contrast=NEU/hits_ranked.csv").read_bytes()

@@ -80,12 +80,10 @@ rule check_delta:
         "../../scripts/check_delta.py"
 
 
-# The verdict is a function of the moments: when only its tables are written anew, for another
-# primary contrast, nothing below needs to be.
 rule export_effects:
     input:
         moments=f"{RUN}/fit/moments.npz",
-        verdict=ancient(f"{RUN}/qc_delta_verdict.json"),
+        verdict=f"{RUN}/qc_delta_verdict.json",
         card=f"{RUN}/fit_card.json",
     output:
         theta=f"{RUN}/theta_posterior_summary.npz",
