@@ -15,9 +15,9 @@ INPUT = f"{RESULTS}/{{dataset}}/input"
 RUN = f"{RESULTS}/{{dataset}}/{{run}}"
 CONTRAST = f"{RUN}/contrast={{contrast}}"
 ENVIRONMENT = "../../envs/environment.yaml"
-os.environ["FATEWALK_CHECKOUT"] = (
-    workflow.basedir
-)  # read by envs/environment.post-deploy.sh
+os.environ.update(
+    FATEWALK_CHECKOUT=workflow.basedir
+)  # for envs/environment.post-deploy.sh
 
 # An edit of the installed library triggers no rerun; a higher number here does. Raise the number
 # of a stage whenever its results change.
