@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from fatewalk.check_delta import delta_mean_table, offset_table
-from fatewalk.export import gene_table, guide_table, marks
+from fatewalk.export import concordance_table, gene_table, guide_table, marks
 from fatewalk.moments import Moments
 from fatewalk.smk import run_stage
 from fatewalk.tables import read_json, write_table
@@ -16,6 +16,7 @@ def main(snakemake):
     more = marks(read_json(snakemake.input.card))
     write_table(gene_table(moments, contrast, more), out.gene)
     write_table(guide_table(moments, contrast, more), out.guide)
+    write_table(concordance_table(moments, contrast, more), out.concordance)
     write_table(delta_mean_table(moments, contrast).assign(**more), out.delta_mean)
     write_table(offset_table(moments, contrast).assign(**more), out.offset)
 

@@ -2,8 +2,8 @@
 
 ``build_design`` turns the three canonical input tables into index tensors, checks them against
 every acceptance criterion, and counts what it drops. Dimensions: N cells, F fates (reference
-first), D days, R replicates, C clusters, G targeting guides, L genes, E guide calls of targeting
-guides.
+first), D days, R replicates, C clusters, K columns of covariates, G targeting guides, L genes, E guide
+calls of targeting guides.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ from fatewalk.io.canonical import (
     check_prob,
     warn_of_controls,
 )
+from fatewalk.io.covariates import build_covariates
 from fatewalk.tables import BURDEN, CLUSTER, MIN_MULTI_GUIDE_GENES, atomic_path, day_columns, write_table
 
 
@@ -72,6 +73,10 @@ class Design:
         Cells of a day that carry a guide of the gene, or the guide. A gene-day with 0 is not observed.
     row : Tensor, int64 [N]
         Row of each cell in the cells table, from which cells may have been dropped.
+    covariates : Tensor, float64 [N, K]
+        Nuisances: numbers with mean 0 and SD 1, indicators of levels with mean 0. K is 0 without.
+    covariate_names
+        ``<covariate>`` or ``<covariate>=<level>``, [K].
     """
 
     fates: tuple[str, ...]
@@ -96,6 +101,13 @@ class Design:
     gene_cells: Tensor
     guide_cells: Tensor
     row: Tensor = field(default_factory=lambda: torch.empty(0, dtype=torch.int64))
+    covariates: Tensor = field(default_factory=lambda: torch.empty(0, 0, dtype=torch.float64))
+    covariate_names: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Give a design without covariates no columns for each of its cells."""
+        if not self.covariates.numel():
+            object.__setattr__(self, "covariates", torch.empty(self.n_cells, 0, dtype=torch.float64))
 
     @property
     def contrasts(self) -> tuple[str, ...]:
@@ -142,7 +154,7 @@ def build_design(
     ----------
     cells
         cell_id, day, time, p_<fate>... [, rep, cluster, burden]; N rows. Without ``rep`` all cells
-        are of one replicate.
+        are of one replicate. Every other column is a covariate.
     guide_calls
         cell_id, guide [, umi]; one row a call, repeats are merged and their UMIs added.
     guide_map
@@ -158,14 +170,14 @@ def build_design(
     design : Design
         Every gene has a guide, every guide a cell, every day a cell.
     report : dict
-        Counts and full-sentence ``warnings``: the content of ``design_report.json``.
+        Counts and full-sentence ``notes`` and ``warnings``: the content of ``design_report.json``.
 
     Raises
     ------
     FatewalkError
         If a table breaks a rule of ``fatewalk.io.canonical``, or nothing is left to fit.
     """
-    report: Report = {"cells": {"given": len(cells)}, "warnings": []}
+    report: Report = {"cells": {"given": len(cells)}, "notes": [], "warnings": []}
     guides = check_guide_map(guide_map, report)
     ids = check_cell_ids(cells)
     cell, guide = check_calls(guide_calls, ids, guides, config.min_umi, report)  # [E']
@@ -178,6 +190,7 @@ def build_design(
     reps, rep = check_groups(cells, "rep") if "rep" in cells else (["rep1"], np.zeros_like(day))
     clusters, cluster = check_groups(cells, CLUSTER) if CLUSTER in cells else ([], np.zeros(0, np.int64))
     burden = check_burden(cells, ids, n_guides[row])
+    covariates, covariate_names = build_covariates(cells, ids, config.covariates, day, rep, report)
 
     used = np.bincount(guide, minlength=len(guides.names)) > 0  # [M]
     kept, genes, guide_to_gene = _keep_guides(guides, used, config, report)
@@ -195,6 +208,7 @@ def build_design(
         "burden": burden,
         "n_ntc": n_ntc,
         "row": row,
+        "covariates": covariates,
         **_index_guides(cell, guide, guide_to_gene, day, len(genes), len(days)),
     }
     design = Design(
@@ -205,10 +219,12 @@ def build_design(
         times=tuple(times.tolist()),
         reps=tuple(reps),
         clusters=tuple(clusters),
+        covariate_names=covariate_names,
         **{name: torch.from_numpy(np.ascontiguousarray(array)) for name, array in arrays.items()},
     )
     _describe(design, BURDEN in cells, report)
-    report["warnings"] = report.pop("warnings")  # last, where they are found
+    _note_missing_nuisances(design, report)
+    report |= {name: report.pop(name) for name in ("notes", "warnings")}  # last, where they are found
     return design, report
 
 
@@ -351,6 +367,29 @@ def _describe(design: Design, burden_given: bool, report: Report) -> None:
     report["cells_per_guide"] = _quantiles(design.guide_cells.sum(1).numpy())
     report["cells_per_gene_and_day"] = _quantiles(design.gene_cells.numpy())
     _describe_genes(design, report)
+
+
+def _note_missing_nuisances(design: Design, report: Report) -> None:
+    """Say which nuisance effects the screen cannot tell, as the cells do not differ."""
+    if len(design.reps) == 1:
+        report["notes"].append("There is one replicate, so there are no replicate effects to estimate.")
+    n_days = len(design.days)
+    low, high = (
+        torch.zeros(n_days, dtype=torch.float64).scatter_reduce(
+            0, design.day, design.burden, reduce, include_self=False
+        )
+        for reduce in ("amin", "amax")
+    )  # [D] each
+    constant = [day for day, same in zip(design.days, (low == high).tolist(), strict=True) if same]
+    if len(constant) == n_days:
+        report["notes"].append(
+            "All cells of a day have the same burden, so there is no burden slope to estimate."
+        )
+    elif constant:
+        report["notes"].append(
+            f"All cells of day {first_few(map(repr, constant), 10)} have the same burden, so there is no "
+            "burden slope to estimate on it."
+        )
 
 
 def _describe_genes(design: Design, report: Report) -> None:

@@ -6,6 +6,7 @@ centred. ``export_tables`` writes the day-wise tables of one contrast from its a
 
 from __future__ import annotations
 
+from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -127,6 +128,7 @@ def summaries(moments: Moments, more: dict[str, Any]) -> dict[str, dict[str, Any
         "theta_sd": np.where(observed, moments.theta_sd, np.nan),
         "theta_sd_gene": np.where(observed, theta_sd_gene, np.nan),
         "theta_sd_gene_missing_because": np.array(reason),
+        "theta_cov": np.where(observed[:, None], moments.theta_cov, np.nan),
         "n_cells": moments.gene_cells,
         "genes": moments.genes,
         "contrasts": moments.contrasts,
@@ -158,15 +160,20 @@ def gene_table(moments: Moments, contrast: int, more: dict[str, Any]) -> pd.Data
     Returns
     -------
     pandas.DataFrame
-        gene, betahat_d*, se_d* (theta alone, library estimand), n_cells_d*, n_guides, marks.
+        gene, betahat_d*, se_d* (theta alone, library estimand), se_gene_d* (guide sampling added),
+        post_prior_var_d* (posterior over prior variance of theta), n_cells_d*, n_guides,
+        se_gene_reason (why se_gene is missing, mostly empty), marks.
     """
-    table = _daywise(
-        {"gene": moments.genes},
-        moments.theta_mean[:, contrast],
-        moments.theta_sd[:, contrast],
-        moments.gene_cells,
-    )
-    return table.assign(n_guides=moments.n_guides, **more)
+    theta_sd = moments.theta_sd[:, [contrast]]  # [L, 1, D]
+    theta_sd_gene, reason = gene_sd(theta_sd, moments.sigma_guide_square[[contrast]], moments.n_guides)
+    blocks = {
+        "betahat": moments.theta_mean[:, contrast],
+        "se": moments.theta_sd[:, contrast],
+        "se_gene": theta_sd_gene[:, 0],
+        "post_prior_var": moments.theta_sd[:, contrast] ** 2 / moments.theta_prior_var[contrast],
+    }
+    table = daywise({"gene": moments.genes}, blocks, moments.gene_cells)
+    return table.assign(n_guides=moments.n_guides, se_gene_reason=reason, **more)
 
 
 def guide_table(moments: Moments, contrast: int, more: dict[str, Any]) -> pd.DataFrame:
@@ -178,18 +185,107 @@ def guide_table(moments: Moments, contrast: int, more: dict[str, Any]) -> pd.Dat
         guide, gene, betahat_d*, se_d* (beta = theta + delta, from joint draws), n_cells_d*, marks.
     """
     ids = {"guide": moments.guides, "gene": moments.genes[moments.guide_to_gene]}
-    beta = moments.beta_mean[:, contrast], moments.beta_sd[:, contrast]
-    return _daywise(ids, *beta, moments.guide_cells).assign(**more)
+    blocks = {"betahat": moments.beta_mean[:, contrast], "se": moments.beta_sd[:, contrast]}
+    return daywise(ids, blocks, moments.guide_cells).assign(**more)
 
 
-def _daywise(ids: dict[str, np.ndarray], mean: np.ndarray, sd: np.ndarray, cells: np.ndarray) -> pd.DataFrame:
-    """Columns by day; without cells betahat and se are missing: the model would only extrapolate."""
-    observed = cells > 0  # [n, D]
-    blocks = {
-        "betahat": np.where(observed, mean, np.nan),
-        "se": np.where(observed, sd, np.nan),
-        "n_cells": cells,
+def pairwise_table(moments: Moments, more: dict[str, Any]) -> pd.DataFrame:
+    """Table ``pairwise_fate_effects.csv``: gene effects between any two fates.
+
+    The effect on log(P(fate) / P(reference)) is the difference of the two fates' theta, which is 0
+    for the fate that the model's contrasts are against. Its variance is that of the difference in
+    the joint draws. Guides deviate independently in each contrast, so that guide sampling adds
+    (sigma_guide^2 of one + of the other) / n_guides.
+
+    Returns
+    -------
+    pandas.DataFrame
+        gene, fate, reference, betahat_d*, se_d*, se_gene_d*, n_cells_d*, se_gene_reason, marks. Gene
+        by gene, each pair of fates once; the reference is the fate that comes first in
+        (the model's reference, contrasts...).
+    """
+    fates = [str(moments.reference), *moments.contrasts.tolist()]
+    mean = np.insert(moments.theta_mean, 0, 0.0, axis=1)  # [L, F, D]
+    cov = np.insert(np.insert(moments.theta_cov, 0, 0.0, axis=1), 0, 0.0, axis=2)  # [L, F, F, D]
+    square = np.insert(moments.sigma_guide_square, 0, 0.0)  # [F]
+    b, a = np.array(list(combinations(range(len(fates)), 2))).T  # [P] reference, fate
+    variance = cov[:, a, a] + cov[:, b, b] - 2 * cov[:, a, b]  # [L, P, D]
+    sd = np.sqrt(variance.clip(min=0))
+    sd_gene, reason = gene_sd(sd, square[a] + square[b], moments.n_guides)
+    names = np.array(fates)
+    ids = {
+        "gene": np.repeat(moments.genes, len(a)),
+        "fate": np.tile(names[a], len(moments.genes)),
+        "reference": np.tile(names[b], len(moments.genes)),
     }
+    n_days = len(moments.days)
+    stacked = {"betahat": mean[:, a] - mean[:, b], "se": sd, "se_gene": sd_gene}
+    blocks = {stem: values.reshape(-1, n_days) for stem, values in stacked.items()}  # [L * P, D]
+    table = daywise(ids, blocks, np.repeat(moments.gene_cells, len(a), axis=0))
+    return table.assign(se_gene_reason=reason, **more)
+
+
+def concordance_table(moments: Moments, contrast: int, more: dict[str, Any]) -> pd.DataFrame:
+    """Table ``guide_concordance.csv`` of one contrast: whether the guides of a gene agree.
+
+    Leaving out guide g, the effect of the gene is the mean of beta over its other guides; with
+    centred deviations that is theta - delta_g / (n - 1). It is read off the posterior means: the
+    fit is not repeated, and the left-out guide has still informed the others.
+
+    Returns
+    -------
+    pandas.DataFrame
+        gene, n_guides, n_guides_seen_d* (guides with cells on the day), n_agree_d* (those of them
+        whose beta has the sign of theta), loo_low_d*, loo_high_d* (smallest and largest effect with
+        one guide left out; missing for a single guide and for a gene-day without cells), marks.
+    """
+    gene, n_guides = moments.guide_to_gene, moments.n_guides
+    theta, beta = moments.theta_mean[:, contrast], moments.beta_mean[:, contrast]  # [L, D], [G, D]
+    seen = moments.guide_cells > 0  # [G, D]
+    agree = seen & (np.sign(beta) == np.sign(theta[gene]))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        left = (_by_gene(np.add, beta, moments)[gene] - beta) / (n_guides - 1)[gene, None]  # [G, D]
+    several = ((n_guides > 1)[:, None]) & (moments.gene_cells > 0)  # [L, D]
+    blocks = {
+        "n_guides_seen": _by_gene(np.add, seen.astype(int), moments),
+        "n_agree": _by_gene(np.add, agree.astype(int), moments),
+        "loo_low": np.where(several, _by_gene(np.fmin, left, moments), np.nan),
+        "loo_high": np.where(several, _by_gene(np.fmax, left, moments), np.nan),
+    }
+    ids = {"gene": moments.genes, "n_guides": n_guides}
+    return _columns_by_day(ids, blocks).assign(**more)
+
+
+def _by_gene(reduce: np.ufunc, values: np.ndarray, moments: Moments) -> np.ndarray:
+    """Reduce over the guides of each gene, [G, D] -> [L, D]."""
+    order = np.argsort(moments.guide_to_gene, kind="stable")
+    starts = np.cumsum(moments.n_guides) - moments.n_guides  # every gene has a guide
+    return reduce.reduceat(values[order], starts, axis=0)
+
+
+def daywise(ids: dict[str, np.ndarray], blocks: dict[str, np.ndarray], cells: np.ndarray) -> pd.DataFrame:
+    """Table with columns by day; without cells estimates are missing: the model would only extrapolate.
+
+    Parameters
+    ----------
+    ids
+        Columns that stand first, each [n].
+    blocks
+        Estimates [n, D] by the stem of their columns, ``<stem>_d*``.
+    cells : array [n, D]
+        Cells behind each estimate, the columns ``n_cells_d*``.
+
+    Returns
+    -------
+    pandas.DataFrame
+        n rows.
+    """
+    observed = {stem: np.where(cells > 0, values, np.nan) for stem, values in blocks.items()}  # [n, D]
+    return _columns_by_day(ids, observed | {"n_cells": cells})
+
+
+def _columns_by_day(ids: dict[str, np.ndarray], blocks: dict[str, np.ndarray]) -> pd.DataFrame:
+    """Columns of names, then ``<stem>_d*`` of each block [n, D]."""
     frames = [
         pd.DataFrame(values, columns=day_columns(stem, values.shape[1])) for stem, values in blocks.items()
     ]

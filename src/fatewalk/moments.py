@@ -33,10 +33,17 @@ class Moments:
     sigma_time_mean, sigma_time_sd : array [F*, D - 1]
     sigma_guide_square : array [F*]
         Posterior mean of sigma_guide squared, the variance of a guide.
+    theta_cov : array [L, F*, F*, D]
+        Posterior covariance of a gene's theta between contrasts, for the SD of other contrasts.
+    theta_prior_var : array [F*, D]
+        Prior variance of theta, tau^2 + sum of sigma_time^2 up to the day, at the posterior mean of
+        the squares.
     draws : array []
         Number of draws.
     genes, guides, contrasts, days : array of str
         Names along the axes.
+    reference : array [] of str
+        The fate that the contrasts are against.
     guide_to_gene : array [G]
         Gene of each guide.
     gene_cells, guide_cells : array [L, D], [G, D]
@@ -58,11 +65,14 @@ class Moments:
     sigma_guide_mean: np.ndarray
     sigma_guide_sd: np.ndarray
     sigma_guide_square: np.ndarray
+    theta_cov: np.ndarray
+    theta_prior_var: np.ndarray
     draws: np.ndarray
     genes: np.ndarray
     guides: np.ndarray
     contrasts: np.ndarray
     days: np.ndarray
+    reference: np.ndarray
     guide_to_gene: np.ndarray
     gene_cells: np.ndarray
     guide_cells: np.ndarray

@@ -6,7 +6,7 @@ number. Letters: F* contrasts, L genes, G guides, D days.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 import torch
@@ -14,7 +14,7 @@ from torch import Tensor
 
 from fatewalk.design import Design
 from fatewalk.infer.fit import Posterior
-from fatewalk.model.effects import within_gene_mean
+from fatewalk.model.effects import Effects, within_gene_mean
 from fatewalk.moments import Moments
 
 CHUNK_NUMBERS = 4_000_000  # float64 numbers of a chunk of draws: 32 MB
@@ -47,6 +47,58 @@ class _Running:
         return (self._shift + mean).numpy(), variance.clamp(min=0).sqrt().numpy()
 
 
+class _RunningCovariance:
+    """Covariance over contrasts of theta, gene by gene and day by day, shifted as in ``_Running``."""
+
+    def __init__(self) -> None:
+        self.n = 0
+        self._shift: Tensor | None = None
+
+    def add(self, theta: Tensor) -> None:
+        """Add draws, [n, F*, L, D]."""
+        draws = theta.permute(2, 3, 1, 0)  # [L, D, F*, n]
+        if self._shift is None:
+            self._shift = draws.mean(dim=-1, keepdim=True)
+            self._sum = torch.zeros_like(self._shift)
+            self._product = draws.new_zeros(*draws.shape[:-1], draws.shape[-2])  # [L, D, F*, F*]
+        centred = draws - self._shift
+        self.n += draws.shape[-1]
+        self._sum += centred.sum(dim=-1, keepdim=True)
+        self._product += centred @ centred.transpose(-1, -2)
+
+    def covariance(self) -> np.ndarray:
+        """Sample covariance, [L, F*, F*, D]."""
+        product = self._product - self._sum @ self._sum.transpose(-1, -2) / self.n
+        return (product / (self.n - 1)).permute(0, 2, 3, 1).numpy()
+
+
+def draw_effects(posterior: Posterior, draws: int, seed: int) -> Iterator[tuple[dict[str, Tensor], Effects]]:
+    """Joint posterior draws in chunks of bounded size.
+
+    Parameters
+    ----------
+    posterior
+        The fit.
+    draws
+        Number of draws, over all chunks.
+    seed
+        Set before the first chunk.
+
+    Yields
+    ------
+    latents : dict
+        Constrained latent variables, each [n, ...].
+    effects : Effects
+        Of the n draws of the chunk.
+    """
+    s = posterior.model.sizes
+    size = s.contrasts * s.days * (s.genes + s.guides)
+    torch.manual_seed(seed)
+    for n in _chunks(draws, max(1, CHUNK_NUMBERS // size)):
+        latents = posterior.guide.draw(n)
+        yield latents, posterior.model.effects(latents)
+
+
 @torch.no_grad()
 def posterior_moments(posterior: Posterior, design: Design, draws: int, seed: int) -> Moments:
     """Draw from the posterior and keep the moments.
@@ -69,28 +121,30 @@ def posterior_moments(posterior: Posterior, design: Design, draws: int, seed: in
     """
     model = posterior.model
     s = model.sizes
-    size = s.contrasts * s.days * (s.genes + s.guides)
-    torch.manual_seed(seed)
     theta, delta, beta, offset = _Running(), _Running(), _Running(), _Running()
+    between_contrasts = _RunningCovariance()
     scales = {name: _Running() for name in SCALES}
     square = torch.zeros(s.contrasts, dtype=torch.float64)
+    prior_var = torch.zeros(s.contrasts, s.days, dtype=torch.float64)
     worst = torch.zeros(s.contrasts, s.genes, dtype=torch.float64)
-    for n in _chunks(draws, max(1, CHUNK_NUMBERS // size)):
-        latents = posterior.guide.draw(n)
-        effects = model.effects(latents)
+    for latents, effects in draw_effects(posterior, draws, seed):
+        sigma_time = model.sigma_time(latents)  # [n, F*, D - 1]
         guide_effects = effects.beta(s.guide_to_gene)  # [n, F*, G, D]
         by_gene = within_gene_mean(
             guide_effects.transpose(-1, -2), s.guide_to_gene, s.n_guides_per_gene
         ).transpose(-1, -2)  # [n, F*, L, D]
         theta.add(effects.theta)
+        between_contrasts.add(effects.theta)
         delta.add(effects.delta)
         beta.add(guide_effects)
         offset.add(by_gene - effects.theta)
         mean = within_gene_mean(effects.delta, s.guide_to_gene, s.n_guides_per_gene)  # [n, F*, L]
         worst = torch.maximum(worst, mean.abs().amax(dim=0))
         for name, running in scales.items():
-            running.add(latents.get(name, latents["tau"].new_zeros(n, s.contrasts, 0)))
+            running.add(sigma_time if name == "sigma_time" else latents[name])
         square += latents["sigma_guide"].square().sum(dim=0)
+        steps = torch.cat([latents["tau"][..., None], sigma_time], dim=-1)  # [n, F*, D]
+        prior_var += steps.square().cumsum(dim=-1).sum(dim=0)
 
     found: dict[str, np.ndarray] = {"draws": np.asarray(draws)}
     for name, running in {"theta": theta, "delta": delta, "beta": beta}.items():
@@ -102,9 +156,12 @@ def posterior_moments(posterior: Posterior, design: Design, draws: int, seed: in
         offset_mean=offset.mean_sd()[0].swapaxes(0, 1),
         delta_gene_mean=worst.numpy().swapaxes(0, 1),
         sigma_guide_square=(square / draws).numpy(),
+        theta_cov=between_contrasts.covariance(),
+        theta_prior_var=(prior_var / draws).numpy(),
         genes=np.array(design.genes),
         guides=np.array(design.guides),
         contrasts=np.array(design.contrasts),
+        reference=np.array(design.fates[0]),
         days=np.array(design.days),
         guide_to_gene=design.guide_to_gene.numpy(),
         gene_cells=design.gene_cells.numpy(),

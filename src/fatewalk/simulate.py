@@ -4,7 +4,8 @@ The screen is drawn from the model that is fitted. With f a contrast (a fate but
 is the reference), d the day, r the replicate and k the number of distinct guides of the cell:
 
     eta = alpha[f, d] + b[f, r] + gamma[f, d] * (k - mean k of the day)
-          + own intercept of the cell's cluster (if there are clusters) + sum of beta[g, f, d]
+          + own intercept of the cell's cluster (if there are clusters) + covariate_effect * covariate
+          + sum of beta[g, f, d]
     beta[g, f, d] = theta[gene of g, f, d] + delta[g, f], 0 for NTC guides, which do count in k
 
 and labels are one fate drawn from softmax(eta), or Dirichlet(concentration * softmax(eta)).
@@ -52,7 +53,7 @@ PATTERNS: tuple[Pattern, ...] = get_args(Pattern)
 #: another. Append only: the place in this list is the identity of the stream.
 STREAMS = (
     "guides_per_gene", "abundance", "moi", "guides", "active", "pattern", "size", "hit", "walk",
-    "guide_effect", "intercept", "replicate", "cluster", "label",
+    "guide_effect", "intercept", "replicate", "cluster", "label", "covariate",
 )  # fmt: skip
 
 #: Rounds of redrawing repeated guides. Reached only if cells want nearly every guide of a library
@@ -67,7 +68,8 @@ class SimulatedScreen:
     Attributes
     ----------
     cells
-        cell_id (categorical), day (label), time, rep, one column ``p_<fate>`` per fate [, cluster].
+        cell_id (categorical), day (label), time, rep, one column ``p_<fate>`` per fate [, cluster]
+        [, covariate].
     guide_calls
         cell_id, guide (both categorical): one row per distinct guide of a cell.
     guide_map
@@ -79,7 +81,8 @@ class SimulatedScreen:
         guide, gene, fate, delta: targeting guides; sums to zero over the guides of a gene.
     truth
         settings; names of fates, contrasts, days, reps, clusters; times [D]; alpha and gamma
-        [F*, D], b [F*, R], cluster_intercepts [F*, C]; mean_burden [D]; patterns (active gene ->
+        [F*, D], b [F*, R], cluster_intercepts [F*, C], covariate_slopes [F*, 0 or 1]; mean_burden
+        [D]; patterns (active gene ->
         pattern); scales, the values that the fit's scales should find: tau [F*] and sigma_time
         [F*, D - 1] are root mean squares over the genes, of theta on the first day and of its
         steps, sigma_guide is the setting; guide_shares [M], the probability of each guide of the
@@ -121,9 +124,13 @@ def simulate_screen(config: SimulateConfig) -> SimulatedScreen:
     wanted = _draw_burden(config, layout, rngs["moi"])
     n_guides, guides, n_capped = _draw_guides(config, layout, wanted, library.shares, rngs["guides"])
     eta, mean_burden = _linear_predictor(layout, effects, nuisance, n_guides, guides)
+    covariate = _draw_covariate(config, rngs["covariate"])
+    eta[:, 1:] += covariate @ nuisance.covariate.T
     prob = _draw_labels(config, eta, layout.day, rngs["label"])
 
     cells, guide_calls = _cell_tables(config, layout, library, n_guides, guides, prob)
+    if covariate.shape[1]:
+        cells["covariate"] = covariate[:, 0]
     truth_theta, truth_delta = _truth_tables(config, library, effects)
     truth = _settings_and_scales(config, layout, library, effects, nuisance)
     truth |= {"mean_burden": mean_burden, "n_cells_capped": n_capped}
@@ -295,6 +302,7 @@ class _Nuisance:
     b: Floats  # [F*, R], sums to zero over replicates
     gamma: Floats  # [F*, D]
     cluster: Floats  # [F*, C]
+    covariate: Floats  # [F*, 0 or 1]
 
 
 def _lay_out(config: SimulateConfig) -> _Layout:
@@ -322,7 +330,13 @@ def _draw_nuisance(config: SimulateConfig, layout: _Layout, rngs: Rngs) -> _Nuis
         b=b - b.mean(axis=1, keepdims=True),
         gamma=np.broadcast_to(np.asarray(config.burden_slope, dtype=float), (n_contrasts, n_days)),
         cluster=config.cluster_sd * rngs["cluster"].standard_normal((n_contrasts, len(layout.cluster_names))),
+        covariate=np.full((n_contrasts, int(config.covariate_effect != 0)), config.covariate_effect),
     )
+
+
+def _draw_covariate(config: SimulateConfig, rng: np.random.Generator) -> Floats:
+    """Draw the covariate from N(0, 1), [N, 1]; [N, 0] if it has no effect."""
+    return rng.standard_normal((config.cells, int(config.covariate_effect != 0)))
 
 
 def _draw_burden(config: SimulateConfig, layout: _Layout, rng: np.random.Generator) -> Ints:
@@ -519,6 +533,7 @@ def _settings_and_scales(
         "b": nuisance.b,
         "gamma": nuisance.gamma,
         "cluster_intercepts": nuisance.cluster,
+        "covariate_slopes": nuisance.covariate,
         "patterns": effects.patterns,
         "scales": {
             "tau": _root_mean_square(effects.theta[:, :, 0]),

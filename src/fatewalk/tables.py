@@ -35,6 +35,11 @@ MIN_MULTI_GUIDE_GENES = 10
 CLUSTER, BURDEN = "cluster", "burden"
 
 
+def is_reserved(name: str) -> bool:
+    """Tell whether a column of the cells table has a meaning of its own, so is no covariate."""
+    return name in (*CELLS, "time", CLUSTER, BURDEN) or name.startswith(PROB_PREFIX)
+
+
 def prob_columns(fates: Iterable[str]) -> list[str]:
     """Columns of the fate probabilities, ``p_<fate>``."""
     return [f"{PROB_PREFIX}{fate}" for fate in fates]

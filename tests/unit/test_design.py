@@ -100,7 +100,9 @@ def test_types():
     design, _ = build(cells=CELLS.assign(cluster="e1"))
     for name, tensor in design.to_dict().items():
         if isinstance(tensor, torch.Tensor):
-            assert tensor.dtype == (torch.float64 if name in {"prob", "burden"} else torch.int64), name
+            assert tensor.dtype == (
+                torch.float64 if name in {"prob", "burden", "covariates"} else torch.int64
+            ), name
             assert tensor.is_contiguous(), name
 
 

@@ -10,7 +10,16 @@ import torch
 from fatewalk.check_delta import delta_mean_table, delta_verdict, offset_table
 from fatewalk.config import FitConfig, ModelConfig
 from fatewalk.errors import FatewalkError
-from fatewalk.export import gene_sd, gene_table, guide_table, marks, refuse, summaries
+from fatewalk.export import (
+    concordance_table,
+    gene_sd,
+    gene_table,
+    guide_table,
+    marks,
+    pairwise_table,
+    refuse,
+    summaries,
+)
 from fatewalk.infer.fit import fit_effects
 from fatewalk.moments import Moments
 from fatewalk.posterior import posterior_moments
@@ -43,8 +52,22 @@ def test_streamed_moments_equal_those_of_all_draws(posterior, small_design, mome
         mean, sd = (x.swapaxes(0, 1).numpy() for x in (draws.mean(dim=0), draws.std(dim=0)))
         np.testing.assert_allclose(getattr(streamed, f"{name}_mean"), mean, atol=1e-12)
         np.testing.assert_allclose(getattr(streamed, f"{name}_sd"), sd, atol=1e-10)
+    assert_joint_parts_equal_those_of_all_draws(streamed, effects.theta.numpy(), latents)
     # another split of the draws is another sample of the same posterior
     np.testing.assert_allclose(moments.theta_sd, streamed.theta_sd, rtol=0.25)
+
+
+def assert_joint_parts_equal_those_of_all_draws(streamed, theta, latents):
+    """Covariance between contrasts [L, F*, F*, D] and prior variance [F*, D]."""
+    for gene in range(theta.shape[2]):
+        for day in range(theta.shape[3]):
+            np.testing.assert_allclose(
+                streamed.theta_cov[gene, :, :, day], np.cov(theta[:, :, gene, day].T), atol=1e-10
+            )
+    tau, steps = latents["tau"].numpy(), latents["sigma_time"].numpy()
+    for day in range(theta.shape[3]):
+        prior = tau**2 + (steps[..., :day] ** 2).sum(axis=-1)
+        np.testing.assert_allclose(streamed.theta_prior_var[:, day], prior.mean(axis=0))
 
 
 def _chunk_sizes(draws, posterior):
@@ -125,12 +148,19 @@ def test_exported_tables(moments, small_design):
     days = range(3)
     assert list(table) == [
         "gene", *(f"betahat_d{d}" for d in days), *(f"se_d{d}" for d in days),
-        *(f"n_cells_d{d}" for d in days), "n_guides", "provisional",
+        *(f"se_gene_d{d}" for d in days), *(f"post_prior_var_d{d}" for d in days),
+        *(f"n_cells_d{d}" for d in days), "n_guides", "se_gene_reason", "provisional",
     ]  # fmt: skip
     assert table["gene"].tolist() == list(small_design.genes)
     assert pd.isna(table.loc[1, "betahat_d2"])
     assert pd.isna(table.loc[1, "se_d2"])
+    assert pd.isna(table.loc[1, "post_prior_var_d2"])
     assert table.loc[0, "betahat_d2"] == moments.theta_mean[0, 1, 2]
+    ratio = moments.theta_sd[0, 1, 2] ** 2 / moments.theta_prior_var[1, 2]
+    assert table.loc[0, "post_prior_var_d2"] == pytest.approx(ratio)
+    assert 0 < ratio < 1.2
+    assert table["se_gene_d0"].isna().all()  # six genes are too few
+    assert table["se_gene_reason"].str.contains("genes have two or more guides").all()
     assert (table["provisional"] == "budget").all()
 
     guides = guide_table(moments, 0, {})
@@ -151,6 +181,92 @@ def test_gene_sd_adds_guide_sampling_or_says_why_not():
     assert reason.startswith("9 genes have two or more guides")
 
 
+def many_genes(moments):
+    """The moments with their genes repeated, so that sigma_guide can be learned."""
+    times = 4
+    genes = np.array([f"{gene}_{i}" for i in range(times) for gene in moments.genes])
+    per_gene = ("theta_mean", "theta_sd", "theta_cov", "offset_mean", "delta_gene_mean", "gene_cells")
+    per_guide = ("delta_mean", "delta_sd", "beta_mean", "beta_sd", "guide_cells", "guides")
+    repeated = {name: np.concatenate([getattr(moments, name)] * times) for name in (*per_gene, *per_guide)}
+    gene = np.concatenate([moments.guide_to_gene + i * len(moments.genes) for i in range(times)])
+    return dataclasses.replace(moments, genes=genes, guide_to_gene=gene, **repeated)
+
+
+def test_gene_table_gives_the_gene_estimand_where_it_can(moments):
+    many = many_genes(moments)
+    table = gene_table(many, 1, {})
+    assert (table["se_gene_reason"] == "").all()
+    variance = table["se_d1"] ** 2 + many.sigma_guide_square[1] / table["n_guides"]
+    np.testing.assert_allclose(table["se_gene_d1"], np.sqrt(variance))
+
+
+def test_pairwise_effects_are_those_of_the_joint_draws(posterior, small_design):
+    """SD of a difference of two fates from the draws themselves, the reference fate's pairs included."""
+    moments = posterior_moments(posterior, small_design, draws=500, seed=4)
+    torch.manual_seed(4)
+    theta = posterior.model.effects(posterior.guide.draw(500)).theta.detach().numpy()  # [n, F*, L, D]
+    logits = {"EC": np.zeros_like(theta[:, 0]), "MES": theta[:, 0], "NEU": theta[:, 1]}  # [n, L, D]
+    many = dataclasses.replace(moments, gene_cells=np.maximum(moments.gene_cells, 1))
+    table = pairwise_table(many, {"provisional": "budget"})
+    assert list(table) == [
+        "gene", "fate", "reference", *(f"{stem}_d{d}" for stem in ("betahat", "se", "se_gene", "n_cells")
+                                       for d in range(3)), "se_gene_reason", "provisional",
+    ]  # fmt: skip
+    assert list(zip(table["fate"], table["reference"], strict=True))[:3] == [
+        ("MES", "EC"), ("NEU", "EC"), ("NEU", "MES"),
+    ]  # fmt: skip
+    assert table["gene"].tolist() == np.repeat(moments.genes, 3).tolist()
+    for row, gene in enumerate(np.repeat(np.arange(6), 3)):
+        fate, reference = table.loc[row, ["fate", "reference"]]
+        difference = (logits[fate] - logits[reference])[:, gene]  # [n, D]
+        for day in range(3):
+            assert table.loc[row, f"betahat_d{day}"] == pytest.approx(difference[:, day].mean())
+            assert table.loc[row, f"se_d{day}"] == pytest.approx(difference[:, day].std(ddof=1))
+
+
+def test_pairwise_gene_sd_adds_the_guides_of_both_fates(moments):
+    many = many_genes(moments)
+    table = pairwise_table(many, {}).query("fate == 'NEU' and reference == 'MES'")
+    sampling = many.sigma_guide_square.sum() / many.n_guides
+    np.testing.assert_allclose(table["se_gene_d0"] ** 2 - table["se_d0"] ** 2, sampling)
+    unobserved = many.gene_cells.copy()
+    unobserved[2, 1] = 0
+    table = pairwise_table(dataclasses.replace(many, gene_cells=unobserved), {})
+    assert table.loc[6:8, ["betahat_d1", "se_d1", "se_gene_d1"]].isna().all(axis=None)
+    assert table.notna().sum()["betahat_d1"] == len(table) - 3
+
+
+def test_concordance_of_guides(moments):
+    some = dataclasses.replace(
+        moments,
+        gene_cells=np.maximum(moments.gene_cells, 1),
+        guide_cells=np.maximum(moments.guide_cells, 1),
+    )
+    gene = int(np.argmax(moments.n_guides))  # four guides
+    guides = np.flatnonzero(moments.guide_to_gene == gene)
+    some.guide_cells[guides[0], 1] = 0
+    table = concordance_table(some, 1, {"provisional": "budget"})
+    stems = ("n_guides_seen", "n_agree", "loo_low", "loo_high")
+    assert list(table) == [
+        "gene", "n_guides", *(f"{stem}_d{d}" for stem in stems for d in range(3)), "provisional",
+    ]  # fmt: skip
+    theta, delta = moments.theta_mean[gene, 1], moments.delta_mean[guides, 1]
+    beta = moments.beta_mean[guides, 1]  # [4, D]
+    for day in range(3):
+        without = theta[day] - delta / (len(guides) - 1)
+        assert table.loc[gene, f"loo_low_d{day}"] == pytest.approx(without.min(), abs=1e-12)
+        assert table.loc[gene, f"loo_high_d{day}"] == pytest.approx(without.max(), abs=1e-12)
+        others = [np.delete(beta[:, day], i).mean() for i in range(len(guides))]
+        np.testing.assert_allclose(np.sort(others), np.sort(without), atol=1e-12)
+        agree = [beta[i, day] * theta[day] > 0 for i in range(len(guides)) if day != 1 or i > 0]
+        assert table.loc[gene, f"n_agree_d{day}"] == sum(agree)
+        assert table.loc[gene, f"n_guides_seen_d{day}"] == len(agree) == 4 - (day == 1)
+    single = table[table["n_guides"] == 1]
+    assert len(single)
+    assert single[["loo_low_d0", "loo_high_d2"]].isna().all(axis=None)
+    assert (single["n_agree_d0"] == 1).all()
+
+
 def test_summaries_hold_the_agreed_arrays(moments, tmp_path):
     cells = moments.gene_cells.copy()
     cells[1, 2] = 0
@@ -158,6 +274,11 @@ def test_summaries_hold_the_agreed_arrays(moments, tmp_path):
     for name in ("theta_mean", "theta_sd"):
         assert np.isnan(arrays["theta"][name][1, :, 2]).all()
         assert np.isnan(arrays["theta"][name]).sum() == 2
+    assert (
+        np.isnan(arrays["theta"]["theta_cov"]).sum()
+        == np.isnan(arrays["theta"]["theta_cov"][1, ..., 2]).sum()
+        == 4
+    )
     assert arrays["delta"]["provisional"] == "budget"
     assert {"theta_mean", "theta_sd", "theta_sd_gene", "genes", "contrasts", "days"} <= set(arrays["theta"])
     assert {"delta_mean", "delta_sd", "guides", "genes", "contrasts"} <= set(arrays["delta"])

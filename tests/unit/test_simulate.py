@@ -58,6 +58,8 @@ def terms_of_eta(screen: SimulatedScreen) -> dict[str, np.ndarray]:
     if "cluster" in cells:
         cluster = pd.Index(truth["clusters"]).get_indexer(cells["cluster"])
         terms["cluster"] = truth["cluster_intercepts"][:, cluster].T
+    if "covariate" in cells:
+        terms["covariate"] = cells[["covariate"]].to_numpy() @ truth["covariate_slopes"].T
     calls["day"] = calls["cell_id"].map(day)
     targeting = calls.merge(
         screen.guide_map.query("not is_ntc"), left_on="guide", right_on="guide_name"
@@ -215,6 +217,29 @@ def test_scales_and_nuisance_have_the_size_that_was_asked_for() -> None:
     assert screen.truth["scales"]["tau"][1] == pytest.approx(np.sqrt((cube(screen)[:, 1, 0] ** 2).mean()))
     steps = cube(screen)[:, 0, 3] - cube(screen)[:, 0, 2]
     assert screen.truth["scales"]["sigma_time"][0, 2] == pytest.approx(np.sqrt((steps**2).mean()))
+
+
+def test_streams_keep_their_place() -> None:
+    """The place is the stream: a name that moves changes the screens of every seed."""
+    assert simulate.STREAMS[:15] == (
+        "guides_per_gene", "abundance", "moi", "guides", "active", "pattern", "size", "hit", "walk",
+        "guide_effect", "intercept", "replicate", "cluster", "label", "covariate",
+    )  # fmt: skip
+
+
+def test_a_covariate_is_one_more_column_and_changes_no_draw_but_the_labels() -> None:
+    bare, screen = draw(), draw(covariate_effect=0.5)
+    assert list(screen.cells) == [*bare.cells, "covariate"]
+    covariate = screen.cells["covariate"].to_numpy()
+    assert abs(covariate.mean()) < 4 / np.sqrt(4000)
+    assert covariate.std() == pytest.approx(1, abs=4 / np.sqrt(8000))
+    assert screen.truth["covariate_slopes"].tolist() == [[0.5], [0.5]]
+    assert bare.truth["covariate_slopes"].shape == (2, 0)
+    assert screen.truth["settings"]["covariate_effect"] == 0.5
+    pd.testing.assert_frame_equal(bare.guide_calls, screen.guide_calls)
+    pd.testing.assert_frame_equal(bare.truth_theta, screen.truth_theta)
+    assert (bare.truth["alpha"] == screen.truth["alpha"]).all()
+    assert 0 < (labels(bare) != labels(screen)).any(axis=1).mean() < 0.3
 
 
 def test_active_genes_are_those_with_effects() -> None:
@@ -405,6 +430,7 @@ SCREENS: dict[str, dict[str, Any]] = {
     "clusters": {"clusters": 10},
     "clusters share guides": {"clusters": 60, "cluster_shares_guides": True},
     "three replicates": {"replicates": 3, "days": [0, 1, 10]},
+    "covariate": {"covariate_effect": -0.7},
 }
 
 
@@ -563,6 +589,7 @@ KNOBS: dict[str, tuple[Any, str]] = {
     "clusters": (3, "cells"),
     "cluster_sd": (2, "cells"),
     "cluster_shares_guides": (True, "guide_calls"),
+    "covariate_effect": (1.5, "cells"),
 }
 NEEDED: dict[str, dict[str, Any]] = {
     "concentration": {"labels": "dirichlet"},

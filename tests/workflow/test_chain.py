@@ -11,9 +11,10 @@ import pytest
 from tests.workflow.conftest import TINY, Workflow
 
 PRIMARY = [
-    "gene_daywise_for_mash.csv", "guide_daywise_for_mash.csv", "mash_gene_conservative.csv",
-    "mash_guide_conservative.csv", "gene_from_guide_mash_conservative.csv", "mash_mode_comparison.csv",
-    "hits_ranked.csv", "daywise_confusion.csv", "pred_call_summary.json", "recovery_by_day.csv",
+    "gene_daywise_for_mash.csv", "guide_daywise_for_mash.csv", "guide_concordance.csv",
+    "mash_gene_conservative.csv", "mash_guide_conservative.csv", "gene_from_guide_mash_conservative.csv",
+    "mash_mode_comparison.csv", "hits_ranked.csv", "daywise_confusion.csv", "pred_call_summary.json",
+    "recovery_by_day.csv",
     "qc_delta_mean_by_gene.csv", "qc_theta_beta_offset_by_gene.csv",
 ]  # fmt: skip
 
@@ -27,7 +28,8 @@ def changed(workflow, **sections):
 
 
 def test_every_agreed_file_is_there(finished):
-    for name in [*PRIMARY, "theta_posterior_summary.npz", "delta_posterior_summary.npz", "fit_card.json",
+    for name in [*PRIMARY, "theta_posterior_summary.npz", "delta_posterior_summary.npz",
+                 "pairwise_fate_effects.csv", "fate_probability_change.csv", "fit_card.json",
                  "fit_trace.csv", "design_report.json", "qc_delta_verdict.json"]:  # fmt: skip
         assert finished.path(name).is_file(), name
     for name in PRIMARY:
@@ -59,7 +61,7 @@ def test_no_temporary_file_is_left(finished):
 
 AFTER_CALLS = {"rank_hits", "publish_primary", "evaluate_recovery", "plot_effects", "all"}
 AFTER_MASH = AFTER_CALLS | {"fit_mash", "aggregate_guides", "compare_modes"}
-AFTER_GATE = AFTER_MASH | {"export_effects", "export_tables", "plot_recovery"}
+AFTER_GATE = AFTER_MASH | {"export_effects", "export_tables", "average_fate_change", "plot_recovery"}
 AFTER_FIT = AFTER_GATE | {"fit_effects", "summarise_posterior", "check_delta", "plot_convergence"}
 
 
@@ -76,6 +78,7 @@ AFTER_FIT = AFTER_GATE | {"fit_effects", "summarise_posterior", "check_delta", "
         ("export", {"draws": 300}, AFTER_FIT - {"fit_effects", "plot_convergence"}),
         ("model", {"priors": {"s_tau": 0.5}}, AFTER_FIT),
         ("design", {"cells_without_guides": "drop"}, AFTER_FIT | {"build_design"}),
+        ("design", {"covariates": []}, AFTER_FIT | {"build_design"}),
     ],
 )
 def test_a_changed_key_reruns_exactly_what_depends_on_it(finished, section, keys, expected):

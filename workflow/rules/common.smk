@@ -22,14 +22,15 @@ os.environ.update(
 # An edit of the installed library triggers no rerun; a higher number here does. Raise the number
 # of a stage whenever its results change.
 STAGE_VERSION = {
-    "simulate_screen": 1,
-    "import_screen": 1,
-    "build_design": 1,
+    "simulate_screen": 2,
+    "import_screen": 2,
+    "build_design": 2,
     "fit_effects": 1,
-    "summarise_posterior": 1,
+    "summarise_posterior": 2,
     "check_delta": 1,
-    "export_effects": 1,
-    "export_tables": 1,
+    "export_effects": 2,
+    "average_fate_change": 1,
+    "export_tables": 2,
     "fit_mash": 1,
     "run_mashr": 1,
     "aggregate_guides": 1,
@@ -124,10 +125,16 @@ def in_contrasts(s, names):
 
 
 def targets_effects(dataset, run, s):
-    tables = ["gene_daywise_for_mash.csv", "guide_daywise_for_mash.csv"]
+    tables = [
+        "gene_daywise_for_mash.csv",
+        "guide_daywise_for_mash.csv",
+        "guide_concordance.csv",
+    ]
     return [
         "theta_posterior_summary.npz",
         "delta_posterior_summary.npz",
+        "pairwise_fate_effects.csv",
+        "fate_probability_change.csv",
     ] + in_contrasts(s, tables)
 
 

@@ -88,6 +88,7 @@ rule export_effects:
     output:
         theta=f"{RUN}/theta_posterior_summary.npz",
         delta=f"{RUN}/delta_posterior_summary.npz",
+        pairwise=f"{RUN}/pairwise_fate_effects.csv",
     log:
         f"{RESULTS}/logs/export_effects/{{dataset}}/{{run}}.log",
     benchmark:
@@ -106,6 +107,33 @@ rule export_effects:
         "../../scripts/export_effects.py"
 
 
+rule average_fate_change:
+    input:
+        gate=f"{RUN}/theta_posterior_summary.npz",
+        posterior=f"{RUN}/fit/posterior.pt",
+        design=f"{RUN}/design/design.pt",
+        card=f"{RUN}/fit_card.json",
+    output:
+        change=f"{RUN}/fate_probability_change.csv",
+    log:
+        f"{RESULTS}/logs/average_fate_change/{{dataset}}/{{run}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/average_fate_change/{{dataset}}/{{run}}.tsv"
+    conda:
+        ENVIRONMENT
+    resources:
+        mem_mb=memory(2500, per_input_mb=15),
+        runtime=minutes(30),
+    params:
+        draws=lambda w: settings(w).export.draws,
+        seed=lambda w: settings(w).fit.seed,
+        stage_version=STAGE_VERSION["average_fate_change"],
+    message:
+        "Average the change in fate probabilities of {wildcards.dataset} (run {wildcards.run})"
+    script:
+        "../../scripts/average_fate_change.py"
+
+
 rule export_tables:
     input:
         theta=f"{RUN}/theta_posterior_summary.npz",
@@ -114,6 +142,7 @@ rule export_tables:
     output:
         gene=f"{CONTRAST}/gene_daywise_for_mash.csv",
         guide=f"{CONTRAST}/guide_daywise_for_mash.csv",
+        concordance=f"{CONTRAST}/guide_concordance.csv",
         delta_mean=f"{CONTRAST}/qc_delta_mean_by_gene.csv",
         offset=f"{CONTRAST}/qc_theta_beta_offset_by_gene.csv",
     log:
@@ -142,7 +171,8 @@ rule publish_primary:
     log:
         f"{RESULTS}/logs/publish_primary/{{dataset}}/{{run}}/{{table}}.log",
     wildcard_constraints:
-        table=r"(gene|guide)_daywise_for_mash\.csv|mash_(gene|guide)_(conservative|enriched)\.(csv|json)"
+        table=r"(gene|guide)_daywise_for_mash\.csv|guide_concordance\.csv"
+        r"|mash_(gene|guide)_(conservative|enriched)\.(csv|json)"
         r"|gene_from_guide_mash_(conservative|enriched)\.csv|mash_mode_comparison\.csv|hits_ranked\.csv"
         r"|daywise_confusion\.csv|recovery_by_day\.csv|pred_call_summary\.json",
     localrule: True

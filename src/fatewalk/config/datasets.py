@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from fatewalk.config.base import Section
 from fatewalk.config.simulate import SimulateConfig
+from fatewalk.tables import is_reserved
 
 Keys = dict[str, Any]
 
@@ -35,6 +36,20 @@ class DatasetBase(Overrides):
     def own_keys(self) -> dict[str, Any]:
         """The keys of this kind of entry, as plain containers, without the sections it carries."""
         return self.model_dump(mode="json", exclude=set(DatasetBase.model_fields))
+
+
+def _names_of_covariates(names: list[str]) -> list[str]:
+    if len(set(names)) < len(names):
+        raise ValueError("names must differ")
+    if taken := [name for name in names if not name or is_reserved(name)]:
+        raise ValueError(
+            f"{taken[0]!r} is a column of the cells table with a meaning of its own, which the model knows "
+            "of already; for other content rename the column"
+        )
+    return names
+
+
+Covariates = Annotated[list[str], AfterValidator(_names_of_covariates)]
 
 
 class SimulatedDataset(DatasetBase):
@@ -83,6 +98,9 @@ class AnnDataDataset(DatasetBase):
         description="obs column (or one-column obsm key) of the guide burden; null: distinct guides "
         "called in the cell",
     )
+    covariates: Covariates = Field(
+        [], description="obs columns (or one-column obsm keys) of cell covariates: numbers or categories"
+    )
 
     @model_validator(mode="after")
     def _one_source_of_guides(self) -> AnnDataDataset:
@@ -109,6 +127,7 @@ class PlainDataset(DatasetBase):
     burden_key: str | None = Field(
         None, description="column of the guide burden; null: distinct guides called in the cell"
     )
+    covariates: Covariates = Field([], description="columns of cell covariates: numbers or categories")
 
 
 Dataset = SimulatedDataset | AnnDataDataset | PlainDataset

@@ -31,6 +31,18 @@ class DesignConfig(Section):
         le=0.05,
         description="a cell's fate probabilities may miss 1 by this much; they are then rescaled",
     )
+    covariates: list[str] | None = Field(
+        None,
+        description="cell covariates that enter the model as nuisances; null: all that the dataset entry "
+        "carries, []: none",
+    )
+
+    @field_validator("covariates")
+    @classmethod
+    def _distinct(cls, covariates: list[str] | None) -> list[str] | None:
+        if covariates and len(set(covariates)) < len(covariates):
+            raise ValueError("names must differ")
+        return covariates
 
 
 class PriorsConfig(Section):
@@ -42,6 +54,10 @@ class PriorsConfig(Section):
     s_tau: PositiveFloat = Field(1.0, description="scale of tau, the SD of first-day gene effects")
     s_time: PositiveFloat = Field(0.8, description="scale of sigma_time, the SD of a day's change")
     s_guide: PositiveFloat = Field(1.0, description="scale of sigma_guide, the SD of guides in a gene")
+    s_covariate: PositiveFloat = Field(1.0, description="SD of the slopes of covariates")
+    s_cluster: PositiveFloat = Field(
+        0.8, description="scale of sigma_cluster, the SD of clusters whose cells carry different guides"
+    )
 
 
 class ModelConfig(Section):
@@ -63,6 +79,11 @@ class ModelConfig(Section):
     )
     replicate_effect: Literal["zero_sum", "free"] = Field(
         "zero_sum", description="replicate effects: zero_sum (apart from the intercepts) | free"
+    )
+    time_scale: Literal["free", "gaps"] = Field(
+        "free",
+        description="SD of the change between days: free (one for each) | gaps (one, growing with the "
+        "square root of the time between the days)",
     )
     priors: PriorsConfig = Field(default_factory=PriorsConfig, description="prior scales, in logit")
 
@@ -107,17 +128,22 @@ class ModelConfig(Section):
 
 
 class FitConfig(Section):
-    """Variational inference."""
+    """Inference."""
 
-    guide: Literal["gene_block", "mean_field"] = Field(
-        "gene_block",
-        description="posterior family: gene_block (full covariance of a gene's effects over days "
-        "and contrasts) | mean_field (naive baseline: its SEs are wrong)",
+    guide: Literal["structured", "laplace", "gene_block", "mean_field"] = Field(
+        "structured",
+        description="posterior family: structured (SVI in coordinates whitened by the Laplace covariance) | "
+        "laplace (Newton-Laplace alone) | baselines whose SEs are wrong: gene_block, mean_field",
     )
-    likelihood_weight: PositiveFloat = Field(
-        1.0,
-        description="weight of a cell's label: 1 for one-hot labels, 1 / dispersion for soft ones "
-        "(c + 1 for Dirichlet(c))",
+    likelihood_weight: Literal["auto"] | PositiveFloat = Field(
+        "auto",
+        description="weight of a cell's label: auto (1 / dispersion of the labels, by day) | a number "
+        "(1 is right for independent one-hot labels)",
+    )
+    dense_limit: PositiveInt = Field(
+        12000,
+        description="latent variables up to which one covariance of all is kept; above it gene blocks and "
+        "what all genes share",
     )
     batch_size: PositiveInt | None = Field(
         None, description="distinct rows (identical cells are one) per step; null: all, which is steadier"
@@ -136,7 +162,10 @@ class FitConfig(Section):
     seed: int = Field(1, ge=0, description="seed of the fit")
     debug: bool = Field(False, description="check at every step that delta is centred within genes (slower)")
     threads: PositiveInt = Field(
-        1, description="CPU threads of the fit; more than one pays off above some 100,000 cells"
+        1, description="CPU threads of the fit; more than one pays off above some 2,000 latent variables"
+    )
+    checkpoint_minutes: PositiveFloat = Field(
+        10.0, description="time between checkpoints of a running fit, from which a killed job resumes"
     )
 
 

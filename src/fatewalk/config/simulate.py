@@ -99,6 +99,11 @@ class SimulateConfig(Section):
     cluster_shares_guides: bool = Field(
         False, description="all cells of a cluster carry the same guides (as embryos do)"
     )
+    covariate_effect: FiniteFloat = Field(
+        0.0,
+        description="logit per SD of a numeric cell covariate (column `covariate`, normal), in all "
+        "contrasts; 0: no such column",
+    )
 
     @field_validator("days")
     @classmethod

@@ -18,8 +18,6 @@ import numpy as np
 import pandas as pd
 import pyro
 import torch
-from torch import Tensor
-from torch.nn.functional import softmax
 from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
@@ -27,16 +25,18 @@ from fatewalk import __version__
 from fatewalk.config import FitConfig, ModelConfig
 from fatewalk.design import Design
 from fatewalk.errors import FatewalkError
-from fatewalk.infer.guides import Guide, make_guide
-from fatewalk.infer.start import Start, make_start
-from fatewalk.infer.svi import Window, run_svi
+from fatewalk.infer.card import describe_fit
+from fatewalk.infer.checkpoint import Checkpoint
+from fatewalk.infer.coordinates import Coordinates
+from fatewalk.infer.guides import BASELINES, LAPLACE_KEYS, Guide, make_guide
+from fatewalk.infer.laplace import Laplace, Round, fit_laplace
+from fatewalk.infer.start import Start, day_intercepts, make_start
+from fatewalk.infer.svi import SviResult, Window, run_svi
 from fatewalk.model import FateModel, Rows, Sizes
-from fatewalk.model.rows import linear_predictor, make_rows, split_rows
+from fatewalk.model.rows import Columns, guides_vary_in_clusters, make_rows, split_rows
 from fatewalk.tables import atomic_path, write_json, write_table
 
 log = logging.getLogger(__name__)
-
-PHI_RATIO_WARN = 1.5  # weight x phi outside [1 / 1.5, 1.5]: the SEs do not fit the labels
 
 
 @dataclass(frozen=True)
@@ -77,9 +77,13 @@ def choose_device(device: str) -> tuple[torch.device, str]:
 
 
 def fit_effects(
-    design: Design, config: ModelConfig, fit: FitConfig, progress: bool = True
+    design: Design,
+    config: ModelConfig,
+    fit: FitConfig,
+    progress: bool = True,
+    checkpoint: Checkpoint | None = None,
 ) -> tuple[Posterior, dict[str, Any], pd.DataFrame]:
-    """Fit the hierarchical model by SVI.
+    """Fit the hierarchical model: Newton-Laplace, then SVI from there.
 
     Parameters
     ----------
@@ -89,6 +93,8 @@ def fit_effects(
         Sections ``model`` and ``fit``.
     progress
         Show a bar where standard error is a terminal.
+    checkpoint
+        Keeps the state of a long fit, and resumes it.
 
     Returns
     -------
@@ -103,55 +109,35 @@ def fit_effects(
     ------
     FatewalkError
         If ``fit.device`` is ``cuda`` and there is none.
+    SystemExit
+        After SIGTERM, with the checkpoint written.
     """
-    began = time.monotonic()
+    clock = _Clock()
     device, reason = choose_device(fit.device)
     log.info("device %s", reason)
     torch.set_num_threads(fit.threads)
     torch.manual_seed(fit.seed)
-    generator = torch.Generator().manual_seed(fit.seed)
-
-    rows = make_rows(design)
-    log.info("%d cells in %d distinct rows", design.n_cells, len(rows))
-    model = FateModel(Sizes.of(design), config, len(rows), fit.likelihood_weight)
-    start = make_start(model, design, rows)
-    log.info("start found after %.1f s", time.monotonic() - began)
-
-    batches = split_rows(rows, fit.batch_size, generator) if fit.batch_size else [rows]
-    on_device = FateModel(Sizes.of(design), config, len(rows), fit.likelihood_weight, device, debug=fit.debug)
-    guide = make_guide(fit.guide, on_device, start.to(device))
-    bar = tqdm(total=fit.max_steps, unit="step", disable=None if progress else True)  # None: no terminal
-    with bar, logging_redirect_tqdm():
-        result = run_svi(
-            on_device,
-            guide,
-            [batch.to(device) for batch in batches],
-            max_steps=fit.max_steps,
-            generator=generator,
-            on_step=lambda step: bar.update(),
-        )
-    posterior = Posterior(model, _on_cpu(fit.guide, model, start, guide))
-    phi = dispersion(posterior, rows, design)
-    card: dict[str, Any] = {
-        "status": result.status,
-        "criterion": result.criterion,
-        "steps": result.trace[-1].step if result.trace else 0,
-        "loss": result.trace[-1].loss if result.trace else None,
-        "guide": fit.guide,
-        "center_delta": config.center_delta,
-        "likelihood_weight": fit.likelihood_weight,
-        "phi_by_day": dict(zip(design.days, phi.tolist(), strict=True)),
-        "warnings": _warnings(result.status, design, fit, phi),
-        "cells": design.n_cells,
-        "rows": len(rows),
-        "latents": sum(loc.numel() for loc, _ in posterior.guide.location_scale().values()),
+    with checkpoint or Checkpoint() as checkpoint:
+        rows = make_rows(design).to(device)
+        log.info("%d cells in %d distinct rows", design.n_cells, len(rows))
+        model = FateModel(Sizes.of(design), config, len(rows), device, debug=fit.debug)
+        clock.lap("rows")
+        laplace = _laplace(model, design, rows, fit, checkpoint)
+        clock.lap("laplace")
+        guide, svi = _train(model, design, laplace, fit, checkpoint, progress)
+        clock.lap("svi")
+    posterior = Posterior(FateModel(Sizes.of(design), config), guide)
+    card = describe_fit(posterior, design, fit, laplace, svi)
+    clock.lap("card")
+    card |= {
         "device": device.type,
         "device_reason": reason,
         "node": os.environ.get("SLURMD_NODENAME", platform.node()),
         "cuda_visible_devices": os.environ.get("CUDA_VISIBLE_DEVICES"),
         "threads": fit.threads,
         "seed": fit.seed,
-        "wall_seconds": round(time.monotonic() - began, 2),
+        "wall_seconds": clock.total,
+        "seconds_by_phase": clock.laps,
         "peak_memory_mb": _peak_memory_mb(),
         "versions": {
             "fatewalk": __version__,
@@ -167,65 +153,94 @@ def fit_effects(
     }
     for warning in card["warnings"]:
         log.warning(warning)
-    log.info("status %s after %d steps, %.1f s", result.status, card["steps"], card["wall_seconds"])
-    columns = [field.name for field in fields(Window)]
-    return posterior, card, pd.DataFrame([asdict(window) for window in result.trace], columns=columns)
+    log.info("status %s, %.1f s", card["status"], card["wall_seconds"])
+    return posterior, card, _trace_table(laplace, svi)
 
 
-@torch.no_grad()
-def dispersion(posterior: Posterior, rows: Rows, design: Design) -> Tensor:
-    """Pearson dispersion of the labels by day, [D].
-
-    phi[d] = sum (p - pi)^2 / sum pi (1 - pi) over cells and fates of the day (design, 3.5), at the
-    posterior means and without the correction for degrees of freedom. It is 1 for one-hot labels
-    and 1 / (c + 1) for Dirichlet(c); the likelihood weight that fits the labels is 1 / phi.
-    """
-    model = posterior.model
-    latents = {name: value.mean(dim=0) for name, value in posterior.guide.draw(200).items()}
-    eta = linear_predictor(rows, model.coefficients(latents, model.effects(latents)))
-    pi = softmax(torch.cat([eta.new_zeros(len(eta), 1), eta], dim=-1), dim=-1)  # [M, F]
-    cells = rows.target.sum(dim=-1, keepdim=True)  # [M, 1]
-    squares = rows.square - 2 * (rows.target * pi).sum(dim=-1) + (cells * pi.square()).sum(dim=-1)
-    expected = (cells * pi * (1 - pi)).sum(dim=-1)
-    zeros = torch.zeros(len(design.days), dtype=torch.float64)
-    return zeros.index_add(0, rows.day, squares) / zeros.index_add(0, rows.day, expected)
+def _laplace(model: FateModel, design: Design, rows: Rows, fit: FitConfig, checkpoint: Checkpoint) -> Laplace:
+    """Newton-Laplace; every guide needs its weights, and most start from its mode."""
+    coordinates = Coordinates(model, rows.day.device)
+    weight = None if fit.likelihood_weight == "auto" else float(fit.likelihood_weight)
+    shared = bool(design.clusters) and not guides_vary_in_clusters(design)
+    intercepts = day_intercepts(design).to(rows.day.device)
+    return fit_laplace(coordinates, rows, intercepts, weight, shared, checkpoint)
 
 
-def _warnings(status: str, design: Design, fit: FitConfig, phi: Tensor) -> list[str]:
-    """What a reader of the card must know, in sentences."""
-    found = []
-    if status == "budget":
-        found.append(
-            f"The fit used its {fit.max_steps} steps without meeting the stopping rule. Raise fit.max_steps."
+def _train(
+    model: FateModel,
+    design: Design,
+    laplace: Laplace,
+    fit: FitConfig,
+    checkpoint: Checkpoint,
+    progress: bool,
+) -> tuple[Guide, SviResult | None]:
+    """Train the guide by SVI; ``laplace`` needs no training. The guide comes back on the CPU."""
+    cpu = FateModel(model.sizes, model.config)
+    start: Any = laplace.state()
+    if fit.guide in BASELINES:
+        on_cpu = laplace.rows.to(torch.device("cpu"))
+        start = make_start(cpu, design, on_cpu, laplace.mode()).to(model.device)
+    guide = make_guide(fit.guide, model, start)
+    if fit.guide == "laplace":
+        return _on_cpu(fit.guide, cpu, guide, start), None
+    generator = torch.Generator().manual_seed(fit.seed)
+    batches = [laplace.rows]
+    if fit.batch_size:
+        on_cpu = laplace.rows.to(torch.device("cpu"))
+        batches = [batch.to(model.device) for batch in split_rows(on_cpu, fit.batch_size, generator)]
+    torch.manual_seed(fit.seed)
+    bar = tqdm(total=fit.max_steps, unit="step", disable=None if progress else True)  # None: no terminal
+    with bar, logging_redirect_tqdm():
+        result = run_svi(
+            model,
+            guide,
+            batches,
+            max_steps=fit.max_steps,
+            generator=generator,
+            on_step=lambda step: bar.update(),
+            checkpoint=checkpoint,
+            before=laplace.memory,
         )
-    if status == "diverged":
-        found.append("The ELBO became infinite or NaN: look for extreme values in the design report.")
-        return found
-    # a weight lowered for clusters is no mistake: cells show phi = 1 whatever their clusters do
-    lowest = 0.0 if design.clusters and fit.likelihood_weight < 1 else 1 / PHI_RATIO_WARN
-    off = [
-        f"{day} (phi {value:.3f})"
-        for day, value in zip(design.days, phi.tolist(), strict=True)
-        if not lowest <= fit.likelihood_weight * value <= PHI_RATIO_WARN
+    return _on_cpu(fit.guide, cpu, guide, start), result
+
+
+class _Clock:
+    """Seconds by phase."""
+
+    def __init__(self) -> None:
+        self._began = self._last = time.monotonic()
+        self.laps: dict[str, float] = {}
+
+    def lap(self, name: str) -> None:
+        """End a phase."""
+        now = time.monotonic()
+        self.laps[name] = round(now - self._last, 3)
+        self._last = now
+
+    @property
+    def total(self) -> float:
+        """Seconds since the start."""
+        return round(time.monotonic() - self._began, 2)
+
+
+def _trace_table(laplace: Laplace, svi: SviResult | None) -> pd.DataFrame:
+    """Rounds of Newton-Laplace, then windows of SVI: phase, step and what was watched."""
+    rounds = [{"phase": "laplace", **asdict(entry)} for entry in laplace.trace]
+    windows = [{"phase": "svi", **asdict(window)} for window in svi.trace] if svi else []
+    columns = [
+        "phase",
+        *(f.name for f in fields(Window)),
+        *(f.name for f in fields(Round) if f.name != "step"),
     ]
-    if design.clusters:
-        found.append(
-            f"The {len(design.clusters)} clusters are not in the model yet: cells of a cluster count as "
-            "independent, and standard errors are too small where clusters differ. A smaller "
-            "fit.likelihood_weight can stand in for that."
-        )
-    if off:
-        found.append(
-            f"fit.likelihood_weight {fit.likelihood_weight:g} does not fit the spread of the labels on "
-            f"{', '.join(off)}: the weight that fits is about 1 / phi. With too small a weight effects "
-            "are shrunk too much, with too large a one standard errors are too small."
-        )
-    return found
+    return pd.DataFrame([*rounds, *windows], columns=columns)
 
 
-def _on_cpu(name: str, model: FateModel, start: Start, guide: Guide) -> Guide:
+def _on_cpu(name: str, model: FateModel, guide: Guide, start: Any) -> Guide:
     """Copy a guide to the CPU."""
-    copy = make_guide(name, model, start)
+    if name in BASELINES:
+        copy = make_guide(name, model, start.to(torch.device("cpu")))
+    else:
+        copy = make_guide(name, model, {key: value.cpu() for key, value in start.items()})
     copy.load_state_dict({key: value.cpu() for key, value in guide.state_dict().items()})
     return copy
 
@@ -246,8 +261,9 @@ def save_posterior(posterior: Posterior, guide_name: str, path: Path) -> None:
         "guide": guide_name,
         "model": posterior.model.config.model_dump(),
         "contrasts": sizes.contrasts,
-        "days": sizes.days,
-        "reps": sizes.reps,
+        "columns": asdict(sizes.columns),
+        "has_slope": sizes.has_slope,
+        "gaps": list(sizes.gaps),
         "guide_to_gene": sizes.guide_to_gene,
         "n_guides_per_gene": sizes.n_guides_per_gene,
         "state": posterior.guide.state_dict(),
@@ -261,14 +277,17 @@ def load_posterior(path: Path) -> Posterior:
     content = torch.load(path, weights_only=True)
     sizes = Sizes(
         content["contrasts"],
-        content["days"],
-        content["reps"],
+        Columns(**content["columns"]),
+        content["has_slope"],
+        tuple(content["gaps"]),
         content["guide_to_gene"],
         content["n_guides_per_gene"],
     )
     model = FateModel(sizes, ModelConfig(**content["model"]))
-    guide = make_guide(content["guide"], model, Start.blank(model))
-    guide.load_state_dict(content["state"])
+    name, state = content["guide"], content["state"]
+    start = Start.blank(model) if name in BASELINES else {key: state[key] for key in LAPLACE_KEYS}
+    guide = make_guide(name, model, start)
+    guide.load_state_dict(state)
     return Posterior(model, guide)
 
 

@@ -72,6 +72,7 @@ def read_anndata(dataset: AnnDataDataset) -> RawScreen:
             calls=calls,
             calls_where=calls_where,
             notes=notes,
+            covariates={name: source.column(name, "covariates") for name in dataset.covariates},
         )
 
 

@@ -57,6 +57,7 @@ def read_plain(dataset: PlainDataset) -> RawScreen:
         calls=calls,
         calls_where=dataset.guide_calls,
         notes=notes,
+        covariates={name: _column(cells, name, "covariates", dataset.cells) for name in dataset.covariates},
     )
 
 

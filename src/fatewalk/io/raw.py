@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from fatewalk.errors import FatewalkError, first_few
+from fatewalk.io.covariates import read_covariate
 from fatewalk.io.days import read_days
 from fatewalk.io.fates import match_fates
 from fatewalk.io.text import as_sorted_codes, as_text
@@ -34,6 +35,8 @@ class RawScreen:
         File of the calls.
     notes
         Sentences for the report.
+    covariates : dict of str to pandas.Series, [N] each
+        Further columns of the cells, to be carried along.
     """
 
     where: str
@@ -46,10 +49,11 @@ class RawScreen:
     calls: pd.DataFrame
     calls_where: str
     notes: list[str]
+    covariates: dict[str, pd.Series] = field(default_factory=dict)
 
 
 def canonical_cells(raw: RawScreen, fates: Sequence[str]) -> tuple[pd.DataFrame, dict[str, Any]]:
-    """Build the cells table: cell_id, day, time, rep, p_<fate>... [, cluster, burden].
+    """Build the cells table: cell_id, day, time, rep, p_<fate>... [, cluster, burden, covariates].
 
     Returns
     -------
@@ -61,7 +65,7 @@ def canonical_cells(raw: RawScreen, fates: Sequence[str]) -> tuple[pd.DataFrame,
     Raises
     ------
     FatewalkError
-        If days or fates cannot be read, or a name is missing.
+        If days or fates cannot be read, or a name or a covariate is missing.
     """
     days = read_days(raw.day, raw.where)
     numbers = {name: _numbers(raw.prob[name], raw.where) for name in raw.prob}
@@ -80,6 +84,8 @@ def canonical_cells(raw: RawScreen, fates: Sequence[str]) -> tuple[pd.DataFrame,
         cells[CLUSTER] = as_text(raw.cluster, raw.where)
     if raw.burden is not None:
         cells[BURDEN] = _numbers(raw.burden, raw.where)
+    for name, column in raw.covariates.items():
+        cells[name] = read_covariate(column, cells["cell_id"], raw.where)
     notes = list(raw.notes)
     if days.unused:
         notes.append(f"No cell has the declared day label {first_few(map(repr, days.unused))}: left out.")
@@ -93,6 +99,9 @@ def canonical_cells(raw: RawScreen, fates: Sequence[str]) -> tuple[pd.DataFrame,
         "replicates": cells["rep"].value_counts().sort_index().to_dict(),
         "clusters": cells[CLUSTER].nunique() if CLUSTER in cells else 0,
         "burden": "column" if BURDEN in cells else "distinct guides called in the cell",
+        "covariates": {
+            name: "numeric" if cells[name].dtype == float else "categorical" for name in raw.covariates
+        },
         "notes": notes,
     }
     return cells, report

@@ -1,16 +1,19 @@
-"""The Pyro model of fate probabilities: spec of the latent variables and the likelihood.
+"""The Pyro model of fate probabilities: the latent variables and the likelihood.
 
-    eta[i, f] = alpha[f, d] + b[f, r] + gamma[f, d] k~[i] + sum over guides g of cell i of beta[g, f, d]
+    eta[i, f] = alpha[f, d] + b[f, r] + gamma[f, d] k~[i] + zeta[f] . x[i] + own intercept of the cluster
+                + sum over guides g of cell i of beta[g, f, d]
     beta[g, f, d] = theta[gene of g, f, d] + delta[g, f]
-    log L = sum_i w sum_f p[i, f] log softmax(0, eta[i])_f
+    log L = sum_i w[i] sum_f p[i, f] log softmax(0, eta[i])_f
 
-Letters: F* contrasts, L genes, G guides, D days, R replicates, M rows (identical cells collapsed).
+Letters: F* contrasts, L genes, G guides, D days, R replicates, K covariates, C clusters with an
+intercept of their own, M rows (identical cells collapsed).
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
 import pyro
 import torch
 from pyro import distributions as dist
@@ -25,10 +28,13 @@ from fatewalk.model.effects import (
     random_walk,
     within_gene_mean,
 )
-from fatewalk.model.rows import Rows, linear_predictor
+from fatewalk.model.rows import Columns, Rows, centred_burden, linear_predictor
 from fatewalk.moments import MEAN_ZERO_TOLERANCE
 
 DTYPE = torch.float64  # sums over a million cells need it, and sparse products cost the same
+
+
+GAP_SPREAD = 0.3  # time_scale gaps: SD of the log of a step's own deviation (design, section 2)
 
 
 @dataclass(frozen=True)
@@ -37,28 +43,47 @@ class Sizes:
 
     Attributes
     ----------
-    contrasts, days, reps
-        F*, D, R.
+    contrasts
+        F*.
+    columns
+        Columns of the regression.
+    has_slope
+        Whether the burden varies within a day; otherwise there is no slope to fit.
+    gaps : tuple of float, [D - 1]
+        Time between days over the median such time.
     guide_to_gene, n_guides_per_gene : Tensor, int64 [G], [L]
         As in ``Design``.
     """
 
     contrasts: int
-    days: int
-    reps: int
+    columns: Columns
+    has_slope: bool
+    gaps: tuple[float, ...]
     guide_to_gene: Tensor
     n_guides_per_gene: Tensor
 
     @classmethod
     def of(cls, design: Design) -> Sizes:
         """Read the sizes off a design."""
+        gaps = np.diff(design.times)
         return cls(
             len(design.contrasts),
-            len(design.days),
-            len(design.reps),
+            Columns.of(design),
+            bool(centred_burden(design).abs().max() > 1e-9),
+            tuple((gaps / np.median(gaps)).tolist()) if len(gaps) else (),
             design.guide_to_gene,
             design.n_guides_per_gene,
         )
+
+    @property
+    def days(self) -> int:
+        """Number of days D."""
+        return self.columns.n_days
+
+    @property
+    def reps(self) -> int:
+        """Number of replicates R."""
+        return self.columns.n_reps
 
     @property
     def guides(self) -> int:
@@ -82,8 +107,6 @@ class FateModel:
         Section ``model``.
     n_rows
         Rows M of the whole data set; batches are scaled up to it.
-    likelihood_weight
-        Weight w of a cell's label.
     device
         Where the latent variables live.
     debug
@@ -95,7 +118,6 @@ class FateModel:
         sizes: Sizes,
         config: ModelConfig,
         n_rows: int = 0,
-        likelihood_weight: float = 1.0,
         device: torch.device | None = None,
         debug: bool = False,
     ) -> None:
@@ -105,7 +127,6 @@ class FateModel:
         self.n_guides_per_gene = sizes.n_guides_per_gene.to(self.device)
         self.config = config
         self.n_rows = n_rows
-        self.likelihood_weight = likelihood_weight
         self.debug = debug
 
     def __call__(self, rows: Rows | None) -> None:
@@ -114,7 +135,7 @@ class FateModel:
         Parameters
         ----------
         rows
-            All rows, or a batch of them; None leaves the likelihood out.
+            All rows, or a batch of them, with their weights; None leaves the likelihood out.
         """
         latents = self._sample_latents()
         effects = self.effects(latents)
@@ -128,43 +149,60 @@ class FateModel:
         # value here would be broadcast over the plate and count the data M times.
         with pyro.plate("rows", self.n_rows, subsample=torch.arange(len(rows), device=self.device)):
             loglik = (rows.target * log_softmax(logits, dim=-1)).sum(dim=-1)  # [M]
-            pyro.factor("labels", self.likelihood_weight * loglik)
+            pyro.factor("labels", rows.weight * loglik)
 
     def _sample_latents(self) -> dict[str, Tensor]:
         """Sample every latent variable; a variable without entries has no site."""
-        s, config, priors = self.sizes, self.config, self.config.priors
-        half_normals = {
-            "tau": (priors.s_tau, (s.contrasts,)),
-            "sigma_time": (priors.s_time, (s.contrasts, s.days - 1)),
-            "sigma_guide": (priors.s_guide, (s.contrasts,)),
-        }
-        gamma_shape = (s.contrasts, s.days if config.burden_slope == "per_day" else 1)
-        normals = {
-            "z": (1.0, (s.contrasts, s.genes, s.days)),
-            "u": (1.0, (s.contrasts, s.guides)),
-            "alpha": (priors.s_alpha, (s.contrasts, s.days)),
-            "b": (priors.s_rep, (s.contrasts, s.reps if s.reps > 1 else 0)),
-            "gamma": (priors.s_gamma, gamma_shape if config.burden_slope != "none" else (0,)),
-        }
         latents = {}
-        for specs, kind in ((half_normals, dist.HalfNormal), (normals, dist.Normal)):
-            for name, (scale, shape) in specs.items():
-                if 0 in shape:
-                    continue
-                full = torch.full(shape, scale, dtype=DTYPE, device=self.device)
-                prior = kind(full) if kind is dist.HalfNormal else kind(torch.zeros_like(full), full)
-                latents[name] = pyro.sample(name, prior.to_event(len(shape)))
+        for name, (kind, scale, shape) in self.sites().items():
+            full = torch.full(shape, scale, dtype=DTYPE, device=self.device)
+            prior = (
+                dist.HalfNormal(full) if kind == "half_normal" else dist.Normal(torch.zeros_like(full), full)
+            )
+            latents[name] = pyro.sample(name, prior.to_event(len(shape)))
         return latents
+
+    def sites(self) -> dict[str, tuple[str, float, tuple[int, ...]]]:
+        """Latent variables: kind of prior (half_normal or normal), its scale, the shape."""
+        s, config, priors = self.sizes, self.config, self.config.priors
+        F, D = s.contrasts, s.days
+        gaps = config.time_scale == "gaps"
+        slopes = {"per_day": D, "shared": 1, "none": 0}[config.burden_slope] if s.has_slope else 0
+        found = {
+            "tau": ("half_normal", priors.s_tau, (F,)),
+            "sigma_time": ("half_normal", priors.s_time, (F, 0 if gaps else D - 1)),
+            "s_gap": ("half_normal", priors.s_time, (F,) if gaps and D > 1 else (0,)),
+            "e_gap": ("normal", 1.0, (F, D - 1 if gaps else 0)),
+            "sigma_guide": ("half_normal", priors.s_guide, (F,)),
+            "sigma_cluster": ("half_normal", priors.s_cluster, (F,) if s.columns.n_clusters else (0,)),
+            "z": ("normal", 1.0, (F, s.genes, D)),
+            "u": ("normal", 1.0, (F, s.guides)),
+            "alpha": ("normal", priors.s_alpha, (F, D)),
+            "b": ("normal", priors.s_rep, (F, s.reps if s.reps > 1 else 0)),
+            "gamma": ("normal", priors.s_gamma, (F, slopes)),
+            "zeta": ("normal", priors.s_covariate, (F, s.columns.n_covariates)),
+            "c": ("normal", 1.0, (F, s.columns.n_clusters)),
+        }
+        return {name: site for name, site in found.items() if 0 not in site[2]}
+
+    def sigma_time(self, latents: dict[str, Tensor]) -> Tensor:
+        """SD of the change to each later day, [..., F*, D - 1].
+
+        With ``time_scale: gaps``, s[f] sqrt(gap[d] / median gap) exp(0.3 e[f, d]).
+        """
+        if "s_gap" not in latents:
+            tau = latents["tau"]
+            return latents.get("sigma_time", tau.new_zeros(*tau.shape, 0))
+        root = torch.tensor(self.sizes.gaps, dtype=DTYPE, device=self.device).sqrt()  # [D - 1]
+        return latents["s_gap"][..., None] * root * (GAP_SPREAD * latents["e_gap"]).exp()
 
     def effects(self, latents: dict[str, Tensor]) -> Effects:
         """Gene and guide effects of latent variables with any leading sample dimensions."""
-        tau = latents["tau"]
-        sigma_time = latents.get("sigma_time", tau.new_zeros(*tau.shape, 0))
         u = latents["u"]
         if self.config.center_delta:
             u = center_within_gene(u, self.guide_to_gene, self.n_guides_per_gene)
         return Effects(
-            theta=random_walk(tau, sigma_time, latents["z"]),
+            theta=random_walk(latents["tau"], self.sigma_time(latents), latents["z"]),
             delta=latents["sigma_guide"][..., None] * u,
         )
 
@@ -175,9 +213,14 @@ class FateModel:
         if self.config.replicate_effect == "zero_sum":
             b = b - b.mean(dim=-1, keepdim=True)
         gamma = latents.get("gamma", alpha.new_zeros(s.contrasts, 1)).expand(-1, s.days)  # [F*, D]
+        parts = [alpha.T, b.T, gamma.T]
+        if "zeta" in latents:
+            parts.append(latents["zeta"].T)  # [K, F*]
+        if "c" in latents:
+            parts.append((latents["sigma_cluster"][:, None] * latents["c"]).T)  # [C, F*]
         beta = effects.beta(self.guide_to_gene)  # [F*, G, D]
-        by_day = beta.permute(2, 1, 0).reshape(s.days * s.guides, s.contrasts)  # [D*G, F*]
-        return torch.cat([alpha.T, b.T, gamma.T, by_day])
+        parts.append(beta.permute(2, 1, 0).reshape(s.days * s.guides, s.contrasts))  # [D*G, F*]
+        return torch.cat(parts)
 
     def _assert_mean_zero(self, delta: Tensor) -> None:
         mean = within_gene_mean(delta, self.guide_to_gene, self.n_guides_per_gene)

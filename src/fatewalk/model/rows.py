@@ -1,17 +1,17 @@
 """Design rows: the regression's sparse matrix, one row per distinct kind of cell.
 
-Cells with the same day, replicate, burden and set of targeting guides have the same linear
-predictor. They collapse exactly into one row that carries the sum of their fate probabilities,
-because the log-likelihood is linear in the labels. At an MOI of one the cost of a step no longer
-depends on the number of cells.
+Cells with the same day, replicate, cluster, burden, covariates and set of targeting guides have
+the same linear predictor. They collapse exactly into one row that carries the sum of their fate
+probabilities, because the log-likelihood is linear in the labels. At an MOI of one the cost of a
+step no longer depends on the number of cells.
 
-Letters: N cells, M rows, F fates, D days, R replicates, G guides, E guide calls.
+Letters: N cells, M rows, F fates, D days, R replicates, K covariates, C clusters with an intercept
+of their own, G guides, E guide calls.
 """
 
 from __future__ import annotations
 
-import warnings
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
@@ -19,27 +19,104 @@ import torch
 from torch import Tensor
 
 from fatewalk.design import Design
+from fatewalk.model.sparse import csr
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Where the columns of ``Rows.matrix`` lie.
+
+    In this order: an intercept per day [D], the replicates [R], the centred burden on each day
+    [D], covariates [K], clusters [C], and guide g on day d at ``guides + d * G + g``.
+    """
+
+    n_days: int
+    n_reps: int
+    n_covariates: int
+    n_clusters: int
+    n_guides: int
+
+    @classmethod
+    def of(cls, design: Design) -> Columns:
+        """Read the sizes off a design."""
+        n_clusters = len(design.clusters) if guides_vary_in_clusters(design) else 0
+        n_covariates = design.covariates.shape[1]
+        return cls(len(design.days), len(design.reps), n_covariates, n_clusters, len(design.guides))
+
+    @property
+    def reps(self) -> int:
+        """First column of the replicates."""
+        return self.n_days
+
+    @property
+    def burden(self) -> int:
+        """First column of the burden."""
+        return self.reps + self.n_reps
+
+    @property
+    def covariates(self) -> int:
+        """First column of the covariates."""
+        return self.burden + self.n_days
+
+    @property
+    def clusters(self) -> int:
+        """First column of the clusters."""
+        return self.covariates + self.n_covariates
+
+    @property
+    def guides(self) -> int:
+        """First column of the guides."""
+        return self.clusters + self.n_clusters
+
+    @property
+    def total(self) -> int:
+        """Number of columns Q."""
+        return self.guides + self.n_days * self.n_guides
+
+    @property
+    def local_total(self) -> int:
+        """Number of columns q that the cells of one day can have."""
+        return 2 + self.n_reps + self.n_covariates + self.n_clusters + self.n_guides
+
+    def local(self) -> Tensor:
+        """Place of each column among those of its day, int64 [Q].
+
+        Intercept, replicates, burden, covariates, clusters, guides.
+        """
+        sizes = (self.n_reps, 1, self.n_covariates, self.n_clusters, self.n_guides)
+        starts = [1 + sum(sizes[:i]) for i in range(len(sizes))]
+        days = torch.zeros(self.n_days, dtype=torch.int64)
+        return torch.cat(
+            [
+                days,
+                starts[0] + torch.arange(self.n_reps),
+                days + starts[1],
+                starts[2] + torch.arange(self.n_covariates + self.n_clusters),
+                (starts[4] + torch.arange(self.n_guides)).repeat(self.n_days),
+            ]
+        )
 
 
 @dataclass(frozen=True)
 class Rows:
     """Rows of the regression.
 
-    The Q = 2D + R + D*G columns of the matrix are: an intercept per day, the replicates, the
-    centred burden on each day, and guide g on day d at ``d * G + g``.
-
     Attributes
     ----------
     matrix : sparse CSR Tensor [M, Q]
-        Linear predictor = matrix @ coefficients.
+        Linear predictor = matrix @ coefficients; columns as in ``Columns``.
     transpose : sparse CSR Tensor [Q, M]
         Its transpose, for the gradient.
     target : Tensor [M, F]
         Sum of the fate probabilities of the row's cells.
-    square : Tensor [M]
-        Sum over cells and fates of the squared probabilities, for the dispersion.
+    square : Tensor [M, F]
+        Sum of their squares, for the dispersion.
     day : Tensor, int64 [M]
         Day of the row.
+    cluster : Tensor, int64 [M]
+        Cluster of the row; empty where there are none.
+    weight : Tensor [M]
+        Weight of each cell's label in the row; 1 until the dispersion is known.
     """
 
     matrix: Tensor
@@ -47,6 +124,8 @@ class Rows:
     target: Tensor
     square: Tensor
     day: Tensor
+    cluster: Tensor
+    weight: Tensor
 
     def __len__(self) -> int:
         return len(self.target)
@@ -54,6 +133,15 @@ class Rows:
     def to(self, device: torch.device) -> Rows:
         """Copy to a device."""
         return Rows(*(getattr(self, field.name).to(device) for field in fields(self)))
+
+    def weighted(self, weight: Tensor | float) -> Rows:
+        """The same rows with other weights, one for all or [M]."""
+        return replace(self, weight=torch.zeros_like(self.weight) + weight)
+
+    @property
+    def cells(self) -> Tensor:
+        """Number of cells of each row, [M]."""
+        return self.target.sum(dim=1)
 
     @property
     def n_cells(self) -> float:
@@ -105,32 +193,52 @@ def make_rows(design: Design) -> Rows:
         float64, on the CPU.
     """
     group, first = _identical_cells(design)
-    n_rows, n_fates = len(first), len(design.fates)
-    target = torch.zeros(n_rows, n_fates, dtype=torch.float64)
-    target.index_add_(0, torch.from_numpy(group), design.prob)
-    square = torch.zeros(n_rows, dtype=torch.float64)
-    square.index_add_(0, torch.from_numpy(group), design.prob.square().sum(dim=1))
-
-    D, R, G = len(design.days), len(design.reps), len(design.guides)
-    cells = torch.from_numpy(first)
-    day, rep = design.day[cells], design.rep[cells]  # [M]
-    counts = (design.cell_offsets[1:] - design.cell_offsets[:-1])[cells]  # [M] guides of a row
-    columns_of_guides = _take_lists(design, cells, counts) + torch.repeat_interleave(
-        2 * D + R + day * G, counts
+    cells, of_row = torch.from_numpy(first), torch.from_numpy(group)
+    zeros = torch.zeros(len(first), len(design.fates), dtype=torch.float64)
+    columns = Columns.of(design)
+    matrix, transpose = _both_orientations(*_entries(design, cells, columns), columns.total)
+    return Rows(
+        matrix,
+        transpose,
+        target=zeros.index_add(0, of_row, design.prob),
+        square=zeros.index_add(0, of_row, design.prob.square()),
+        day=design.day[cells],
+        cluster=design.cluster[cells] if design.clusters else design.cluster,
+        weight=torch.ones(len(first), dtype=torch.float64),
     )
-    # a row: day intercept, replicate, burden, then its guides (ascending columns)
-    offsets = torch.cat([torch.zeros(1, dtype=torch.int64), (counts + 3).cumsum(0)])
+
+
+def row_of_cells(design: Design) -> Tensor:
+    """Row of ``make_rows`` that each cell went into, int64 [N]."""
+    group, _ = _identical_cells(design)
+    return torch.from_numpy(group)
+
+
+def _entries(design: Design, cells: Tensor, at: Columns) -> tuple[Tensor, Tensor, Tensor]:
+    """CSR arrays of the rows of the given cells, columns ascending."""
+    day = design.day[cells]  # [M]
+    head = [  # what every row has: column and value
+        (day, None),
+        (at.reps + design.rep[cells], None),
+        (at.burden + day, centred_burden(design)[cells]),
+        *((at.covariates + k, design.covariates[cells, k]) for k in range(at.n_covariates)),
+    ]
+    if at.n_clusters:
+        head.append((at.clusters + design.cluster[cells], None))
+    counts = design.cell_offsets.diff()[cells]  # [M] guides of a row
+    offsets = torch.cat([torch.zeros(1, dtype=torch.int64), (counts + len(head)).cumsum(0)])
     columns = torch.empty(int(offsets[-1]), dtype=torch.int64)
     values = torch.ones(len(columns), dtype=torch.float64)
-    start = offsets[:-1]
-    columns[start], columns[start + 1], columns[start + 2] = day, D + rep, D + R + day
-    values[start + 2] = centred_burden(design)[cells]
     is_guide = torch.ones(len(columns), dtype=torch.bool)
-    for head in range(3):
-        is_guide[start + head] = False
-    columns[is_guide] = columns_of_guides
-    matrix, transpose = _both_orientations(offsets, columns, values, 2 * D + R + D * G)
-    return Rows(matrix, transpose, target, square, day)
+    for position, (column, value) in enumerate(head):
+        entry = offsets[:-1] + position
+        columns[entry] = column
+        is_guide[entry] = False
+        if value is not None:
+            values[entry] = value
+    first_guide = torch.repeat_interleave(at.guides + day * at.n_guides, counts)
+    columns[is_guide] = first_guide + _take_lists(design, cells, counts)
+    return offsets, columns, values
 
 
 def split_rows(rows: Rows, batch_size: int, generator: torch.Generator) -> list[Rows]:
@@ -148,7 +256,17 @@ def split_rows(rows: Rows, batch_size: int, generator: torch.Generator) -> list[
         matrix, transpose = _both_orientations(
             batch_offsets, columns[entries], values[entries], rows.matrix.shape[1]
         )
-        batches.append(Rows(matrix, transpose, rows.target[index], rows.square[index], rows.day[index]))
+        batches.append(
+            Rows(
+                matrix,
+                transpose,
+                rows.target[index],
+                rows.square[index],
+                rows.day[index],
+                rows.cluster[index] if len(rows.cluster) else rows.cluster,
+                rows.weight[index],
+            )
+        )
     return batches
 
 
@@ -161,14 +279,8 @@ def _both_orientations(
     order = torch.argsort(columns, stable=True)
     column_offsets = torch.zeros(n_columns + 1, dtype=torch.int64)
     column_offsets[1:] = torch.bincount(columns, minlength=n_columns).cumsum(0)
-    with warnings.catch_warnings():  # "CSR support is in beta": the products used here are tested
-        warnings.filterwarnings("ignore", message="Sparse CSR tensor support is in beta")
-        matrix = torch.sparse_csr_tensor(
-            offsets, columns, values, (n_rows, n_columns), check_invariants=False
-        )
-        transpose = torch.sparse_csr_tensor(
-            column_offsets, row_of_entry[order], values[order], (n_columns, n_rows), check_invariants=False
-        )
+    matrix = csr(offsets, columns, values, (n_rows, n_columns))
+    transpose = csr(column_offsets, row_of_entry[order], values[order], (n_columns, n_rows))
     return matrix, transpose
 
 
@@ -184,20 +296,41 @@ def _ragged_positions(starts: Tensor, counts: Tensor) -> Tensor:
     return torch.repeat_interleave(starts, counts) + within
 
 
-def _identical_cells(design: Design) -> tuple[np.ndarray, np.ndarray]:
-    """Group cells with the same row: group of each cell [N], first cell of each group [M].
+def guides_vary_in_clusters(design: Design) -> bool:
+    """Whether cells of one cluster carry different guides; False without clusters."""
+    if not design.clusters:
+        return False
+    for code in _codes_of_guide_sets(design):
+        lowest = np.full(len(design.clusters), np.iinfo(np.uint64).max)
+        highest = np.zeros(len(design.clusters), dtype=np.uint64)
+        np.minimum.at(lowest, design.cluster.numpy(), code)
+        np.maximum.at(highest, design.cluster.numpy(), code)
+        if (lowest != highest).any():
+            return True
+    return False
 
-    Sets of guides are compared by two independent 64-bit sums of random keys; two different sets
-    agree on both with a probability of about N^2 / 2^128.
+
+def _codes_of_guide_sets(design: Design) -> list[np.ndarray]:
+    """Two independent 64-bit sums of random keys over each cell's guides, uint64 [N] each.
+
+    Two different sets agree on both with a probability of about N^2 / 2^128.
     """
     rng = np.random.default_rng(0)
-    calls = design.cell_guides.numpy()
-    offsets = design.cell_offsets.numpy()
-    keys = [design.day.numpy(), design.rep.numpy(), design.burden.numpy()]
+    calls, offsets = design.cell_guides.numpy(), design.cell_offsets.numpy()
+    codes = []
     for _ in range(2):
-        code = rng.integers(1, 2**63, size=len(design.guides), dtype=np.uint64)
-        total = np.concatenate([[np.uint64(0)], np.cumsum(code[calls], dtype=np.uint64)])
-        keys.append(total[offsets[1:]] - total[offsets[:-1]])
+        key = rng.integers(1, 2**63, size=len(design.guides), dtype=np.uint64)
+        total = np.concatenate([[np.uint64(0)], np.cumsum(key[calls], dtype=np.uint64)])
+        codes.append(total[offsets[1:]] - total[offsets[:-1]])
+    return codes
+
+
+def _identical_cells(design: Design) -> tuple[np.ndarray, np.ndarray]:
+    """Group cells with the same row: group of each cell [N], first cell of each group [M]."""
+    keys = [design.day.numpy(), design.rep.numpy(), design.burden.numpy(), *_codes_of_guide_sets(design)]
+    keys += list(design.covariates.numpy().T)
+    if design.clusters:
+        keys.append(design.cluster.numpy())
     order = np.lexsort(keys)
     is_new = np.zeros(len(order), dtype=bool)
     is_new[:1] = True

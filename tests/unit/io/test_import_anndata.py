@@ -252,3 +252,25 @@ def test_sparse_guides_are_never_made_dense(screen, monkeypatch):
         for method in ("toarray", "todense"):
             monkeypatch.setattr(kind, method, refuse)
     assert len(screen(adata)[1]) == len(CALLS)
+
+
+def test_covariates_are_carried(screen):
+    adata = make()
+    adata.obs["phase"] = pd.Categorical(["S", "G1", "G1", "S"], categories=["G1", "G2M", "S"])
+    adata.obs["lane"] = pd.Categorical([2, 1, 1, 2])
+    adata.obs["pct_mito"] = np.array([1, 2, 3, 4.5], dtype="float32")
+    adata.obs["treated"] = pd.array([True, False, None, True], dtype="boolean")
+    adata.obsm["depth"] = np.arange(4.0)[:, None]
+    names = ["phase", "lane", "pct_mito", "depth"]
+    cells, _, report = screen(adata, covariates=names)
+    assert cells.columns.tolist()[-4:] == names
+    assert cells[names].to_numpy().tolist() == [
+        ["S", "2", 1, 0], ["G1", "1", 2, 1], ["G1", "1", 3, 2], ["S", "2", 4.5, 3],
+    ]  # fmt: skip
+    assert list(report["covariates"].values()) == ["categorical", "categorical", "numeric", "numeric"]
+    with pytest.raises(FatewalkError, match=r"'treated' is missing .* in 1 of 4 cells: AAAG-1"):
+        screen(covariates=["treated"])
+    with pytest.raises(
+        FatewalkError, match=r"obs\['Lane'\] is missing \(did you mean 'lane'\?\).*Set covariates"
+    ):
+        screen(covariates=["Lane"])

@@ -171,3 +171,36 @@ def test_a_screen_of_real_size_takes_seconds(screen):
     start = time.process_time()
     screen(cells, calls, suffix="csv.gz")
     assert time.process_time() - start < 15  # about 3 s, of which writing the files takes half
+
+
+@pytest.mark.parametrize("suffix", ["csv", "parquet"])
+def test_covariates_are_carried(screen, suffix):
+    cells = CELLS.assign(
+        pct_mito=[1, 2.5, 4], phase=["G1", "S", "G1"], doublet=[True, False, True], n=[7, 8, 9]
+    )
+    names = ["phase", "pct_mito", "doublet", "n"]
+    out, _, _, report = screen(cells, suffix=suffix, covariates=names)
+    assert out.columns.tolist() == ["cell_id", "day", "time", "rep", "p_NEU", "p_EC", *names]
+    assert out[names].to_numpy().tolist() == [["G1", 1, 1, 7], ["S", 2.5, 0, 8], ["G1", 4, 1, 9]]
+    assert set(map(str, out[names[1:]].dtypes)) == {"float64"}
+    assert report["covariates"] == {
+        "phase": "categorical", "pct_mito": "numeric", "doublet": "numeric", "n": "numeric",
+    }  # fmt: skip
+    assert screen(cells, suffix=suffix)[0].columns.tolist() == out.columns.tolist()[:6]
+    with pytest.raises(FatewalkError, match=r"'Phase' is missing \(did you mean 'phase'\?\).*Set covariates"):
+        screen(cells, suffix=suffix, covariates=["Phase"])
+
+
+@pytest.mark.parametrize("bad", [["1.5", "NA", "2"], ["G1", "", "S"], [1.5, None, 2]])
+def test_missing_covariates_are_refused(screen, bad):
+    with pytest.raises(FatewalkError, match=r"covariate 'x' is missing .* in 1 of 3 cells: 002; fill it in"):
+        screen(CELLS.assign(x=bad), covariates=["x"])
+
+
+@pytest.mark.parametrize("name", ["cell_id", "day", "time", "rep", "cluster", "burden", "p_NEU", ""])
+def test_covariates_must_not_take_the_place_of_other_columns(name):
+    paths = {"cells": "c.csv", "guide_calls": "g.csv", "guide_map": "m.csv"}
+    with pytest.raises(ValueError, match=f"{name!r} is a column of the cells table with a meaning"):
+        PlainDataset(**paths, covariates=["x", name])
+    with pytest.raises(ValueError, match="names must differ"):
+        PlainDataset(**paths, covariates=["x", "x"])

@@ -1,0 +1,1 @@
+"""Coverage of intervals over a grid of simulated screens."""

@@ -1,0 +1,194 @@
+"""The fit card: what a reader must know of a fit before reading its tables."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+
+from fatewalk.config import FitConfig
+from fatewalk.design import Design
+from fatewalk.infer import laplace as newton
+from fatewalk.infer.dispersion import PHI_SPREAD_WARN
+from fatewalk.infer.guides import BASELINES, Guide, Structured
+from fatewalk.infer.laplace import Laplace
+from fatewalk.infer.svi import SviResult
+from fatewalk.model import FateModel
+
+AGREEMENT_DRAWS = 1000  # the same noise for both posteriors, so that its error mostly cancels
+SCALE_DRAWS = 1000
+PHI_RATIO_WARN = 1.5  # fixed weight x phi outside [1 / 1.5, 1.5]: the SEs do not fit the labels
+
+
+class FittedPosterior(Protocol):
+    """Model and guide."""
+
+    model: FateModel
+    guide: Guide
+
+
+@torch.no_grad()
+def describe_fit(
+    posterior: FittedPosterior, design: Design, fit: FitConfig, laplace: Laplace, svi: SviResult | None
+) -> dict[str, Any]:
+    """Describe a fit: status, stopping rule, dispersion, scales, agreement, warnings.
+
+    Parameters
+    ----------
+    posterior
+        Fitted, on the CPU.
+    design
+        The cells.
+    fit
+        Section ``fit``.
+    laplace, svi
+        How the two phases ended; svi is None for ``guide: laplace``.
+    """
+    status = _status(laplace, svi)
+    days, d = design.days, laplace.dispersion
+    n_latents = sum(value[0].numel() for value in posterior.guide.draw(1).values())
+    card: dict[str, Any] = {
+        "status": status,
+        "criterion": criterion(laplace, svi),
+        "steps": svi.trace[-1].step if svi and svi.trace else 0,
+        "rounds": len(laplace.trace),
+        "loss": svi.trace[-1].loss if svi and svi.trace else None,
+        "guide": fit.guide,
+        "center_delta": posterior.model.config.center_delta,
+        "likelihood_weight": fit.likelihood_weight,
+        "weight_by_day": _by_day(days, _mean_weights(laplace, len(days))),
+        "phi_by_day": _by_day(days, d.phi),
+        "phi_by_fate_and_day": {
+            fate: _by_day(days, phi) for fate, phi in zip(design.fates, d.phi_by_fate, strict=True)
+        },
+        "rho_by_day": _by_day(days, d.rho) if bool((d.rho > 0).any()) else None,
+        "scales": _scales(posterior, design),
+        "laplace_and_svi": _agreement(posterior) if fit.guide == "structured" else None,
+        "cells": design.n_cells,
+        "rows": len(laplace.rows),
+        "latents": n_latents,
+    }
+    card["warnings"] = _warnings(status, design, fit, laplace)
+    return card
+
+
+def _status(laplace: Laplace, svi: SviResult | None) -> str:
+    if svi is not None and svi.status != "converged":
+        return svi.status
+    return laplace.status
+
+
+def criterion(laplace: Laplace, svi: SviResult | None) -> dict[str, Any]:
+    """Every quantity that the stopping rules watch: value and limit."""
+    last = laplace.trace[-1]
+    found = {
+        "newton_step": {"value": last.newton_step, "limit": newton.NEWTON_LIMIT},
+        "scale_step": {"value": last.scale_step, "limit": newton.SCALE_LIMIT},
+        "weight_step": {"value": last.weight_step, "limit": newton.WEIGHT_LIMIT},
+    }
+    return found | (svi.criterion if svi else {})
+
+
+def _by_day(days: tuple[str, ...], values: Tensor) -> dict[str, float]:
+    return dict(zip(days, values.tolist(), strict=True))
+
+
+def _mean_weights(laplace: Laplace, n_days: int) -> Tensor:
+    """Mean weight over the cells of each day, [D]."""
+    rows = laplace.rows
+    zeros = torch.zeros(n_days, dtype=torch.float64, device=rows.day.device)
+    total = zeros.index_add(0, rows.day, rows.weight * rows.cells)
+    return total / zeros.index_add(0, rows.day, rows.cells)
+
+
+def _scales(posterior: FittedPosterior, design: Design) -> dict[str, Any]:
+    """Posterior mean and SD of the scales by contrast."""
+    torch.manual_seed(0)
+    draws = posterior.guide.draw(SCALE_DRAWS)
+    values = {
+        "tau": draws["tau"],
+        "sigma_time": posterior.model.sigma_time(draws),
+        "sigma_guide": draws["sigma_guide"],
+        **({"sigma_cluster": draws["sigma_cluster"]} if "sigma_cluster" in draws else {}),
+    }
+    return {
+        name: {
+            contrast: {"mean": value[:, f].mean(0).tolist(), "sd": value[:, f].std(0).tolist()}
+            for f, contrast in enumerate(design.contrasts)
+        }
+        for name, value in values.items()
+    }
+
+
+def _agreement(posterior: FittedPosterior) -> dict[str, Any]:
+    """How far SVI moved theta from its Laplace start: ratio of SDs, difference of means in SDs."""
+    guide = posterior.guide
+    assert isinstance(guide, Structured)
+    moments = []
+    trained = {name: value.clone() for name, value in guide.state_dict().items()}
+    for state in ("laplace", "svi"):
+        if state == "laplace":
+            guide.untrain()
+        else:
+            guide.load_state_dict(trained)
+        torch.manual_seed(0)
+        theta = posterior.model.effects(guide.draw(AGREEMENT_DRAWS)).theta
+        moments.append((theta.mean(0), theta.std(0)))
+    (mean_l, sd_l), (mean_s, sd_s) = moments
+    difference = ((mean_s - mean_l) / sd_l).abs().reshape(-1)
+    ratio = (sd_s / sd_l).reshape(-1)
+    return {
+        "sd_ratio": {"median": float(ratio.median()), **_tails(ratio)},
+        "mean_difference_in_sd": {
+            "median": float(difference.median()),
+            "99 %": float(difference.quantile(0.99)) if len(difference) < 1e6 else None,
+            "max": float(difference.max()),
+        },
+    }
+
+
+def _tails(values: Tensor) -> dict[str, float]:
+    return {"min": float(values.min()), "max": float(values.max())}
+
+
+def _warnings(status: str, design: Design, fit: FitConfig, laplace: Laplace) -> list[str]:
+    """What a reader of the card must know, in sentences."""
+    found = []
+    if status == "budget":
+        found.append(
+            f"The fit used its {fit.max_steps} steps without meeting the stopping rule. Raise fit.max_steps."
+        )
+    if status == "diverged":
+        found.append("The ELBO became infinite or NaN: look for extreme values in the design report.")
+        return found
+    if fit.guide in BASELINES:
+        found.append(
+            f"fit.guide {fit.guide} is a baseline: its standard errors are too small. Use structured."
+        )
+    d = laplace.dispersion
+    if fit.likelihood_weight != "auto":
+        weight = float(fit.likelihood_weight)
+        # a weight lowered for clusters is no mistake: cells show phi = 1 whatever their clusters do
+        lowest = 0.0 if design.clusters and weight < 1 else 1 / PHI_RATIO_WARN
+        off = [
+            f"{day} (phi {value:.3f})"
+            for day, value in zip(design.days, d.phi.tolist(), strict=True)
+            if not lowest <= weight * value <= PHI_RATIO_WARN
+        ]
+        if off:
+            found.append(
+                f"fit.likelihood_weight {weight:g} does not fit the spread of the labels on "
+                f"{', '.join(off)}: the weight that fits is about 1 / phi. With too small a weight effects "
+                "are shrunk too much, with too large a one standard errors are too small. auto finds it."
+            )
+    for day, phi in zip(design.days, d.phi_by_fate.T, strict=True):
+        usable = phi[phi.isfinite() & (phi > 0)]
+        if len(usable) and float(usable.max() / usable.min()) > PHI_SPREAD_WARN:
+            low, high = design.fates[int(phi.argmin())], design.fates[int(phi.argmax())]
+            found.append(
+                f"Labels scatter unequally by fate on day {day}: phi {float(usable.min()):.3g} for {low}, "
+                f"{float(usable.max()):.3g} for {high}. One weight serves all fates of a day, so standard "
+                f"errors of {high} are too small and those of {low} too large."
+            )
+    return found

@@ -1,0 +1,124 @@
+"""Checkpoints of a fit: so that a job that ends early is not lost.
+
+A checkpoint is a file outside the declared outputs, named by a hash of config and inputs. It is
+written when its time has come, and when the process is asked to end (SIGTERM, which clusters send
+before they kill). It holds everything that the loops carry, random states included, so a resumed
+fit takes the same steps as an uninterrupted one. It is deleted when the fit is done.
+"""
+
+from __future__ import annotations
+
+import logging
+import pickle
+import signal
+import time
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import torch
+
+from fatewalk.tables import atomic_path
+
+log = logging.getLogger(__name__)
+
+EXIT_CODE = 143  # 128 + SIGTERM, as the shell reports it
+
+
+class Checkpoint:
+    """Where a fit keeps its state, and whether it is time to write it.
+
+    Use it as a context manager around the fit: only there SIGTERM is caught.
+
+    Parameters
+    ----------
+    path
+        File; None keeps nothing.
+    seconds
+        Time between two checkpoints.
+    """
+
+    def __init__(self, path: Path | None = None, seconds: float = 600.0) -> None:
+        self.path = path
+        self.seconds = seconds
+        self.resumed: dict[str, Any] | None = None
+        self._last = time.monotonic()
+        self._terminated = False
+        self._handler: Any = None
+
+    def __enter__(self) -> Checkpoint:
+        """Read an earlier state, if there is one, and start to listen for SIGTERM."""
+        self._last = time.monotonic()
+        if self.path is None:
+            return self
+        if self.path.exists():
+            try:
+                self.resumed = torch.load(self.path, weights_only=True)
+                log.info("resuming from %s (%s)", self.path, self.resumed["phase"])
+            except (RuntimeError, EOFError, KeyError, ValueError, pickle.UnpicklingError) as error:
+                log.warning("%s cannot be read (%s); the fit starts anew", self.path, error)
+        self._handler = signal.signal(signal.SIGTERM, self._on_sigterm)
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        """Listen no more."""
+        if self._handler is not None:
+            signal.signal(signal.SIGTERM, self._handler)
+
+    def _on_sigterm(self, number: int, frame: FrameType | None) -> None:
+        self._terminated = True
+
+    @property
+    def due(self) -> bool:
+        """Whether the state is to be handed to ``save`` now."""
+        if self.path is None:
+            return False
+        return self._terminated or time.monotonic() - self._last >= self.seconds
+
+    def state(self, phase: str) -> dict[str, Any] | None:
+        """State to resume this phase from; None: begin it."""
+        if self.resumed is None or self.resumed["phase"] != phase:
+            return None
+        torch.set_rng_state(self.resumed["rng"])
+        state: dict[str, Any] = self.resumed["state"]
+        return state
+
+    def earlier(self, phase: str) -> dict[str, Any] | None:
+        """What ``save`` was given as ``before``, if the checkpoint is of this phase."""
+        if self.resumed is None or self.resumed["phase"] != phase:
+            return None
+        before: dict[str, Any] = self.resumed["before"]
+        return before
+
+    def save(self, phase: str, state: dict[str, Any], before: dict[str, Any] | None = None) -> None:
+        """Write the state; end the process if it was asked to end.
+
+        Parameters
+        ----------
+        phase
+            Loop that the state belongs to.
+        state
+            Tensors and plain containers.
+        before
+            Results of earlier phases.
+
+        Raises
+        ------
+        SystemExit
+            After SIGTERM, with code 143.
+        """
+        assert self.path is not None
+        content = {"phase": phase, "state": state, "before": before or {}, "rng": torch.get_rng_state()}
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        with atomic_path(self.path) as temporary, temporary.open("wb") as file:
+            torch.save(content, file)
+        self._last = time.monotonic()
+        log.info("checkpoint written: %s", self.path)
+        if self._terminated:
+            log.error("asked to end (SIGTERM); run the same command again to resume")
+            raise SystemExit(EXIT_CODE)
+
+    def delete(self) -> None:
+        """Remove the file after success, so that a forced rerun fits anew."""
+        if self.path is not None:
+            self.path.unlink(missing_ok=True)

@@ -1,0 +1,128 @@
+"""How far labels scatter around the fitted probabilities, and the weight that follows from it.
+
+phi[d] = sum (p - pi)^2 / sum pi (1 - pi)  x  n_d F* / (n_d F* - p_eff[d]) over the cells of a day and
+all fates (design, 3.5), weight = 1 / phi. It is 1 for one-hot labels and 1 / (c + 1) for
+Dirichlet(c). p_eff is the number of parameters that the day's labels determine.
+
+Where all cells of a cluster carry the same guides, the total of a cluster of n cells has variance
+n pi (1 - pi) phi [1 + (n - 1) rho], and the weight is 1 / (phi [1 + (n - 1) rho]).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from fatewalk.model import Rows
+from fatewalk.model.fate_model import DTYPE
+
+PHI_SPREAD_WARN = 3.0  # fates of one day whose phi differ by more: one weight cannot fit both
+RHO_ROUNDS = 50
+
+
+@dataclass(frozen=True)
+class Dispersion:
+    """Scatter of the labels.
+
+    Attributes
+    ----------
+    phi : Tensor [D]
+        Dispersion of single cells by day.
+    phi_by_fate : Tensor [F, D]
+        The same for each fate.
+    rho : Tensor [D]
+        Correlation of the labels within a cluster; 0 without clusters or where a cluster has an
+        intercept of its own.
+    """
+
+    phi: Tensor
+    phi_by_fate: Tensor
+    rho: Tensor
+
+
+def estimate(rows: Rows, pi: Tensor, p_eff: Tensor, shared: bool) -> Dispersion:
+    """Estimate the dispersion from residuals.
+
+    Parameters
+    ----------
+    rows
+        All rows.
+    pi : Tensor [M, F]
+        Fitted probabilities.
+    p_eff : Tensor [D]
+        Effective parameters of each day.
+    shared
+        Whether all cells of a cluster carry the same guides.
+    """
+    n_days = len(p_eff)
+    cells = rows.cells[:, None]  # [M, 1]
+    squares = rows.square - 2 * rows.target * pi + cells * pi.square()  # [M, F] sum of (p - pi)^2
+    expected = cells * pi * (1 - pi)  # [M, F]
+    squares_of_day = _by_day(squares, rows.day, n_days)  # [D, F]
+    expected_of_day = _by_day(expected, rows.day, n_days)
+    n = _by_day(cells, rows.day, n_days)[:, 0] * (pi.shape[1] - 1)  # [D] n_d F*
+    if shared:
+        # parameters are fitted to clusters: their total, not single cells, loses freedom
+        freedom = torch.ones_like(n)
+    else:
+        freedom = (1 - p_eff / n).clamp(min=0.1)
+    phi = squares_of_day.sum(dim=1) / expected_of_day.sum(dim=1) / freedom
+    by_fate = (squares_of_day / expected_of_day).T / freedom
+    rho = _rho(rows, pi, squares, p_eff, phi) if shared else torch.zeros_like(phi)
+    return Dispersion(phi, by_fate, rho)
+
+
+def weights(rows: Rows, dispersion: Dispersion, shared: bool) -> Tensor:
+    """Weight of a cell's label in each row, [M]."""
+    phi = dispersion.phi[rows.day]
+    if not shared:
+        return 1 / phi
+    size = _cluster_cells(rows)[rows.cluster]  # [M]
+    return 1 / (phi * (1 + (size - 1) * dispersion.rho[rows.day]))
+
+
+def _rho(rows: Rows, pi: Tensor, squares: Tensor, p_eff: Tensor, phi: Tensor) -> Tensor:
+    """Moment estimate of rho by day.
+
+    The square of a cluster's total residual exceeds the sum of its cells' squares by
+    n (n - 1) rho phi pi (1 - pi) in expectation; clusters enter with the inverse of the variance
+    of that difference, which depends on rho: iterated to a fixed point.
+    """
+    size = _cluster_cells(rows)  # [C]
+    n_clusters, n_days = len(size), len(phi)
+    day = torch.zeros(n_clusters, dtype=torch.int64, device=pi.device).index_copy(0, rows.cluster, rows.day)
+    residual = rows.target - rows.cells[:, None] * pi
+    zeros = torch.zeros(n_clusters, pi.shape[1], dtype=DTYPE, device=pi.device)
+    total = zeros.index_add(0, rows.cluster, residual)  # [C, F]
+    own = zeros.index_add(0, rows.cluster, squares)
+    variance = zeros.index_add(0, rows.cluster, rows.cells[:, None] * pi * (1 - pi))
+    variance = variance / size[:, None] * phi[day][:, None]  # [C, F] of one cell's label
+    clusters = torch.bincount(day, minlength=n_days).double() * (pi.shape[1] - 1)  # [D] C_d F*
+    freedom = (1 - p_eff / clusters).clamp(min=0.1)[day][:, None]
+    pairs = (size * (size - 1))[:, None] * variance  # [C, F] expected excess for rho = 1
+    rho = torch.zeros(n_days, dtype=DTYPE, device=pi.device)
+    for _ in range(RHO_ROUNDS):
+        spread = size[:, None] * variance * (1 + (size - 1) * rho[day])[:, None]
+        weight = torch.where(spread > 0, spread.pow(-2), 0.0)
+        excess = total.square() / freedom - own
+        above = _by_day((weight * pairs * excess), day, n_days).sum(dim=1)
+        below = _by_day((weight * pairs.square()), day, n_days).sum(dim=1)
+        new = torch.where(below > 0, above / below.clamp(min=1e-300), 0.0).clamp(0, 1)
+        if torch.allclose(new, rho, atol=1e-8, rtol=1e-4):
+            return new
+        rho = new
+    return rho
+
+
+def _cluster_cells(rows: Rows) -> Tensor:
+    """Cells of each cluster, [C]."""
+    n = int(rows.cluster.max()) + 1
+    return torch.zeros(n, dtype=DTYPE, device=rows.day.device).index_add(0, rows.cluster, rows.cells)
+
+
+def _by_day(values: Tensor, day: Tensor, n_days: int) -> Tensor:
+    """Sum rows by day, [m, ...] -> [D, ...]."""
+    zeros = torch.zeros(n_days, *values.shape[1:], dtype=DTYPE, device=values.device)
+    return zeros.index_add(0, day, values)

@@ -1,0 +1,475 @@
+"""Newton-Laplace: the posterior mode at fixed scales, its curvature, and the scales themselves.
+
+One round is a Newton step on the coordinates x (exact information matrix, Cholesky), a step on the
+log scales, and new weights of the labels from their dispersion. It stops when all three stand.
+
+The log marginal likelihood of the scales has, in standardised coordinates y with posterior
+covariance S and y_h the coordinates of scale h (n_h of them),
+
+    gradient    g_h  = |y_h|^2 + tr S_hh - n_h
+    information F_hk = 2 |(I - S)_hk|^2                      (expected; Frobenius norm)
+                O_hk = 4 y_h' (I - S)_hk y_k - F_hk - 2 g_h [h = k]     (observed)
+
+so a Fisher scoring step replaces the slow EM update. Traces and norms come from products of S with
+a fixed set of probe vectors, exact where there are few coordinates (Hutchinson otherwise).
+
+Letters as in ``infer.coordinates``.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import time
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn.functional import log_softmax
+
+from fatewalk.infer import dispersion
+from fatewalk.infer.checkpoint import Checkpoint
+from fatewalk.infer.coordinates import Coordinates
+from fatewalk.infer.information import RowIndex, curvature, fate_probabilities, information
+from fatewalk.model import Rows
+from fatewalk.model.fate_model import DTYPE
+from fatewalk.model.rows import linear_predictor
+
+log = logging.getLogger(__name__)
+
+START_SHARE = 0.5  # scales at the start, as a share of their prior scale: effects start unshrunk
+PROBES = 16  # probe vectors for each scale of each contrast
+EXACT_BELOW = 1000  # coordinates; below it every unit vector is a probe
+SCALE_LIMIT = 0.002  # largest change of a log scale in the last round
+NEWTON_LIMIT = 0.05  # length of the last Newton step: no combination of effects moves by more SDs
+WEIGHT_LIMIT = 0.002  # largest change of a log weight
+DAY_PROBES = 32  # probe vectors for the effective parameters of each day
+DEPTH = 4  # steps that the acceleration combines
+MAX_ROUNDS = 60
+FAR = 0.1  # change of a log scale above which the step is the fixed point's
+NEAR = 0.5  # Newton step over sqrt(P) below which residuals mean something
+
+
+@dataclass
+class Round:
+    """One row of the trace of the Newton-Laplace loop."""
+
+    round: int
+    log_posterior: float
+    newton_step: float
+    scale_step: float
+    weight_step: float
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Laplace:
+    """Gaussian approximation around the mode.
+
+    Attributes
+    ----------
+    vector : Tensor [S]
+        Mode of the scales (``Scales``) under their marginal posterior.
+    y : Tensor [F*, p]
+        Mode of the standardised coordinates at these scales.
+    factor : Tensor [P, P]
+        Lower Cholesky factor of the information of y.
+    scale_covariance : Tensor [S, S]
+        Posterior covariance of the scales.
+    slope : Tensor [P, S]
+        Change of the mode with the scales, without each coordinate's own part (``ratio``).
+    ratio : Tensor [F*, p]
+        Posterior over prior variance of each coordinate, r. A coordinate on its own has, as its
+        scale moves by a factor exp(t), mode y exp(t) (1 + q) / (exp(2 t) + q) and variance
+        r (1 + q) / (exp(2 t) + q), with q = r / (1 - r).
+    rows
+        With their weights.
+    dispersion
+        Of the labels.
+    status
+        ``converged`` or ``budget``.
+    trace
+        Rounds.
+    memory
+        State of the loop at its end, from which a checkpoint of a later phase makes all this again.
+    """
+
+    coordinates: Coordinates
+    vector: Tensor
+    y: Tensor
+    factor: Tensor
+    scale_covariance: Tensor
+    slope: Tensor
+    ratio: Tensor
+    rows: Rows
+    dispersion: dispersion.Dispersion
+    status: str
+    trace: list[Round] = field(default_factory=list)
+    memory: dict[str, Any] = field(default_factory=dict)
+
+    def mode(self) -> dict[str, Tensor]:
+        """Latent variables at the mode, constrained, on the CPU."""
+        c = self.coordinates
+        means = self.y.new_zeros(len(self.y), c.n_means)
+        found = c.scales.latents(self.vector) | c.latents(self.y, means)
+        return {name: value.cpu().clone() for name, value in found.items()}
+
+    def state(self) -> dict[str, Tensor]:
+        """Tensors that the structured guide keeps."""
+        scale_factor = torch.linalg.cholesky(self.scale_covariance)
+        c = self.coordinates
+        fixed = c.sd(torch.zeros(len(self.y), c.n_scales, dtype=DTYPE, device=c.device)).log().sum()
+        volume = fixed + scale_factor.diagonal().log().sum() - self.factor.diagonal().log().sum()
+        return {
+            "vector": self.vector,
+            "y": self.y,
+            "factor": self.factor,
+            "scale_factor": scale_factor,
+            "slope": self.slope,
+            "ratio": self.ratio,
+            "fixed_volume": volume,
+        }
+
+
+def fit_laplace(
+    coordinates: Coordinates,
+    rows: Rows,
+    intercepts: Tensor,
+    weight: float | None,
+    shared: bool,
+    checkpoint: Checkpoint | None = None,
+) -> Laplace:
+    """Run rounds until mode, scales and weights stand.
+
+    Parameters
+    ----------
+    coordinates
+        Of the model.
+    rows
+        All rows, on the device of the coordinates.
+    intercepts : Tensor [F*, D]
+        Where the intercepts start.
+    weight
+        Weight of a label; None: estimated.
+    shared
+        Whether the cells of each cluster carry the same guides.
+    checkpoint
+        Resumes the loop and keeps its state.
+    """
+    return _Newton(coordinates, rows, intercepts, weight, shared).run(checkpoint or Checkpoint())
+
+
+class _Newton:
+    """State of the loop."""
+
+    def __init__(
+        self, coordinates: Coordinates, rows: Rows, intercepts: Tensor, weight: float | None, shared: bool
+    ) -> None:
+        c = coordinates
+        self.c, self.shared, self.estimates_weight = c, shared, weight is None
+        self.rows = rows.weighted(1.0 if weight is None else weight)
+        self.index = RowIndex(rows, c)
+        self.n = len(intercepts)
+        self.x = torch.zeros(self.n, c.size, dtype=DTYPE, device=c.device)
+        self.x[:, c.blocks["alpha"]] = intercepts
+        self.vector = c.scales.start(START_SHARE)
+        self.eta = self._predict(self.x)
+        self.probes, self.group = _probes(c, self.n)
+        self.trace: list[Round] = []
+        self.history: list[tuple[Tensor, Tensor]] = []  # scales and steps, for the acceleration
+        self.status = "budget"
+        self._disperse(torch.zeros(c.sizes.days, dtype=DTYPE, device=c.device))
+
+    def _predict(self, x: Tensor) -> Tensor:
+        """Linear predictor, [F*, p] -> [M, F*]."""
+        return linear_predictor(self.rows, self.c.coefficients(x).T.contiguous())
+
+    def _predict_many(self, x: Tensor) -> Tensor:
+        """Linear predictors of many vectors, [k, F*, p] -> [M, k, F*]."""
+        flat = self.c.coefficients(x)  # [k, F*, Q]
+        return (self.rows.matrix @ flat.reshape(-1, flat.shape[-1]).T).view(len(self.rows), len(x), -1)
+
+    def _objective(self, eta: Tensor, y: Tensor) -> float:
+        logits = torch.cat([eta.new_zeros(len(eta), 1), eta], dim=-1)
+        loglik = (self.rows.weight[:, None] * self.rows.target * log_softmax(logits, dim=-1)).sum()
+        return float(loglik - 0.5 * y.square().sum())
+
+    def run(self, checkpoint: Checkpoint) -> Laplace:
+        """Rounds until everything stands, resumed from a checkpoint if there is one."""
+        state = checkpoint.state("laplace") or checkpoint.earlier("svi")
+        if state is not None:
+            self._restore(state)
+        while self.status == "budget" and len(self.trace) < MAX_ROUNDS:
+            if checkpoint.due:
+                checkpoint.save("laplace", self._state())
+            self._round()
+        memory = self._state()
+        self._factorise()
+        self._products()
+        return self._finish(memory)
+
+    def _round(self) -> None:
+        """A Newton step; near the mode also a step of scales and weights."""
+        began = time.monotonic()
+        self._factorise()
+        newton = self._newton_step()
+        scale = weight = math.inf
+        if newton < NEAR * math.sqrt(self.x.numel()):
+            self._products()
+            scale = self._scale_step()
+            weight = self._weight_step()
+        seconds = time.monotonic() - began
+        entry = Round(len(self.trace) + 1, self.value, newton, scale, weight, seconds)
+        self.trace.append(entry)
+        log.info(
+            "round %d  log posterior %.2f  Newton step %.3f SD  scales %.4f  weights %.4f  %.2f s",
+            entry.round, entry.log_posterior, newton, scale, weight, seconds,
+        )  # fmt: skip
+        if newton < NEWTON_LIMIT and scale < SCALE_LIMIT and weight < WEIGHT_LIMIT:
+            self.status = "converged"
+
+    def _state(self) -> dict[str, Any]:
+        """What the loop carries from round to round."""
+        return {
+            "x": self.x,
+            "eta": self.eta,
+            "vector": self.vector,
+            "weight": self.rows.weight,
+            "dispersion": asdict(self.dispersion),
+            "history": self.history,
+            "status": self.status,
+            "trace": [asdict(entry) for entry in self.trace],
+        }
+
+    def _restore(self, state: dict[str, Any]) -> None:
+        self.x, self.eta, self.vector = (state[name].to(self.c.device) for name in ("x", "eta", "vector"))
+        self.rows = self.rows.weighted(state["weight"].to(self.c.device))
+        self.dispersion = dispersion.Dispersion(**state["dispersion"])
+        self.history = list(state["history"])
+        self.status = state["status"]
+        self.trace = [Round(**entry) for entry in state["trace"]]
+
+    def _factorise(self) -> None:
+        """Cholesky factor of the information of y at the present x, scales and weights."""
+        sd = self.c.sd(self.c.scales.log_scales(self.vector))
+        self.y = self.x / sd
+        weights = curvature(self.rows, fate_probabilities(self.eta))
+        matrix = information(self.index, self.c, weights)
+        flat = sd.reshape(-1)
+        matrix *= flat[:, None]
+        matrix *= flat
+        matrix.diagonal().add_(1.0)
+        self.factor = torch.linalg.cholesky(matrix)
+        self.sd = sd
+
+    def _solve(self, b: Tensor) -> Tensor:
+        return torch.cholesky_solve(b, self.factor)
+
+    def _newton_step(self) -> float:
+        """One step with backtracking; its length in posterior SDs."""
+        pi = fate_probabilities(self.eta)
+        residual = self.rows.target - self.rows.cells[:, None] * pi
+        residual = self.rows.weight[:, None] * residual[:, 1:]
+        gradient = self.c.adjoint((self.rows.transpose @ residual).T)
+        y = self.x / self.sd
+        gradient = self.sd * gradient - y
+        step = self._solve(gradient.reshape(-1, 1)).view_as(y)
+        length = math.sqrt(max(float((step * gradient).sum()), 0.0))
+        eta_step = self._predict(self.sd * step)
+        before, share = self._objective(self.eta, y), 1.0
+        while True:
+            after = self._objective(self.eta + share * eta_step, y + share * step)
+            if after >= before + 1e-4 * share * length**2 - 1e-9 * abs(before) or share < 1e-4:
+                break
+            share /= 2
+        self.y = y + share * step
+        self.x = self.sd * self.y
+        self.eta = self.eta + share * eta_step
+        self.value = after
+        return length
+
+    def _products(self) -> None:
+        """Covariance times probes, and what follows: traces and Fisher information by scale."""
+        c, n = self.c, self.n
+        solved = self._solve(self.probes)  # [P, m]
+        n_groups = n * (c.n_scales + 1)
+        groups = _groups(c, n)
+        by_row = torch.zeros(n_groups, solved.shape[1], dtype=DTYPE, device=c.device)
+        own = by_row.index_add(0, groups, self.probes * solved)  # [groups, m]
+        traces = torch.zeros(n_groups, dtype=DTYPE, device=c.device)
+        own_group = self.group  # [m] group of each probe
+        traces.index_add_(0, own_group, own.gather(0, own_group[None])[0])
+        rest = (self.probes - solved).square()  # |(I - S) r|^2
+        norms = by_row.index_add(0, groups, rest)  # [groups, m]
+        square = torch.zeros(n_groups, n_groups, dtype=DTYPE, device=c.device)
+        square.index_add_(1, own_group, norms)
+        self.trace_of = traces
+        self.norm_of = 0.5 * (square + square.T)
+        self.sizes = torch.bincount(groups, minlength=n_groups).double()
+        self.solved = solved
+
+    def _scale_gradient(self) -> tuple[Tensor, Tensor]:
+        """Gradient and Fisher information of the log scales, [F* H], [F* H, F* H]."""
+        c, n = self.c, self.n
+        is_scale = self._is_scale()
+        squares = torch.zeros_like(self.trace_of).index_add(0, _groups(c, n), self.y.square().reshape(-1))
+        gradient = (squares + self.trace_of - self.sizes)[is_scale]
+        return gradient, 2 * self.norm_of[is_scale][:, is_scale]
+
+    def _scale_step(self) -> float:
+        """One step on the scales; its largest change.
+
+        Far away, the curvature of each log scale is that of the fixed point
+        s^2 <- s^2 (|y|^2 + 1) / (n - tr S + s^2 / prior^2) (MacKay 1992, with the prior's share), which
+        is right at once where the data decide and where the prior does. Near, it is the Fisher
+        information, plus the gradient: near zero a scale has no expected information and its
+        gradient is its curvature.
+        """
+        gradient, fisher = self._scale_gradient()
+        matrix = self.c.scales.matrix.reshape(-1, self.c.scales.size)
+        slope, bend = self.c.scales.prior_slope_and_curvature(self.vector)
+        bound = matrix.T @ (fisher + torch.diag(-2 * gradient.clamp(max=0))) @ matrix + torch.diag(bend)
+        step = torch.linalg.solve(bound, matrix.T @ gradient + slope)
+        if (size := float(step.abs().max())) > FAR:
+            step = self._far_step(gradient)
+            step = step * min(1.0, 2.0 / float(step.abs().max()))
+        step = self._accelerate(step)
+        self.vector = self.vector + step
+        self._follow((matrix @ step).view(self.n, -1))
+        return size
+
+    def _accelerate(self, step: Tensor) -> Tensor:
+        """Anderson acceleration: combine the last steps so that they would cancel.
+
+        Mode, scales and weights follow one another; this looks ahead along the way they go.
+        """
+        self.history.append((self.vector, step))
+        del self.history[: -1 - DEPTH]
+        if len(self.history) < 3:
+            return step
+        vectors, steps = (torch.stack(values, dim=1) for values in zip(*self.history, strict=True))
+        bends, moves = steps.diff(dim=1), vectors.diff(dim=1)  # [S, k]
+        gamma = torch.linalg.lstsq(bends, step[:, None]).solution
+        better = step - ((moves + bends) @ gamma)[:, 0]
+        limit = 4 * float(step.abs().max())
+        return better if float(better.abs().max()) <= limit else step
+
+    def _far_step(self, gradient: Tensor) -> Tensor:
+        """Step of the fixed point, each log scale on its own."""
+        c, groups = self.c, self._is_scale()
+        missing = (self.sizes - self.trace_of)[groups].clamp(min=1e-12)  # n - tr S
+        matrix = c.scales.matrix.reshape(-1, c.scales.size)
+        slope, bend = c.scales.prior_slope_and_curvature(self.vector)
+        logs = c.scales.is_log.double()
+        share = matrix @ (logs / matrix.sum(0).clamp(min=1))  # a shared scale's prior, split over its days
+        pull = matrix @ (logs * (1 - slope) / matrix.sum(0).clamp(min=1))  # s^2 / prior^2
+        total = gradient + share - pull
+        wanted = 0.5 * ((gradient + missing + share).log() - (missing + pull).log())
+        curvature = torch.where(wanted.abs() > 1e-9, total / wanted, 2 * missing).clamp(min=1e-6)
+        precision = matrix.T @ (curvature[:, None] * matrix) + torch.diag(torch.where(logs > 0, 1e-9, bend))
+        return torch.linalg.solve(precision, matrix.T @ gradient + slope)
+
+    def _is_scale(self) -> Tensor:
+        """Which groups are those of a scale, bool [F* (H + 1)]."""
+        n_groups = self.n * (self.c.n_scales + 1)
+        return torch.arange(n_groups, device=self.c.device) % (self.c.n_scales + 1) > 0
+
+    def _follow(self, change: Tensor) -> None:
+        """Move the mode to where each coordinate on its own would go with its scale (``ratio``)."""
+        change = change[:, self.c.scale_of.clamp(min=0)] * (self.c.scale_of >= 0)  # [F*, p]
+        ratio = self._ratio()
+        q = ratio / (1 - ratio)
+        self.y = self.y * change.exp() * (1 + q) / ((2 * change).exp() + q)
+        self.sd = self.c.sd(self.c.scales.log_scales(self.vector))
+        self.x = self.sd * self.y
+        self.eta = self._predict(self.x)
+
+    def _ratio(self) -> Tensor:
+        """Posterior variances of y, [F*, p], from the probes."""
+        diagonal = (self.probes * self.solved).sum(dim=1)
+        return diagonal.clamp(1e-6, 1 - 1e-6).view(self.n, -1)
+
+    def _effective_parameters(self) -> Tensor:
+        """Share of each day in tr(likelihood information x covariance), [D]."""
+        c, n = self.c, self.n
+        total = float(self.x.numel() - self.trace_of.sum())
+        generator = torch.Generator().manual_seed(1)
+        signs = torch.randint(0, 2, (n * c.size, DAY_PROBES), generator=generator).to(DTYPE) * 2 - 1
+        signs = signs.to(c.device)
+        solved = self._solve(signs)
+        weights = curvature(self.rows, fate_probabilities(self.eta))
+        shares = torch.zeros(c.sizes.days, dtype=DTYPE, device=c.device)
+        for left, right in zip(signs.T.split(4), solved.T.split(4), strict=True):
+            a = self._predict_many(self.sd * left.reshape(-1, n, c.size))  # [M, k, F*]
+            b = self._predict_many(self.sd * right.reshape(-1, n, c.size))
+            value = torch.einsum("mkf,mfg,mkg->m", a, weights, b)
+            shares.index_add_(0, self.rows.day, value)
+        return total * shares / shares.sum()
+
+    def _weight_step(self) -> float:
+        """New weights from the residuals; largest change of a log weight."""
+        before = self.rows.weight
+        self._disperse(self._effective_parameters())
+        return float((self.rows.weight / before).log().abs().max())
+
+    def _disperse(self, p_eff: Tensor) -> None:
+        pi = fate_probabilities(self.eta)
+        self.dispersion = dispersion.estimate(self.rows, pi, p_eff, self.shared)
+        if self.estimates_weight:
+            self.rows = self.rows.weighted(dispersion.weights(self.rows, self.dispersion, self.shared))
+
+    def _finish(self, memory: dict[str, Any]) -> Laplace:
+        """Posterior of the scales, and how the mode moves with them."""
+        c, n = self.c, self.n
+        gradient, fisher = self._scale_gradient()
+        groups = _groups(c, n)
+        n_groups = n * (c.n_scales + 1)
+        flat = self.y.reshape(-1)
+        parts = torch.zeros(len(flat), n_groups, dtype=DTYPE, device=c.device)
+        parts[torch.arange(len(flat)), groups] = flat  # y_h, one column for each group
+        solved = self._solve(parts)  # S y_h
+        is_scale = self._is_scale()
+        cross = (parts.T @ (parts - solved))[is_scale][:, is_scale]  # y_h' (I - S)_hk y_k
+        matrix = c.scales.matrix.reshape(-1, c.scales.size)
+        _, bend = c.scales.prior_slope_and_curvature(self.vector)
+        observed = 4 * cross - fisher - 2 * torch.diag(gradient)
+        precision = matrix.T @ observed @ matrix + torch.diag(bend)
+        values, vectors = torch.linalg.eigh(precision)
+        expected = matrix.T @ (fisher - 2 * torch.diag(gradient.clamp(max=0))) @ matrix + torch.diag(bend)
+        floor = torch.linalg.eigvalsh(expected).min()
+        covariance = vectors @ torch.diag(1 / values.clamp(min=0.25 * float(floor))) @ vectors.T
+        ratio = self._ratio().reshape(-1)  # [P]
+        # d y / d log s_h = 2 S y_h - y_h; what a coordinate on its own would do is left to the guide
+        slope = 2 * (solved[:, is_scale] - parts[:, is_scale] * ratio[:, None])
+        return Laplace(
+            c, self.vector, self.y, self.factor, covariance, slope @ matrix, ratio.view(n, -1), self.rows,
+            self.dispersion, self.status, self.trace, memory,
+        )  # fmt: skip
+
+
+def _groups(c: Coordinates, n: int) -> Tensor:
+    """Group of each coordinate, int64 [P]: for each contrast the fixed ones, then the scales."""
+    return (torch.arange(n, device=c.device)[:, None] * (c.n_scales + 1) + c.scale_of + 1).reshape(-1)
+
+
+def _probes(c: Coordinates, n: int) -> tuple[Tensor, Tensor]:
+    """Probe vectors [P, m] with E[r r'] = I on each group, and the group of each, [m]."""
+    groups = _groups(c, n).cpu()
+    n_groups = n * (c.n_scales + 1)
+    generator = torch.Generator().manual_seed(0)
+    columns, owners = [], []
+    for group in range(n_groups):
+        members = torch.nonzero(groups == group)[:, 0]
+        if len(members) == 0:
+            continue
+        if len(groups) < EXACT_BELOW or len(members) <= PROBES:
+            block = torch.zeros(len(groups), len(members), dtype=DTYPE)
+            block[members, torch.arange(len(members))] = 1
+        else:
+            signs = torch.randint(0, 2, (len(members), PROBES), generator=generator).to(DTYPE) * 2 - 1
+            block = torch.zeros(len(groups), PROBES, dtype=DTYPE)
+            block[members] = signs / math.sqrt(PROBES)
+        columns.append(block)
+        owners.append(torch.full((block.shape[1],), group))
+    return torch.cat(columns, dim=1).to(c.device), torch.cat(owners).to(c.device)

@@ -1,0 +1,94 @@
+"""Helpers of the benchmark scripts."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from benchmarks.calibration.gather import plot_coverage, read_blocks, report, summarise
+from benchmarks.calibration.screens import compare
+from benchmarks.common import draw_screen, true_effects, true_weights, weights_by_day
+from benchmarks.speed import CASES, simulate_settings
+from fatewalk.config.simulate import SimulateConfig
+from fatewalk.errors import FatewalkError
+from fatewalk.simulate import simulate_screen
+
+SMALL = {"cells": 200, "genes": 5, "active_genes": 5, "effect_patterns": {"random_walk": 1},
+         "guide_effects": "uncentred", "moi": 2}  # fmt: skip
+
+
+def test_compare_counts_what_is_covered_and_leaves_out_what_is_missing():
+    estimate = np.array([1.0, 3.0, np.nan, 0.5, 5.0])
+    se = np.array([1.0, 1.0, 1.0, 1.0, np.nan])
+    found = compare(estimate, se, np.zeros(5), np.array([True, False, True, True, True]))
+    assert (found["n"], found["covered"], found["null_n"]) == (3, 2, 2)
+    assert found["rmse"] == pytest.approx(np.sqrt((1 + 9 + 0.25) / 3))
+    assert found["bias"] == pytest.approx(1.5)
+    assert (found["null_z"], found["null_z_square"]) == (1.5, 1.25)
+
+
+def test_true_effects_follow_the_design():
+    screen, design = draw_screen(SMALL)
+    theta, gene = (true_effects(screen, design, estimand) for estimand in ("theta", "theta_gene"))
+    for row in screen.truth_theta.itertuples():
+        assert theta[design.genes.index(row.gene), design.contrasts.index(row.fate), row.day] == row.theta
+    assert theta.shape == (5, 2, 4)
+    assert np.ptp(theta - gene, axis=2).max() < 1e-12  # the library's shift is the same on all days
+    assert np.abs(theta - gene).max() > 0
+
+
+def test_weights_follow_the_days_of_the_design():
+    _, design = draw_screen(SMALL)
+    card = {"likelihood_weight": "auto", "weight_by_day": {f"day{day}": 3.0 + day for day in (3, 1, 0, 2)}}
+    np.testing.assert_array_equal(weights_by_day(card, design), [3, 4, 5, 6])
+    np.testing.assert_array_equal(weights_by_day({"likelihood_weight": 2.0}, design), [2] * 4)
+
+
+def test_true_weights():
+    np.testing.assert_array_equal(true_weights({"labels": "one_hot"}, 2), [1, 1])
+    dirichlet = {"labels": "dirichlet", "concentration": [10, 50, 200, 5]}
+    np.testing.assert_array_equal(true_weights(dirichlet, 4), [11, 51, 201, 6])
+
+
+@pytest.fixture
+def blocks(tmp_path):
+    """Three screens of two cells of a grid: 18 of 20 intervals cover, on day 1 all."""
+    for moi in (10, 5):
+        rows = [
+            {"cell": f"truth=sparse,labels=one-hot,moi={moi},ntc=2,guides=1-2", "seed": seed,
+             "status": "budget" if seed == 3 else "converged", "seconds": seed, "contrast": "MES", "day": day,
+             "weight": 1.0 + 0.1 * day, "weight_true": 1.0, "kind": "posterior", "estimand": estimand,
+             "n": 10, "covered": 8 + 2 * day - (seed == 3), "rmse": 0.1, "bias": 0.0, "mean_se": 0.1,
+             "null_n": 2, "null_z": 0.0, "null_z_square": 2.0}
+            for seed in (1, 2, 3) for day in (0, 1) for estimand in ("library", "gene")
+        ]  # fmt: skip
+        (tmp_path / f"moi{moi}").mkdir()
+        pd.DataFrame(rows).to_csv(tmp_path / f"moi{moi}" / "1-3.csv", index=False)
+    return tmp_path
+
+
+def test_a_grid_is_summarised(blocks):
+    table = summarise(read_blocks(blocks))
+    assert list(table["moi"]) == ["5", "10"]
+    row = table.iloc[0]
+    assert row["coverage"] == pytest.approx((18 + 18 + 16) / 60)
+    assert row["coverage_se"] == pytest.approx(np.std([0.9, 0.9, 0.8], ddof=1) / np.sqrt(3))
+    assert (row["worst_day"], row["screens"], row["not_converged"], row["seconds"]) == (0, 3, 1, 2)
+    assert row["null_z_sd"] == pytest.approx(np.sqrt(12 / 11))  # 12 z with square 1, sum 0
+    assert row["weight_ratio"] == pytest.approx(1.1)
+    assert not row["within"]
+    assert "2 outside 0.91 to 0.98" in report(table)
+    assert len(plot_coverage(table).axes) == 3
+
+
+def test_a_screen_in_two_blocks_is_refused(blocks):
+    (blocks / "moi5" / "1-1.csv").write_text((blocks / "moi5" / "1-3.csv").read_text())
+    with pytest.raises(FatewalkError, match=r"1-1\.csv"):
+        read_blocks(blocks)
+
+
+def test_cases_of_the_speed_script_have_their_sizes():
+    for case in CASES:
+        SimulateConfig.model_validate(simulate_settings(case))
+    few_cells = simulate_settings("2000-guides") | {"cells": 8}
+    guide_map = simulate_screen(SimulateConfig.model_validate(few_cells)).guide_map
+    assert (~guide_map["is_ntc"]).sum() == 2000
