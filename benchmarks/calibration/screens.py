@@ -25,6 +25,7 @@ from benchmarks.common import (
 from fatewalk.config import FitConfig, ModelConfig
 from fatewalk.export import gene_sd
 from fatewalk.infer.fit import fit_effects
+from fatewalk.likelihood import likelihood_estimates
 from fatewalk.plot.style import Z95
 from fatewalk.posterior import posterior_moments
 from fatewalk.tables import write_table
@@ -76,9 +77,11 @@ def run_screen(simulate: Mapping[str, Any], fit: FitConfig, draws: int) -> pd.Da
     posterior, card, _ = fit_effects(design, ModelConfig(fates=list(design.fates)), fit, progress=False)
     moments = posterior_moments(posterior, design, draws, fit.seed)
 
-    # kind -> (estimate, its SE), [L, F*, D] each. ANOTHER KIND OF ESTIMATE IS ONE MORE LINE HERE.
-    estimates = {
+    alone = likelihood_estimates(posterior, design)
+    alone_sd = np.sqrt(np.einsum("lfdfd->lfd", alone.gene_covariance))
+    estimates = {  # kind -> (estimate, its SE), [L, F*, D] each
         "posterior": (moments.theta_mean, moments.theta_sd),
+        "likelihood": (alone.gene_mean, alone_sd),
     }
     truth = {
         "library": true_effects(screen, design, "theta"),

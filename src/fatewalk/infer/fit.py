@@ -18,6 +18,7 @@ import numpy as np
 import pandas as pd
 import pyro
 import torch
+from torch import Tensor
 from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
@@ -28,7 +29,7 @@ from fatewalk.errors import FatewalkError
 from fatewalk.infer.card import describe_fit
 from fatewalk.infer.checkpoint import Checkpoint
 from fatewalk.infer.coordinates import Coordinates
-from fatewalk.infer.guides import BASELINES, LAPLACE_KEYS, Guide, make_guide
+from fatewalk.infer.guides import BASELINES, Guide, make_guide
 from fatewalk.infer.laplace import Laplace, Round, fit_laplace
 from fatewalk.infer.start import Start, day_intercepts, make_start
 from fatewalk.infer.svi import SviResult, Window, run_svi
@@ -49,10 +50,16 @@ class Posterior:
         On the CPU.
     guide
         Holds the fitted parameters.
+    laplace
+        State of the Laplace approximation (``Laplace.state``).
+    weight : Tensor [M]
+        Weight of a cell's label in each row of ``make_rows``.
     """
 
     model: FateModel
     guide: Guide
+    laplace: dict[str, Tensor]
+    weight: Tensor
 
 
 def choose_device(device: str) -> tuple[torch.device, str]:
@@ -126,7 +133,8 @@ def fit_effects(
         clock.lap("laplace")
         guide, svi = _train(model, design, laplace, fit, checkpoint, progress)
         clock.lap("svi")
-    posterior = Posterior(FateModel(Sizes.of(design), config), guide)
+    state = {name: value.cpu() for name, value in laplace.state().items()}
+    posterior = Posterior(FateModel(Sizes.of(design), config), guide, state, laplace.rows.weight.cpu())
     card = describe_fit(posterior, design, fit, laplace, svi)
     clock.lap("card")
     card |= {
@@ -266,7 +274,13 @@ def save_posterior(posterior: Posterior, guide_name: str, path: Path) -> None:
         "gaps": list(sizes.gaps),
         "guide_to_gene": sizes.guide_to_gene,
         "n_guides_per_gene": sizes.n_guides_per_gene,
-        "state": posterior.guide.state_dict(),
+        "laplace": posterior.laplace,
+        "weight": posterior.weight,
+        "state": {
+            name: value
+            for name, value in posterior.guide.state_dict().items()
+            if guide_name in BASELINES or name not in posterior.laplace
+        },
     }
     with atomic_path(path) as temporary, temporary.open("wb") as file:
         torch.save(content, file)  # to an open file: its temporary name must not enter the archive
@@ -284,11 +298,10 @@ def load_posterior(path: Path) -> Posterior:
         content["n_guides_per_gene"],
     )
     model = FateModel(sizes, ModelConfig(**content["model"]))
-    name, state = content["guide"], content["state"]
-    start = Start.blank(model) if name in BASELINES else {key: state[key] for key in LAPLACE_KEYS}
-    guide = make_guide(name, model, start)
-    guide.load_state_dict(state)
-    return Posterior(model, guide)
+    name, state, laplace = content["guide"], content["state"], content["laplace"]
+    guide = make_guide(name, model, Start.blank(model) if name in BASELINES else laplace)
+    guide.load_state_dict(state if name in BASELINES else laplace | state)
+    return Posterior(model, guide, laplace, content["weight"])
 
 
 def write_fit(

@@ -79,7 +79,6 @@ NEWTON = Schedule(_newton, window=50, lowerings=0, doubles=True, clip=3.0)
 
 #: Tensors of the Laplace approximation that the structured guide keeps.
 LaplaceState = dict[str, Tensor]
-LAPLACE_KEYS = ("vector", "y", "factor", "scale_factor", "slope", "ratio", "fixed_volume")
 
 
 class Guide(Protocol):

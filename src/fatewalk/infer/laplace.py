@@ -179,7 +179,7 @@ class _Newton:
         self.trace: list[Round] = []
         self.history: list[tuple[Tensor, Tensor]] = []  # scales and steps, for the acceleration
         self.status = "budget"
-        self._disperse(torch.zeros(c.sizes.days, dtype=DTYPE, device=c.device))
+        self._disperse(dispersion.Learned(*torch.zeros(2, c.sizes.days, dtype=DTYPE, device=c.device)))
 
     def _predict(self, x: Tensor) -> Tensor:
         """Linear predictor, [F*, p] -> [M, F*]."""
@@ -390,32 +390,34 @@ class _Newton:
         diagonal = (self.probes * self.solved).sum(dim=1)
         return diagonal.clamp(1e-6, 1 - 1e-6).view(self.n, -1)
 
-    def _effective_parameters(self) -> Tensor:
-        """Share of each day in tr(likelihood information x covariance), [D]."""
+    def _learned(self) -> dispersion.Learned:
+        """Effective parameters and posterior variance of the probabilities, by day."""
         c, n = self.c, self.n
-        total = float(self.x.numel() - self.trace_of.sum())
-        generator = torch.Generator().manual_seed(1)
-        signs = torch.randint(0, 2, (n * c.size, DAY_PROBES), generator=generator).to(DTYPE) * 2 - 1
-        signs = signs.to(c.device)
+        signs = _signs(n * c.size, DAY_PROBES, seed=1).to(c.device)
         solved = self._solve(signs)
-        weights = curvature(self.rows, fate_probabilities(self.eta))
-        shares = torch.zeros(c.sizes.days, dtype=DTYPE, device=c.device)
+        pi = fate_probabilities(self.eta)
+        weights = curvature(self.rows, pi)
+        slope = (torch.diag_embed(pi) - pi[:, :, None] * pi[:, None, :])[:, :, 1:]  # [M, F, F*] d pi / d eta
+        sums = torch.zeros(2, c.sizes.days, dtype=DTYPE, device=c.device)
         for left, right in zip(signs.T.split(4), solved.T.split(4), strict=True):
             a = self._predict_many(self.sd * left.reshape(-1, n, c.size))  # [M, k, F*]
             b = self._predict_many(self.sd * right.reshape(-1, n, c.size))
-            value = torch.einsum("mkf,mfg,mkg->m", a, weights, b)
-            shares.index_add_(0, self.rows.day, value)
-        return total * shares / shares.sum()
+            sums[0].index_add_(0, self.rows.day, torch.einsum("mkf,mfg,mkg->m", a, weights, b))
+            a, b = (torch.einsum("mfg,mkg->mkf", slope, x) for x in (a, b))
+            sums[1].index_add_(0, self.rows.day, self.rows.cells * (a * b).sum(dim=(1, 2)))
+        total = float(self.x.numel() - self.trace_of.sum())  # the probes tell its shares
+        parameters, variance = sums * total / sums[0].sum()
+        return dispersion.Learned(parameters, variance)
 
     def _weight_step(self) -> float:
         """New weights from the residuals; largest change of a log weight."""
         before = self.rows.weight
-        self._disperse(self._effective_parameters())
+        self._disperse(self._learned())
         return float((self.rows.weight / before).log().abs().max())
 
-    def _disperse(self, p_eff: Tensor) -> None:
+    def _disperse(self, learned: dispersion.Learned) -> None:
         pi = fate_probabilities(self.eta)
-        self.dispersion = dispersion.estimate(self.rows, pi, p_eff, self.shared)
+        self.dispersion = dispersion.estimate(self.rows, pi, learned, self.shared)
         if self.estimates_weight:
             self.rows = self.rows.weighted(dispersion.weights(self.rows, self.dispersion, self.shared))
 
@@ -457,7 +459,6 @@ def _probes(c: Coordinates, n: int) -> tuple[Tensor, Tensor]:
     """Probe vectors [P, m] with E[r r'] = I on each group, and the group of each, [m]."""
     groups = _groups(c, n).cpu()
     n_groups = n * (c.n_scales + 1)
-    generator = torch.Generator().manual_seed(0)
     columns, owners = [], []
     for group in range(n_groups):
         members = torch.nonzero(groups == group)[:, 0]
@@ -467,9 +468,14 @@ def _probes(c: Coordinates, n: int) -> tuple[Tensor, Tensor]:
             block = torch.zeros(len(groups), len(members), dtype=DTYPE)
             block[members, torch.arange(len(members))] = 1
         else:
-            signs = torch.randint(0, 2, (len(members), PROBES), generator=generator).to(DTYPE) * 2 - 1
             block = torch.zeros(len(groups), PROBES, dtype=DTYPE)
-            block[members] = signs / math.sqrt(PROBES)
+            block[members] = _signs(len(members), PROBES, seed=group) / math.sqrt(PROBES)
         columns.append(block)
         owners.append(torch.full((block.shape[1],), group))
     return torch.cat(columns, dim=1).to(c.device), torch.cat(owners).to(c.device)
+
+
+def _signs(n: int, m: int, seed: int) -> Tensor:
+    """Random signs [n, m], always the same."""
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randint(0, 2, (n, m), generator=generator).to(DTYPE) * 2 - 1
