@@ -6,6 +6,8 @@ centred. ``export_tables`` writes the day-wise tables of one contrast from its a
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
 from itertools import combinations
 from typing import Any
 
@@ -32,7 +34,7 @@ def refuse(card: dict[str, Any], verdict: dict[str, Any], require: str) -> None:
     Raises
     ------
     FatewalkError
-        Naming the criterion, or the ten worst genes.
+        Naming every criterion with value and limit, or the ten worst genes.
     """
     if card["status"] == "diverged":
         raise FatewalkError(
@@ -51,13 +53,39 @@ def refuse(card: dict[str, Any], verdict: dict[str, Any], require: str) -> None:
             "qc_delta_mean_by_gene.csv."
         )
     if card["status"] != "converged" and require == "converged":
-        c = card["criterion"]
+        missed = [name for name, item in card["criterion"].items() if not is_met(item)]
+        out_of_steps = any(name.startswith("drift") for name in missed)
+        mend = "Raise fit.max_steps" if out_of_steps else "See the warnings in fit_card.json"
         raise FatewalkError(
-            f"the fit is not converged (status {card['status']} after {card['steps']} steps: drift of the "
-            f"mean {_number(c['drift_mean'])}, limit {c['drift_mean_limit']}; of the log SD "
-            f"{_number(c['drift_sd'])}, limit {c['drift_sd_limit']}). Nothing was exported. Raise "
-            "fit.max_steps, or set fit.require: none to export tables that are marked provisional."
+            f"the fit is not converged (status {card['status']} after {card['rounds']} rounds of "
+            f"Newton-Laplace and {card['steps']} steps of SVI: {criterion_words(card['criterion'])}). "
+            f"Nothing was exported. {mend}, or set fit.require: none to export tables that are marked "
+            "provisional."
         )
+
+
+#: Entries of ``criterion`` in the fit card, in words.
+CRITERIA = {
+    "newton_step": "Newton step in SDs",
+    "scale_step": "change of log scales",
+    "weight_step": "change of log weights",
+    "drift_mean": "drift of means in SDs",
+    "drift_sd": "drift of log SDs",
+}
+
+
+def criterion_words(criterion: Mapping[str, Mapping[str, float | None]]) -> str:
+    """Every quantity that the stopping rules watch, with value and limit, in words."""
+    return "; ".join(
+        f"{CRITERIA[name]} {_number(item['value'])} (limit {_number(item['limit'])})"
+        for name, item in criterion.items()
+    )
+
+
+def is_met(item: Mapping[str, float | None]) -> bool:
+    """Tell whether an entry of ``criterion`` is within its limit; a missing value is not."""
+    value, limit = item["value"], item["limit"]
+    return value is not None and limit is not None and value <= limit
 
 
 def marks(card: dict[str, Any]) -> dict[str, Any]:
@@ -293,4 +321,4 @@ def _columns_by_day(ids: dict[str, np.ndarray], blocks: dict[str, np.ndarray]) -
 
 
 def _number(value: float | None) -> str:
-    return "not known" if value is None else f"{value:.3g}"
+    return "not known" if value is None or not math.isfinite(value) else f"{value:.3g}"

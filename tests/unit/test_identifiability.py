@@ -270,6 +270,15 @@ def test_replicate_without_control():
     assert first.share == pytest.approx(0, abs=1e-9)
 
 
+def test_cells_with_an_ntc_guide_are_controls_whatever_else_they_carry():
+    cells, calls, guides, fates = screen(moi=5, ntc_share=0.3)
+    targeting = guides["guide_name"][~guides["is_ntc"]].tolist()
+    more = pd.DataFrame({"cell_id": cells["cell_id"], "guide": np.resize(targeting, len(cells))})
+    design = design_of(cells, pd.concat([calls, more]), guides, fates)
+    assert int(design.cell_offsets.diff().min()) > 0
+    assert not any("no control" in s or "has a control" in s for s in check(design).warnings)
+
+
 def test_replicate_whose_genes_are_elsewhere_too():
     found, _ = lonely_replicate(extra_gene=True)
     warned(found, "r3 has no control", "rests on the genes that it shares")
@@ -310,6 +319,11 @@ def test_clusters_of_one_gene_with_their_own_intercepts():
     lonely = cells["cell_id"][cells["cluster"] == cells["cluster"].iloc[0]]
     calls = calls[~calls["cell_id"].isin(lonely)]
     calls = pd.concat([calls, pd.DataFrame({"cell_id": lonely, "guide": target})])
+    # a second cluster of one gene has controls
+    other = cells["cell_id"][cells["cluster"] == cells["cluster"].iloc[-1]]
+    ntc = guides["guide_name"][guides["is_ntc"]].iloc[0]
+    more = pd.DataFrame({"cell_id": other, "guide": [target] * (len(other) - 9) + [ntc] * 9})
+    calls = pd.concat([calls[~calls["cell_id"].isin(other)], more])
     found = check(design_of(cells, calls, guides, fates))
     warned(found, "1 of 40 clusters carry only one gene and no control", cells["cluster"].iloc[0])
     assert np.isfinite(found.shift_sd).all()
@@ -389,7 +403,9 @@ def dense_se(design, config, rows):
 
 @pytest.mark.parametrize(("moi", "guides"), [(1, {1: 0.5, 2: 0.5}), (5, 4)])
 def test_minimum_detectable_effect_against_the_full_information(moi, guides):
-    design = design_of(*screen(cells=6000, genes=20, guides_per_gene=guides, moi=moi, days=[0, 1, 2]))
+    design = design_of(
+        *screen(cells=6000, genes=20, guides_per_gene=guides, moi=moi, days=[0, 1, 2], guide_abundance_sd=1.0)
+    )
     rows = make_rows(design)
     table = gene_power(design, ModelConfig(), rows)
     assert list(table.columns[:5]) == ["gene", "contrast", "mde_d0", "mde_d1", "mde_d2"]
@@ -397,7 +413,7 @@ def test_minimum_detectable_effect_against_the_full_information(moi, guides):
     se = table[["mde_d0", "mde_d1", "mde_d2"]].to_numpy().reshape(2, 20, 3) / 2.8
     ratio = np.log(se / dense_se(design, ModelConfig(), rows).numpy())
     assert abs(ratio.mean()) < 0.06
-    assert np.abs(ratio).max() < 0.12
+    assert np.abs(ratio).max() < 0.22
 
 
 def test_power_of_an_unobserved_gene_day_is_missing():

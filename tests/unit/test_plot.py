@@ -11,6 +11,7 @@ import matplotlib
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.text import Text
@@ -104,20 +105,36 @@ def draw(name: str, s: SimpleNamespace, fates: tuple[str, str] = ("MES", "EC")) 
 RUN_FIGURES = ("heatmap", "trajectories", "volcano", "delta", "recovery")
 
 
-def make_trace(n: int = 40) -> pd.DataFrame:
+def make_trace(n: int = 40, rounds: int = 9) -> pd.DataFrame:
+    """Rounds of Newton-Laplace, of which the first two are far from the mode, then windows of SVI."""
+    k = np.arange(1, rounds + 1)
+    newton = pd.DataFrame(
+        {"phase": "laplace", "round": k, "newton_step": 30 * np.exp(-k),
+         "scale_step": np.where(k < 3, np.inf, np.exp(-k)), "weight_step": np.where(k < 3, np.inf, np.exp(-k))}
+    )  # fmt: skip
     step = 100.0 * np.arange(1, n + 1)
     drift = np.where(step > 100, np.exp(-step / 1000), np.nan)
     rate = np.where(step < 2000, 0.03, 0.01)
-    return pd.DataFrame(
-        {"step": step, "loss": 5000 + 900 * np.exp(-step / 500), "learning_rate": rate, "drift_mean": drift,
-         "drift_sd": drift / 2}
+    windows = pd.DataFrame(
+        {"phase": "svi", "step": step, "loss": 5000 + 900 * np.exp(-step / 500), "learning_rate": rate,
+         "drift_mean": drift, "drift_sd": drift / 2}
     )  # fmt: skip
+    return pd.concat([newton, windows], ignore_index=True)
 
 
-def make_card(status: str = "converged", value: float | None = 0.0123) -> dict[str, object]:
-    criterion = {"name": "drift", "drift_mean": value, "drift_mean_limit": 0.02, "drift_sd": value,
-                 "drift_sd_limit": 0.03}  # fmt: skip
-    return {"status": status, "criterion": criterion}
+def make_card(
+    status: str = "converged", value: float | None = 0.0123, guide: str = "structured"
+) -> dict[str, object]:
+    limits = {"newton_step": 0.05, "scale_step": 0.002, "weight_step": 0.004}
+    limits |= {} if guide == "laplace" else {"drift_mean": 0.02, "drift_sd": 0.03}
+    criterion = {name: {"value": value, "limit": limit} for name, limit in limits.items()}
+    return {"status": status, "guide": guide, "criterion": criterion}
+
+
+def limits_of(ax: Axes) -> dict[str, float]:
+    """Height of the dashed lines of a panel."""
+    found = {line.get_gid(): line.get_ydata()[0] for line in ax.lines if line.get_gid()}
+    return {gid: height for gid, height in found.items() if gid.endswith("_limit")}
 
 
 def make_ablation(screens: int = 3, n_days: int = 2) -> pd.DataFrame:
@@ -414,34 +431,52 @@ def test_recovery_matches_genes_by_name_and_refuses_gaps() -> None:
 
 def test_convergence_says_status_and_draws_limits() -> None:
     fig = plot_convergence(make_trace(), make_card())
-    assert "The fit converged" in said(fig)
-    assert "posterior means 0.012 (limit 0.02)" in said(fig)
-    assert "provisional" not in said(fig)
-    limits = {line.get_gid(): line.get_ydata()[0] for line in fig.axes[2].lines if line.get_gid()}
-    assert limits["drift_mean_limit"] == 0.02
-    assert limits["drift_sd_limit"] == 0.03
-    assert fig.axes[2].get_yscale() == "log"
-    assert [line.get_xdata()[0] for line in fig.axes[0].lines if line.get_gid() == "rate"] == [2000]
-    assert "rate 0.01" in said(fig)
+    words = said(fig).replace("\n", " ")  # the title is wrapped
+    assert "The fit converged" in words
+    assert "Newton step in SDs 0.0123 (limit 0.05)" in words
+    assert "drift of means in SDs 0.0123 (limit 0.02)" in words
+    assert "provisional" not in words
+    rounds, drift, whole, _ = fig.axes
+    assert limits_of(rounds) == {
+        "newton_step_limit": 0.05, "scale_step_limit": 0.002, "weight_step_limit": 0.004,
+    }  # fmt: skip
+    assert limits_of(drift) == {"drift_mean_limit": 0.02, "drift_sd_limit": 0.03}
+    assert drift.get_yscale() == rounds.get_yscale() == "log"
+    assert [line.get_xdata()[0] for line in whole.lines if line.get_gid() == "rate"] == [2000]
+    assert "rate 0.01" in words
 
 
-def test_convergence_zooms_on_the_second_half() -> None:
+def test_convergence_draws_each_phase_in_its_own_panels() -> None:
     trace = make_trace()
-    whole, settled, _ = plot_convergence(trace, make_card()).axes
-    np.testing.assert_array_equal(settled.lines[0].get_xdata(), trace["step"][20:])
+    rounds, drift, whole, settled = plot_convergence(trace, make_card()).axes
+    newton, scales, _ = (line for line in rounds.lines if line.get_gid() is None)
+    np.testing.assert_array_equal(newton.get_xdata(), range(1, 10))
+    np.testing.assert_allclose(newton.get_ydata(), 30 * np.exp(-np.arange(1.0, 10)))
+    assert np.isnan(scales.get_ydata()[:2]).all()  # far from the mode the scales stand
+    np.testing.assert_array_equal(drift.lines[0].get_xdata(), trace["step"][9:])
+    np.testing.assert_array_equal(settled.lines[0].get_xdata(), trace["step"][29:])
     assert np.ptp(settled.get_ylim()) < 0.1 * np.ptp(whole.get_ylim())
+
+
+def test_convergence_without_svi_has_one_panel_and_no_line_for_a_given_weight() -> None:
+    trace = make_trace(0).assign(weight_step=0.0)
+    fig = plot_convergence(trace, make_card(guide="laplace"))
+    assert len(fig.axes) == 1
+    assert set(limits_of(fig.axes[0])) == {"newton_step_limit", "scale_step_limit"}
+    assert "drift" not in said(fig)
 
 
 @pytest.mark.filterwarnings("error")
 @pytest.mark.parametrize("n", [0, 1, 2])
 def test_convergence_of_a_short_or_diverged_fit(n: int) -> None:
-    short = plot_convergence(make_trace(n), make_card("budget"))
+    short = plot_convergence(make_trace(n, rounds=n), make_card("budget"))
     assert "provisional: fit not converged (budget)" in said(short)
     assert ("fewer than two windows" in said(short)) == (n < 2)
+    assert ("no rounds" in said(short)) == (n == 0)
     diverged = make_trace().assign(loss=np.nan, drift_mean=np.inf, drift_sd=np.nan)
     fig = plot_convergence(diverged, make_card("diverged", None))
     assert said(fig).count("no finite loss") == 2
-    assert "posterior means – (limit 0.02)" in said(fig)
+    assert "drift of means in SDs not known (limit 0.02)" in said(fig).replace("\n", " ")
     short.draw_without_rendering()
     fig.draw_without_rendering()
 

@@ -25,8 +25,12 @@ from fatewalk.moments import Moments
 from fatewalk.posterior import posterior_moments
 
 CARD = {
-    "status": "converged", "center_delta": True, "steps": 5,
-    "criterion": {"drift_mean": 0.3, "drift_mean_limit": 0.05, "drift_sd": None, "drift_sd_limit": 0.02},
+    "status": "converged", "center_delta": True, "steps": 5, "rounds": 9,
+    "criterion": {
+        "newton_step": {"value": 0.01, "limit": 0.05},
+        "drift_mean": {"value": 0.3, "limit": 0.05},
+        "drift_sd": {"value": None, "limit": 0.02},
+    },
 }  # fmt: skip
 
 
@@ -131,13 +135,26 @@ def test_gate_wants_convergence_unless_told_otherwise(moments):
     verdict = delta_verdict(moments, center_delta=True)
     refuse(CARD, verdict, "converged")
     budget, diverged = {**CARD, "status": "budget"}, {**CARD, "status": "diverged"}
-    with pytest.raises(FatewalkError, match=r"status budget.*0\.3, limit 0\.05.*fit\.require: none"):
+    said = (
+        r"status budget after 9 rounds.*5 steps.*Newton step in SDs 0\.01 \(limit 0\.05\); drift of means in "
+        r"SDs 0\.3 \(limit 0\.05\); drift of log SDs not known \(limit 0\.02\).*Raise fit\.max_steps, or set "
+        r"fit\.require: none"
+    )
+    with pytest.raises(FatewalkError, match=said):
         refuse(budget, verdict, "converged")
     refuse(budget, verdict, "none")
     assert marks(budget) == {"provisional": "budget"}
     assert marks(CARD) == {}
     with pytest.raises(FatewalkError, match="diverged"):
         refuse(diverged, verdict, "none")
+
+
+def test_gate_does_not_blame_the_steps_for_rounds_that_ran_out(moments):
+    verdict = delta_verdict(moments, center_delta=True)
+    criterion = {"scale_step": {"value": 0.1, "limit": 0.002}}
+    with pytest.raises(FatewalkError, match=r"log scales 0\.1 \(limit 0\.002\).*See the warnings") as error:
+        refuse({**CARD, "status": "budget", "criterion": criterion}, verdict, "converged")
+    assert "max_steps" not in str(error.value)
 
 
 def test_exported_tables(moments, small_design):

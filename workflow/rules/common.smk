@@ -25,7 +25,7 @@ STAGE_VERSION = {
     "simulate_screen": 2,
     "import_screen": 2,
     "build_design": 2,
-    "fit_effects": 1,
+    "fit_effects": 2,
     "summarise_posterior": 2,
     "check_delta": 1,
     "export_effects": 2,
@@ -168,19 +168,21 @@ def targets_recovery(dataset, run, s):
 
 # ------------------------------------------- input and params functions
 
-# What the posterior depends on: contrast_fate, require and gpus steer other things.
+# What the posterior depends on: contrast_fate, require, gpus and checkpoint_minutes steer other things.
 MODEL_KEYS_OF_FIT = [
     "fates",
     "ref_fate",
     "center_delta",
     "burden_slope",
     "replicate_effect",
+    "time_scale",
     "priors",
 ]
 
 FIT_KEYS_OF_FIT = [
     "guide",
     "likelihood_weight",
+    "dense_limit",
     "batch_size",
     "max_steps",
     "device",

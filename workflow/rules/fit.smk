@@ -1,4 +1,5 @@
 # From the design to identified effects: fit (the only rule with a GPU), check, export.
+# A fit that is cut off leaves fit/checkpoint-*.pt, no declared output, from which the next attempt resumes.
 
 
 rule fit_effects:

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from fatewalk.config import FitConfig
 from fatewalk.design import Design
+from fatewalk.export import criterion_words
 from fatewalk.infer import laplace as newton
 from fatewalk.infer.dispersion import PHI_SPREAD_WARN
 from fatewalk.infer.guides import BASELINES, Guide, Structured
@@ -69,7 +70,7 @@ def describe_fit(
         "rows": len(laplace.rows),
         "latents": n_latents,
     }
-    card["warnings"] = _warnings(status, design, fit, laplace)
+    card["warnings"] = _warnings(status, design, fit, laplace, svi)
     return card
 
 
@@ -152,12 +153,21 @@ def _tails(values: Tensor) -> dict[str, float]:
     return {"min": float(values.min()), "max": float(values.max())}
 
 
-def _warnings(status: str, design: Design, fit: FitConfig, laplace: Laplace) -> list[str]:
+def _warnings(
+    status: str, design: Design, fit: FitConfig, laplace: Laplace, svi: SviResult | None
+) -> list[str]:
     """What a reader of the card must know, in sentences."""
     found = []
-    if status == "budget":
+    if laplace.status == "budget":
+        words = criterion_words(criterion(laplace, None))
         found.append(
-            f"The fit used its {fit.max_steps} steps without meeting the stopping rule. Raise fit.max_steps."
+            f"Newton-Laplace used its {len(laplace.trace)} rounds without meeting its stopping rule: {words}. "
+            "Look at these rounds in fit_trace.csv: where only the weights do not settle, fix "
+            "fit.likelihood_weight; where the scales do not, make model.priors narrower."
+        )
+    if svi is not None and svi.status == "budget":
+        found.append(
+            f"SVI used its {fit.max_steps} steps without meeting its stopping rule. Raise fit.max_steps."
         )
     if status == "diverged":
         found.append("The ELBO became infinite or NaN: look for extreme values in the design report.")

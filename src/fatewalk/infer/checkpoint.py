@@ -8,6 +8,7 @@ fit takes the same steps as an uninterrupted one. It is deleted when the fit is 
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import pickle
 import signal
@@ -18,11 +19,38 @@ from typing import Any
 
 import torch
 
+from fatewalk import __version__
+from fatewalk.config import FitConfig, ModelConfig
 from fatewalk.tables import atomic_path
 
 log = logging.getLogger(__name__)
 
 EXIT_CODE = 143  # 128 + SIGTERM, as the shell reports it
+PREFIX = "checkpoint-"
+
+#: Keys of section ``fit`` that the results do not depend on.
+OTHER_KEYS = {"threads", "gpus", "require", "checkpoint_minutes"}
+
+
+def checkpoint_path(folder: Path, design: Path, model: ModelConfig, fit: FitConfig) -> Path:
+    """File of a fit's checkpoint, ``checkpoint-<16 hex digits>.pt``.
+
+    Its name is a hash of the design, of the keys that the fit depends on and of the package's
+    version, so that no other fit resumes from it.
+
+    Parameters
+    ----------
+    folder
+        Of the fit.
+    design
+        File ``design.pt``.
+    model, fit
+        Sections ``model`` and ``fit``.
+    """
+    found = hashlib.sha256(design.read_bytes())
+    for text in (model.model_dump_json(), fit.model_dump_json(exclude=OTHER_KEYS), __version__):
+        found.update(text.encode())
+    return folder / f"{PREFIX}{found.hexdigest()[:16]}.pt"
 
 
 class Checkpoint:
@@ -53,8 +81,9 @@ class Checkpoint:
             return self
         if self.path.exists():
             try:
-                self.resumed = torch.load(self.path, weights_only=True)
-                log.info("resuming from %s (%s)", self.path, self.resumed["phase"])
+                found = torch.load(self.path, weights_only=True)
+                log.info("resuming from %s (%s)", self.path, found["phase"])
+                self.resumed = found
             except (RuntimeError, EOFError, KeyError, ValueError, pickle.UnpicklingError) as error:
                 log.warning("%s cannot be read (%s); the fit starts anew", self.path, error)
         self._handler = signal.signal(signal.SIGTERM, self._on_sigterm)
@@ -119,6 +148,7 @@ class Checkpoint:
             raise SystemExit(EXIT_CODE)
 
     def delete(self) -> None:
-        """Remove the file after success, so that a forced rerun fits anew."""
+        """Remove the checkpoint after success, so that a forced rerun fits anew, and stale ones beside it."""
         if self.path is not None:
-            self.path.unlink(missing_ok=True)
+            for path in self.path.parent.glob(f"{PREFIX}*.pt"):
+                path.unlink(missing_ok=True)

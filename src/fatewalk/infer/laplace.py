@@ -45,9 +45,8 @@ SCALE_LIMIT = 0.002  # largest change of a log scale in the last round
 NEWTON_LIMIT = 0.05  # length of the last Newton step: no combination of effects moves by more SDs
 WEIGHT_LIMIT = 0.002  # largest change of a log weight
 DAY_PROBES = 32  # probe vectors for the effective parameters of each day
-DEPTH = 4  # steps that the acceleration combines
 MAX_ROUNDS = 60
-FAR = 0.1  # change of a log scale above which the step is the fixed point's
+FAR = 0.7
 NEAR = 0.5  # Newton step over sqrt(P) below which residuals mean something
 
 
@@ -177,7 +176,6 @@ class _Newton:
         self.eta = self._predict(self.x)
         self.probes, self.group = _probes(c, self.n)
         self.trace: list[Round] = []
-        self.history: list[tuple[Tensor, Tensor]] = []  # scales and steps, for the acceleration
         self.status = "budget"
         self._disperse(dispersion.Learned(*torch.zeros(2, c.sizes.days, dtype=DTYPE, device=c.device)))
 
@@ -237,7 +235,6 @@ class _Newton:
             "vector": self.vector,
             "weight": self.rows.weight,
             "dispersion": asdict(self.dispersion),
-            "history": self.history,
             "status": self.status,
             "trace": [asdict(entry) for entry in self.trace],
         }
@@ -246,7 +243,6 @@ class _Newton:
         self.x, self.eta, self.vector = (state[name].to(self.c.device) for name in ("x", "eta", "vector"))
         self.rows = self.rows.weighted(state["weight"].to(self.c.device))
         self.dispersion = dispersion.Dispersion(**state["dispersion"])
-        self.history = list(state["history"])
         self.status = state["status"]
         self.trace = [Round(**entry) for entry in state["trace"]]
 
@@ -292,9 +288,11 @@ class _Newton:
     def _products(self) -> None:
         """Covariance times probes, and what follows: traces and Fisher information by scale."""
         c, n = self.c, self.n
-        solved = self._solve(self.probes)  # [P, m]
+        parts = _by_group(self.y, groups := _groups(c, n), n * (c.n_scales + 1))  # [P, groups]
+        both = self._solve(torch.cat([self.probes, parts], dim=1))
+        solved, self.solved_parts = both[:, : self.probes.shape[1]], both[:, self.probes.shape[1] :]
+        self.parts = parts
         n_groups = n * (c.n_scales + 1)
-        groups = _groups(c, n)
         by_row = torch.zeros(n_groups, solved.shape[1], dtype=DTYPE, device=c.device)
         own = by_row.index_add(0, groups, self.probes * solved)  # [groups, m]
         traces = torch.zeros(n_groups, dtype=DTYPE, device=c.device)
@@ -309,13 +307,13 @@ class _Newton:
         self.sizes = torch.bincount(groups, minlength=n_groups).double()
         self.solved = solved
 
-    def _scale_gradient(self) -> tuple[Tensor, Tensor]:
-        """Gradient and Fisher information of the log scales, [F* H], [F* H, F* H]."""
-        c, n = self.c, self.n
-        is_scale = self._is_scale()
-        squares = torch.zeros_like(self.trace_of).index_add(0, _groups(c, n), self.y.square().reshape(-1))
-        gradient = (squares + self.trace_of - self.sizes)[is_scale]
-        return gradient, 2 * self.norm_of[is_scale][:, is_scale]
+    def _scale_derivatives(self) -> tuple[Tensor, Tensor, Tensor]:
+        """Gradient [F* H], expected and observed information [F* H, F* H] of the log scales."""
+        groups = self._is_scale()
+        gradient = (self.parts.square().sum(dim=0) + self.trace_of - self.sizes)[groups]
+        fisher = 2 * self.norm_of[groups][:, groups]
+        cross = (self.parts.T @ (self.parts - self.solved_parts))[groups][:, groups]  # y_h' (I - S)_hk y_k
+        return gradient, fisher, 4 * cross - fisher - 2 * torch.diag(gradient)
 
     def _scale_step(self) -> float:
         """One step on the scales; its largest change.
@@ -326,34 +324,18 @@ class _Newton:
         information, plus the gradient: near zero a scale has no expected information and its
         gradient is its curvature.
         """
-        gradient, fisher = self._scale_gradient()
+        gradient, fisher, observed = self._scale_derivatives()
         matrix = self.c.scales.matrix.reshape(-1, self.c.scales.size)
         slope, bend = self.c.scales.prior_slope_and_curvature(self.vector)
-        bound = matrix.T @ (fisher + torch.diag(-2 * gradient.clamp(max=0))) @ matrix + torch.diag(bend)
-        step = torch.linalg.solve(bound, matrix.T @ gradient + slope)
-        if (size := float(step.abs().max())) > FAR:
+        values, vectors = torch.linalg.eigh(matrix.T @ observed @ matrix + torch.diag(bend))
+        pull = vectors.T @ (matrix.T @ gradient + slope)
+        step = vectors @ (pull / values.abs().clamp(min=0.5))
+        if float(step.abs().max()) > FAR:
             step = self._far_step(gradient)
             step = step * min(1.0, 2.0 / float(step.abs().max()))
-        step = self._accelerate(step)
         self.vector = self.vector + step
         self._follow((matrix @ step).view(self.n, -1))
-        return size
-
-    def _accelerate(self, step: Tensor) -> Tensor:
-        """Anderson acceleration: combine the last steps so that they would cancel.
-
-        Mode, scales and weights follow one another; this looks ahead along the way they go.
-        """
-        self.history.append((self.vector, step))
-        del self.history[: -1 - DEPTH]
-        if len(self.history) < 3:
-            return step
-        vectors, steps = (torch.stack(values, dim=1) for values in zip(*self.history, strict=True))
-        bends, moves = steps.diff(dim=1), vectors.diff(dim=1)  # [S, k]
-        gamma = torch.linalg.lstsq(bends, step[:, None]).solution
-        better = step - ((moves + bends) @ gamma)[:, 0]
-        limit = 4 * float(step.abs().max())
-        return better if float(better.abs().max()) <= limit else step
+        return float(step.abs().max())
 
     def _far_step(self, gradient: Tensor) -> Tensor:
         """Step of the fixed point, each log scale on its own."""
@@ -376,14 +358,28 @@ class _Newton:
         return torch.arange(n_groups, device=self.c.device) % (self.c.n_scales + 1) > 0
 
     def _follow(self, change: Tensor) -> None:
-        """Move the mode to where each coordinate on its own would go with its scale (``ratio``)."""
+        """Move the mode to where it goes with the scales.
+
+        Each coordinate as it would on its own (``ratio``), the rest to first order (``slope``).
+        """
+        others = (self._slope() @ change.reshape(-1)).view_as(self.y)
         change = change[:, self.c.scale_of.clamp(min=0)] * (self.c.scale_of >= 0)  # [F*, p]
         ratio = self._ratio()
         q = ratio / (1 - ratio)
-        self.y = self.y * change.exp() * (1 + q) / ((2 * change).exp() + q)
+        shrink = (1 + q) / ((2 * change).exp() + q)
+        self.y = self.y * change.exp() * shrink + shrink.sqrt() * others
         self.sd = self.c.sd(self.c.scales.log_scales(self.vector))
         self.x = self.sd * self.y
         self.eta = self._predict(self.x)
+
+    def _slope(self) -> Tensor:
+        """Change of y with each log scale, [P, F* H], without each coordinate's own part.
+
+        d y / d log s_h = 2 S y_h - y_h.
+        """
+        groups = self._is_scale()
+        own = self.parts[:, groups] * self._ratio().reshape(-1, 1)
+        return 2 * (self.solved_parts[:, groups] - own)
 
     def _ratio(self) -> Tensor:
         """Posterior variances of y, [F*, p], from the probes."""
@@ -423,31 +419,25 @@ class _Newton:
 
     def _finish(self, memory: dict[str, Any]) -> Laplace:
         """Posterior of the scales, and how the mode moves with them."""
-        c, n = self.c, self.n
-        gradient, fisher = self._scale_gradient()
-        groups = _groups(c, n)
-        n_groups = n * (c.n_scales + 1)
-        flat = self.y.reshape(-1)
-        parts = torch.zeros(len(flat), n_groups, dtype=DTYPE, device=c.device)
-        parts[torch.arange(len(flat)), groups] = flat  # y_h, one column for each group
-        solved = self._solve(parts)  # S y_h
-        is_scale = self._is_scale()
-        cross = (parts.T @ (parts - solved))[is_scale][:, is_scale]  # y_h' (I - S)_hk y_k
+        c = self.c
+        gradient, fisher, observed = self._scale_derivatives()
         matrix = c.scales.matrix.reshape(-1, c.scales.size)
         _, bend = c.scales.prior_slope_and_curvature(self.vector)
-        observed = 4 * cross - fisher - 2 * torch.diag(gradient)
-        precision = matrix.T @ observed @ matrix + torch.diag(bend)
-        values, vectors = torch.linalg.eigh(precision)
-        expected = matrix.T @ (fisher - 2 * torch.diag(gradient.clamp(max=0))) @ matrix + torch.diag(bend)
-        floor = torch.linalg.eigvalsh(expected).min()
-        covariance = vectors @ torch.diag(1 / values.clamp(min=0.25 * float(floor))) @ vectors.T
-        ratio = self._ratio().reshape(-1)  # [P]
-        # d y / d log s_h = 2 S y_h - y_h; what a coordinate on its own would do is left to the guide
-        slope = 2 * (solved[:, is_scale] - parts[:, is_scale] * ratio[:, None])
+        values, vectors = torch.linalg.eigh(matrix.T @ observed @ matrix + torch.diag(bend))
+        bound = fisher - 2 * torch.diag(gradient.clamp(max=0))
+        floor = 0.25 * float(torch.linalg.eigvalsh(matrix.T @ bound @ matrix + torch.diag(bend)).min())
+        covariance = vectors @ torch.diag(1 / values.clamp(min=floor)) @ vectors.T
         return Laplace(
-            c, self.vector, self.y, self.factor, covariance, slope @ matrix, ratio.view(n, -1), self.rows,
+            c, self.vector, self.y, self.factor, covariance, self._slope() @ matrix, self._ratio(), self.rows,
             self.dispersion, self.status, self.trace, memory,
         )  # fmt: skip
+
+
+def _by_group(y: Tensor, groups: Tensor, n_groups: int) -> Tensor:
+    """The coordinates of each group in a column of their own, [P, groups]."""
+    out = y.new_zeros(y.numel(), n_groups)
+    out[torch.arange(y.numel(), device=y.device), groups] = y.reshape(-1)
+    return out
 
 
 def _groups(c: Coordinates, n: int) -> Tensor:

@@ -9,12 +9,14 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import NullFormatter
+from matplotlib.ticker import MaxNLocator, NullFormatter
 
+from fatewalk.export import criterion_words
 from fatewalk.plot.style import (
     BLACK,
     BLUE,
     DOUBLE,
+    GREEN,
     GREY,
     ORANGE,
     SMALL,
@@ -26,46 +28,78 @@ from fatewalk.plot.style import (
 )
 from fatewalk.tables import require_columns
 
-TRACE = ("step", "loss", "learning_rate", "drift_mean", "drift_sd")
+ROUNDS = {  # column of the trace, name, colour, where its dashes start
+    "newton_step": ("Newton step (SDs)", BLUE, 0),
+    "scale_step": ("log scales", ORANGE, 0),
+    "weight_step": ("log weights", GREEN, 4),
+}
+DRIFTS = {"drift_mean": ("means (SDs)", BLUE, 0), "drift_sd": ("log SDs", ORANGE, 4)}
+TRACE = ("phase", "round", *ROUNDS, "step", "loss", "learning_rate", *DRIFTS)
 STATUS = {
     "converged": "The fit converged",
-    "budget": "The fit did not converge: its budget of steps ran out",
+    "budget": "The fit did not converge: its budget ran out",
     "diverged": "The fit diverged",
     "unanchored": "The fit has nothing to anchor it: no information from NTC guides",
 }
 MOST_RATES = 12  # more changes of the learning rate than this are a smooth decay
 
+#: ``criterion`` of the fit card: value and limit by name.
+Criterion = Mapping[str, Mapping[str, float | None]]
+
 
 @styled
 def plot_convergence(trace: pd.DataFrame, card: Mapping[str, Any]) -> Figure:
-    """Loss of the fit, whole and zoomed, and the drift of the posterior against its limits.
+    """What each phase of the fit watched, against its limits, and the loss of SVI.
 
     Parameters
     ----------
     trace
-        Table ``fit_trace.csv``, a row a window of steps.
+        Table ``fit_trace.csv``: rounds of Newton-Laplace, then windows of SVI steps (none with
+        ``guide: laplace``).
     card
-        Content of ``fit_card.json``; ``status`` and ``criterion`` are read.
+        Content of ``fit_card.json``; ``status``, ``guide`` and ``criterion`` are read.
 
     Returns
     -------
     matplotlib.figure.Figure
+        One panel for the rounds; unless the guide is laplace, three more for the windows.
     """
     require_columns(trace, TRACE, "trace of the fit")
-    step, loss, rate = (trace[column].to_numpy(dtype=float) for column in TRACE[:3])  # [windows]
-    fig = new_figure(DOUBLE, 2.7)
-    whole, settled, drift = fig.subplots(1, 3)
-    half = len(trace) // 2
-    draw_loss(whole, step, loss, "whole fit")
-    draw_loss(settled, step[half:], loss[half:], "second half, zoomed")
-    draw_drift(drift, trace, card["criterion"])
-    for ax in (whole, settled, drift):
-        mark_rates(ax, step, rate, named=ax is whole)
-    fig.supxlabel("optimiser step")
+    rounds, windows = (trace[trace["phase"] == phase] for phase in ("laplace", "svi"))
+    if card["guide"] == "laplace":
+        fig = new_figure(DOUBLE, 2.7)
+        draw_rounds(fig.subplots(), rounds, card["criterion"])
+    else:
+        fig = new_figure(DOUBLE, 4.9)
+        newton, drift, whole, settled = fig.subplots(2, 2).ravel()
+        draw_rounds(newton, rounds, card["criterion"])
+        draw_windows(drift, whole, settled, windows, card["criterion"])
     status = card["status"]
     notes = [] if status == "converged" else [f"provisional: fit not converged ({status})"]
-    add_title(fig, f"{STATUS.get(status, status)}.\n{criterion_words(card['criterion'])}", notes)
+    add_title(fig, f"{STATUS.get(status, status)}.\nAt the end: {criterion_words(card['criterion'])}", notes)
     return fig
+
+
+def draw_rounds(ax: Axes, rounds: pd.DataFrame, criterion: Criterion) -> None:
+    """Change of mode, scales and weights by round of Newton-Laplace."""
+    ax.set(title="Newton-Laplace: change in a round", xlabel="round", ylabel="change")
+    draw_limits(ax, rounds["round"], rounds, criterion, ROUNDS, "no rounds")
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+
+
+def draw_windows(
+    drift: Axes, whole: Axes, settled: Axes, windows: pd.DataFrame, criterion: Criterion
+) -> None:
+    """Drift of the posterior by window of SVI, and its loss, whole and zoomed."""
+    step, loss, rate = (windows[name].to_numpy(float) for name in ("step", "loss", "learning_rate"))
+    half = len(windows) // 2
+    drift.set(title="SVI: drift from window to window", ylabel="drift of posterior")
+    draw_limits(drift, windows["step"], windows, criterion, DRIFTS, "fewer than two windows")
+    draw_loss(whole, step, loss, "SVI: whole fit")
+    draw_loss(settled, step[half:], loss[half:], "SVI: second half, zoomed")
+    for ax in (drift, whole, settled):
+        ax.set_xlabel("optimiser step")
+        mark_rates(ax, step, rate, named=ax is whole)
 
 
 def draw_loss(ax: Axes, step: np.ndarray, loss: np.ndarray, title: str) -> None:
@@ -77,29 +111,51 @@ def draw_loss(ax: Axes, step: np.ndarray, loss: np.ndarray, title: str) -> None:
         say(ax, "no finite loss")
 
 
-def draw_drift(ax: Axes, trace: pd.DataFrame, criterion: Mapping[str, Any]) -> None:
-    """Drift of posterior means and SDs by window, on a log axis, with the limits as dashed lines."""
-    ax.set(title="drift from window to window")
-    drifts = trace[["drift_mean", "drift_sd"]].to_numpy(dtype=float)  # [windows, 2]
-    drifts[~(np.isfinite(drifts) & (drifts > 0))] = np.nan  # a log axis has no place for them
-    if np.isnan(drifts).all():
+def draw_limits(
+    ax: Axes,
+    x: pd.Series,
+    table: pd.DataFrame,
+    criterion: Criterion,
+    lines: Mapping[str, tuple[str, str, int]],
+    if_empty: str,
+) -> None:
+    """Columns of the trace on a log axis, each with its limit as a dashed line.
+
+    Parameters
+    ----------
+    ax
+        Where to draw.
+    x
+        Round or step of each row.
+    table
+        Rows of the trace.
+    criterion
+        Limits by column.
+    lines
+        Name, colour and start of the dashes by column; different starts show both of two equal limits.
+    if_empty
+        What to say where nothing can be drawn.
+    """
+    values = table[list(lines)].to_numpy(dtype=float)  # [rows, columns]
+    values[~(np.isfinite(values) & (values > 0))] = np.nan  # a log axis has no place for them
+    if np.isnan(values).all():
         ax.set(xticks=[], yticks=[])
-        say(ax, "fewer than two windows")
+        say(ax, if_empty)
         return
-    for column, (key, colour, name, start) in enumerate(
-        (("drift_mean", BLUE, "means", 0), ("drift_sd", ORANGE, "SDs", 4))
-    ):
-        ax.plot(trace["step"], drifts[:, column], color=colour, marker=".", ms=3, label=name)
-        if limit := criterion.get(f"{key}_limit"):
-            dashes = (start, (4, 4))  # equal limits show both colours
+    for column, (key, (name, colour, start)) in zip(values.T, lines.items(), strict=True):
+        if np.isnan(column).all():  # a weight that was given never changes
+            continue
+        ax.plot(x, column, color=colour, marker=".", ms=3, label=name)
+        limit = criterion.get(key, {}).get("limit")
+        if limit:
+            dashes = (start, (4, 4))
             ax.axhline(limit, color=colour, lw=1, ls=dashes, label=f"limit {limit:g}", gid=f"{key}_limit")
     ax.set_yscale("log")
-    ax.set_ylabel("drift of posterior")
     ax.yaxis.set_major_formatter("{x:g}")
     ax.yaxis.set_minor_formatter(NullFormatter())
     low, high = ax.get_ylim()
-    ax.set_ylim(low, high * (high / low) ** 0.25)  # room for the legend
-    ax.legend(loc="upper right", ncols=2)
+    ax.set_ylim(low, high * (high / low) ** 0.3)  # room for the legend
+    ax.legend(loc="upper right", ncols=len(lines))
 
 
 def mark_rates(ax: Axes, step: np.ndarray, rate: np.ndarray, named: bool) -> None:
@@ -115,15 +171,3 @@ def mark_rates(ax: Axes, step: np.ndarray, rate: np.ndarray, named: bool) -> Non
         if named:
             ax.text(step[row], 0.99, text, transform=ax.get_xaxis_transform(), fontsize=SMALL,
                     color=BLACK, rotation=90, ha="right", va="top")  # fmt: skip
-
-
-def criterion_words(criterion: Mapping[str, Any]) -> str:
-    """The drifts of the last window and their limits, in words."""
-    parts = []
-    for key, name in (("drift_mean", "posterior means"), ("drift_sd", "posterior SDs")):
-        value, limit = (
-            "–" if number is None else f"{number:.2g}"
-            for number in (criterion.get(key), criterion.get(f"{key}_limit"))
-        )
-        parts.append(f"{name} {value} (limit {limit})")
-    return "Last drift: " + ", ".join(parts)

@@ -1,0 +1,225 @@
+"""A fit that is cut off and resumed ends as if nothing had happened."""
+
+import os
+import pickle
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import torch
+
+from fatewalk.config import FitConfig, ModelConfig
+from fatewalk.design import save_design
+from fatewalk.infer.checkpoint import EXIT_CODE, Checkpoint, checkpoint_path
+from fatewalk.infer.fit import fit_effects, load_posterior, save_posterior
+
+ROOT = Path(__file__).parents[3]
+CONFIG = ModelConfig()
+
+
+class CutOff(Checkpoint):
+    """Behaves as if SIGTERM came before a chosen round or step."""
+
+    def __init__(self, path, after):
+        super().__init__(path)
+        self.left = after
+
+    @property
+    def due(self):
+        """Asked once in each round of Newton-Laplace and each step of SVI."""
+        self.left -= 1
+        self._terminated = self.left < 0
+        return super().due
+
+
+def tensors(posterior, guide, path):
+    """Every tensor of posterior.pt, by name."""
+    save_posterior(posterior, guide, path)
+    content = torch.load(path, weights_only=True)
+    return {f"{part}.{name}": value for part in ("laplace", "state") for name, value in content[part].items()}
+
+
+def assert_same(found, expected, guide, folder):
+    """Posterior bit for bit, trace and card except for times."""
+    (posterior, card, trace), (posterior_0, card_0, trace_0) = found, expected
+    first, second = (tensors(p, guide, folder / "posterior.pt") for p in (posterior, posterior_0))
+    assert first.keys() == second.keys()
+    for name, value in first.items():
+        assert torch.equal(value, second[name]), name
+    assert torch.equal(posterior.weight, posterior_0.weight)
+    pd.testing.assert_frame_equal(
+        trace.drop(columns="seconds"), trace_0.drop(columns="seconds"), check_exact=True
+    )
+    for key in ("status", "criterion", "scales", "phi_by_day", "laplace_and_svi", "steps"):
+        assert card[key] == card_0[key], key
+
+
+FITS = {
+    "structured": FitConfig(),
+    "laplace": FitConfig(guide="laplace"),
+    "minibatches": FitConfig(batch_size=200, max_steps=210),
+    "mean_field": FitConfig(guide="mean_field", max_steps=210),
+}
+
+
+@pytest.fixture(scope="module")
+def whole(small_design):
+    """Each fit without a break."""
+    return {name: fit_effects(small_design, CONFIG, fit) for name, fit in FITS.items()}
+
+
+@pytest.mark.parametrize(
+    ("name", "cuts"),
+    [
+        ("structured", [0]),
+        ("structured", [4]),
+        ("structured", [30]),
+        ("structured", [6, 30, 40]),
+        ("laplace", [5]),
+        ("minibatches", [90, 50]),
+        ("mean_field", [3, 150]),
+    ],
+)
+def test_a_resumed_fit_ends_as_an_uninterrupted_one(small_design, whole, tmp_path, name, cuts):
+    """Cut before the first round, in the rounds, in a window of SVI, and several times."""
+    path, fit = tmp_path / "checkpoint-x.pt", FITS[name]
+    for after in cuts:
+        with pytest.raises(SystemExit) as end:
+            fit_effects(small_design, CONFIG, fit, checkpoint=CutOff(path, after))
+        assert end.value.code == EXIT_CODE == 143
+        assert path.exists()
+    torch.manual_seed(99)  # a new process has other random numbers
+    checkpoint = Checkpoint(path)
+    resumed = fit_effects(small_design, CONFIG, fit, checkpoint=checkpoint)
+    assert checkpoint.resumed is not None
+    assert_same(resumed, whole[name], fit.guide, tmp_path)
+
+
+def test_time_alone_writes_checkpoints_and_changes_nothing(small_design, whole, tmp_path, monkeypatch):
+    now, written = [0.0], []
+    checkpoint = Checkpoint(tmp_path / "checkpoint-x.pt", seconds=10)
+    monkeypatch.setattr("fatewalk.infer.checkpoint.time.monotonic", lambda: now.__setitem__(0, now[0] + 1) or now[0])
+    save = checkpoint.save
+    monkeypatch.setattr(checkpoint, "save", lambda phase, *rest: written.append(phase) or save(phase, *rest))
+    found = fit_effects(small_design, CONFIG, FITS["structured"], checkpoint=checkpoint)
+    assert_same(found, whole["structured"], "structured", tmp_path)
+    assert written.count("svi") > 5
+    assert checkpoint.path.exists()  # until the results are written
+
+
+@pytest.mark.parametrize("content", [b"", b"no archive", pickle.dumps({"phase": print})])
+def test_a_broken_checkpoint_is_left_aside_with_a_warning(small_design, whole, tmp_path, caplog, content):
+    path = tmp_path / "checkpoint-x.pt"
+    path.write_bytes(content)
+    found = fit_effects(small_design, CONFIG, FITS["laplace"], checkpoint=Checkpoint(path))
+    assert "the fit starts anew" in caplog.text
+    assert_same(found, whole["laplace"], "laplace", tmp_path)
+
+
+def test_a_checkpoint_cut_in_half_is_left_aside(small_design, whole, tmp_path, caplog):
+    path = tmp_path / "checkpoint-x.pt"
+    with pytest.raises(SystemExit):
+        fit_effects(small_design, CONFIG, FITS["laplace"], checkpoint=CutOff(path, 3))
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    found = fit_effects(small_design, CONFIG, FITS["laplace"], checkpoint=Checkpoint(path))
+    assert "the fit starts anew" in caplog.text
+    assert_same(found, whole["laplace"], "laplace", tmp_path)
+
+
+def test_the_name_tells_the_fit(small_design, tmp_path):
+    """Another design, model or guide has another file; threads and the time between checkpoints do not."""
+    design, other = tmp_path / "design.pt", tmp_path / "other.pt"
+    design.write_bytes(b"1")
+    other.write_bytes(b"2")
+    name = checkpoint_path(tmp_path, design, CONFIG, FitConfig())
+    assert name == checkpoint_path(tmp_path, design, CONFIG, FitConfig(threads=2, checkpoint_minutes=1))
+    assert name.name.startswith("checkpoint-")
+    assert len(name.stem) == len("checkpoint-") + 16
+    others = [
+        checkpoint_path(tmp_path, other, CONFIG, FitConfig()),
+        checkpoint_path(tmp_path, design, ModelConfig(priors={"s_tau": 0.5}), FitConfig()),
+        checkpoint_path(tmp_path, design, CONFIG, FitConfig(seed=2)),
+    ]
+    assert len({name, *others}) == 4
+
+
+def test_sigterm_is_heard_only_during_the_fit(tmp_path):
+    before = signal.getsignal(signal.SIGTERM)
+    with Checkpoint(tmp_path / "checkpoint-x.pt") as checkpoint:
+        assert not checkpoint.due
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert checkpoint.due
+    assert signal.getsignal(signal.SIGTERM) == before
+
+
+# ------------------------------------------------------------------ the script of the rule
+
+SLOW = """
+import logging, runpy, sys, time, types
+from pathlib import Path
+from fatewalk.infer import laplace, svi
+
+def slowly(step, seconds):
+    def slow(self, *rest):
+        time.sleep(seconds)
+        return step(self, *rest)
+    return slow
+
+laplace._Newton._round = slowly(laplace._Newton._round, float(sys.argv[2]))
+svi._Loop.take_step = slowly(svi._Loop.take_step, float(sys.argv[2]) / 10)
+folder = Path(sys.argv[3])
+name = types.SimpleNamespace
+config = {"datasets": {"tiny": {"simulate": {}}}, "fit": {"checkpoint_minutes": 5}}
+snakemake = name(
+    input=name(design=str(folder / "design.pt")),
+    output=name(**{key: str(folder / "fit" / file) for key, file in
+                   (("posterior", "posterior.pt"), ("card", "card.json"), ("trace", "trace.csv"))}),
+    params=name(model={}, fit={}), threads=1, config=config,
+    wildcards=name(dataset="tiny", run="main"), log=[str(folder / "log.txt")],
+)
+runpy.run_path(sys.argv[1], init_globals={"snakemake": snakemake})
+"""
+
+
+def run_script(folder, seconds=0.0, stop_at=None):
+    """Run scripts/fit_effects.py; send SIGTERM when its log says ``stop_at``. Exit code and log."""
+    command = [sys.executable, "-c", SLOW, str(ROOT / "scripts" / "fit_effects.py"), str(seconds), str(folder)]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
+    lines = []
+    for line in process.stderr:
+        lines.append(line)
+        if stop_at and stop_at in line:
+            process.send_signal(signal.SIGTERM)
+            stop_at = None
+    return process.wait(timeout=60), "".join(lines)
+
+
+@pytest.mark.parametrize(("stop_at", "phase"), [("round 2 ", "laplace"), ("step     50", "svi")])
+def test_the_script_ends_with_143_and_resumes(small_design, whole, tmp_path, stop_at, phase):
+    save_design(small_design, [f"c{i}" for i in range(small_design.n_cells)], tmp_path)
+    fit = tmp_path / "fit"
+    fit.mkdir()
+    stale = fit / "checkpoint-0123456789abcdef.pt"
+    stale.write_bytes(b"of another config")
+
+    code, text = run_script(tmp_path, 0.2, stop_at)
+    assert code == 143, text
+    assert "asked to end (SIGTERM)" in text
+    assert not (fit / "posterior.pt").exists()
+    kept = checkpoint_path(fit, tmp_path / "design.pt", CONFIG, FitConfig())
+    assert kept.exists()
+    assert torch.load(kept, weights_only=True)["phase"] == phase
+
+    code, text = run_script(tmp_path)
+    assert code == 0, text
+    assert f"resuming from {kept} ({phase})" in text
+    assert sorted(path.name for path in fit.iterdir()) == ["card.json", "posterior.pt", "trace.csv"]
+    resumed = load_posterior(fit / "posterior.pt")
+    expected = whole["structured"][0].guide.state_dict()
+    for name, value in resumed.guide.state_dict().items():
+        assert torch.equal(value, expected[name]), name
+    trace = pd.read_csv(fit / "trace.csv").drop(columns="seconds")
+    pd.testing.assert_frame_equal(trace, whole["structured"][2].drop(columns="seconds"), rtol=1e-12)
