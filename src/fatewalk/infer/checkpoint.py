@@ -84,7 +84,7 @@ class Checkpoint:
                 found = torch.load(self.path, weights_only=True)
                 log.info("resuming from %s (%s)", self.path, found["phase"])
                 self.resumed = found
-            except (RuntimeError, EOFError, KeyError, ValueError, pickle.UnpicklingError) as error:
+            except (RuntimeError, OSError, EOFError, KeyError, ValueError, pickle.UnpicklingError) as error:
                 log.warning("%s cannot be read (%s); the fit starts anew", self.path, error)
         self._handler = signal.signal(signal.SIGTERM, self._on_sigterm)
         return self

@@ -85,7 +85,7 @@ def estimate(rows: Rows, pi: Tensor, learned: Learned, shared: bool) -> Dispersi
     total = expected_of_day.sum(dim=1)  # [D]
     # parameters are fitted to clusters: single cells hardly follow the fit
     followed = torch.zeros_like(total) if shared else learned.variance
-    true_share = 1 - learned.variance / total  # [D]
+    true_share = (1 - learned.variance / total).clamp(min=0.1)  # [D]
     phi = (squares_of_day.sum(dim=1) + followed) / total / true_share
     by_fate = (squares_of_day / expected_of_day).T * (phi * total / squares_of_day.sum(dim=1))
     rho = _rho(rows, pi, squares, p_eff, phi * true_share) if shared else torch.zeros_like(phi)

@@ -215,8 +215,9 @@ class _Newton:
         scale = weight = math.inf
         if newton < NEAR * math.sqrt(self.x.numel()):
             self._products()
+            learned = self._learned()  # before the scales move away from the factor
             scale = self._scale_step()
-            weight = self._weight_step()
+            weight = self._weight_step(learned)
         seconds = time.monotonic() - began
         entry = Round(len(self.trace) + 1, self.value, newton, scale, weight, seconds)
         self.trace.append(entry)
@@ -405,10 +406,10 @@ class _Newton:
         parameters, variance = sums * total / sums[0].sum()
         return dispersion.Learned(parameters, variance)
 
-    def _weight_step(self) -> float:
+    def _weight_step(self, learned: dispersion.Learned) -> float:
         """New weights from the residuals; largest change of a log weight."""
         before = self.rows.weight
-        self._disperse(self._learned())
+        self._disperse(learned)
         return float((self.rows.weight / before).log().abs().max())
 
     def _disperse(self, learned: dispersion.Learned) -> None:
