@@ -8,8 +8,13 @@ import pytest
 import torch
 from hypothesis import settings
 
-from fatewalk.config import DesignConfig, SimulateConfig
+from fatewalk.config import DesignConfig, ModelConfig, SimulateConfig
 from fatewalk.design import build_design
+from fatewalk.infer.coordinates import Coordinates
+from fatewalk.infer.laplace import Laplace, fit_laplace
+from fatewalk.infer.start import day_intercepts
+from fatewalk.model import FateModel, Sizes
+from fatewalk.model.rows import make_rows
 from fatewalk.simulate import simulate_screen
 
 torch.set_num_threads(1)
@@ -23,6 +28,15 @@ def make_design(**knobs):
     screen = simulate_screen(config)
     design, _ = build_design(screen.cells, screen.guide_calls, screen.guide_map, DesignConfig(), config.fates)
     return screen, design
+
+
+def laplace_fit(design, config=None, weight=1.0, dense_limit=10_000) -> Laplace:
+    """Newton-Laplace at a fixed weight, which converged."""
+    rows = make_rows(design)
+    model = FateModel(Sizes.of(design), config or ModelConfig(), len(rows))
+    found = fit_laplace(Coordinates(model), rows, day_intercepts(design), weight, False, dense_limit)
+    assert found.status == "converged"
+    return found
 
 
 @pytest.fixture(scope="session")

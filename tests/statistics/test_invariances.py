@@ -9,16 +9,15 @@ from pyro import poutine
 
 from fatewalk.config import ModelConfig
 from fatewalk.design import Design
-from fatewalk.infer.start import make_start
 from fatewalk.model import FateModel, Sizes
 from fatewalk.model.rows import make_rows
+from tests.conftest import laplace_fit
 
 
 def mode(design: Design):
-    """Effects at the mode for fixed scales: a deterministic estimate."""
-    rows = make_rows(design)
-    model = FateModel(Sizes.of(design), ModelConfig(), len(rows))
-    return model.effects(make_start(model, design, rows).values)
+    """Effects at the posterior mode, scales at theirs: a deterministic estimate."""
+    laplace = laplace_fit(design)
+    return laplace.coordinates.model.effects(laplace.mode())
 
 
 def take_cells(design: Design, index) -> Design:
@@ -58,21 +57,21 @@ def permute_guides(design: Design, order) -> Design:
 def test_order_of_cells(small_design):
     order = torch.randperm(small_design.n_cells, generator=torch.Generator().manual_seed(1))
     plain, permuted = mode(small_design), mode(take_cells(small_design, order))
-    torch.testing.assert_close(permuted.theta, plain.theta, atol=1e-3, rtol=0)
-    torch.testing.assert_close(permuted.delta, plain.delta, atol=1e-3, rtol=0)
+    torch.testing.assert_close(permuted.theta, plain.theta, atol=1e-6, rtol=0)
+    torch.testing.assert_close(permuted.delta, plain.delta, atol=1e-6, rtol=0)
 
 
 def test_order_of_guides(small_design):
     order = torch.randperm(len(small_design.guides), generator=torch.Generator().manual_seed(2))
     plain, permuted = mode(small_design), mode(permute_guides(small_design, order))
-    torch.testing.assert_close(permuted.theta, plain.theta, atol=1e-3, rtol=0)
-    torch.testing.assert_close(permuted.delta, plain.delta[:, order], atol=1e-3, rtol=0)
+    torch.testing.assert_close(permuted.theta, plain.theta, atol=1e-6, rtol=0)
+    torch.testing.assert_close(permuted.delta, plain.delta[:, order], atol=1e-6, rtol=0)
 
 
 def test_order_of_the_fates_but_the_reference(small_design):
     swapped = dataclasses.replace(small_design, prob=small_design.prob[:, [0, 2, 1]])
     plain, permuted = mode(small_design), mode(swapped)
-    torch.testing.assert_close(permuted.theta, plain.theta[[1, 0]], atol=1e-3, rtol=0)
+    torch.testing.assert_close(permuted.theta, plain.theta[[1, 0]], atol=1e-6, rtol=0)
 
 
 @pytest.mark.parametrize("times", [2, 3])

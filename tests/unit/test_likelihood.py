@@ -70,14 +70,15 @@ class Case:
         return h.reshape(size, size), (self.residual.T @ z).reshape(-1)
 
 
-def make_case(design, **model):
-    """Fit, then walk to the exact mode at the fitted scales."""
+def make_case(design, log_scale_shift=0.0, **model):
+    """Fit, then walk to the exact mode at the fitted scales, or at those times exp(shift)."""
     posterior = fit_effects(design, ModelConfig(**model), FitConfig(guide="laplace"), progress=False)[0]
     c = Coordinates(posterior.model)
     rows = make_rows(design).weighted(posterior.weight)
-    sd = c.sd(c.scales.log_scales(posterior.laplace["vector"]))
+    vector = posterior.laplace["vector"] + log_scale_shift
+    sd = c.sd(c.scales.log_scales(vector))
     index, y = RowIndex(rows, c), posterior.laplace["y"]
-    for _ in range(5):
+    for _ in range(10):
         pi = fate_probabilities(linear_predictor(rows, c.coefficients(sd * y).T.contiguous()))
         weights = curvature(rows, pi)
         residual = (rows.weight[:, None] * (rows.target - rows.cells[:, None] * pi))[:, 1:]
@@ -87,7 +88,7 @@ def make_case(design, **model):
         step = torch.cholesky_solve(gradient.reshape(-1, 1), factor).view_as(y)
         y = y + step
     assert float(step.abs().max()) < 1e-10
-    posterior = replace(posterior, laplace=posterior.laplace | {"y": y, "factor": factor})
+    posterior = replace(posterior, laplace=posterior.laplace | {"vector": vector, "y": y, "factor": factor})
     columns = c.coefficients(torch.eye(c.size, dtype=y.dtype))  # [p, Q], the same for every contrast
     z = (rows.matrix @ columns.T.contiguous()).numpy()
     arrays = (t.numpy() for t in (sd.reshape(-1), (sd * y).reshape(-1)))
@@ -202,6 +203,13 @@ def test_what_is_not_seen_is_missing_and_nothing_else(thin):
     assert (variance[~np.isnan(variance)] > 0).all()
 
 
+def test_without_cells_a_gene_day_is_missing_also_where_rounding_is_large(small_design):
+    """With scales near zero the gene's information is a small difference of large numbers."""
+    tiny = make_case(thinned(small_design), log_scale_shift=-9.0)
+    assert np.isnan(tiny.estimates.gene_mean[UNSEEN_GENE, :, UNSEEN_DAY]).all()
+    assert np.isnan(tiny.estimates.gene_mean[NEVER_SEEN]).all()
+
+
 @pytest.mark.parametrize("which", ["case", "thin"])
 def test_the_only_guide_of_a_gene_has_the_genes_estimate(which, request):
     case = request.getfixturevalue(which)
@@ -239,7 +247,9 @@ def test_solve_seen_leaves_out_what_a_singular_matrix_does_not_see():
 
 
 def test_solve_seen_of_nothing_is_missing():
-    mean, error = _solve_seen(torch.zeros(1, 2, 2, dtype=torch.float64), torch.zeros(1, 2, dtype=torch.float64))
+    mean, error = _solve_seen(
+        torch.zeros(1, 2, 2, dtype=torch.float64), torch.zeros(1, 2, dtype=torch.float64)
+    )
     assert mean.isnan().all()
     assert error.isnan().all()
 

@@ -110,7 +110,8 @@ def make_trace(n: int = 40, rounds: int = 9) -> pd.DataFrame:
     k = np.arange(1, rounds + 1)
     newton = pd.DataFrame(
         {"phase": "laplace", "round": k, "newton_step": 30 * np.exp(-k),
-         "scale_step": np.where(k < 3, np.inf, np.exp(-k)), "weight_step": np.where(k < 3, np.inf, np.exp(-k))}
+         "scale_step": np.where(k < 3, np.inf, np.exp(-k)),
+         "weight_step": np.where(k < 3, np.inf, np.exp(-k))}
     )  # fmt: skip
     step = 100.0 * np.arange(1, n + 1)
     drift = np.where(step > 100, np.exp(-step / 1000), np.nan)

@@ -12,6 +12,7 @@ from tests.workflow.conftest import TINY, Workflow
 
 PRIMARY = [
     "gene_daywise_for_mash.csv", "guide_daywise_for_mash.csv", "guide_concordance.csv",
+    "gene_daywise_likelihood.csv", "guide_daywise_likelihood.csv",
     "mash_gene_conservative.csv", "mash_guide_conservative.csv", "gene_from_guide_mash_conservative.csv",
     "mash_mode_comparison.csv", "hits_ranked.csv", "daywise_confusion.csv", "pred_call_summary.json",
     "recovery_by_day.csv",
@@ -30,6 +31,7 @@ def changed(workflow, **sections):
 def test_every_agreed_file_is_there(finished):
     for name in [*PRIMARY, "theta_posterior_summary.npz", "delta_posterior_summary.npz",
                  "pairwise_fate_effects.csv", "fate_probability_change.csv", "fit_card.json",
+                 "fit/likelihood.npz", "contrast=MES/mash_error_covariance.npz",
                  "fit_trace.csv", "design_report.json", "qc_delta_verdict.json"]:  # fmt: skip
         assert finished.path(name).is_file(), name
     for name in PRIMARY:
@@ -61,8 +63,12 @@ def test_no_temporary_file_is_left(finished):
 
 AFTER_CALLS = {"rank_hits", "publish_primary", "evaluate_recovery", "plot_effects", "all"}
 AFTER_MASH = AFTER_CALLS | {"fit_mash", "aggregate_guides", "compare_modes"}
-AFTER_GATE = AFTER_MASH | {"export_effects", "export_tables", "average_fate_change", "plot_recovery"}
-AFTER_FIT = AFTER_GATE | {"fit_effects", "summarise_posterior", "check_delta", "plot_convergence"}
+AFTER_GATE = AFTER_MASH | {
+    "export_effects", "export_tables", "export_likelihood", "average_fate_change", "plot_recovery",
+}  # fmt: skip
+AFTER_FIT = AFTER_GATE | {
+    "fit_effects", "summarise_posterior", "likelihood_estimates", "check_delta", "plot_convergence",
+}  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -78,7 +84,7 @@ AFTER_FIT = AFTER_GATE | {"fit_effects", "summarise_posterior", "check_delta", "
         ("fit", {"checkpoint_minutes": 1}, set()),
         ("fit", {"dense_limit": 500}, AFTER_FIT),
         ("model", {"time_scale": "gaps"}, AFTER_FIT),
-        ("export", {"draws": 300}, AFTER_FIT - {"fit_effects", "plot_convergence"}),
+        ("export", {"draws": 300}, AFTER_FIT - {"fit_effects", "likelihood_estimates", "plot_convergence"}),
         ("model", {"priors": {"s_tau": 0.5}}, AFTER_FIT),
         ("design", {"cells_without_guides": "drop"}, AFTER_FIT | {"build_design"}),
         ("design", {"covariates": []}, AFTER_FIT | {"build_design"}),

@@ -27,10 +27,12 @@ STAGE_VERSION = {
     "build_design": 2,
     "fit_effects": 2,
     "summarise_posterior": 2,
+    "likelihood_estimates": 1,
     "check_delta": 1,
     "export_effects": 2,
     "average_fate_change": 1,
     "export_tables": 2,
+    "export_likelihood": 1,
     "fit_mash": 1,
     "run_mashr": 1,
     "aggregate_guides": 1,
@@ -129,12 +131,16 @@ def targets_effects(dataset, run, s):
         "gene_daywise_for_mash.csv",
         "guide_daywise_for_mash.csv",
         "guide_concordance.csv",
+        "gene_daywise_likelihood.csv",
+        "guide_daywise_likelihood.csv",
     ]
+    errors = [f"contrast={c}/mash_error_covariance.npz" for c in s.model.contrasts]
     return [
         "theta_posterior_summary.npz",
         "delta_posterior_summary.npz",
         "pairwise_fate_effects.csv",
         "fate_probability_change.csv",
+        *errors,
     ] + in_contrasts(s, tables)
 
 

@@ -55,6 +55,30 @@ rule summarise_posterior:
         "../../scripts/summarise_posterior.py"
 
 
+rule likelihood_estimates:
+    input:
+        posterior=f"{RUN}/fit/posterior.pt",
+        design=f"{RUN}/design/design.pt",
+    output:
+        likelihood=f"{RUN}/fit/likelihood.npz",
+    log:
+        f"{RESULTS}/logs/likelihood_estimates/{{dataset}}/{{run}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/likelihood_estimates/{{dataset}}/{{run}}.tsv"
+    conda:
+        ENVIRONMENT
+    threads: lambda w: settings(w).fit.threads
+    resources:
+        mem_mb=memory(3000, per_input_mb=15),
+        runtime=minutes(60),
+    params:
+        stage_version=STAGE_VERSION["likelihood_estimates"],
+    message:
+        "Likelihood-only estimates of {wildcards.dataset} (run {wildcards.run})"
+    script:
+        "../../scripts/likelihood_estimates.py"
+
+
 rule check_delta:
     input:
         moments=f"{RUN}/fit/moments.npz",
@@ -163,6 +187,32 @@ rule export_tables:
         "../../scripts/export_tables.py"
 
 
+rule export_likelihood:
+    input:
+        gate=f"{RUN}/theta_posterior_summary.npz",
+        likelihood=f"{RUN}/fit/likelihood.npz",
+        card=f"{RUN}/fit_card.json",
+    output:
+        gene=f"{CONTRAST}/gene_daywise_likelihood.csv",
+        guide=f"{CONTRAST}/guide_daywise_likelihood.csv",
+        covariance=f"{CONTRAST}/mash_error_covariance.npz",
+    log:
+        f"{RESULTS}/logs/export_likelihood/{{dataset}}/{{run}}/{{contrast}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/export_likelihood/{{dataset}}/{{run}}/{{contrast}}.tsv"
+    conda:
+        ENVIRONMENT
+    resources:
+        mem_mb=memory(1500, per_input_mb=20),
+        runtime=minutes(15),
+    params:
+        stage_version=STAGE_VERSION["export_likelihood"],
+    message:
+        "Write the likelihood-only tables of {wildcards.dataset} (run {wildcards.run}): {wildcards.contrast}"
+    script:
+        "../../scripts/export_likelihood.py"
+
+
 # The primary contrast stands at the run's top as well, under the names that users' scripts read.
 rule publish_primary:
     input:
@@ -172,7 +222,7 @@ rule publish_primary:
     log:
         f"{RESULTS}/logs/publish_primary/{{dataset}}/{{run}}/{{table}}.log",
     wildcard_constraints:
-        table=r"(gene|guide)_daywise_for_mash\.csv|guide_concordance\.csv"
+        table=r"(gene|guide)_daywise_(for_mash|likelihood)\.csv|guide_concordance\.csv"
         r"|mash_(gene|guide)_(conservative|enriched)\.(csv|json)"
         r"|gene_from_guide_mash_(conservative|enriched)\.csv|mash_mode_comparison\.csv|hits_ranked\.csv"
         r"|daywise_confusion\.csv|recovery_by_day\.csv|pred_call_summary\.json",

@@ -25,7 +25,7 @@ from fatewalk.infer.information import RowIndex, information
 from fatewalk.infer.laplace import START_SHARE
 from fatewalk.model.fate_model import DTYPE
 
-DENSE_COORDINATES = 3500  # coordinates of a contrast up to which the information is decomposed
+DENSE_COORDINATES = 1500  # coordinates of a contrast up to which the information is decomposed
 N_WEAKEST = 12  # directions looked at beyond the candidates
 MOST_WEAKEST = 60
 WEAK = 0.02  # information left to a direction, of what its parts have one by one

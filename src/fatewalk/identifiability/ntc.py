@@ -91,7 +91,7 @@ def ntc_slope(laplace: Laplace, design: Design) -> NtcSlope | None:
     crossed = rows.transpose @ (first[:, None] * bend.reshape(len(rows), -1))  # [Q, F* F*]
     crossed = c.adjoint(crossed.T.reshape(n, n, -1))  # [F* of the slope, F*, p]
     crossed = (sd * crossed).reshape(n, -1).T  # [P, F*]
-    left = whole - crossed.T @ torch.cholesky_solve(crossed, laplace.factor)
+    left = whole - crossed.T @ laplace.system.solve(crossed)
     if float((left.diagonal() / whole.diagonal()).min()) < NO_INFORMATION:
         return None
     covariance = torch.linalg.inv(0.5 * (left + left.T))

@@ -10,12 +10,15 @@ from torch import Tensor
 from fatewalk.config import FitConfig
 from fatewalk.design import Design
 from fatewalk.export import criterion_words
+from fatewalk.identifiability import Identifiability, ntc_slope
 from fatewalk.infer import laplace as newton
 from fatewalk.infer.dispersion import PHI_SPREAD_WARN
 from fatewalk.infer.guides import BASELINES, Guide, Structured
 from fatewalk.infer.laplace import Laplace
 from fatewalk.infer.svi import SviResult
+from fatewalk.infer.whitening import DenseWhitening
 from fatewalk.model import FateModel
+from fatewalk.model.rows import guides_vary_in_clusters
 
 AGREEMENT_DRAWS = 1000  # the same noise for both posteriors, so that its error mostly cancels
 SCALE_DRAWS = 1000
@@ -25,13 +28,23 @@ PHI_RATIO_WARN = 1.5  # fixed weight x phi outside [1 / 1.5, 1.5]: the SEs do no
 class FittedPosterior(Protocol):
     """Model and guide."""
 
-    model: FateModel
-    guide: Guide
+    @property
+    def model(self) -> FateModel:
+        """On the CPU."""
+
+    @property
+    def guide(self) -> Guide:
+        """Holds the fitted parameters."""
 
 
 @torch.no_grad()
 def describe_fit(
-    posterior: FittedPosterior, design: Design, fit: FitConfig, laplace: Laplace, svi: SviResult | None
+    posterior: FittedPosterior,
+    design: Design,
+    fit: FitConfig,
+    laplace: Laplace,
+    svi: SviResult | None,
+    checks: Identifiability,
 ) -> dict[str, Any]:
     """Describe a fit: status, stopping rule, dispersion, scales, agreement, warnings.
 
@@ -45,8 +58,13 @@ def describe_fit(
         Section ``fit``.
     laplace, svi
         How the two phases ended; svi is None for ``guide: laplace``.
+    checks
+        What the design cannot tell.
     """
     status = _status(laplace, svi)
+    if status == "converged" and checks.unanchored:
+        status = "unanchored"
+    slope = ntc_slope(laplace, design)
     days, d = design.days, laplace.dispersion
     n_latents = sum(value[0].numel() for value in posterior.guide.draw(1).values())
     card: dict[str, Any] = {
@@ -66,12 +84,26 @@ def describe_fit(
         "rho_by_day": _by_day(days, d.rho) if bool((d.rho > 0).any()) else None,
         "scales": _scales(posterior, design),
         "laplace_and_svi": _agreement(posterior) if fit.guide == "structured" else None,
+        "identifiability": checks.report(),
+        "ntc_slope": slope.report() if slope else None,
+        "defects": {"genes": checks.gene_defects, "guides": checks.guide_defects},
+        "covariance": "dense" if isinstance(laplace.whitening, DenseWhitening) else "blocks",
+        "clusters": _clusters(design),
         "cells": design.n_cells,
         "rows": len(laplace.rows),
         "latents": n_latents,
     }
     card["warnings"] = _warnings(status, design, fit, laplace, svi)
     return card
+
+
+def _clusters(design: Design) -> str | None:
+    """How clusters enter the likelihood."""
+    if not design.clusters:
+        return None
+    if guides_vary_in_clusters(design):
+        return "an intercept for each cluster: its cells carry different guides"
+    return "weights by cluster size: all cells of a cluster carry the same guides"
 
 
 def _status(laplace: Laplace, svi: SviResult | None) -> str:
@@ -161,8 +193,8 @@ def _warnings(
     if laplace.status == "budget":
         words = criterion_words(criterion(laplace, None))
         found.append(
-            f"Newton-Laplace used its {len(laplace.trace)} rounds without meeting its stopping rule: {words}. "
-            "Look at these rounds in fit_trace.csv: where only the weights do not settle, fix "
+            f"Newton-Laplace used its {len(laplace.trace)} rounds without meeting its stopping rule: "
+            f"{words}. Look at these rounds in fit_trace.csv: where only the weights do not settle, fix "
             "fit.likelihood_weight; where the scales do not, make model.priors narrower."
         )
     if svi is not None and svi.status == "budget":

@@ -13,6 +13,7 @@ H scales of a contrast (tau, sigma_time by day, sigma_guide, sigma_cluster where
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -21,6 +22,31 @@ from torch import Tensor
 from fatewalk.model import FateModel
 from fatewalk.model.fate_model import DTYPE, GAP_SPREAD
 from fatewalk.model.sparse import sparse_matrix, transposed
+
+
+@dataclass(frozen=True)
+class GeneGroup:
+    """Genes with the same number n of guides.
+
+    Attributes
+    ----------
+    size
+        n.
+    genes : Tensor, int64 [Lg]
+    guides : Tensor, int64 [Lg, n]
+        In the order of ``Coordinates.rotation``.
+    place : Tensor, int64 [Lg, F*, D + v]
+        Flat coordinates of a gene: innovations, then its v directions.
+    local : Tensor [n, 1 + v]
+        Map from (theta of a day, directions) to the guides' effects.
+    """
+
+    size: int
+    genes: Tensor
+    guides: Tensor
+    place: Tensor
+    local: Tensor
+
 
 NUISANCES = ("alpha", "b", "gamma", "zeta", "c")
 
@@ -135,15 +161,16 @@ class Coordinates:
         """
         s, at = self.sizes, self.columns
         n, blocks = self.n_nuisance, self.blocks
-        rows, cols, values = [], [], []
+        rows: list[Tensor] = []
+        cols: list[Tensor] = []
+        values: list[Tensor] = []
 
         def put(row: Tensor | int, col: Tensor | int, value: Tensor | float = 1.0) -> None:
-            row, col, value = torch.broadcast_tensors(
+            entries = torch.broadcast_tensors(
                 torch.as_tensor(row), torch.as_tensor(col), torch.as_tensor(value, dtype=DTYPE)
             )
-            rows.append(row.reshape(-1))
-            cols.append(col.reshape(-1))
-            values.append(value.reshape(-1))
+            for found, entry in zip((rows, cols, values), entries, strict=True):
+                found.append(entry.reshape(-1))
 
         def places(name: str) -> Tensor:
             return torch.arange(blocks[name].start, blocks[name].stop)
@@ -167,6 +194,40 @@ class Coordinates:
         put(first + rotation.indices()[0], n + s.genes + rotation.indices()[1], rotation.values())
         shape = (at.local_total, n + s.genes + self.n_directions)
         return sparse_matrix(torch.cat(rows), torch.cat(cols), torch.cat(values), shape).to(self.device)
+
+    def gene_groups(self) -> list[GeneGroup]:
+        """Genes by their number of guides, with the places of their coordinates."""
+        s = self.sizes
+        n_guides = s.n_guides_per_gene.cpu()
+        order = torch.argsort(s.guide_to_gene.cpu(), stable=True)
+        starts = n_guides.cumsum(0) - n_guides  # first guide of each gene in the order
+        per_gene = n_guides - 1 if self.n_means else n_guides
+        first = per_gene.cumsum(0) - per_gene  # first direction
+        contrasts = torch.arange(s.contrasts)[:, None] * self.size  # [F*, 1]
+        found = []
+        for size in n_guides.unique().tolist():
+            genes = torch.nonzero(n_guides == size)[:, 0]
+            v = size - 1 if self.n_means else size
+            guides = order[starts[genes][:, None] + torch.arange(size)]
+            walk = self.walk.start + torch.arange(s.days) * s.genes + genes[:, None]  # [Lg, D]
+            own = self.directions.start + first[genes][:, None] + torch.arange(v)  # [Lg, v]
+            place = contrasts + torch.cat([walk, own], dim=1)[:, None, :]  # [Lg, F*, D + v]
+            turn = _helmert(size) if self.n_means else torch.eye(size, dtype=DTYPE)  # [n, v]
+            local = torch.cat([torch.ones(size, 1, dtype=DTYPE), turn], dim=1)
+            tensors = (genes, guides, place, local)
+            found.append(GeneGroup(size, *(x.to(self.device) for x in tensors)))
+        return found
+
+    def guide_places(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """For each guide: gene, place within the gene, group, row of the gene in the group; [G] each."""
+        position, group_of, row_of = (torch.zeros_like(self.guide_to_gene) for _ in range(3))
+        for i, group in enumerate(self.gene_groups()):
+            position[group.guides] = torch.arange(group.size, device=self.device).expand_as(group.guides)
+            group_of[group.guides] = i
+            row_of[group.guides] = torch.arange(len(group.genes), device=self.device)[:, None].expand_as(
+                group.guides
+            )
+        return self.guide_to_gene, position, group_of, row_of
 
     def _length(self, name: str) -> int:
         return self.blocks[name].stop - self.blocks[name].start
@@ -295,6 +356,14 @@ def _rotation(model: FateModel) -> Tensor:
     return sparse_matrix(
         order[guide], directions[gene[guide]] + j - 1, value.double(), (s.guides, int((n - 1).sum()))
     )
+
+
+def _helmert(n: int) -> Tensor:
+    """Orthonormal contrasts of n values, [n, n - 1], as in ``_rotation``."""
+    j = torch.arange(1, n, dtype=DTYPE)
+    position = torch.arange(n, dtype=DTYPE)[:, None]
+    entries = torch.where(position < j, 1.0, torch.where(position == j, -j, 0.0)).to(DTYPE)
+    return entries / (j * (j + 1)).sqrt()
 
 
 def _apply(matrix: Tensor, values: Tensor) -> Tensor:

@@ -26,10 +26,13 @@ from fatewalk import __version__
 from fatewalk.config import FitConfig, ModelConfig
 from fatewalk.design import Design
 from fatewalk.errors import FatewalkError
+from fatewalk.identifiability import check_identifiability
+from fatewalk.infer import dispersion
 from fatewalk.infer.card import describe_fit
 from fatewalk.infer.checkpoint import Checkpoint
 from fatewalk.infer.coordinates import Coordinates
 from fatewalk.infer.guides import BASELINES, Guide, make_guide
+from fatewalk.infer.information import fate_probabilities
 from fatewalk.infer.laplace import Laplace, Round, fit_laplace
 from fatewalk.infer.start import Start, day_intercepts, make_start
 from fatewalk.infer.svi import SviResult, Window, run_svi
@@ -129,13 +132,17 @@ def fit_effects(
         log.info("%d cells in %d distinct rows", design.n_cells, len(rows))
         model = FateModel(Sizes.of(design), config, len(rows), device, debug=fit.debug)
         clock.lap("rows")
+        checks = check_identifiability(design, config, rows.weighted(_first_weights(design, rows, fit)))
+        for warning in checks.warnings:
+            log.warning(warning)
+        clock.lap("checks")
         laplace = _laplace(model, design, rows, fit, checkpoint)
         clock.lap("laplace")
         guide, svi = _train(model, design, laplace, fit, checkpoint, progress)
         clock.lap("svi")
     state = {name: value.cpu() for name, value in laplace.state().items()}
     posterior = Posterior(FateModel(Sizes.of(design), config), guide, state, laplace.rows.weight.cpu())
-    card = describe_fit(posterior, design, fit, laplace, svi)
+    card = describe_fit(posterior, design, fit, laplace, svi, checks)
     clock.lap("card")
     card |= {
         "device": device.type,
@@ -159,10 +166,20 @@ def fit_effects(
             "fit": fit.model_dump(exclude_unset=True),
         },
     }
-    for warning in card["warnings"]:
+    for warning in card["warnings"][len(checks.warnings) :]:
         log.warning(warning)
     log.info("status %s, %.1f s", card["status"], card["wall_seconds"])
     return posterior, card, _trace_table(laplace, svi)
+
+
+def _first_weights(design: Design, rows: Rows, fit: FitConfig) -> Tensor | float:
+    """Weights before the fit: the given one, or from the scatter around each day's mean."""
+    if fit.likelihood_weight != "auto":
+        return float(fit.likelihood_weight)
+    intercepts = day_intercepts(design).to(rows.day.device)
+    pi = fate_probabilities(intercepts.T[rows.day])
+    nothing = torch.zeros(len(design.days), dtype=torch.float64, device=rows.day.device)
+    return 1 / dispersion.estimate(rows, pi, dispersion.Learned(nothing, nothing), False).phi[rows.day]
 
 
 def _laplace(model: FateModel, design: Design, rows: Rows, fit: FitConfig, checkpoint: Checkpoint) -> Laplace:
@@ -171,7 +188,7 @@ def _laplace(model: FateModel, design: Design, rows: Rows, fit: FitConfig, check
     weight = None if fit.likelihood_weight == "auto" else float(fit.likelihood_weight)
     shared = bool(design.clusters) and not guides_vary_in_clusters(design)
     intercepts = day_intercepts(design).to(rows.day.device)
-    return fit_laplace(coordinates, rows, intercepts, weight, shared, checkpoint)
+    return fit_laplace(coordinates, rows, intercepts, weight, shared, fit.dense_limit, checkpoint)
 
 
 def _train(

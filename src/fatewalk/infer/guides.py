@@ -24,6 +24,7 @@ from torch.distributions.transforms import Transform
 
 from fatewalk.infer.coordinates import Coordinates
 from fatewalk.infer.start import Start, unfold
+from fatewalk.infer.whitening import load_whitening
 from fatewalk.model import FateModel
 from fatewalk.model.fate_model import DTYPE
 
@@ -267,6 +268,7 @@ class Structured(AutoContinuous):
         self._coordinates = Coordinates(model, model.device)
         for name, value in laplace.items():
             self.register_buffer(name, value)
+        self._whitening = load_whitening(laplace)
 
     def _setup_prototype(self, *args: Any, **kwargs: Any) -> None:
         super()._setup_prototype(*args, **kwargs)
@@ -329,9 +331,7 @@ class Structured(AutoContinuous):
         c, lead, n_scales = self._coordinates, e.shape[:-1], len(self.vector)
         step = e[..., :n_scales] @ self.scale_factor.T  # [..., S]
         vector = self.vector + step
-        white = torch.linalg.solve_triangular(
-            self.factor.T, e[..., n_scales:].reshape(-1, self.y.numel()).T, upper=True
-        ).T.reshape(*lead, -1)
+        white = self._whitening.colour(e[..., n_scales:])
         deviation = (white + step @ self.slope.T).reshape(*lead, *self.y.shape)  # [..., F*, p]
         change = torch.einsum("fhs,...s->...fh", c.scales.matrix, step)  # [..., F*, H] of log scales
         change = change[..., c.scale_of.clamp(min=0)] * (c.scale_of >= 0)  # [..., F*, p]

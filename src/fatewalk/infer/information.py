@@ -79,6 +79,26 @@ class RowIndex:
                 place = column[:, first].long() * self._q + column[:, second]
                 yield rows, place, value[:, first] * value[:, second]
 
+    def pairs(
+        self, day: int, first_guide: int, gene: Tensor
+    ) -> Iterator[tuple[Tensor, Tensor, Tensor, Tensor]]:
+        """Pairs of guides of one gene in a day's rows: row, first guide, second guide, product of values.
+
+        Parameters
+        ----------
+        day
+            Day.
+        first_guide
+            Place of guide 0 among the columns of a day.
+        gene : Tensor, int64 [G]
+            Gene of each guide.
+        """
+        for rows, place, product in self.blocks(day):
+            left, right = place // self._q - first_guide, place % self._q - first_guide
+            guides = (left >= 0) & (right >= 0)
+            same = guides & (gene[left.clamp(min=0)] == gene[right.clamp(min=0)])
+            yield rows[torch.nonzero(same)[:, 0]], left[same], right[same], product[same]
+
 
 def day_gram(index: RowIndex, day: int, weights: Tensor, q: int) -> Tensor:
     """Gram matrices X' W X of one day's columns, [F*, F*, q, q].

@@ -31,7 +31,9 @@ from torch.nn.functional import log_softmax
 from fatewalk.infer import dispersion
 from fatewalk.infer.checkpoint import Checkpoint
 from fatewalk.infer.coordinates import Coordinates
-from fatewalk.infer.information import RowIndex, curvature, fate_probabilities, information
+from fatewalk.infer.information import RowIndex, curvature, fate_probabilities
+from fatewalk.infer.systems import BlockSystem, DenseSystem, System
+from fatewalk.infer.whitening import Whitening
 from fatewalk.model import Rows
 from fatewalk.model.fate_model import DTYPE
 from fatewalk.model.rows import linear_predictor
@@ -39,12 +41,13 @@ from fatewalk.model.rows import linear_predictor
 log = logging.getLogger(__name__)
 
 START_SHARE = 0.5  # scales at the start, as a share of their prior scale: effects start unshrunk
-PROBES = 16  # probe vectors for each scale of each contrast
+PROBES = 16  # probe vectors for each scale of each contrast that has 300 coordinates
+FEWEST_PROBES = 2
 EXACT_BELOW = 1000  # coordinates; below it every unit vector is a probe
 SCALE_LIMIT = 0.002  # largest change of a log scale in the last round
 NEWTON_LIMIT = 0.05  # length of the last Newton step: no combination of effects moves by more SDs
 WEIGHT_LIMIT = 0.002  # largest change of a log weight
-DAY_PROBES = 32  # probe vectors for the effective parameters of each day
+DAY_PROBES = 16  # probe vectors for what each day's labels taught, up to 5,000 coordinates
 MAX_ROUNDS = 60
 FAR = 0.7
 NEAR = 0.5  # Newton step over sqrt(P) below which residuals mean something
@@ -72,8 +75,10 @@ class Laplace:
         Mode of the scales (``Scales``) under their marginal posterior.
     y : Tensor [F*, p]
         Mode of the standardised coordinates at these scales.
-    factor : Tensor [P, P]
-        Lower Cholesky factor of the information of y.
+    system
+        Information of y, to solve with.
+    whitening
+        Square root of the covariance of y, dense or in blocks.
     scale_covariance : Tensor [S, S]
         Posterior covariance of the scales.
     slope : Tensor [P, S]
@@ -97,7 +102,8 @@ class Laplace:
     coordinates: Coordinates
     vector: Tensor
     y: Tensor
-    factor: Tensor
+    system: System
+    whitening: Whitening
     scale_covariance: Tensor
     slope: Tensor
     ratio: Tensor
@@ -112,22 +118,24 @@ class Laplace:
         c = self.coordinates
         means = self.y.new_zeros(len(self.y), c.n_means)
         found = c.scales.latents(self.vector) | c.latents(self.y, means)
-        return {name: value.cpu().clone() for name, value in found.items()}
+        return {
+            name: value.cpu().clone(memory_format=torch.contiguous_format) for name, value in found.items()
+        }
 
     def state(self) -> dict[str, Tensor]:
         """Tensors that the structured guide keeps."""
         scale_factor = torch.linalg.cholesky(self.scale_covariance)
         c = self.coordinates
         fixed = c.sd(torch.zeros(len(self.y), c.n_scales, dtype=DTYPE, device=c.device)).log().sum()
-        volume = fixed + scale_factor.diagonal().log().sum() - self.factor.diagonal().log().sum()
+        volume = fixed + scale_factor.diagonal().log().sum() + self.whitening.log_volume
         return {
             "vector": self.vector,
             "y": self.y,
-            "factor": self.factor,
             "scale_factor": scale_factor,
             "slope": self.slope,
             "ratio": self.ratio,
             "fixed_volume": volume,
+            **self.whitening.state(),
         }
 
 
@@ -137,6 +145,7 @@ def fit_laplace(
     intercepts: Tensor,
     weight: float | None,
     shared: bool,
+    dense_limit: int,
     checkpoint: Checkpoint | None = None,
 ) -> Laplace:
     """Run rounds until mode, scales and weights stand.
@@ -153,20 +162,29 @@ def fit_laplace(
         Weight of a label; None: estimated.
     shared
         Whether the cells of each cluster carry the same guides.
+    dense_limit
+        Coordinates P up to which the information matrix is dense.
     checkpoint
         Resumes the loop and keeps its state.
     """
-    return _Newton(coordinates, rows, intercepts, weight, shared).run(checkpoint or Checkpoint())
+    return _Newton(coordinates, rows, intercepts, weight, shared, dense_limit).run(checkpoint or Checkpoint())
 
 
 class _Newton:
     """State of the loop."""
 
     def __init__(
-        self, coordinates: Coordinates, rows: Rows, intercepts: Tensor, weight: float | None, shared: bool
+        self,
+        coordinates: Coordinates,
+        rows: Rows,
+        intercepts: Tensor,
+        weight: float | None,
+        shared: bool,
+        dense_limit: int,
     ) -> None:
         c = coordinates
         self.c, self.shared, self.estimates_weight = c, shared, weight is None
+        self.dense_limit = dense_limit
         self.rows = rows.weighted(1.0 if weight is None else weight)
         self.index = RowIndex(rows, c)
         self.n = len(intercepts)
@@ -203,14 +221,14 @@ class _Newton:
                 checkpoint.save("laplace", self._state())
             self._round()
         memory = self._state()
-        self._factorise()
+        self._linearise()
         self._products()
         return self._finish(memory)
 
     def _round(self) -> None:
         """A Newton step; near the mode also a step of scales and weights."""
         began = time.monotonic()
-        self._factorise()
+        self._linearise()
         newton = self._newton_step()
         scale = weight = math.inf
         if newton < NEAR * math.sqrt(self.x.numel()):
@@ -247,21 +265,19 @@ class _Newton:
         self.status = state["status"]
         self.trace = [Round(**entry) for entry in state["trace"]]
 
-    def _factorise(self) -> None:
-        """Cholesky factor of the information of y at the present x, scales and weights."""
+    def _linearise(self) -> None:
+        """Information of y at the present x, scales and weights."""
         sd = self.c.sd(self.c.scales.log_scales(self.vector))
         self.y = self.x / sd
         weights = curvature(self.rows, fate_probabilities(self.eta))
-        matrix = information(self.index, self.c, weights)
-        flat = sd.reshape(-1)
-        matrix *= flat[:, None]
-        matrix *= flat
-        matrix.diagonal().add_(1.0)
-        self.factor = torch.linalg.cholesky(matrix)
+        if self.x.numel() <= self.dense_limit:
+            self.system: System = DenseSystem(self.index, self.c, weights, sd)
+        else:
+            self.system = BlockSystem(self.index, self.c, self.rows, weights, sd)
         self.sd = sd
 
     def _solve(self, b: Tensor) -> Tensor:
-        return torch.cholesky_solve(b, self.factor)
+        return self.system.solve(b)
 
     def _newton_step(self) -> float:
         """One step with backtracking; its length in posterior SDs."""
@@ -325,7 +341,7 @@ class _Newton:
         information, plus the gradient: near zero a scale has no expected information and its
         gradient is its curvature.
         """
-        gradient, fisher, observed = self._scale_derivatives()
+        gradient, _, observed = self._scale_derivatives()
         matrix = self.c.scales.matrix.reshape(-1, self.c.scales.size)
         slope, bend = self.c.scales.prior_slope_and_curvature(self.vector)
         values, vectors = torch.linalg.eigh(matrix.T @ observed @ matrix + torch.diag(bend))
@@ -390,7 +406,8 @@ class _Newton:
     def _learned(self) -> dispersion.Learned:
         """Effective parameters and posterior variance of the probabilities, by day."""
         c, n = self.c, self.n
-        signs = _signs(n * c.size, DAY_PROBES, seed=1).to(c.device)
+        count = max(FEWEST_PROBES, min(DAY_PROBES, DAY_PROBES * 5000 // self.x.numel()))
+        signs = _signs(n * c.size, count, seed=1).to(c.device)
         solved = self._solve(signs)
         pi = fate_probabilities(self.eta)
         weights = curvature(self.rows, pi)
@@ -429,8 +446,9 @@ class _Newton:
         floor = 0.25 * float(torch.linalg.eigvalsh(matrix.T @ bound @ matrix + torch.diag(bend)).min())
         covariance = vectors @ torch.diag(1 / values.clamp(min=floor)) @ vectors.T
         return Laplace(
-            c, self.vector, self.y, self.factor, covariance, self._slope() @ matrix, self._ratio(), self.rows,
-            self.dispersion, self.status, self.trace, memory,
+            c, self.vector, self.y, self.system, self.system.whitening(), covariance,
+            self._slope() @ matrix, self._ratio(), self.rows, self.dispersion, self.status, self.trace,
+            memory,
         )  # fmt: skip
 
 
@@ -455,12 +473,13 @@ def _probes(c: Coordinates, n: int) -> tuple[Tensor, Tensor]:
         members = torch.nonzero(groups == group)[:, 0]
         if len(members) == 0:
             continue
-        if len(groups) < EXACT_BELOW or len(members) <= PROBES:
+        n_probes = max(FEWEST_PROBES, -(-PROBES * 300 // len(members)))  # larger groups average more
+        if len(groups) < EXACT_BELOW or len(members) <= n_probes:
             block = torch.zeros(len(groups), len(members), dtype=DTYPE)
             block[members, torch.arange(len(members))] = 1
         else:
-            block = torch.zeros(len(groups), PROBES, dtype=DTYPE)
-            block[members] = _signs(len(members), PROBES, seed=group) / math.sqrt(PROBES)
+            block = torch.zeros(len(groups), n_probes, dtype=DTYPE)
+            block[members] = _signs(len(members), n_probes, seed=group) / math.sqrt(n_probes)
         columns.append(block)
         owners.append(torch.full((block.shape[1],), group))
     return torch.cat(columns, dim=1).to(c.device), torch.cat(owners).to(c.device)

@@ -217,7 +217,7 @@ def row_of_cells(design: Design) -> Tensor:
 def _entries(design: Design, cells: Tensor, at: Columns) -> tuple[Tensor, Tensor, Tensor]:
     """CSR arrays of the rows of the given cells, columns ascending."""
     day = design.day[cells]  # [M]
-    head = [  # what every row has: column and value
+    head: list[tuple[Tensor | int, Tensor | None]] = [  # what every row has: column and value
         (day, None),
         (at.reps + design.rep[cells], None),
         (at.burden + day, centred_burden(design)[cells]),

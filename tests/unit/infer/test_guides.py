@@ -6,19 +6,17 @@ import pytest
 import torch
 from pyro import poutine
 
-from fatewalk.config import ModelConfig
 from fatewalk.infer.guides import make_guide
 from fatewalk.infer.start import Start, make_start, unfold
-from fatewalk.model import FateModel, Sizes
-from fatewalk.model.rows import make_rows
+from tests.conftest import laplace_fit
 
 
 @pytest.fixture(scope="module")
 def fitted(small_design):
     """Model, rows and start of the small screen."""
-    rows = make_rows(small_design)
-    model = FateModel(Sizes.of(small_design), ModelConfig(), len(rows))
-    return model, rows, make_start(model, small_design, rows)
+    laplace = laplace_fit(small_design)
+    model = laplace.coordinates.model
+    return model, laplace.rows, make_start(model, small_design, laplace.rows, laplace.mode())
 
 
 def shake(guide):

@@ -1,5 +1,6 @@
 """The Pyro program: the scale of the likelihood, priors, options, invariances."""
 
+import dataclasses
 import math
 
 import pyro
@@ -29,8 +30,8 @@ def latents_of(trace):
 def test_likelihood_is_counted_once(cells, batch, weight):
     """The site's log-probability is the analytic value, whatever the number of cells and the batch."""
     _, design = make_design(cells=cells, genes=3, ntc_guides=2, days=[0, 1], moi=2, active_genes=1)
-    rows = make_rows(design)
-    model = FateModel(Sizes.of(design), ModelConfig(), len(rows), weight)
+    rows = make_rows(design).weighted(weight)
+    model = FateModel(Sizes.of(design), ModelConfig(), len(rows))
     batches = split_rows(rows, batch, torch.Generator().manual_seed(0)) if batch else [rows]
     trace = trace_of(model, batches[0])
     latents = latents_of(trace)
@@ -114,3 +115,30 @@ def test_no_in_place_error_under_anomaly_detection(small_design):
     for name in ("z", "tau", "alpha", "gamma", "u"):
         assert values[name].grad is not None, name
         assert torch.isfinite(values[name].grad).all(), name
+
+
+def test_a_burden_that_never_varies_within_a_day_has_no_slope(small_design):
+    design = dataclasses.replace(small_design, burden=2.0 + small_design.day.double())
+    latents = latents_of(trace_of(FateModel(Sizes.of(design), ModelConfig()), None))
+    assert "gamma" not in latents
+
+
+def test_steps_follow_the_gaps(small_design):
+    """Days 0, 1, 3: the median gap is 1.5; a step's SD grows with the square root of its gap."""
+    model = FateModel(Sizes.of(small_design), ModelConfig(time_scale="gaps"))
+    trace = trace_of(model, None)
+    latents = latents_of(trace)
+    assert "sigma_time" not in latents
+    assert tuple(latents["s_gap"].shape) == (2,)
+    assert tuple(latents["e_gap"].shape) == (2, 2)
+    flat = latents | {"e_gap": torch.zeros(2, 2).double(), "s_gap": torch.tensor([0.2, 0.5]).double()}
+    expected = torch.tensor([[0.2], [0.5]]).double() * torch.tensor([[1 / 1.5, 2 / 1.5]]).double().sqrt()
+    torch.testing.assert_close(model.sigma_time(flat), expected)
+    up = flat | {"e_gap": torch.ones(2, 2).double()}
+    torch.testing.assert_close(model.sigma_time(up), expected * math.exp(0.3))
+    s, prior = latents["s_gap"], model.config.priors.s_time
+    half_normal = -0.5 * (s / prior) ** 2 + math.log(2) - math.log(prior * math.sqrt(2 * math.pi))
+    assert float(trace.nodes["s_gap"]["log_prob_sum"]) == pytest.approx(float(half_normal.sum()))
+    theta = model.effects(latents).theta
+    steps = model.sigma_time(latents)[:, None, :] * latents["z"][..., 1:]
+    torch.testing.assert_close(theta.diff(dim=-1), steps)

@@ -5,20 +5,32 @@ import dataclasses
 import pytest
 import torch
 
-from fatewalk.model.rows import centred_burden, linear_predictor, make_rows, split_rows
+from fatewalk.model.rows import (
+    Columns,
+    centred_burden,
+    guides_vary_in_clusters,
+    linear_predictor,
+    make_rows,
+    row_of_cells,
+    split_rows,
+)
 from tests.conftest import make_design
 
 
 def brute_force_predictor(design, coefficients):
     """One cell after the other, [N, F*]."""
-    D, R, G = len(design.days), len(design.reps), len(design.guides)
+    D, R, G, K = len(design.days), len(design.reps), len(design.guides), len(design.covariate_names)
+    C = len(design.clusters) if guides_vary_in_clusters(design) else 0
     burden = centred_burden(design)
     eta = []
     for i in range(design.n_cells):
         d, r = int(design.day[i]), int(design.rep[i])
         value = coefficients[d] + coefficients[D + r] + burden[i] * coefficients[D + R + d]
+        value = value + design.covariates[i] @ coefficients[2 * D + R : 2 * D + R + K]
+        if C:
+            value = value + coefficients[2 * D + R + K + int(design.cluster[i])]
         for g in design.cell_guides[design.cell_offsets[i] : design.cell_offsets[i + 1]]:
-            value = value + coefficients[2 * D + R + d * G + g]
+            value = value + coefficients[2 * D + R + K + C + d * G + g]
         eta.append(value)
     return torch.stack(eta)
 
@@ -29,20 +41,65 @@ def loglik(eta, target):
 
 
 def coefficients_for(design, seed=0):
-    n = 2 * len(design.days) + len(design.reps) + len(design.days) * len(design.guides)
     generator = torch.Generator().manual_seed(seed)
-    return torch.randn(n, len(design.fates) - 1, dtype=torch.float64, generator=generator)
+    shape = (Columns.of(design).total, len(design.fates) - 1)
+    return torch.randn(shape, dtype=torch.float64, generator=generator)
 
 
-@pytest.mark.parametrize("moi", [1, 4])
-def test_collapsed_rows_give_the_likelihood_of_the_cells(moi):
-    _, design = make_design(cells=400, genes=4, ntc_guides=3, moi=moi, days=[0, 2], active_genes=2)
+def with_covariates(design):
+    """A covariate of two values, and one that is its double: cells of a row share both."""
+    values = torch.arange(design.n_cells).remainder(2).double()
+    covariates = torch.stack([values, 2 * values], dim=1)
+    return dataclasses.replace(design, covariates=covariates, covariate_names=("x", "y"))
+
+
+def few(**knobs):
+    return make_design(
+        **{"cells": 400, "genes": 4, "ntc_guides": 3, "days": [0, 2], "active_genes": 2} | knobs
+    )[1]
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: few(moi=1),
+        lambda: few(moi=4),
+        lambda: with_covariates(few(moi=1)),
+        lambda: few(moi=1, clusters=3),
+        lambda: few(moi=2, clusters=3, cluster_shares_guides=True),
+        lambda: with_covariates(few(moi=2, clusters=2)),
+    ],
+)
+def test_collapsed_rows_give_the_likelihood_of_the_cells(make):
+    design = make()
     rows, coefficients = make_rows(design), coefficients_for(design)
-    by_cell = loglik(brute_force_predictor(design, coefficients), design.prob)
-    torch.testing.assert_close(loglik(linear_predictor(rows, coefficients), rows.target), by_cell)
+    by_cell = brute_force_predictor(design, coefficients)
+    torch.testing.assert_close(
+        loglik(linear_predictor(rows, coefficients), rows.target), loglik(by_cell, design.prob)
+    )
+    torch.testing.assert_close(linear_predictor(rows, coefficients)[row_of_cells(design)], by_cell)
     assert rows.n_cells == pytest.approx(design.n_cells)
-    assert len(rows) < design.n_cells or moi > 1
+    assert len(rows) < design.n_cells
     assert float(rows.square.sum()) == pytest.approx(float(design.prob.square().sum()))
+    if design.clusters:
+        assert torch.equal(rows.cluster[row_of_cells(design)], design.cluster)
+
+
+def test_clusters_get_columns_only_where_their_guides_vary():
+    assert Columns.of(few(clusters=3)).n_clusters == len(few(clusters=3).clusters) == 12
+    assert Columns.of(few(clusters=3, cluster_shares_guides=True)).n_clusters == 0
+    assert Columns.of(few()).n_clusters == 0
+
+
+def test_local_columns_are_those_of_a_day():
+    """Each day's columns, in the order of all columns, take the places of one day without gaps."""
+    at = Columns(n_days=3, n_reps=2, n_covariates=2, n_clusters=4, n_guides=5)
+    local = at.local()
+    assert len(local) == at.total == 3 + 2 + 3 + 2 + 4 + 15
+    for day in range(3):
+        columns = [day, at.reps, at.reps + 1, at.burden + day, *range(at.covariates, at.guides)]
+        columns += [at.guides + day * 5 + g for g in range(5)]
+        assert local[columns].tolist() == list(range(at.local_total))
 
 
 def test_gradient_uses_the_transpose(small_design):
@@ -75,3 +132,12 @@ def test_cells_that_differ_in_one_thing_stay_apart(small_design):
     n = small_design.n_cells
     burden = torch.arange(n, dtype=torch.float64)
     assert len(make_rows(dataclasses.replace(small_design, burden=burden))) == n
+
+
+def test_weights_follow_the_rows_into_batches(small_design):
+    rows = make_rows(small_design)
+    rows = rows.weighted(torch.arange(1.0, len(rows) + 1).double())
+    batches = split_rows(rows, 50, torch.Generator().manual_seed(0))
+    assert sorted(torch.cat([b.weight for b in batches]).tolist()) == rows.weight.tolist()
+    for batch in batches:
+        torch.testing.assert_close(batch.target, rows.target[batch.weight.long() - 1])
