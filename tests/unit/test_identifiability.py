@@ -432,7 +432,7 @@ def test_power_of_an_unobserved_gene_day_is_missing():
 
 def fit(design):
     coordinates = Coordinates(FateModel(Sizes.of(design), ModelConfig()))
-    return fit_laplace(coordinates, make_rows(design), day_intercepts(design), None, False)
+    return fit_laplace(coordinates, make_rows(design), day_intercepts(design), None, False, 12000)
 
 
 @pytest.mark.parametrize("pooled", [False, True])

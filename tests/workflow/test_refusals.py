@@ -42,7 +42,7 @@ def test_wrong_keys_are_named_before_anything_runs(fresh):
 
 
 def test_a_fit_that_is_not_converged_exports_nothing_or_is_marked(fresh):
-    refused = with_fit(fresh, max_steps=100)
+    refused = with_fit(fresh, max_steps=50)
     done = refused.run("all_hits")
     assert done.returncode != 0
     assert "the fit is not converged (status budget" in done.text
@@ -51,7 +51,7 @@ def test_a_fit_that_is_not_converged_exports_nothing_or_is_marked(fresh):
     assert not fresh.path("theta_posterior_summary.npz").exists()
     assert not fresh.path("hits_ranked.csv").exists()
 
-    allowed = with_fit(fresh, max_steps=100, require="none")
+    allowed = with_fit(fresh, max_steps=50, require="none")
     done = allowed.run("all_effects", "all_mash", "all_hits", "all_recovery")
     assert done.returncode == 0, done.text
     for name in MARKED:
