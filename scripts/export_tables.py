@@ -13,9 +13,10 @@ def main(snakemake):
     out = snakemake.output
     moments = Moments.load(Path(snakemake.input.moments))
     contrast = moments.contrasts.tolist().index(snakemake.wildcards.contrast)
-    more = marks(read_json(snakemake.input.card))
-    write_table(gene_table(moments, contrast, more), out.gene)
-    write_table(guide_table(moments, contrast, more), out.guide)
+    card = read_json(snakemake.input.card)
+    more, defects = marks(card), card["defects"]
+    write_table(gene_table(moments, contrast, more, defects["genes"]), out.gene)
+    write_table(guide_table(moments, contrast, more, defects["guides"]), out.guide)
     write_table(concordance_table(moments, contrast, more), out.concordance)
     write_table(delta_mean_table(moments, contrast).assign(**more), out.delta_mean)
     write_table(offset_table(moments, contrast).assign(**more), out.offset)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from itertools import combinations
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,8 @@ import pandas as pd
 from fatewalk.errors import FatewalkError
 from fatewalk.moments import Moments
 from fatewalk.tables import MIN_MULTI_GUIDE_GENES, day_columns
+
+NO_DEFECTS: Mapping[str, str] = MappingProxyType({})
 
 
 def refuse(card: dict[str, Any], verdict: dict[str, Any], require: str) -> None:
@@ -52,6 +55,14 @@ def refuse(card: dict[str, Any], verdict: dict[str, Any], require: str) -> None:
             f"{worst}. Nothing was exported. This is a defect of the fit, not of the data; see "
             "qc_delta_mean_by_gene.csv."
         )
+    if card["status"] == "unanchored" and require == "converged":
+        words = criterion_words({"common_shift_sd": card["criterion"]["common_shift_sd"]})
+        raise FatewalkError(
+            "nothing anchors the effects (status unanchored): the labels cannot tell a common shift of all "
+            f"genes from the burden slope or the intercepts on any day; {words}. Nothing was exported. Add "
+            "cells with NTC guides or without guides; if the burden does not matter in this screen, set "
+            "model.burden_slope: none; or set fit.require: none to export tables that are marked provisional."
+        )
     if card["status"] != "converged" and require == "converged":
         missed = [name for name, item in card["criterion"].items() if not is_met(item)]
         out_of_steps = any(name.startswith("drift") for name in missed)
@@ -71,6 +82,7 @@ CRITERIA = {
     "weight_step": "change of log weights",
     "drift_mean": "drift of means in SDs",
     "drift_sd": "drift of log SDs",
+    "common_shift_sd": "SD that the labels leave to the common shift",
 }
 
 
@@ -173,7 +185,9 @@ def summaries(moments: Moments, more: dict[str, Any]) -> dict[str, dict[str, Any
     return {"theta": theta | scales | notes, "delta": delta | scales | notes}
 
 
-def gene_table(moments: Moments, contrast: int, more: dict[str, Any]) -> pd.DataFrame:
+def gene_table(
+    moments: Moments, contrast: int, more: dict[str, Any], defects: Mapping[str, str] = NO_DEFECTS
+) -> pd.DataFrame:
     """Table ``gene_daywise_for_mash.csv`` of one contrast.
 
     Parameters
@@ -184,13 +198,15 @@ def gene_table(moments: Moments, contrast: int, more: dict[str, Any]) -> pd.Data
         Index of the contrast.
     more
         ``marks`` of the fit.
+    defects
+        What the design cannot tell of a gene, by name (``fit_card.json``).
 
     Returns
     -------
     pandas.DataFrame
         gene, betahat_d*, se_d* (theta alone, library estimand), se_gene_d* (guide sampling added),
         post_prior_var_d* (posterior over prior variance of theta), n_cells_d*, n_guides,
-        se_gene_reason (why se_gene is missing, mostly empty), marks.
+        se_gene_reason (why se_gene is missing) and defects (both mostly empty), marks.
     """
     theta_sd = moments.theta_sd[:, [contrast]]  # [L, 1, D]
     theta_sd_gene, reason = gene_sd(theta_sd, moments.sigma_guide_square[[contrast]], moments.n_guides)
@@ -201,20 +217,25 @@ def gene_table(moments: Moments, contrast: int, more: dict[str, Any]) -> pd.Data
         "post_prior_var": moments.theta_sd[:, contrast] ** 2 / moments.theta_prior_var[contrast],
     }
     table = daywise({"gene": moments.genes}, blocks, moments.gene_cells)
-    return table.assign(n_guides=moments.n_guides, se_gene_reason=reason, **more)
+    table = table.assign(n_guides=moments.n_guides, se_gene_reason=reason)
+    return table.assign(defects=table["gene"].map(defects).fillna(""), **more)
 
 
-def guide_table(moments: Moments, contrast: int, more: dict[str, Any]) -> pd.DataFrame:
-    """Table ``guide_daywise_for_mash.csv`` of one contrast.
+def guide_table(
+    moments: Moments, contrast: int, more: dict[str, Any], defects: Mapping[str, str] = NO_DEFECTS
+) -> pd.DataFrame:
+    """Table ``guide_daywise_for_mash.csv`` of one contrast; ``defects`` as in ``gene_table``.
 
     Returns
     -------
     pandas.DataFrame
-        guide, gene, betahat_d*, se_d* (beta = theta + delta, from joint draws), n_cells_d*, marks.
+        guide, gene, betahat_d*, se_d* (beta = theta + delta, from joint draws), n_cells_d*, defects,
+        marks.
     """
     ids = {"guide": moments.guides, "gene": moments.genes[moments.guide_to_gene]}
     blocks = {"betahat": moments.beta_mean[:, contrast], "se": moments.beta_sd[:, contrast]}
-    return daywise(ids, blocks, moments.guide_cells).assign(**more)
+    table = daywise(ids, blocks, moments.guide_cells)
+    return table.assign(defects=table["guide"].map(defects).fillna(""), **more)
 
 
 def pairwise_table(moments: Moments, more: dict[str, Any]) -> pd.DataFrame:

@@ -80,6 +80,7 @@ def likelihood_estimates(posterior: Posterior, design: Design) -> Estimates:
         gene = _genes(data, _dense_covariance(c, half), design.gene_cells > 0)
         guide = _guides(data, half)
     else:
+        assert isinstance(whitening, BlockWhitening)
         gene = _genes(data, _block_covariance(c, whitening), design.gene_cells > 0)
         guide = _guides_in_blocks(data)
     return Estimates(*(x.numpy() for x in (*gene, *guide)))

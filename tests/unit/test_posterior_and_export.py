@@ -166,8 +166,13 @@ def test_exported_tables(moments, small_design):
     assert list(table) == [
         "gene", *(f"betahat_d{d}" for d in days), *(f"se_d{d}" for d in days),
         *(f"se_gene_d{d}" for d in days), *(f"post_prior_var_d{d}" for d in days),
-        *(f"n_cells_d{d}" for d in days), "n_guides", "se_gene_reason", "provisional",
+        *(f"n_cells_d{d}" for d in days), "n_guides", "se_gene_reason", "defects",
+        "provisional",
     ]  # fmt: skip
+    assert (table["defects"] == "").all()
+    sentence = "It never occurs without Gene002."
+    of_gene = gene_table(some, 1, {}, {str(table["gene"][0]): sentence})["defects"]
+    assert of_gene.tolist() == [sentence, *[""] * (len(table) - 1)]
     assert table["gene"].tolist() == list(small_design.genes)
     assert pd.isna(table.loc[1, "betahat_d2"])
     assert pd.isna(table.loc[1, "se_d2"])
@@ -305,3 +310,13 @@ def test_summaries_hold_the_agreed_arrays(moments, tmp_path):
     again = Moments.load(tmp_path / "m.npz")
     for field in dataclasses.fields(Moments):
         np.testing.assert_array_equal(getattr(again, field.name), getattr(moments, field.name))
+
+
+def test_gate_says_what_an_unanchored_fit_lacks(moments):
+    verdict = delta_verdict(moments, center_delta=True)
+    criterion = {**CARD["criterion"], "common_shift_sd": {"value": None, "limit": 1.0}}
+    card = {**CARD, "status": "unanchored", "criterion": criterion}
+    with pytest.raises(FatewalkError, match=r"unanchored.*common shift not known \(limit 1\).*NTC guides"):
+        refuse(card, verdict, "converged")
+    refuse(card, verdict, "none")
+    assert marks(card) == {"provisional": "unanchored"}

@@ -140,6 +140,7 @@ def targets_effects(dataset, run, s):
         "delta_posterior_summary.npz",
         "pairwise_fate_effects.csv",
         "fate_probability_change.csv",
+        "gene_power.csv",
         *errors,
     ] + in_contrasts(s, tables)
 

@@ -61,6 +61,7 @@ rule likelihood_estimates:
         design=f"{RUN}/design/design.pt",
     output:
         likelihood=f"{RUN}/fit/likelihood.npz",
+        power=f"{RUN}/gene_power.csv",
     log:
         f"{RESULTS}/logs/likelihood_estimates/{{dataset}}/{{run}}.log",
     benchmark:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, Protocol
 
 import torch
@@ -20,8 +21,8 @@ from fatewalk.infer.whitening import DenseWhitening
 from fatewalk.model import FateModel
 from fatewalk.model.rows import guides_vary_in_clusters
 
-AGREEMENT_DRAWS = 1000  # the same noise for both posteriors, so that its error mostly cancels
-SCALE_DRAWS = 1000
+MOST_DRAWS = 1000
+MOST_NUMBERS = 20_000_000  # draws times latent variables; fewer draws of very large posteriors
 PHI_RATIO_WARN = 1.5  # fixed weight x phi outside [1 / 1.5, 1.5]: the SEs do not fit the labels
 
 
@@ -67,9 +68,10 @@ def describe_fit(
     slope = ntc_slope(laplace, design)
     days, d = design.days, laplace.dispersion
     n_latents = sum(value[0].numel() for value in posterior.guide.draw(1).values())
+    n_draws = max(100, min(MOST_DRAWS, MOST_NUMBERS // n_latents))
     card: dict[str, Any] = {
         "status": status,
-        "criterion": criterion(laplace, svi),
+        "criterion": criterion(laplace, svi) | {"common_shift_sd": _anchor(posterior, checks)},
         "steps": svi.trace[-1].step if svi and svi.trace else 0,
         "rounds": len(laplace.trace),
         "loss": svi.trace[-1].loss if svi and svi.trace else None,
@@ -82,8 +84,8 @@ def describe_fit(
             fate: _by_day(days, phi) for fate, phi in zip(design.fates, d.phi_by_fate, strict=True)
         },
         "rho_by_day": _by_day(days, d.rho) if bool((d.rho > 0).any()) else None,
-        "scales": _scales(posterior, design),
-        "laplace_and_svi": _agreement(posterior) if fit.guide == "structured" else None,
+        "scales": _scales(posterior, design, n_draws),
+        "laplace_and_svi": _agreement(posterior, n_draws) if fit.guide == "structured" else None,
         "identifiability": checks.report(),
         "ntc_slope": slope.report() if slope else None,
         "defects": {"genes": checks.gene_defects, "guides": checks.guide_defects},
@@ -95,6 +97,13 @@ def describe_fit(
     }
     card["warnings"] = _warnings(status, design, fit, laplace, svi)
     return card
+
+
+def _anchor(posterior: FittedPosterior, checks: Identifiability) -> dict[str, float | None]:
+    """What the labels leave open of the common shift of all genes, on the best day and contrast."""
+    best = float(checks.shift_sd.min())
+    limit = posterior.model.config.priors.s_tau
+    return {"value": best if math.isfinite(best) else None, "limit": limit}
 
 
 def _clusters(design: Design) -> str | None:
@@ -123,8 +132,9 @@ def criterion(laplace: Laplace, svi: SviResult | None) -> dict[str, Any]:
     return found | (svi.criterion if svi else {})
 
 
-def _by_day(days: tuple[str, ...], values: Tensor) -> dict[str, float]:
-    return dict(zip(days, values.tolist(), strict=True))
+def _by_day(days: tuple[str, ...], values: Tensor) -> dict[str, float | None]:
+    finite = [value if math.isfinite(value) else None for value in values.tolist()]
+    return dict(zip(days, finite, strict=True))
 
 
 def _mean_weights(laplace: Laplace, n_days: int) -> Tensor:
@@ -135,10 +145,10 @@ def _mean_weights(laplace: Laplace, n_days: int) -> Tensor:
     return total / zeros.index_add(0, rows.day, rows.cells)
 
 
-def _scales(posterior: FittedPosterior, design: Design) -> dict[str, Any]:
+def _scales(posterior: FittedPosterior, design: Design, n_draws: int) -> dict[str, Any]:
     """Posterior mean and SD of the scales by contrast."""
     torch.manual_seed(0)
-    draws = posterior.guide.draw(SCALE_DRAWS)
+    draws = posterior.guide.draw(n_draws)
     values = {
         "tau": draws["tau"],
         "sigma_time": posterior.model.sigma_time(draws),
@@ -154,8 +164,11 @@ def _scales(posterior: FittedPosterior, design: Design) -> dict[str, Any]:
     }
 
 
-def _agreement(posterior: FittedPosterior) -> dict[str, Any]:
-    """How far SVI moved theta from its Laplace start: ratio of SDs, difference of means in SDs."""
+def _agreement(posterior: FittedPosterior, n_draws: int) -> dict[str, Any]:
+    """How far SVI moved theta from its Laplace start: ratio of SDs, difference of means in SDs.
+
+    Both from the same noise, so that its error mostly cancels.
+    """
     guide = posterior.guide
     assert isinstance(guide, Structured)
     moments = []
@@ -166,7 +179,7 @@ def _agreement(posterior: FittedPosterior) -> dict[str, Any]:
         else:
             guide.load_state_dict(trained)
         torch.manual_seed(0)
-        theta = posterior.model.effects(guide.draw(AGREEMENT_DRAWS)).theta
+        theta = posterior.model.effects(guide.draw(n_draws)).theta
         moments.append((theta.mean(0), theta.std(0)))
     (mean_l, sd_l), (mean_s, sd_s) = moments
     difference = ((mean_s - mean_l) / sd_l).abs().reshape(-1)
@@ -225,9 +238,12 @@ def _warnings(
                 "are shrunk too much, with too large a one standard errors are too small. auto finds it."
             )
     for day, phi in zip(design.days, d.phi_by_fate.T, strict=True):
-        usable = phi[phi.isfinite() & (phi > 0)]
+        usable = phi[phi.isfinite()]
         if len(usable) and float(usable.max() / usable.min()) > PHI_SPREAD_WARN:
-            low, high = design.fates[int(phi.argmin())], design.fates[int(phi.argmax())]
+            low, high = (
+                design.fates[int(phi.nan_to_num(9e9).argmin())],
+                design.fates[int(phi.nan_to_num(-1).argmax())],
+            )
             found.append(
                 f"Labels scatter unequally by fate on day {day}: phi {float(usable.min()):.3g} for {low}, "
                 f"{float(usable.max()):.3g} for {high}. One weight serves all fates of a day, so standard "

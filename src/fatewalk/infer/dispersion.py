@@ -23,6 +23,7 @@ from fatewalk.model.fate_model import DTYPE
 
 PHI_SPREAD_WARN = 3.0  # fates of one day whose phi differ by more: one weight cannot fit both
 RHO_ROUNDS = 50
+FEWEST_CELLS = 5.0  # sum of pi (1 - pi) below which a fate of a day is too rare for a phi of its own
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,8 @@ class Dispersion:
     phi : Tensor [D]
         Dispersion of single cells by day.
     phi_by_fate : Tensor [F, D]
-        The same for each fate.
+        The same for each fate; where the cells of a cluster carry the same guides, that of cluster
+        totals, with the correlation within clusters. Missing for a fate of a day with few cells.
     rho : Tensor [D]
         Correlation of the labels within a cluster; 0 without clusters or where a cluster has an
         intercept of its own.
@@ -88,8 +90,11 @@ def estimate(rows: Rows, pi: Tensor, learned: Learned, shared: bool) -> Dispersi
     true_share = (1 - learned.variance / total).clamp(min=0.1)  # [D]
     phi = (squares_of_day.sum(dim=1) + followed) / total / true_share
     by_fate = (squares_of_day / expected_of_day).T * (phi * total / squares_of_day.sum(dim=1))
-    rho = _rho(rows, pi, squares, p_eff, phi * true_share) if shared else torch.zeros_like(phi)
-    return Dispersion(phi, by_fate, rho)
+    rho = torch.zeros_like(phi)
+    if shared:
+        rho, by_fate = _of_clusters(rows, pi, squares, p_eff, phi * true_share)
+    rare = expected_of_day.T < FEWEST_CELLS  # [F, D]
+    return Dispersion(phi, torch.where(rare, torch.nan, by_fate), rho)
 
 
 def weights(rows: Rows, dispersion: Dispersion, shared: bool) -> Tensor:
@@ -101,8 +106,10 @@ def weights(rows: Rows, dispersion: Dispersion, shared: bool) -> Tensor:
     return 1 / (phi * (1 + (size - 1) * dispersion.rho[rows.day]))
 
 
-def _rho(rows: Rows, pi: Tensor, squares: Tensor, p_eff: Tensor, scale: Tensor) -> Tensor:
-    """Moment estimate of rho by day.
+def _of_clusters(
+    rows: Rows, pi: Tensor, squares: Tensor, p_eff: Tensor, scale: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Moment estimate of rho by day, [D], and variance of cluster totals over that of single cells, [F, D].
 
     The square of a cluster's total residual exceeds the sum of its cells' squares by
     n (n - 1) rho phi pi (1 - pi) in expectation; clusters enter with the inverse of the variance
@@ -129,9 +136,10 @@ def _rho(rows: Rows, pi: Tensor, squares: Tensor, p_eff: Tensor, scale: Tensor) 
         below = _by_day((weight * pairs.square()), day, n_days).sum(dim=1)
         new = torch.where(below > 0, above / below.clamp(min=1e-300), 0.0).clamp(0, 1)
         if torch.allclose(new, rho, atol=1e-8, rtol=1e-4):
-            return new
+            break
         rho = new
-    return rho
+    squares_of_day = _by_day(total.square() / freedom, day, n_days)  # [D, F]
+    return new, (squares_of_day / _by_day(size[:, None] * variance, day, n_days)).T
 
 
 def _cluster_cells(rows: Rows) -> Tensor:
