@@ -95,7 +95,8 @@ def describe_fit(
         "rows": len(laplace.rows),
         "latents": n_latents,
     }
-    card["warnings"] = _warnings(status, design, fit, laplace, svi)
+    of_slope = slope.warnings if slope else []
+    card["warnings"] = [*checks.warnings, *of_slope, *_warnings(status, design, fit, laplace, svi)]
     return card
 
 

@@ -109,6 +109,8 @@ class Checkpoint:
         if self.resumed is None or self.resumed["phase"] != phase:
             return None
         torch.set_rng_state(self.resumed["rng"])
+        if self.resumed["cuda_rng"]:
+            torch.cuda.set_rng_state_all(self.resumed["cuda_rng"])
         state: dict[str, Any] = self.resumed["state"]
         return state
 
@@ -137,7 +139,13 @@ class Checkpoint:
             After SIGTERM, with code 143.
         """
         assert self.path is not None
-        content = {"phase": phase, "state": state, "before": before or {}, "rng": torch.get_rng_state()}
+        content = {
+            "phase": phase,
+            "state": state,
+            "before": before or {},
+            "rng": torch.get_rng_state(),
+            "cuda_rng": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
+        }
         self.path.parent.mkdir(parents=True, exist_ok=True)
         with atomic_path(self.path) as temporary, temporary.open("wb") as file:
             torch.save(content, file)

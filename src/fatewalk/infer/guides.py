@@ -50,24 +50,53 @@ class Schedule:
         Largest entry of a gradient.
     """
 
-    optimiser: Callable[[Any], torch.optim.Optimizer]
+    optimiser: Callable[[Any], torch.optim.Optimizer | GradientSteps]
     window: int
     lowerings: int
     doubles: bool
     clip: float
 
 
-def _newton(guide: Any) -> torch.optim.Optimizer:
+class GradientSteps:
+    """Plain gradient steps, each parameter with its own rate.
+
+    With the interface of torch.optim that the loop uses; the first step of torch's own optimisers
+    imports its compiler, which takes a second of a fit of six.
+    """
+
+    def __init__(self, rates: list[tuple[torch.nn.Parameter, float]]) -> None:
+        self.param_groups: list[dict[str, Any]] = [{"params": [p], "lr": rate} for p, rate in rates]
+
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        """Forget the gradients."""
+        for group in self.param_groups:
+            group["params"][0].grad = None
+
+    @torch.no_grad()
+    def step(self) -> None:
+        """Step against the gradients."""
+        for group in self.param_groups:
+            parameter = group["params"][0]
+            parameter -= group["lr"] * parameter.grad
+
+    def state_dict(self) -> dict[str, list[float]]:
+        """The rates."""
+        return {"rates": [group["lr"] for group in self.param_groups]}
+
+    def load_state_dict(self, state: dict[str, list[float]]) -> None:
+        """Undo ``state_dict``."""
+        for group, rate in zip(self.param_groups, state["rates"], strict=True):
+            group["lr"] = rate
+
+
+def _newton(guide: Any) -> GradientSteps:
     """Gradient steps in whitened coordinates.
 
     The ELBO's curvature is about 1 in a location and 2 in a log SD there, so these are damped Newton
     steps. Scales go slower: their posterior is the least normal and their gradient the noisiest.
     """
     rates = {"location": 0.1, "log_sd": 0.05, "scale_location": 0.02, "scale_log_sd": 0.01}
-    groups = [
-        {"params": [getattr(guide, f"{name}_unconstrained")], "lr": rate} for name, rate in rates.items()
-    ]
-    return torch.optim.SGD(groups)
+    return GradientSteps([(getattr(guide, f"{name}_unconstrained"), rate) for name, rate in rates.items()])
 
 
 def _adam(guide: Any) -> torch.optim.Optimizer:
@@ -76,7 +105,7 @@ def _adam(guide: Any) -> torch.optim.Optimizer:
 
 
 ADAM = Schedule(_adam, window=100, lowerings=3, doubles=False, clip=math.inf)
-NEWTON = Schedule(_newton, window=50, lowerings=0, doubles=True, clip=3.0)
+NEWTON = Schedule(_newton, window=35, lowerings=0, doubles=True, clip=3.0)
 
 #: Tensors of the Laplace approximation that the structured guide keeps.
 LaplaceState = dict[str, Tensor]

@@ -68,7 +68,7 @@ def test_a_run_may_name_a_mode_that_the_top_level_adds():
         ),
         ({"datasets": DEMO, "modle": {}}, ["modle: unknown key", "did you mean 'model'"]),
         ({"datasets": DEMO, "fit": {"device": "gpu"}}, ["fit.device: found 'gpu'", "auto | cpu | cuda"]),
-        ({"datasets": DEMO, "fit": {"guide": "structured"}}, ["fit.guide", "gene_block | mean_field"]),
+        ({"datasets": DEMO, "fit": {"guide": "structurd"}}, ["fit.guide", "gene_block | mean_field"]),
         ({"datasets": DEMO, "fit": {"seed": "abc"}}, ["fit.seed: found 'abc'", "integer"]),
         ({"datasets": DEMO, "runs": {"x": {"mash": {"egine": 1}}}}, ["runs.x.mash.egine", "'engine'"]),
         ({"datasets": {"d": {"simulate": {}, "fit": {"gide": 1}}}}, ["datasets.d.fit.gide", "'guide'"]),
