@@ -17,7 +17,7 @@ rule fit_effects:
         ENVIRONMENT
     threads: lambda w: settings(w).fit.threads
     resources:
-        mem_mb=memory(3000, per_input_mb=15),
+        mem_mb=memory(4000, per_input_mb=15),
         runtime=minutes(120),
         gpu=gpus_of_fit,
     params:
@@ -70,7 +70,7 @@ rule likelihood_estimates:
         ENVIRONMENT
     threads: lambda w: settings(w).fit.threads
     resources:
-        mem_mb=memory(3000, per_input_mb=15),
+        mem_mb=memory(4000, per_input_mb=15),
         runtime=minutes(60),
     params:
         stage_version=STAGE_VERSION["likelihood_estimates"],
