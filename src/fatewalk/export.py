@@ -161,7 +161,7 @@ def summaries(moments: Moments, more: dict[str, Any]) -> dict[str, dict[str, Any
         for name in ("tau", "sigma_time", "sigma_guide")
         for what in ("mean", "sd")
     }
-    theta_sd_gene, reason = gene_sd(moments.theta_sd, moments.sigma_guide_square, moments.n_guides)
+    theta_sd_gene, reason = gene_sd(moments.theta_sd, _sampling(moments, more), moments.n_guides)
     observed = moments.gene_cells[:, None, :] > 0  # [L, 1, D]
     theta = {
         "theta_mean": np.where(observed, moments.theta_mean, np.nan),
@@ -183,6 +183,11 @@ def summaries(moments: Moments, more: dict[str, Any]) -> dict[str, dict[str, Any
     }
     notes = {name: np.array(value) for name, value in more.items()}
     return {"theta": theta | scales | notes, "delta": delta | scales | notes}
+
+
+def _sampling(moments: Moments, more: dict[str, Any]) -> np.ndarray:
+    """Variance of a guide that the gene's SD adds, [F*]; without centring theta has it already."""
+    return np.zeros_like(moments.sigma_guide_square) if "uncentred" in more else moments.sigma_guide_square
 
 
 def gene_table(
@@ -209,7 +214,8 @@ def gene_table(
         se_gene_reason (why se_gene is missing) and defects (both mostly empty), marks.
     """
     theta_sd = moments.theta_sd[:, [contrast]]  # [L, 1, D]
-    theta_sd_gene, reason = gene_sd(theta_sd, moments.sigma_guide_square[[contrast]], moments.n_guides)
+    sampling = _sampling(moments, more)
+    theta_sd_gene, reason = gene_sd(theta_sd, sampling[[contrast]], moments.n_guides)
     blocks = {
         "betahat": moments.theta_mean[:, contrast],
         "se": moments.theta_sd[:, contrast],
@@ -256,7 +262,7 @@ def pairwise_table(moments: Moments, more: dict[str, Any]) -> pd.DataFrame:
     fates = [str(moments.reference), *moments.contrasts.tolist()]
     mean = np.insert(moments.theta_mean, 0, 0.0, axis=1)  # [L, F, D]
     cov = np.insert(np.insert(moments.theta_cov, 0, 0.0, axis=1), 0, 0.0, axis=2)  # [L, F, F, D]
-    square = np.insert(moments.sigma_guide_square, 0, 0.0)  # [F]
+    square = np.insert(_sampling(moments, more), 0, 0.0)  # [F]
     b, a = np.array(list(combinations(range(len(fates)), 2))).T  # [P] reference, fate
     variance = cov[:, a, a] + cov[:, b, b] - 2 * cov[:, a, b]  # [L, P, D]
     sd = np.sqrt(variance.clip(min=0))

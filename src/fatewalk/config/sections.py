@@ -142,8 +142,8 @@ class FitConfig(Section):
     )
     dense_limit: PositiveInt = Field(
         12000,
-        description="latent variables up to which one covariance of all is kept; above it gene blocks and "
-        "what all genes share",
+        description="coordinates (latents but scales and what centring takes out) up to which one covariance "
+        "of all is kept; above it gene blocks and what all genes share",
     )
     batch_size: PositiveInt | None = Field(
         None, description="distinct rows (identical cells are one) per step; null: all, which is steadier"

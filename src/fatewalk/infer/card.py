@@ -23,6 +23,7 @@ from fatewalk.model.rows import guides_vary_in_clusters
 
 MOST_DRAWS = 1000
 MOST_NUMBERS = 20_000_000  # draws times latent variables; fewer draws of very large posteriors
+PHI_DAYS_WARN = 20.0  # days whose phi differ by more
 PHI_RATIO_WARN = 1.5  # fixed weight x phi outside [1 / 1.5, 1.5]: the SEs do not fit the labels
 
 
@@ -186,7 +187,11 @@ def _agreement(posterior: FittedPosterior, n_draws: int) -> dict[str, Any]:
     difference = ((mean_s - mean_l) / sd_l).abs().reshape(-1)
     ratio = (sd_s / sd_l).reshape(-1)
     return {
-        "sd_ratio": {"median": float(ratio.median()), **_tails(ratio)},
+        "sd_ratio": {
+            "median": float(ratio.median()),
+            **{f"{name}": float(ratio.quantile(q)) for name, q in (("1 %", 0.01), ("99 %", 0.99))},
+            **_tails(ratio),
+        },
         "mean_difference_in_sd": {
             "median": float(difference.median()),
             "99 %": float(difference.quantile(0.99)) if len(difference) < 1e6 else None,
@@ -238,6 +243,13 @@ def _warnings(
                 f"{', '.join(off)}: the weight that fits is about 1 / phi. With too small a weight effects "
                 "are shrunk too much, with too large a one standard errors are too small. auto finds it."
             )
+    if float(d.phi.max() / d.phi.min()) > PHI_DAYS_WARN:
+        low, high = design.days[int(d.phi.argmin())], design.days[int(d.phi.argmax())]
+        found.append(
+            f"Labels scatter much less on day {low} (phi {float(d.phi.min()):.3g}) than on day {high} "
+            f"({float(d.phi.max()):.3g}). Guide deviations are the same on all days, so day {low} dominates "
+            "them, and what its labels have in common beyond the model (a smoothed graph, for example) too."
+        )
     for day, phi in zip(design.days, d.phi_by_fate.T, strict=True):
         usable = phi[phi.isfinite()]
         if len(usable) and float(usable.max() / usable.min()) > PHI_SPREAD_WARN:

@@ -48,7 +48,8 @@ def checkpoint_path(folder: Path, design: Path, model: ModelConfig, fit: FitConf
         Sections ``model`` and ``fit``.
     """
     found = hashlib.sha256(design.read_bytes())
-    for text in (model.model_dump_json(), fit.model_dump_json(exclude=OTHER_KEYS), __version__):
+    device = "cuda" if fit.device != "cpu" and torch.cuda.is_available() else "cpu"
+    for text in (model.model_dump_json(), fit.model_dump_json(exclude=OTHER_KEYS), __version__, device):
         found.update(text.encode())
     return folder / f"{PREFIX}{found.hexdigest()[:16]}.pt"
 
@@ -90,9 +91,12 @@ class Checkpoint:
         return self
 
     def __exit__(self, *error: object) -> None:
-        """Listen no more."""
+        """Listen no more; end here if that was asked for after the last chance to write."""
         if self._handler is not None:
             signal.signal(signal.SIGTERM, self._handler)
+        if self._terminated and error[0] is None:
+            log.error("asked to end (SIGTERM); run the same command again")
+            raise SystemExit(EXIT_CODE)
 
     def _on_sigterm(self, number: int, frame: FrameType | None) -> None:
         self._terminated = True

@@ -337,10 +337,10 @@ def _rotation(model: FateModel) -> Tensor:
     centring the directions are the guides themselves.
     """
     s = model.sizes
-    if not model.config.center_delta:
-        index = torch.arange(s.guides)
-        return sparse_matrix(index, index, torch.ones(s.guides, dtype=DTYPE), (s.guides, s.guides))
     order = torch.argsort(s.guide_to_gene, stable=True)  # [G] guides by gene
+    if not model.config.center_delta:
+        ones = torch.ones(s.guides, dtype=DTYPE)
+        return sparse_matrix(order, torch.arange(s.guides), ones, (s.guides, s.guides))
     n = s.n_guides_per_gene
     starts = n.cumsum(0) - n  # [L] first guide of each gene in the order
     directions = (n - 1).cumsum(0) - (n - 1)  # [L] first direction of each gene

@@ -1,6 +1,6 @@
 """How far labels scatter around the fitted probabilities, and the weight that follows from it.
 
-phi[d] = sum [(p - pi)^2 + var pi] / sum [pi (1 - pi) - var pi] over the cells of a day and all fates,
+phi[d] = sum [(p - pi)^2 + var pi] / sum [pi (1 - pi) - var pi] over the cells of a day and all fates, at
 weight = 1 / phi. It is 1 for one-hot labels and 1 / (c + 1) for Dirichlet(c). var pi is the posterior
 variance of the fitted probability: the residual falls short of the label's scatter by it, as the
 fit follows the labels, and pi (1 - pi) at the estimate exceeds its posterior mean by it. (Counting
@@ -23,6 +23,9 @@ from fatewalk.model.fate_model import DTYPE
 
 PHI_SPREAD_WARN = 3.0  # fates of one day whose phi differ by more: one weight cannot fit both
 RHO_ROUNDS = 50
+#: Smallest phi: labels with less scatter (a Dirichlet concentration above 999) get the weight of this
+#: one. Guide deviations are shared by all days, and a day of nearly constant labels would pin them all.
+SMALLEST_PHI = 1e-3
 FEWEST_CELLS = 5.0  # sum of pi (1 - pi) below which a fate of a day is too rare for a phi of its own
 
 
@@ -85,11 +88,16 @@ def estimate(rows: Rows, pi: Tensor, learned: Learned, shared: bool) -> Dispersi
     squares_of_day = _by_day(squares, rows.day, n_days)  # [D, F]
     expected_of_day = _by_day(expected, rows.day, n_days)  # [D, F]
     total = expected_of_day.sum(dim=1)  # [D]
-    # parameters are fitted to clusters: single cells hardly follow the fit
-    followed = torch.zeros_like(total) if shared else learned.variance
     true_share = (1 - learned.variance / total).clamp(min=0.1)  # [D]
-    phi = (squares_of_day.sum(dim=1) + followed) / total / true_share
+    # parameters are fitted to clusters: single cells hardly follow the fit. At another weight w than
+    # 1 / phi the residual falls short by w phi var pi.
+    weight = _by_day(rows.weight * rows.cells, rows.day, n_days) / _by_day(rows.cells, rows.day, n_days)
+    followed = torch.zeros_like(total) if shared else weight * learned.variance / (total * true_share)
+    raw = squares_of_day.sum(dim=1) / (total * true_share)
+    phi = raw / (1 - followed).clamp(min=0.1)
     by_fate = (squares_of_day / expected_of_day).T * (phi * total / squares_of_day.sum(dim=1))
+    # a day on which all labels agree says nothing of its scatter
+    phi = torch.where(total < FEWEST_CELLS, 1.0, phi.clamp(min=SMALLEST_PHI))
     rho = torch.zeros_like(phi)
     if shared:
         rho, by_fate = _of_clusters(rows, pi, squares, p_eff, phi * true_share)
@@ -102,7 +110,8 @@ def weights(rows: Rows, dispersion: Dispersion, shared: bool) -> Tensor:
     phi = dispersion.phi[rows.day]
     if not shared:
         return 1 / phi
-    size = _cluster_cells(rows)[rows.cluster]  # [M]
+    unit, n_units = _units(rows)
+    size = _sizes(rows, unit, n_units)[unit]  # [M]
     return 1 / (phi * (1 + (size - 1) * dispersion.rho[rows.day]))
 
 
@@ -115,14 +124,15 @@ def _of_clusters(
     n (n - 1) rho phi pi (1 - pi) in expectation; clusters enter with the inverse of the variance
     of that difference, which depends on rho: iterated to a fixed point.
     """
-    size = _cluster_cells(rows)  # [C]
-    n_clusters, n_days = len(size), len(scale)
-    day = torch.zeros(n_clusters, dtype=torch.int64, device=pi.device).index_copy(0, rows.cluster, rows.day)
+    unit, n_clusters = _units(rows)
+    size = _sizes(rows, unit, n_clusters)  # [C]
+    n_days = len(scale)
+    day = torch.zeros(n_clusters, dtype=torch.int64, device=pi.device).index_copy(0, unit, rows.day)
     residual = rows.target - rows.cells[:, None] * pi
     zeros = torch.zeros(n_clusters, pi.shape[1], dtype=DTYPE, device=pi.device)
-    total = zeros.index_add(0, rows.cluster, residual)  # [C, F]
-    own = zeros.index_add(0, rows.cluster, squares)
-    variance = zeros.index_add(0, rows.cluster, rows.cells[:, None] * pi * (1 - pi))
+    total = zeros.index_add(0, unit, residual)  # [C, F]
+    own = zeros.index_add(0, unit, squares)
+    variance = zeros.index_add(0, unit, rows.cells[:, None] * pi * (1 - pi))
     variance = variance / size[:, None] * scale[day][:, None]  # [C, F] of one cell's label
     clusters = torch.bincount(day, minlength=n_days).double() * (pi.shape[1] - 1)  # [D] C_d F*
     freedom = (1 - p_eff / clusters).clamp(min=0.1)[day][:, None]
@@ -142,10 +152,15 @@ def _of_clusters(
     return new, (squares_of_day / _by_day(size[:, None] * variance, day, n_days)).T
 
 
-def _cluster_cells(rows: Rows) -> Tensor:
-    """Cells of each cluster, [C]."""
-    n = int(rows.cluster.max()) + 1
-    return torch.zeros(n, dtype=DTYPE, device=rows.day.device).index_add(0, rows.cluster, rows.cells)
+def _units(rows: Rows) -> tuple[Tensor, int]:
+    """Cluster of each row, those that recur on several days apart, [M]; and their number."""
+    unit = torch.unique(rows.cluster * (int(rows.day.max()) + 1) + rows.day, return_inverse=True)[1]
+    return unit, int(unit.max()) + 1
+
+
+def _sizes(rows: Rows, unit: Tensor, n_units: int) -> Tensor:
+    """Cells of each unit, [C]."""
+    return torch.zeros(n_units, dtype=DTYPE, device=rows.day.device).index_add(0, unit, rows.cells)
 
 
 def _by_day(values: Tensor, day: Tensor, n_days: int) -> Tensor:

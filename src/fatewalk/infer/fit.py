@@ -42,6 +42,8 @@ from fatewalk.tables import atomic_path, write_json, write_table
 
 log = logging.getLogger(__name__)
 
+MOST_NUISANCES = 1000  # intercepts and slopes that the block form can hold densely
+
 
 @dataclass(frozen=True)
 class Posterior:
@@ -185,6 +187,14 @@ def _first_weights(design: Design, rows: Rows, fit: FitConfig) -> Tensor | float
 def _laplace(model: FateModel, design: Design, rows: Rows, fit: FitConfig, checkpoint: Checkpoint) -> Laplace:
     """Newton-Laplace; every guide needs its weights, and most start from its mode."""
     coordinates = Coordinates(model, rows.day.device)
+    n = model.sizes.contrasts
+    if n * coordinates.size > fit.dense_limit and n * coordinates.n_nuisance > MOST_NUISANCES:
+        raise FatewalkError(
+            f"{design.n_cells} cells in {len(design.clusters)} clusters with an intercept each and "
+            f"{len(design.guides)} guides are too many latent variables for one covariance (fit.dense_limit "
+            f"{fit.dense_limit}), and the block form holds at most {MOST_NUISANCES} intercepts and slopes. "
+            "Raise fit.dense_limit (a matrix of 20,000 takes 3.2 GB), or leave the clusters out."
+        )
     weight = None if fit.likelihood_weight == "auto" else float(fit.likelihood_weight)
     shared = bool(design.clusters) and not guides_vary_in_clusters(design)
     intercepts = day_intercepts(design).to(rows.day.device)

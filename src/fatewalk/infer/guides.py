@@ -122,10 +122,13 @@ class Guide(Protocol):
     def parameters(self) -> Iterator[torch.nn.Parameter]:
         """Free parameters."""
 
+    def named_parameters(self) -> Iterator[tuple[str, torch.nn.Parameter]]:
+        """Free parameters by name."""
+
     def state_dict(self) -> dict[str, Tensor]:
         """Tensors that determine the posterior."""
 
-    def load_state_dict(self, state: dict[str, Tensor]) -> Any:
+    def load_state_dict(self, state: dict[str, Tensor], strict: bool = True) -> Any:
         """Restore them."""
 
     def draw(self, n: int) -> dict[str, Tensor]:

@@ -10,8 +10,10 @@ covariance S and y_h the coordinates of scale h (n_h of them),
     information F_hk = 2 |(I - S)_hk|^2                      (expected; Frobenius norm)
                 O_hk = 4 y_h' (I - S)_hk y_k - F_hk - 2 g_h [h = k]     (observed)
 
-so a Fisher scoring step replaces the slow EM update. Traces and norms come from products of S with
-a fixed set of probe vectors, exact where there are few coordinates (Hutchinson otherwise).
+so a Newton step replaces the slow EM update. Where the observed information is not positive its
+eigenvalues are taken by size, and far away each scale takes a fixed-point step of its own. Traces
+and norms come from products of S with a fixed set of probe vectors, exact where there are few
+coordinates (Hutchinson otherwise).
 
 Letters as in ``infer.coordinates``.
 """
@@ -337,9 +339,8 @@ class _Newton:
 
         Far away, the curvature of each log scale is that of the fixed point
         s^2 <- s^2 (|y|^2 + 1) / (n - tr S + s^2 / prior^2) (MacKay 1992, with the prior's share), which
-        is right at once where the data decide and where the prior does. Near, it is the Fisher
-        information, plus the gradient: near zero a scale has no expected information and its
-        gradient is its curvature.
+        is right at once where the data decide and where the prior does. Near, it is the observed
+        information, its eigenvalues taken by size.
         """
         gradient, _, observed = self._scale_derivatives()
         matrix = self.c.scales.matrix.reshape(-1, self.c.scales.size)

@@ -70,10 +70,11 @@ class SviResult:
     @property
     def criterion(self) -> dict[str, dict[str, float | None]]:
         """What the stopping rule watches: value and limit."""
-        last = asdict(self.trace[-1]) if self.trace else {}
+        limits = {"drift_mean": DRIFT_MEAN_LIMIT, "drift_sd": DRIFT_SD_LIMIT}
+        last = asdict(self.trace[-1]) if self.trace else dict.fromkeys(limits, math.nan)
         return {
-            "drift_mean": {"value": last.get("drift_mean"), "limit": DRIFT_MEAN_LIMIT},
-            "drift_sd": {"value": last.get("drift_sd"), "limit": DRIFT_SD_LIMIT},
+            name: {"value": last[name] if math.isfinite(last[name]) else None, "limit": limit}
+            for name, limit in limits.items()
         }
 
 
@@ -203,7 +204,7 @@ class _Loop:
     def state(self) -> dict[str, Any]:
         """Everything needed to go on, as tensors and plain containers."""
         return {
-            "guide": self.guide.state_dict(),
+            "guide": self._trained(),
             "optimiser": self.optimiser.state_dict(),
             "generator": self.generator.get_state(),
             "average": self.average.state(),
@@ -213,9 +214,14 @@ class _Loop:
             **{name: getattr(self, name) for name in _COUNTERS},
         }
 
+    def _trained(self) -> dict[str, Tensor]:
+        """What changes of the guide; the rest follows from the Laplace approximation."""
+        names = {name for name, _ in self.guide.named_parameters()} | {"noise", "is_mirrored"}
+        return {name: value for name, value in self.guide.state_dict().items() if name in names}
+
     def restore(self, state: dict[str, Any]) -> None:
         """Undo ``state``."""
-        self.guide.load_state_dict(state["guide"])
+        self.guide.load_state_dict(state["guide"], strict=False)
         self.optimiser.load_state_dict(state["optimiser"])
         self.generator.set_state(state["generator"])
         self.average.restore(state["average"])

@@ -41,6 +41,7 @@ STATUS = {
     "diverged": "The fit diverged",
     "unanchored": "The fit has nothing to anchor it: no information from NTC guides",
 }
+FEWEST_WINDOWS = 6  # for a second half worth a look of its own
 MOST_RATES = 12  # more changes of the learning rate than this are a smooth decay
 
 #: ``criterion`` of the fit card: value and limit by name.
@@ -97,6 +98,7 @@ def draw_windows(
     draw_limits(drift, windows["step"], windows, criterion, DRIFTS, "fewer than two windows")
     draw_loss(whole, step, loss, "SVI: whole fit")
     draw_loss(settled, step[half:], loss[half:], "SVI: second half, zoomed")
+    settled.set_visible(len(windows) >= FEWEST_WINDOWS)
     for ax in (drift, whole, settled):
         ax.set_xlabel("optimiser step")
         mark_rates(ax, step, rate, named=ax is whole)
@@ -153,7 +155,7 @@ def draw_limits(
     ax.set_yscale("log")
     ax.yaxis.set_major_formatter("{x:g}")
     ax.yaxis.set_minor_formatter(NullFormatter())
-    low, high = ax.get_ylim()
+    low, high = 10.0 ** np.array([np.floor(np.log10(ax.get_ylim()[0])), np.ceil(np.log10(ax.get_ylim()[1]))])
     ax.set_ylim(low, high * (high / low) ** 0.3)  # room for the legend
     ax.legend(loc="upper right", ncols=len(lines))
 

@@ -1,11 +1,15 @@
 """Dispersion of labels that are drawn with a known one, at their true probabilities."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
 
-from fatewalk.infer.dispersion import Learned, estimate, weights
+from fatewalk.infer.dispersion import SMALLEST_PHI, Learned, estimate, weights
 from fatewalk.model import Rows
+from fatewalk.model.rows import make_rows
+from tests.conftest import laplace_fit, make_design
 
 DAYS = 2
 NOTHING = Learned(torch.zeros(DAYS).double(), torch.zeros(DAYS).double())
@@ -53,11 +57,51 @@ def test_phi_by_day_and_fate(concentration):
 
 
 def test_what_the_fit_followed_is_added_and_counted_off():
-    """Sum of (p - pi)^2 + var pi over the sum of pi (1 - pi) - var pi, by hand on one cell."""
-    rows = rows_of(np.array([[1.0, 0.0]]), [0], [0])
-    learned = Learned(torch.tensor([1.0]).double(), torch.tensor([0.1]).double())
-    found = estimate(rows, torch.tensor([[0.75, 0.25]]).double(), learned, shared=False)
-    assert float(found.phi) == pytest.approx((2 * 0.25**2 + 0.1) / (2 * 0.75 * 0.25 - 0.1))
+    """Sum of (p - pi)^2 + var pi over the sum of pi (1 - pi) - var pi, by hand, at weight 1 / phi."""
+    n = 40
+    rows = rows_of(np.array([[1.0, 0.0]] * n), [0] * n, [0] * n)
+    pi = torch.tensor([[0.75, 0.25]] * len(rows)).double()
+    learned = Learned(torch.tensor([1.0]).double(), torch.tensor([0.1 * n]).double())
+    expected = (2 * 0.25**2 + 0.1) / (2 * 0.75 * 0.25 - 0.1)
+    found = estimate(rows.weighted(1 / expected), pi, learned, shared=False)
+    assert float(found.phi) == pytest.approx(expected)
+
+
+def test_a_fixed_weight_does_not_change_phi():
+    """The fit follows labels of a small weight less: phi must not be corrected as if it did."""
+    _, design = make_design(cells=2500, genes=8, active_genes=4, guides_per_gene=4, labels="dirichlet")
+    found = [laplace_fit(design, weight=weight).dispersion.phi for weight in (None, 1.0)]
+    torch.testing.assert_close(found[1], found[0], rtol=0.6, atol=0)  # plain shrinkage is left
+
+
+@pytest.mark.parametrize("spread", [0.0, 1e-6])
+def test_a_day_of_nearly_constant_labels_does_not_break_the_others(spread):
+    _, design = make_design(
+        cells=2000, genes=8, guides_per_gene=4, active_genes=4, labels="dirichlet", days=[0, 1]
+    )
+    on_first = design.day == 0
+    noise = spread * torch.rand(int(on_first.sum()), 1, generator=torch.Generator().manual_seed(1)).double()
+    prob = design.prob.clone()
+    prob[on_first] = torch.tensor([1.0, 0.0, 0.0]).double()
+    prob[on_first] += torch.cat([-2 * noise, noise, noise], dim=1)
+    found = laplace_fit(dataclasses.replace(design, prob=prob), weight=None)
+    assert found.status == "converged"
+    assert float((1 / found.dispersion.phi).max()) <= 1 / SMALLEST_PHI + 1e-6
+
+
+def test_a_cluster_on_several_days_is_one_unit_a_day():
+    _, design = make_design(
+        cells=3000, genes=4, active_genes=1, guides_per_gene=1, moi=1, days=[0, 1, 2], replicates=1,
+        clusters=20, cluster_shares_guides=True, cluster_sd=0.5,
+    )  # fmt: skip
+    recurring = dataclasses.replace(design, cluster=design.cluster % 20, clusters=design.clusters[:20])
+    rows, pi = make_rows(design), torch.full((1, 3), 1 / 3).double()
+    again = make_rows(recurring)
+    learned = Learned(*torch.zeros(2, 3).double())
+    expected = estimate(rows, pi.expand(len(rows), -1), learned, shared=True).rho
+    found = estimate(again, pi.expand(len(again), -1), learned, shared=True).rho
+    assert (expected > 0.01).all()
+    torch.testing.assert_close(found, expected)
 
 
 @pytest.mark.parametrize("concentration", [None, 9.0])
