@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from fatewalk.errors import FatewalkError
+from fatewalk.mash import MashError
 
 
 def run_stage(main: Callable[[Any], None], snakemake: Any) -> None:
@@ -30,7 +31,7 @@ def run_stage(main: Callable[[Any], None], snakemake: Any) -> None:
     log.setLevel(logging.INFO)  # other packages speak up only with warnings
     try:
         main(snakemake)
-    except FatewalkError as error:
+    except (FatewalkError, MashError) as error:
         log.error("%s", error)
         sys.exit(1)
     except Exception:

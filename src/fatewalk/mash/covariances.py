@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
-from fatewalk.errors import FatewalkError, first_few
 from fatewalk.mash.data import Array, MashData
+from fatewalk.mash.errors import MashError, first_few
 
 
 def cov_canonical(n_conditions: int, names: Sequence[str] | None = None) -> dict[str, Array]:
@@ -30,7 +31,7 @@ def cov_canonical(n_conditions: int, names: Sequence[str] | None = None) -> dict
 
     Raises
     ------
-    FatewalkError
+    MashError
         If the names are not D distinct names, or one of them is taken by another covariance.
     """
     eye = np.eye(n_conditions)
@@ -43,15 +44,58 @@ def cov_canonical(n_conditions: int, names: Sequence[str] | None = None) -> dict
     for i, correlation in enumerate((0.25, 0.5, 0.75), start=1):
         covariances[f"simple_het_{i}"] = correlation * ones + (1 - correlation) * eye
     if len(names) != n_conditions or len(covariances) != n_conditions + 5:
-        raise FatewalkError(
+        raise MashError(
             f"{n_conditions} conditions need as many distinct names, none of them identity, "
             f"equal_effects or simple_het_1..3; found {first_few(names)}"
         )
     return covariances
 
 
-def normalised(covariances: Mapping[str, ArrayLike], n_conditions: int) -> Array:
-    """Check the prior covariances and divide each by its largest diagonal entry.
+def cov_time(n_days: int) -> dict[str, Array]:
+    r"""Prior covariances for effects over ordered days, beside the canonical ones.
+
+    With the days 0..D-1 and k the day of a change, 1 <= k < D, an effect of size b ~ N(0, 1) is
+
+    - ``early_k``: b on the first k days, and 0 later; ``late_k``: b from day k on, and 0 before;
+    - ``sign_switch_k``: b before day k, and -b from then on;
+    - ``ramp_up``, ``ramp_down``: b times a straight line, to 1 on the last day or from 1 on the first,
+      that would reach 0 one day outside;
+
+    and of more than one size
+
+    - ``switch_k``: one level before day k, another one, independent, from then on;
+    - ``random_walk``: the sum of independent steps, :math:`\mathrm{cov}(i, j) = \min(i, j) + 1`.
+
+    What `cov_canonical` has already (a single day, all days alike, all days independent) is left out.
+
+    Parameters
+    ----------
+    n_days
+        Number of days D, in time order, >= 1.
+
+    Returns
+    -------
+    dict of str to array
+        Covariances [D, D]; empty for a single day.
+    """
+    day = np.arange(n_days)
+    if n_days < 2:
+        return {}
+    ramp = (day + 1) / n_days
+    lines: dict[str, NDArray[Any]] = {f"early_{k}": day < k for k in range(2, n_days)}
+    lines |= {f"late_{k}": day >= k for k in range(1, n_days - 1)}
+    lines |= {f"sign_switch_{k}": np.where(day < k, 1, -1) for k in range(1, n_days)}
+    lines |= {"ramp_up": ramp, "ramp_down": ramp[::-1]}
+    covariances = {name: np.outer(line, line).astype(float) for name, line in lines.items()}
+    if n_days > 2:
+        for k in range(1, n_days):
+            covariances[f"switch_{k}"] = np.equal.outer(day < k, day < k).astype(float)
+    covariances["random_walk"] = np.minimum.outer(day, day) + 1.0
+    return covariances
+
+
+def stacked(covariances: Mapping[str, ArrayLike], n_conditions: int, *, normalise: bool) -> Array:
+    """Check the prior covariances; if asked to, divide each by its largest diagonal entry.
 
     Returns
     -------
@@ -60,28 +104,26 @@ def normalised(covariances: Mapping[str, ArrayLike], n_conditions: int) -> Array
 
     Raises
     ------
-    FatewalkError
+    MashError
         If there are none, or one is not a non-zero covariance of D conditions.
     """
     if not covariances:
-        raise FatewalkError("mash needs at least one prior covariance; found none")
+        raise MashError("mash needs at least one prior covariance; found none")
     stack = np.empty((len(covariances), n_conditions, n_conditions))
     for k, (name, matrix) in enumerate(covariances.items()):
         matrix = np.asarray(matrix, float)
         if matrix.shape != (n_conditions, n_conditions) or not np.isfinite(matrix).all():
-            raise FatewalkError(
+            raise MashError(
                 f"the prior covariance {name!r} must be {n_conditions} x {n_conditions} finite "
                 f"numbers; found the shape {matrix.shape}"
             )
         largest = np.diag(matrix).max()
         if largest <= 0 or not np.allclose(matrix, matrix.T, atol=1e-8 * largest):
-            raise FatewalkError(
-                f"the prior covariance {name!r} must be symmetric and have a positive variance"
-            )
-        stack[k] = (matrix + matrix.T) / (2 * largest)
-        smallest = np.linalg.eigvalsh(stack[k])[0]
+            raise MashError(f"the prior covariance {name!r} must be symmetric and have a positive variance")
+        stack[k] = (matrix + matrix.T) / (2 * largest if normalise else 2)
+        smallest = np.linalg.eigvalsh(matrix)[0] / largest
         if smallest < -1e-8:
-            raise FatewalkError(
+            raise MashError(
                 f"the prior covariance {name!r} has a negative eigenvalue ({smallest:.3g} of its "
                 "largest variance)"
             )
@@ -108,11 +150,11 @@ def autoselect_grid(data: MashData, gridmult: float = 2**0.5) -> Array:
 
     Raises
     ------
-    FatewalkError
+    MashError
         If `gridmult` is not above 1.
     """
     if not gridmult > 1:
-        raise FatewalkError(f"gridmult must be > 1; found {gridmult}")
+        raise MashError(f"gridmult must be > 1; found {gridmult}")
     smallest = data.se.min() / 10
     excess = (data.betahat**2 - data.se**2).max()  # an estimate of the largest squared effect
     largest = 2 * np.sqrt(excess) if excess > 0 else 8 * smallest

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fatewalk.errors import FatewalkError, first_few
+from fatewalk.mash.errors import MashError, first_few
 
 Array = NDArray[np.float64]
 
@@ -18,24 +18,31 @@ MISSING_SE = 1e6
 
 @dataclass(frozen=True)
 class MashData:
-    """Checked input; made by `set_data`.
+    """Checked input in the units of the model, effects divided by se^alpha; made by `set_data`.
 
     Parameters
     ----------
     betahat
-        Estimates [n, D]; 0 where missing.
+        Estimates over se^alpha [n, D]; 0 where missing.
     se
-        Effective standard errors [n, D], after inflation and floor; `MISSING_SE` where missing.
+        Their standard errors, se^(1 - alpha) [n, D]; `MISSING_SE` where missing.
     error_correlation
-        Correlation V of the errors of one row [D, D], positive definite.
+        Correlation V of the errors, positive definite: one for all rows [D, D] or one per row
+        [n, D, D].
     missing
         Which cells were not observed [n, D].
+    scale
+        se^alpha, from the units of the model back to those of the input [n, D]; 1 where missing.
+    alpha
+        Power of the standard error that effects are proportional to.
     """
 
     betahat: Array
     se: Array
     error_correlation: Array
     missing: NDArray[np.bool_]
+    scale: Array
+    alpha: float
 
     @property
     def n_rows(self) -> int:
@@ -47,6 +54,32 @@ class MashData:
         """Number of conditions D."""
         return self.betahat.shape[1]
 
+    @property
+    def has_own_correlations(self) -> bool:
+        """Whether every row has an error correlation of its own."""
+        return self.error_correlation.ndim == 3
+
+    def take(self, rows: ArrayLike) -> MashData:
+        """The data of some rows (indices, a mask or a slice), as mashr's ``subset``."""
+        index = rows if isinstance(rows, slice) else np.asarray(rows)
+        own = self.error_correlation[index] if self.has_own_correlations else self.error_correlation
+        return replace(
+            self,
+            betahat=self.betahat[index],
+            se=self.se[index],
+            error_correlation=own,
+            missing=self.missing[index],
+            scale=self.scale[index],
+        )
+
+    def with_correlation(self, error_correlation: ArrayLike) -> MashData:
+        """The same data with another error correlation, [D, D] or [n, D, D]."""
+        return replace(self, error_correlation=_checked_correlation(error_correlation, *self.betahat.shape))
+
+    def error_covariance(self) -> Array:
+        """Covariance S V S of the errors of every row [n, D, D]."""
+        return self.error_correlation * self.se[:, :, None] * self.se[:, None, :]
+
     def blocks(self, cells_per_row: int) -> Iterator[slice]:
         """Slices of rows whose work arrays, of `cells_per_row` numbers a row, stay near 2 MB."""
         step = max(1, 2**18 // cells_per_row)
@@ -57,11 +90,15 @@ def set_data(
     betahat: ArrayLike,
     se: ArrayLike,
     *,
+    alpha: float = 0.0,
     error_correlation: ArrayLike | None = None,
     se_inflate: float = 1.0,
     se_floor: float = 0.0,
 ) -> MashData:
-    """Check the input of a mash analysis and settle its standard errors.
+    r"""Check the input of a mash analysis and settle its standard errors (``mash_set_data``).
+
+    .. math:: \hat b_n \mid b_n \sim N(b_n, S_n V_n S_n), \quad
+              b_n / s_n^\alpha \sim \textstyle\sum_k \pi_k N(0, \Sigma_k)
 
     A cell whose estimate or standard error is NaN is missing. The effective standard error is
     ``max(se * se_inflate, se_floor)``; missing cells get `MISSING_SE` after that.
@@ -72,8 +109,12 @@ def set_data(
         Unshrunk estimates [n, D].
     se
         Their standard errors [n, D], in the same units.
+    alpha
+        0: effects do not depend on their standard errors (exchangeable effects, EE); 1: effects are
+        proportional to them (exchangeable z-scores, EZ); or anything between.
     error_correlation
-        Correlation of the errors of one row [D, D]; the identity if None.
+        Correlation V of the errors: one matrix [D, D] or one per row [n, D, D]; the identity if
+        None. In a row's own matrix, entries of missing cells may be NaN.
     se_inflate
         Factor on every standard error, > 0.
     se_floor
@@ -82,26 +123,26 @@ def set_data(
     Returns
     -------
     MashData
-        The checked data.
+        The checked data, in the units of the model.
 
     Raises
     ------
-    FatewalkError
+    MashError
         If shapes disagree, nothing is observed, an observed value is infinite (or, beside missing
-        cells, not small against `MISSING_SE`), a standard error is not positive or the correlation
-        is not a positive definite correlation matrix.
+        cells, not small against `MISSING_SE`), a standard error is not positive, a correlation
+        is not a positive definite correlation matrix, or alpha is not in [0, 1].
     """
     betahat, se = np.array(betahat, float), np.array(se, float)  # [n, D]
     if betahat.ndim != 2 or betahat.shape != se.shape:
-        raise FatewalkError(
+        raise MashError(
             "betahat and se must be tables of the same shape, rows x conditions; "
             f"found {betahat.shape} and {se.shape}"
         )
     if not (np.isfinite(se_inflate) and se_inflate > 0 and np.isfinite(se_floor) and se_floor >= 0):
-        raise FatewalkError(f"se_inflate must be > 0 and se_floor >= 0; found {se_inflate} and {se_floor}")
+        raise MashError(f"se_inflate must be > 0 and se_floor >= 0; found {se_inflate} and {se_floor}")
     missing = np.isnan(betahat) | np.isnan(se)
     if missing.all():
-        raise FatewalkError(
+        raise MashError(
             f"mash needs at least one observed cell; the table of {betahat.shape[0]} rows x "
             f"{betahat.shape[1]} conditions has none"
         )
@@ -109,55 +150,75 @@ def set_data(
     _refuse_cells(~missing & np.isinf(se), se, "the standard error is infinite")
     _refuse_cells(~missing & np.isinf(betahat), betahat, "the estimate is infinite")
 
-    betahat[missing] = 0.0
+    if not 0 <= alpha <= 1:
+        raise MashError(f"alpha must be from 0 (EE) to 1 (EZ); found {alpha}")
+
+    se = np.maximum(se * se_inflate, se_floor)
+    scale = np.where(missing, 1.0, se**alpha)
+    betahat, se = np.where(missing, 0.0, betahat) / scale, se / scale
     largest = max(np.abs(betahat).max(), se[~missing].max())
     if missing.any() and largest > MISSING_SE / 1000:
-        raise FatewalkError(
+        raise MashError(
             f"a missing cell stands for a standard error of {MISSING_SE:g}, but observed values reach "
             f"{largest:.3g}: divide estimates and standard errors by a constant"
         )
-    se = np.maximum(se * se_inflate, se_floor)
     se[missing] = MISSING_SE
-    n_conditions = betahat.shape[1]
+    n_rows, n_conditions = betahat.shape
     if error_correlation is None:
         error_correlation = np.eye(n_conditions)
-    return MashData(betahat, se, _checked_correlation(error_correlation, n_conditions), missing)
+    correlation = np.array(error_correlation, float)
+    if correlation.shape == (n_rows, n_conditions, n_conditions):
+        either = missing[:, :, None] | missing[:, None, :]
+        correlation = np.where(either, np.eye(n_conditions), correlation)
+    correlation = _checked_correlation(correlation, n_rows, n_conditions)
+    return MashData(betahat, se, correlation, missing, scale, float(alpha))
 
 
 def _refuse_cells(bad: NDArray[np.bool_], values: Array, what: str) -> None:
     """Raise, naming the first cells (row, condition; counted from 0) where `bad` holds."""
     if bad.any():
         where = (f"{values[r, c]} in row {r}, condition {c}" for r, c in np.argwhere(bad))
-        raise FatewalkError(
+        raise MashError(
             f"{what} (rows and conditions counted from 0): {first_few(where)}. "
             "Correct the cells, or leave them blank to treat them as not observed"
         )
 
 
-def as_correlation(matrix: ArrayLike, what: str) -> Array:
-    """Check that `matrix` is finite, square, symmetric with unit diagonal; symmetrise it."""
-    matrix = np.array(matrix, float)
-    if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1]:
-        raise FatewalkError(f"{what} must be a square matrix; found the shape {matrix.shape}")
-    if not np.isfinite(matrix).all():
-        bad = (f"({i}, {j})" for i, j in np.argwhere(~np.isfinite(matrix)))
-        raise FatewalkError(f"{what} has entries that are not finite numbers: {first_few(bad)}")
-    if not (np.allclose(matrix, matrix.T, atol=1e-8) and np.allclose(np.diag(matrix), 1.0, atol=1e-8)):
-        raise FatewalkError(f"{what} must be symmetric with ones on its diagonal; found {matrix}")
-    return (matrix + matrix.T) / 2
-
-
-def _checked_correlation(matrix: ArrayLike, n_conditions: int) -> Array:
-    correlation = as_correlation(matrix, "error_correlation")
-    if correlation.shape[0] != n_conditions:
-        raise FatewalkError(
-            f"error_correlation is {correlation.shape[0]} x {correlation.shape[0]}, "
-            f"the data have {n_conditions} conditions"
+def as_correlation(matrices: ArrayLike, what: str) -> Array:
+    """Check that matrices [..., D, D] are finite and symmetric with unit diagonal; symmetrise them."""
+    matrices = np.array(matrices, float)
+    if matrices.ndim < 2 or matrices.shape[-1] != matrices.shape[-2]:
+        raise MashError(f"{what} must be a square matrix; found the shape {matrices.shape}")
+    if not np.isfinite(matrices).all():
+        places = (str(tuple(map(int, place))) for place in np.argwhere(~np.isfinite(matrices)))
+        raise MashError(f"{what} has entries that are not finite numbers: {first_few(places)}")
+    asymmetric = np.abs(matrices - np.swapaxes(matrices, -1, -2)).max(axis=(-1, -2)) > 1e-8
+    off_unit = np.abs(np.diagonal(matrices, axis1=-2, axis2=-1) - 1).max(axis=-1) > 1e-8
+    bad = np.atleast_1d(asymmetric | off_unit)
+    if bad.any():
+        where = (
+            f" (row {first_few(np.flatnonzero(bad).tolist())})"
+            if matrices.ndim > 2
+            else f"; found {matrices}"
         )
-    smallest = np.linalg.eigvalsh(correlation)[0]
-    if smallest <= 1e-10:
-        raise FatewalkError(
-            "error_correlation is not positive definite (smallest eigenvalue "
-            f"{smallest:.3g}); regularise_correlation mends that"
+        raise MashError(f"{what} must be symmetric with ones on its diagonal{where}")
+    return (matrices + np.swapaxes(matrices, -1, -2)) / 2
+
+
+def _checked_correlation(matrices: ArrayLike, n_rows: int, n_conditions: int) -> Array:
+    correlation = as_correlation(matrices, "error_correlation")
+    size = (n_conditions, n_conditions)
+    if correlation.shape not in (size, (n_rows, *size)):
+        raise MashError(
+            f"error_correlation is {' x '.join(map(str, correlation.shape))}; the data have {n_rows} rows "
+            f"and {n_conditions} conditions"
+        )
+    smallest = np.atleast_1d(np.linalg.eigvalsh(correlation)[..., 0])
+    bad = smallest <= 1e-10
+    if bad.any():
+        where = f" in row {first_few(np.flatnonzero(bad))}" if correlation.ndim > 2 else ""
+        raise MashError(
+            f"error_correlation is not positive definite{where} (smallest eigenvalue "
+            f"{smallest.min():.3g}); regularise_correlation mends that"
         )
     return correlation

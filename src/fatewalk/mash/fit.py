@@ -9,10 +9,10 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike
 
-from fatewalk.errors import FatewalkError
-from fatewalk.mash.covariances import autoselect_grid, normalised
+from fatewalk.mash.covariances import autoselect_grid, stacked
 from fatewalk.mash.data import Array, MashData
-from fatewalk.mash.likelihood import loglik_matrix, row_loglik
+from fatewalk.mash.errors import MashError
+from fatewalk.mash.likelihood import loglik_matrix, row_loglik, to_input_units
 from fatewalk.mash.weights import mixture_weights
 
 
@@ -35,7 +35,7 @@ class MashPrior:
 
     Raises
     ------
-    FatewalkError
+    MashError
         If the shapes disagree.
     """
 
@@ -48,7 +48,7 @@ class MashPrior:
     def __post_init__(self) -> None:
         n_names, n_components = len(self.covariance_names), len(self.component_names)
         if self.covariances.shape[0] != n_names or self.pi.shape != (n_components,):
-            raise FatewalkError(
+            raise MashError(
                 f"a mash prior of {n_names} covariances and {len(self.grid)} scales has {n_components} "
                 f"weights; found covariances {self.covariances.shape} and weights {self.pi.shape}"
             )
@@ -88,27 +88,35 @@ def fit_mash(
     covariances: Mapping[str, ArrayLike],
     *,
     grid: ArrayLike | None = None,
-    prior: Literal["nullbiased", "uniform"] = "nullbiased",
+    prior: Literal["nullbiased", "uniform"] | ArrayLike = "nullbiased",
     null_weight: float = 10.0,
     point_mass: bool = True,
+    normalise: bool = True,
 ) -> MashFit:
-    """Fit the mixture prior by empirical Bayes.
+    r"""Fit the mixture prior by empirical Bayes (``mash``).
+
+    .. math:: \hat\pi = \arg\max_\pi \textstyle\sum_n \log \sum_k \pi_k L_{nk}
+              + \sum_k (a_k - 1) \log \pi_k
+
+    with L the likelihoods of `loglik_matrix` and a the Dirichlet prior of the weights.
 
     Parameters
     ----------
     data
         The data.
     covariances
-        Prior covariances [D, D] by name; each is divided by its largest variance.
+        Prior covariances [D, D] by name.
     grid
         Prior scales (standard deviations), ascending [G]; `autoselect_grid` if None.
     prior
         ``nullbiased`` counts the point mass `null_weight` - 1 times more than the data do (the
-        conservative choice); ``uniform`` maximises the likelihood.
+        conservative choice); ``uniform`` maximises the likelihood; or the a themselves, >= 1 [P].
     null_weight
-        Strength of the bias, >= 1.
+        Strength of the bias, >= 1; only for ``nullbiased``.
     point_mass
         Whether exactly zero effects in all conditions are a component.
+    normalise
+        Whether each covariance is divided by its largest variance (``normalizeU``).
 
     Returns
     -------
@@ -117,14 +125,14 @@ def fit_mash(
 
     Raises
     ------
-    FatewalkError
+    MashError
         If covariances, grid or prior are not usable.
     """
     names = tuple(covariances)
-    stack = normalised(covariances, data.n_conditions)  # [K, D, D]
+    stack = stacked(covariances, data.n_conditions, normalise=normalise)  # [K, D, D]
     scales = autoselect_grid(data) if grid is None else np.array(grid, float)  # [G]
     if scales.ndim != 1 or not scales.size or not np.isfinite(scales).all() or (scales <= 0).any():
-        raise FatewalkError(f"the grid must be a list of positive scales; found {scales}")
+        raise MashError(f"the grid must be a list of positive scales; found {scales}")
     n_components = int(point_mass) + len(scales) * len(names)
     penalty = _penalty(prior, null_weight, point_mass, n_components)
     loglik = loglik_matrix(data, stack, scales, point_mass=point_mass)  # [n, P]
@@ -135,23 +143,31 @@ def fit_mash(
         grid=scales,
         point_mass=point_mass,
         pi=solution.pi,
-        loglik=float(row_loglik(loglik, solution.pi).sum()),
+        loglik=float((row_loglik(loglik, solution.pi) + to_input_units(data)).sum()),
         objective=solution.objective,
         kkt_gap=solution.kkt_gap,
         steps=solution.steps,
     )
 
 
-def _penalty(prior: str, null_weight: float, point_mass: bool, n_components: int) -> Array:
-    """Prior counts of the components beyond those of the data [P]."""
+def _penalty(prior: str | ArrayLike, null_weight: float, point_mass: bool, n_components: int) -> Array:
+    """Prior counts a - 1 of the components, beyond those of the data [P]."""
     penalty = np.zeros(n_components)
+    if not isinstance(prior, str):
+        counts = np.array(prior, float)
+        if counts.shape != penalty.shape or not np.isfinite(counts).all() or (counts < 1).any():
+            raise MashError(
+                f"a prior given as numbers needs one for each of the {n_components} components, >= 1; "
+                f"found {counts}"
+            )
+        return counts - 1
     if prior == "nullbiased":
         if not (point_mass and np.isfinite(null_weight) and null_weight >= 1):
-            raise FatewalkError(
+            raise MashError(
                 "the prior nullbiased needs the point mass at zero and a null_weight >= 1; found "
                 f"point_mass={point_mass}, null_weight={null_weight}"
             )
         penalty[0] = null_weight - 1
     elif prior != "uniform":
-        raise FatewalkError(f"the prior must be nullbiased or uniform; found {prior!r}")
+        raise MashError(f"the prior must be nullbiased, uniform or numbers; found {prior!r}")
     return penalty

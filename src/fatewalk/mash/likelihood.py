@@ -1,19 +1,19 @@
 """Likelihood of every row under every mixture component, and the posterior of each component.
 
-With V = L L' and U = F F' (F [D, r], r the rank of U), take the singular value decomposition
+With V = L L', the whitener W = L^-1 S^-1, U = F F' (F [D, r], r the rank of U) and the eigenvalues and
+vectors
 
-    L^-1 S^-1 F = Q diag(s) P',     y = Q' L^-1 S^-1 betahat.
+    F' W' W F = P diag(lambda) P',     zeta = W betahat,     t = P' F' W' zeta,
 
-In these coordinates noise and prior are both diagonal for *every* scale g of the prior N(0, g^2 U):
+noise and prior are diagonal in the coordinates P for *every* scale g of the prior N(0, g^2 U):
 
-    log p(betahat)  = -1/2 [ |L^-1 S^-1 betahat - Q y|^2 + sum_j y_j^2 / (1 + g^2 s_j^2)
-                             + sum_j log(1 + g^2 s_j^2) + log |2 pi S V S| ]
-    E[b | betahat]  = F P diag(g^2 s_j / (1 + g^2 s_j^2)) y
-    Cov[b | betahat] = F P diag(g^2 / (1 + g^2 s_j^2)) (F P)'
+    v_j             = g^2 / (1 + g^2 lambda_j)
+    log p(betahat)  = -1/2 [ |zeta|^2 - sum_j v_j t_j^2 + sum_j log(1 + g^2 lambda_j) + log |2 pi S V S| ]
+    E[b | betahat]  = F P diag(v) t,     Cov[b | betahat] = F P diag(v) (F P)'
 
 so one small decomposition per row and covariance serves the whole grid, and one per covariance serves
-all rows if their standard errors agree. U need not be inverted (singletons), no difference of large
-numbers is taken, and a missing cell (standard error 1e6) does no harm.
+all rows if their errors agree. U need not be inverted (singletons), and a missing cell (standard
+error 1e6) does no harm.
 """
 
 from __future__ import annotations
@@ -21,7 +21,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.linalg import solve_triangular
 from scipy.special import logsumexp
 
 from fatewalk.mash.data import Array, MashData
@@ -44,33 +43,49 @@ class Spectrum:
 
     Parameters
     ----------
-    base
-        Part of the log-likelihood that no scale changes [B].
+    null
+        Log-likelihood of no effect [B].
     precision
-        s^2, precision of the data per unit of prior variance [B or 1, r].
-    coordinate
-        y [B, r].
+        lambda, precision of the data per unit of prior variance [B or 1, r].
+    score
+        t [B, r].
     loading
         F P, from coordinates back to effects [B or 1, D, r].
     """
 
-    base: Array
+    null: Array
     precision: Array
-    coordinate: Array
+    score: Array
     loading: Array
 
-    def loglik(self, scales: Array) -> Array:
-        """Log-likelihood at each scale g of the prior: [B, G]."""
-        inflation = 1 + scales[:, None] ** 2 * self.precision[:, None, :]  # [B or 1, G, r]
-        fit = np.log(inflation) + self.coordinate[:, None, :] ** 2 / inflation  # [B, G, r]
-        return self.base[:, None] - 0.5 * fit.sum(axis=2)
+    def variance(self, scales: Array) -> Array:
+        """Posterior variance v of the coordinates at each scale g of the prior: [G, B or 1, r]."""
+        square = scales[:, None, None] ** 2
+        return square / (1 + square * self.precision)
 
-    def moments(self, scale: float) -> tuple[Array, Array]:
-        """Posterior mean and standard deviation at one scale of the prior: [B, D] each."""
-        variance = scale**2 / (1 + scale**2 * self.precision)  # [B or 1, r]
-        mean = np.einsum("bdr,br->bd", self.loading, variance * np.sqrt(self.precision) * self.coordinate)
-        sd = np.sqrt(np.einsum("bdr,br->bd", self.loading**2, variance))
+    def loglik(self, scales: Array) -> Array:
+        """Log-likelihood at each scale g of the prior: [G, B]."""
+        gain = np.square(self.score) * self.variance(scales)  # [G, B, r]
+        gain -= np.log1p(scales[:, None, None] ** 2 * self.precision)
+        return self.null + 0.5 * gain.sum(axis=2)
+
+    def moments(self, scales: Array) -> tuple[Array, Array]:
+        """Posterior mean and standard deviation at each scale of the prior: [G, B, D] each."""
+        variance = self.variance(scales)
+        mean = self.to_effects(variance * self.score)
+        sd = np.sqrt(_times(variance, self.loading**2))
         return mean, np.broadcast_to(sd, mean.shape)
+
+    def to_effects(self, coordinates: Array) -> Array:
+        """From diagonal coordinates to effects: [G, B, r] -> [G, B, D]."""
+        return _times(coordinates, self.loading)
+
+
+def _times(coordinates: Array, loading: Array) -> Array:
+    """Multiply by the loading of each row: [G, B or 1, r], [B or 1, D, r] -> [G, B or 1, D]."""
+    if len(loading) == 1:
+        return coordinates @ loading[0].T
+    return np.swapaxes(np.swapaxes(coordinates, 0, 1) @ np.swapaxes(loading, 1, 2), 0, 1)
 
 
 @dataclass(frozen=True)
@@ -80,9 +95,9 @@ class Whitened:
     Parameters
     ----------
     zeta
-        L^-1 S^-1 betahat [B, D].
+        W betahat [B, D].
     whitener
-        L^-1 S^-1 [B, D, D], or [1, D, D] if the rows have the same standard errors.
+        W = L^-1 S^-1 [B, D, D], or [1, D, D] if the rows have the same errors.
     log_norm
         -1/2 log |2 pi S V S| [B].
     """
@@ -97,33 +112,37 @@ class Whitened:
 
     def spectrum(self, factor: Array) -> Spectrum:
         """Diagonal coordinates for the prior covariance F F', given F [D, r]."""
-        q, s, pt = np.linalg.svd(self.whitener @ factor, full_matrices=False)
-        y = np.einsum("bdr,bd->br", q, self.zeta)
-        unexplained = self.zeta - np.einsum("bdr,br->bd", q, y)
+        seen = self.whitener @ factor  # [B or 1, D, r]
+        precision, vectors = np.linalg.eigh(np.swapaxes(seen, 1, 2) @ seen)
+        onto = seen @ vectors  # [B or 1, D, r]
+        score = self.zeta @ onto[0] if len(onto) == 1 else (self.zeta[:, None, :] @ onto)[:, 0]
         return Spectrum(
-            base=self.log_norm - 0.5 * (unexplained**2).sum(axis=1),
-            precision=s**2,
-            coordinate=y,
-            loading=factor @ np.swapaxes(pt, 1, 2),
+            null=self.null_loglik(),
+            precision=np.maximum(precision, 0.0),
+            score=score,
+            loading=factor @ vectors,
         )
 
 
 def whiten(data: MashData, rows: slice) -> Whitened:
     """Whiten the noise of some rows."""
     betahat, se = data.betahat[rows], data.se[rows]  # [B, D]
-    root = np.linalg.cholesky(data.error_correlation)  # L
-    inverse_root = solve_triangular(root, np.eye(len(root)), lower=True)  # L^-1 [D, D]
-    alike = bool((se == se[0]).all())
-    log_det = np.log(2 * np.pi * se**2).sum(axis=1) + 2 * np.log(np.diag(root)).sum()
+    own = data.has_own_correlations
+    root = np.linalg.cholesky(data.error_correlation[rows] if own else data.error_correlation[None])  # L
+    inverse_root = np.linalg.inv(root)  # [B or 1, D, D]
+    alike = not own and bool((se == se[0]).all())
+    whitener = inverse_root / (se[:1] if alike else se)[:, None, :]
+    log_det = np.log(2 * np.pi * se**2).sum(axis=1)
+    log_det = log_det + 2 * np.log(np.diagonal(root, axis1=1, axis2=2)).sum(axis=1)
     return Whitened(
-        zeta=(betahat / se) @ inverse_root.T,
-        whitener=inverse_root / (se[:1] if alike else se)[:, None, :],
+        zeta=((betahat / se)[:, None, :] @ np.swapaxes(inverse_root, 1, 2))[:, 0],
+        whitener=whitener,
         log_norm=-0.5 * log_det,
     )
 
 
 def loglik_matrix(data: MashData, covariances: Array, grid: Array, *, point_mass: bool) -> Array:
-    """Log-likelihood of every row under every mixture component.
+    """Log-likelihood of every row, in the units of the model, under every mixture component.
 
     Parameters
     ----------
@@ -144,13 +163,13 @@ def loglik_matrix(data: MashData, covariances: Array, grid: Array, *, point_mass
     n_covariances, n_scales = len(covariances), len(grid)
     factors = [factor(covariance) for covariance in covariances]
     loglik = np.empty((data.n_rows, int(point_mass) + n_scales * n_covariances))
-    for rows in data.blocks(n_scales * data.n_conditions):
+    for rows in data.blocks(max(n_scales, data.n_conditions) * data.n_conditions):
         whitened = whiten(data, rows)
         if point_mass:
             loglik[rows, 0] = whitened.null_loglik()
         for k in range(n_covariances):
             columns = slice(int(point_mass) + k, None, n_covariances)
-            loglik[rows, columns] = whitened.spectrum(factors[k]).loglik(grid)
+            loglik[rows, columns] = whitened.spectrum(factors[k]).loglik(grid).T
     return loglik
 
 
@@ -158,3 +177,8 @@ def row_loglik(loglik: Array, pi: Array) -> Array:
     """Log-likelihood of every row under the mixture: [n, P], [P] -> [n]."""
     used = pi > 0
     return logsumexp(loglik[:, used] + np.log(pi[used]), axis=1)
+
+
+def to_input_units(data: MashData) -> Array:
+    """Log density of betahat less that of betahat / se^alpha, [n]: the Jacobian of the division."""
+    return -np.log(data.scale).sum(axis=1)

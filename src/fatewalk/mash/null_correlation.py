@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from fatewalk.errors import FatewalkError
 from fatewalk.mash.data import Array, MashData, as_correlation
+from fatewalk.mash.errors import MashError
+from fatewalk.mash.fit import MashFit, fit_mash
+from fatewalk.mash.posterior import posterior, posterior_covariance
 
 
 @dataclass(frozen=True)
@@ -50,11 +54,11 @@ def estimate_null_correlation_simple(data: MashData, z_thresh: float = 2.0) -> N
 
     Raises
     ------
-    FatewalkError
+    MashError
         If `z_thresh` is not positive.
     """
     if not z_thresh > 0:
-        raise FatewalkError(f"z_thresh must be > 0; found {z_thresh}")
+        raise MashError(f"z_thresh must be > 0; found {z_thresh}")
     z = data.betahat / data.se  # [n, D]
     null = z[(np.abs(z) < z_thresh).all(axis=1)]
     n_null, n_conditions = null.shape
@@ -78,6 +82,92 @@ def estimate_null_correlation_simple(data: MashData, z_thresh: float = 2.0) -> N
             f"the {n_null} rows with all |z| < {z_thresh:g}: taken as uncorrelated with the others."
         )
     return NullCorrelation(correlation, n_null, note)
+
+
+@dataclass(frozen=True)
+class EmCorrelation:
+    """Correlation of the errors by maximum likelihood; made by `estimate_null_correlation_em`.
+
+    Parameters
+    ----------
+    correlation
+        The estimate [D, D].
+    logliks
+        Log-likelihood of the data before the first round and after each.
+    fit
+        The mash fit under the estimate.
+    """
+
+    correlation: Array
+    logliks: tuple[float, ...]
+    fit: MashFit
+
+
+def estimate_null_correlation_em(
+    data: MashData,
+    covariances: Mapping[str, ArrayLike],
+    *,
+    start: ArrayLike | None = None,
+    max_rounds: int = 30,
+    tolerance: float = 1.0,
+    **options: Any,
+) -> EmCorrelation:
+    r"""Correlation of the errors by the EM algorithm (``mash_estimate_corr_em``).
+
+    In turns: fit the mixture given V; then, with the posterior of the effects b under it,
+
+    .. math:: V = \mathrm{cov2cor} \sum_n E[(z_n - S_n^{-1} b_n)(z_n - S_n^{-1} b_n)^T]
+
+    (an EM algorithm for V as one more parameter of the mash model). All rows count, not only null ones.
+
+    Parameters
+    ----------
+    data
+        The data; their own error correlation plays no part.
+    covariances
+        Prior covariances [D, D] by name.
+    start
+        First guess [D, D]; `estimate_null_correlation_simple` if None.
+    max_rounds
+        Largest number of rounds.
+    tolerance
+        Stop when a round changes the log-likelihood by no more than this.
+    **options
+        Further options of `fit_mash`.
+
+    Returns
+    -------
+    EmCorrelation
+        The estimate.
+
+    Raises
+    ------
+    MashError
+        If input or options are not usable.
+    """
+    correlation = estimate_null_correlation_simple(data).correlation if start is None else np.array(start)
+    data = data.with_correlation(correlation)
+    fit = fit_mash(data, covariances, **options)
+    logliks = [fit.loglik]
+    while len(logliks) <= max_rounds:
+        data = data.with_correlation(_error_moments(fit, data))
+        fit = fit_mash(data, covariances, **options)
+        logliks.append(fit.loglik)
+        if abs(logliks[-1] - logliks[-2]) <= tolerance:
+            break
+    return EmCorrelation(data.error_correlation, tuple(logliks), fit)
+
+
+def _error_moments(fit: MashFit, data: MashData) -> Array:
+    """Expected second moments of the standardised errors, as a correlation [D, D]."""
+    model_units = replace(data, scale=np.ones_like(data.scale), alpha=0.0)
+    z = (data.betahat - posterior(fit, model_units).mean) / data.se  # [n, D]
+    covariance = posterior_covariance(fit, model_units)  # [n, D, D]
+    moments = z.T @ z + np.einsum("nd,nde,ne->de", 1 / data.se, covariance, 1 / data.se)
+    scale = np.sqrt(np.diag(moments))
+    correlation = moments / np.outer(scale, scale)
+    np.fill_diagonal(correlation, 1.0)
+    return correlation
 
 
 def regularise_correlation(
@@ -104,11 +194,11 @@ def regularise_correlation(
 
     Raises
     ------
-    FatewalkError
+    MashError
         If the matrix is not symmetric with unit diagonal, or a parameter is out of range.
     """
     if not (np.isfinite(eigenvalue_floor) and eigenvalue_floor > 0 and 0 <= shrinkage <= 1):
-        raise FatewalkError(
+        raise MashError(
             "eigenvalue_floor must be > 0 and shrinkage in [0, 1]; found "
             f"{eigenvalue_floor!r} and {shrinkage!r}"
         )

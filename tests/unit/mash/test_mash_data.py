@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from fatewalk.errors import FatewalkError
-from fatewalk.mash import MISSING_SE, autoselect_grid, cov_canonical, fit_mash, set_data
+from fatewalk.mash import MISSING_SE, MashError, autoselect_grid, cov_canonical, fit_mash, set_data
 
 NAN = np.nan
 
@@ -42,7 +41,7 @@ def test_input_is_copied():
     ],
 )
 def test_unusable_cells_are_refused(betahat, se, message):
-    with pytest.raises(FatewalkError, match=message):
+    with pytest.raises(MashError, match=message):
         set_data(betahat, se)
 
 
@@ -57,18 +56,18 @@ def test_standard_errors_of_missing_cells_are_not_judged():
         ([[1.0, 0.5], [0.4, 1.0]], "symmetric"),
         ([[2.0, 0.0], [0.0, 1.0]], "ones on its diagonal"),
         ([[1.0, 1.0], [1.0, 1.0]], "regularise_correlation"),
-        ([[1.0]], "1 x 1, the data have 2"),
+        ([[1.0]], "1 x 1; the data have 1 rows and 2"),
         ([1.0, 2.0], "square"),
     ],
 )
 def test_unusable_error_correlations_are_refused(correlation, message):
-    with pytest.raises(FatewalkError, match=message):
+    with pytest.raises(MashError, match=message):
         set_data([[1.0, 1.0]], [[1.0, 1.0]], error_correlation=correlation)
 
 
 @pytest.mark.parametrize("options", [{"se_inflate": 0.0}, {"se_inflate": NAN}, {"se_floor": -1.0}])
 def test_unusable_standard_error_options_are_refused(options):
-    with pytest.raises(FatewalkError, match="se_inflate must be > 0"):
+    with pytest.raises(MashError, match="se_inflate must be > 0"):
         set_data([[1.0]], [[1.0]], **options)
 
 
@@ -87,13 +86,13 @@ def test_grid_ignores_missing_cells_and_is_short_without_effects():
     # the largest estimate barely exceeds its error: mashr's grid then runs up from the tiny effect
     barely = autoselect_grid(set_data([[np.sqrt(1 + 1e-4)]], [[1.0]]), 2.0)
     np.testing.assert_allclose(barely, [0.02, 0.04, 0.08], rtol=1e-8)
-    with pytest.raises(FatewalkError, match="gridmult"):
+    with pytest.raises(MashError, match="gridmult"):
         autoselect_grid(set_data([[1.0]], [[1.0]]), 1.0)
 
 
 @pytest.mark.parametrize("names", [["a"], ["a", "a"], ["a", "identity"], ["a", "b", "c"]])
 def test_names_of_conditions_must_be_distinct_and_free(names):
-    with pytest.raises(FatewalkError, match="distinct names"):
+    with pytest.raises(MashError, match="distinct names"):
         cov_canonical(2, names)
 
 
@@ -107,14 +106,15 @@ def test_names_of_conditions_must_be_distinct_and_free(names):
         ({"covariances": {"u": [[1.0, 2.0], [2.0, 1.0]]}}, "negative eigenvalue"),
         ({"grid": [0.1, 0.0]}, "positive scales"),
         ({"grid": []}, "positive scales"),
-        ({"prior": "flat"}, "nullbiased or uniform"),
+        ({"prior": "flat"}, "nullbiased, uniform or numbers"),
+        ({"prior": [1.0, 0.5]}, "one for each of the"),
         ({"null_weight": 0.5}, "null_weight >= 1"),
         ({"point_mass": False}, "point mass"),
     ],
 )
 def test_unusable_models_are_refused(options, message):
     data = set_data([[1.0, 1.0]], [[1.0, 1.0]])
-    with pytest.raises(FatewalkError, match=message):
+    with pytest.raises(MashError, match=message):
         fit_mash(data, **{"covariances": cov_canonical(2), **options})
 
 

@@ -7,8 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fatewalk.errors import FatewalkError
-from fatewalk.mash import estimate_null_correlation_simple, regularise_correlation, set_data
+from fatewalk.mash import MashError, estimate_null_correlation_simple, regularise_correlation, set_data
 
 
 def test_strong_rows_are_left_out():
@@ -42,7 +41,7 @@ def test_a_condition_that_never_varies_is_said():
 
 
 def test_threshold_must_be_positive():
-    with pytest.raises(FatewalkError, match="z_thresh"):
+    with pytest.raises(MashError, match="z_thresh"):
         estimate_null_correlation_simple(set_data([[1.0]], [[1.0]]), 0.0)
 
 
@@ -81,5 +80,5 @@ def test_result_is_always_usable(seed, n):
 
 @pytest.mark.parametrize("options", [{"shrinkage": 1.5}, {"eigenvalue_floor": 0.0}, {"shrinkage": np.nan}])
 def test_parameters_out_of_range_are_refused(options):
-    with pytest.raises(FatewalkError, match="eigenvalue_floor"):
+    with pytest.raises(MashError, match="eigenvalue_floor"):
         regularise_correlation(np.eye(2), **options)

@@ -10,14 +10,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import multivariate_normal
 
-from fatewalk.errors import FatewalkError
 from fatewalk.mash import (
     MashData,
+    MashError,
     MashFit,
     MashPrior,
+    compute_loglik,
+    compute_vloglik,
     cov_canonical,
     fit_mash,
     posterior,
+    posterior_covariance,
+    posterior_samples,
     prob_large,
     set_data,
 )
@@ -57,7 +61,8 @@ def textbook(prior: MashPrior, data: MashData, row: int) -> tuple[np.ndarray, li
     In units of standard errors, which keeps matrices with a missing cell (1e6) well conditioned.
     """
     se = data.se[row]
-    z, noise, units = data.betahat[row] / se, data.error_correlation, np.outer(se, se)
+    z, units = data.betahat[row] / se, np.outer(se, se)
+    noise = data.error_correlation[row] if data.has_own_correlations else data.error_correlation
     scaled = [scale**2 * covariance for scale in prior.grid for covariance in prior.covariances]
     weight, mean, cov = [], [], []
     for pi, covariance in zip(prior.pi, [np.zeros_like(noise), *scaled], strict=True):
@@ -69,10 +74,20 @@ def textbook(prior: MashPrior, data: MashData, row: int) -> tuple[np.ndarray, li
     return np.array(weight), mean, cov
 
 
+def own_correlations(n: int) -> np.ndarray:
+    """One error correlation per row [n, 3, 3], from 0.1 to 0.8 between neighbours."""
+    index = np.arange(3)
+    return np.linspace(0.1, 0.8, n)[:, None, None] ** np.abs(index[:, None] - index)
+
+
+@pytest.mark.parametrize("own", [False, True])
 @pytest.mark.parametrize("missing", [0.0, 0.3])
-def test_moments_are_those_of_the_textbook(missing):
+def test_moments_are_those_of_the_textbook(missing, own):
     fit, data = fitted(missing=missing)
+    if own:
+        data = data.with_correlation(own_correlations(data.n_rows))
     ours = posterior(fit, data)
+    covariance = posterior_covariance(fit, data)
     assert data.missing.any() == (missing > 0)
     for row in range(data.n_rows):
         weight, mean, cov = textbook(fit, data, row)
@@ -84,6 +99,96 @@ def test_moments_are_those_of_the_textbook(missing):
         )
         np.testing.assert_allclose(ours.mean[row], expected, atol=1e-10)
         np.testing.assert_allclose(ours.sd[row], np.sqrt(variance), rtol=1e-8)
+        second = sum(w * (c + np.outer(m, m)) for w, m, c in zip(weight, mean, cov, strict=True))
+        np.testing.assert_allclose(covariance[row], second - np.outer(expected, expected), atol=1e-9)
+        if own:
+            alone = data.take([row])
+            np.testing.assert_allclose(posterior(fit, alone).mean[0], ours.mean[row], atol=1e-12)
+
+
+def test_own_correlations_that_are_all_the_same_change_nothing():
+    fit, data = fitted(missing=0.2)
+    same = data.with_correlation(np.tile(data.error_correlation, (data.n_rows, 1, 1)))
+    ours, expected = posterior(fit, same), posterior(fit, data)
+    for name in ("mean", "sd", "lfsr", "loglik"):
+        np.testing.assert_allclose(getattr(ours, name), getattr(expected, name), atol=1e-10)
+
+
+def test_a_missing_cell_needs_no_correlation():
+    betahat, se = screen(n=12, missing=0.3)
+    correlation = own_correlations(12)
+    holes = correlation.copy()
+    either = np.isnan(betahat)[:, :, None] | np.isnan(betahat)[:, None, :]
+    holes[either & ~np.eye(3, dtype=bool)] = np.nan
+    assert np.isnan(holes).any()
+    one = fit_mash(set_data(betahat, se, error_correlation=holes), cov_canonical(3))
+    other = fit_mash(set_data(betahat, se, error_correlation=correlation), cov_canonical(3))
+    assert one.loglik == pytest.approx(other.loglik, abs=1e-8)
+
+
+@pytest.mark.parametrize("alpha", [0.3, 1.0])
+def test_alpha_is_a_change_of_units(alpha):
+    betahat, se = screen(n=30)
+    data = set_data(betahat, se, alpha=alpha, error_correlation=error_correlation(3))
+    divided = set_data(betahat / se**alpha, se ** (1 - alpha), error_correlation=error_correlation(3))
+    fit, expected_fit = fit_mash(data, cov_canonical(3)), fit_mash(divided, cov_canonical(3))
+    assert fit.loglik == pytest.approx(expected_fit.loglik - alpha * np.log(se).sum(), abs=1e-9)
+    ours, expected = posterior(fit, data), posterior(expected_fit, divided)
+    np.testing.assert_allclose(ours.mean, expected.mean * se**alpha, atol=1e-12)
+    np.testing.assert_allclose(ours.sd, expected.sd * se**alpha, atol=1e-12)
+    np.testing.assert_allclose(ours.lfsr, expected.lfsr, atol=1e-12)
+    assert ours.loglik.sum() == pytest.approx(fit.loglik, abs=1e-9)
+    large = prob_large(fit, data, 0.2)
+    one_row = prob_large(expected_fit, divided.take([4]), 0.2 / se[4, 0] ** alpha)
+    assert large[4, 0] == pytest.approx(one_row[0, 0], abs=1e-12)
+
+
+def test_a_missing_cell_has_no_units_when_alpha_is_above_zero():
+    betahat, se = screen(n=30, missing=0.2)
+    data = set_data(betahat, se, alpha=1.0)
+    fit = fit_mash(data, cov_canonical(3))
+    ours = posterior(fit, data)
+    np.testing.assert_array_equal(np.isnan(ours.mean), data.missing)
+    np.testing.assert_array_equal(np.isnan(prob_large(fit, data, 0.1)), data.missing)
+    assert np.isfinite(ours.lfsr).all()
+    # what is missing says nothing: not "an observed zero with standard error 1"
+    row = int(np.flatnonzero(data.missing.sum(axis=1) == 1)[0])
+    seen = ~data.missing[row]
+    marginal = MashPrior(
+        fit.covariance_names,
+        fit.covariances[:, seen][:, :, seen],
+        fit.grid,
+        fit.point_mass,
+        fit.pi,
+    )
+    part = set_data(betahat[[row]][:, seen], se[[row]][:, seen], alpha=1.0)
+    np.testing.assert_allclose(posterior(marginal, part).mean[0], ours.mean[row, seen], atol=1e-8)
+
+
+@pytest.mark.parametrize("own", [False, True])
+def test_samples_have_the_moments_of_the_posterior(own):
+    fit, data = fitted(n=8, missing=0.2)
+    if own:
+        data = data.with_correlation(own_correlations(8))
+    draws = posterior_samples(fit, data, 40_000, seed=3)
+    ours = posterior(fit, data)
+    error = 5 * ours.sd / np.sqrt(len(draws))
+    assert (np.abs(draws.mean(axis=0) - ours.mean) < error + 1e-12).all()
+    np.testing.assert_allclose((draws == 0).mean(axis=0), ours.zero, atol=0.012)
+    np.testing.assert_allclose((draws < 0).mean(axis=0), ours.negative, atol=0.012)
+    covariance = np.array([np.cov(draws[:, row].T) for row in range(8)])
+    scale = ours.sd[:, :, None] * ours.sd[:, None, :]
+    np.testing.assert_allclose(covariance / scale, posterior_covariance(fit, data) / scale, atol=0.1)
+    np.testing.assert_array_equal(posterior_samples(fit, data, 5, seed=3).shape, (5, 8, 3))
+
+
+def test_bayes_factor_is_that_of_the_rest_of_the_mixture():
+    fit, data = fitted()
+    ours = compute_vloglik(fit, data)
+    rest = replace(fit, pi=np.concatenate([[0.0], fit.pi[1:] / fit.pi[1:].sum()]))
+    np.testing.assert_allclose(ours.alternative, posterior(rest, data).loglik, atol=1e-10)
+    np.testing.assert_allclose(ours.log10_bayes_factor * np.log(10), ours.alternative - ours.null)
+    assert compute_loglik(fit, data) == pytest.approx(fit.loglik, abs=1e-9)
 
 
 def test_probabilities_match_sampling():
@@ -224,9 +329,9 @@ def test_one_condition_and_one_row():
 
 def test_other_conditions_are_refused():
     fit, _ = fitted()
-    with pytest.raises(FatewalkError, match="3 conditions, the data 2"):
+    with pytest.raises(MashError, match="3 conditions, the data 2"):
         posterior(fit, set_data([[1.0, 2.0]], [[1.0, 1.0]]))
-    with pytest.raises(FatewalkError, match="eps must be >= 0"):
+    with pytest.raises(MashError, match="eps must be >= 0"):
         prob_large(fit, set_data([[1.0, 2.0, 3.0]], [[1.0, 1.0, 1.0]]), -0.1)
-    with pytest.raises(FatewalkError, match="weights"):
+    with pytest.raises(MashError, match="weights"):
         replace(fit, pi=fit.pi[:-1])
