@@ -20,6 +20,9 @@ Effects of an active gene over the D days (in time order; every pattern works fr
 - sign_switch: full size in the first half (the larger one if D is odd), then the opposite sign
 - random_walk: N(0, walk_start_sd) on the first day, then steps N(0, walk_step_sd)
 
+With ``active_per: day`` there are no patterns: on every day active_genes genes are drawn anew, each
+with an effect on that day alone, so a gene may act on several days with sizes and signs of their own.
+
 Dimensions: N cells, F* contrasts, D days, R replicates, C clusters, L genes, G targeting guides,
 M guides with NTC, A active genes, E guide calls.
 """
@@ -53,7 +56,7 @@ PATTERNS: tuple[Pattern, ...] = get_args(Pattern)
 #: another. Append only: the place in this list is the identity of the stream.
 STREAMS = (
     "guides_per_gene", "abundance", "moi", "guides", "active", "pattern", "size", "hit", "walk",
-    "guide_effect", "intercept", "replicate", "cluster", "label", "covariate",
+    "guide_effect", "intercept", "replicate", "cluster", "label", "covariate", "burden_slope",
 )  # fmt: skip
 
 #: Rounds of redrawing repeated guides. Reached only if cells want nearly every guide of a library
@@ -82,8 +85,8 @@ class SimulatedScreen:
     truth
         settings; names of fates, contrasts, days, reps, clusters; times [D]; alpha and gamma
         [F*, D], b [F*, R], cluster_intercepts [F*, C], covariate_slopes [F*, 0 or 1]; mean_burden
-        [D]; patterns (active gene ->
-        pattern); scales, the values that the fit's scales should find: tau [F*] and sigma_time
+        [D]; patterns (active gene -> pattern, or with active_per day its days, as ``d0;d2``);
+        scales, the values that the fit's scales should find: tau [F*] and sigma_time
         [F*, D - 1] are root mean squares over the genes, of theta on the first day and of its
         steps, sigma_guide is the setting; guide_shares [M], the probability of each guide of the
         map in a draw; n_cells_capped, cells that wanted more guides than can be drawn.
@@ -208,10 +211,8 @@ def _draw_library(config: SimulateConfig, rngs: Rngs) -> _Library:
 
 def _draw_effects(config: SimulateConfig, library: _Library, rngs: Rngs) -> _Effects:
     n_contrasts, n_days = len(config.fates) - 1, len(config.days)
-    active = np.sort(rngs["active"].choice(config.genes, size=config.active_genes, replace=False))  # [A]
-    pattern = _draw_patterns(config, rngs["pattern"])  # [A]
-    theta_gene = np.zeros((config.genes, n_contrasts, n_days))
-    theta_gene[active] = _active_effects(config, pattern, rngs)
+    draw_theta = _daily_theta if config.active_per == "day" else _patterned_theta
+    theta_gene, patterns = draw_theta(config, library.genes, rngs)
 
     n_guides = np.bincount(library.guide_to_gene)[:, None]  # [L, 1]
     deviation = config.guide_sd * rngs["guide_effect"].standard_normal(
@@ -226,13 +227,35 @@ def _draw_effects(config: SimulateConfig, library: _Library, rngs: Rngs) -> _Eff
 
     beta = np.zeros((len(library.shares), n_contrasts, n_days))
     beta[: len(delta)] = theta[library.guide_to_gene] + delta[:, :, None]
-    return _Effects(
-        theta_gene,
-        theta,
-        delta,
-        beta,
-        dict(zip(library.genes[active].tolist(), pattern.tolist(), strict=True)),
-    )
+    return _Effects(theta_gene, theta, delta, beta, patterns)
+
+
+def _patterned_theta(
+    config: SimulateConfig, genes: NDArray[np.str_], rngs: Rngs
+) -> tuple[Floats, dict[str, str]]:
+    """Effects of all genes, [L, F*, D], and the pattern of each active one."""
+    active = np.sort(rngs["active"].choice(config.genes, size=config.active_genes, replace=False))  # [A]
+    pattern = _draw_patterns(config, rngs["pattern"])  # [A]
+    theta = np.zeros((config.genes, len(config.fates) - 1, len(config.days)))
+    theta[active] = _active_effects(config, pattern, rngs)
+    return theta, dict(zip(genes[active].tolist(), pattern.tolist(), strict=True))
+
+
+def _daily_theta(
+    config: SimulateConfig, genes: NDArray[np.str_], rngs: Rngs
+) -> tuple[Floats, dict[str, str]]:
+    """Effects of genes drawn anew on every day, [L, F*, D], and the days of each active one."""
+    n_days = len(config.days)
+    theta = np.zeros((config.genes, len(config.fates) - 1, n_days))
+    is_active = np.zeros((config.genes, n_days), dtype=bool)
+    for day in range(n_days):
+        active = rngs["active"].choice(config.genes, size=config.active_genes, replace=False)  # [A]
+        size = _draw_sizes(config, rngs["size"])[:, :, None]  # [A, F*, 1]
+        theta[active, :, day] = _on_contrasts_hit(config, size, rngs["hit"])[:, :, 0]
+        is_active[active, day] = True
+    labels = np.array([f"d{day}" for day in range(n_days)])
+    acting = np.flatnonzero(is_active.any(axis=1))
+    return theta, {str(genes[gene]): ";".join(labels[is_active[gene]]) for gene in acting}
 
 
 def _draw_patterns(config: SimulateConfig, rng: np.random.Generator) -> NDArray[np.str_]:
@@ -242,11 +265,10 @@ def _draw_patterns(config: SimulateConfig, rng: np.random.Generator) -> NDArray[
 
 def _active_effects(config: SimulateConfig, pattern: NDArray[np.str_], rngs: Rngs) -> Floats:
     """Effects of the active genes, [A, F*, D]."""
-    n_contrasts, n_days = len(config.fates) - 1, len(config.days)
-    shape = (len(pattern), n_contrasts)
-    size = rngs["size"].uniform(*config.effect_size, shape) * rngs["size"].choice([-1, 1], shape)  # [A, F*]
+    n_days = len(config.days)
+    size = _draw_sizes(config, rngs["size"])  # [A, F*]
     scale = np.array([config.walk_start_sd] + [config.walk_step_sd] * (n_days - 1))  # [D]
-    walk = np.cumsum(scale * rngs["walk"].standard_normal((*shape, n_days)), axis=2)  # [A, F*, D]
+    walk = np.cumsum(scale * rngs["walk"].standard_normal((*size.shape, n_days)), axis=2)  # [A, F*, D]
 
     the_day = rngs["pattern"].integers(n_days, size=len(pattern))  # [A], used by single_day
     profile = np.zeros((len(pattern), n_days))  # [A, D]
@@ -257,12 +279,23 @@ def _active_effects(config: SimulateConfig, pattern: NDArray[np.str_], rngs: Rng
         )
     is_walk = (pattern == "random_walk")[:, None, None]
     effect = np.where(is_walk, walk, size[:, :, None] * profile[:, None, :])
+    return _on_contrasts_hit(config, effect, rngs["hit"])
 
+
+def _draw_sizes(config: SimulateConfig, rng: np.random.Generator) -> Floats:
+    """Effect sizes with their signs, [A, F*]."""
+    shape = (config.active_genes, len(config.fates) - 1)
+    return rng.uniform(*config.effect_size, shape) * rng.choice([-1, 1], shape)
+
+
+def _on_contrasts_hit(config: SimulateConfig, effect: Floats, rng: np.random.Generator) -> Floats:
+    """Effects of active genes by ``effect_fates``, from independent ones, both [A, F*, D]."""
     if config.effect_fates == "same":
-        effect = np.broadcast_to(effect[:, :1], effect.shape)
+        return np.broadcast_to(effect[:, :1], effect.shape)
     if config.effect_fates == "one":
-        hit = rngs["hit"].integers(n_contrasts, size=(len(pattern), 1))  # [A, 1]
-        effect = effect * (np.arange(n_contrasts) == hit)[:, :, None]
+        n_active, n_contrasts, _ = effect.shape
+        hit = rng.integers(n_contrasts, size=(n_active, 1))  # [A, 1]
+        return effect * (np.arange(n_contrasts) == hit)[:, :, None]
     return effect
 
 
@@ -325,10 +358,12 @@ def _lay_out(config: SimulateConfig) -> _Layout:
 def _draw_nuisance(config: SimulateConfig, layout: _Layout, rngs: Rngs) -> _Nuisance:
     n_contrasts, n_days = len(config.fates) - 1, len(config.days)
     b = config.replicate_sd * rngs["replicate"].standard_normal((n_contrasts, config.replicates))
+    own_slope = config.burden_slope_sd * rngs["burden_slope"].standard_normal((n_contrasts, 1))  # [F*, 1]
+    slope = np.asarray(config.burden_slope, dtype=float) + own_slope  # [F*, 1 or D]
     return _Nuisance(
         alpha=config.intercept_sd * rngs["intercept"].standard_normal((n_contrasts, n_days)),
         b=b - b.mean(axis=1, keepdims=True),
-        gamma=np.broadcast_to(np.asarray(config.burden_slope, dtype=float), (n_contrasts, n_days)),
+        gamma=np.broadcast_to(slope, (n_contrasts, n_days)),
         cluster=config.cluster_sd * rngs["cluster"].standard_normal((n_contrasts, len(layout.cluster_names))),
         covariate=np.full((n_contrasts, int(config.covariate_effect != 0)), config.covariate_effect),
     )

@@ -1,13 +1,17 @@
 """Helpers of the benchmark scripts."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pandas as pd
 import pytest
 
+from benchmarks import prototype
 from benchmarks.calibration.gather import plot_coverage, read_blocks, report, summarise
 from benchmarks.calibration.screens import compare
 from benchmarks.common import draw_screen, true_effects, true_weights, weights_by_day
 from benchmarks.speed import CASES, simulate_settings
+from fatewalk.config.sections import CallsConfig
 from fatewalk.config.simulate import SimulateConfig
 from fatewalk.errors import FatewalkError
 from fatewalk.simulate import simulate_screen
@@ -92,3 +96,43 @@ def test_cases_of_the_speed_script_have_their_sizes():
     few_cells = simulate_settings("2000-guides") | {"cells": 8}
     guide_map = simulate_screen(SimulateConfig.model_validate(few_cells)).guide_map
     assert (~guide_map["is_ntc"]).sum() == 2000
+
+
+def test_calls_of_the_prototype_screen_are_counted():
+    theta = np.array([0.5, -0.24, 0.28, 0.9, 0.0, 0.1, 0.0, 0.22])
+    lfsr = np.array([0.01, 0.01, 0.2, 0.01, 0.01, 0.5, 0.5, 0.01])
+    prob_large = np.array([0.99, 0.8, 0.95, 0.9, 0.95, 0.1, 0.1, 0.95])
+    counts = prototype.count_calls(lfsr, prob_large, theta, CallsConfig())
+    assert counts == {"tp": 3, "fn": 2, "fp": 1, "tn": 2, "fn_below_0.25": 1, "fn_below_0.3": 2}
+
+
+def test_the_prototype_screen_is_run_once(tmp_path, monkeypatch, capsys):
+    small = {"cells": 600, "genes": 6, "guides_per_gene": 2, "active_genes": 2, "days": [0, 1]}
+    monkeypatch.setattr(prototype, "SCREEN", prototype.SCREEN | small)
+    path = tmp_path / "rows.csv"
+    monkeypatch.setattr("sys.argv", ["prototype", "--seeds", "1", "--draws", "100", "--output", str(path)])
+    prototype.main()
+    table = pd.read_csv(path)
+    assert list(zip(table["contrast"], table["day"], strict=True)) == [
+        ("MES", 0), ("MES", 1), ("NEU", 0), ("NEU", 1),
+    ]  # fmt: skip
+    assert (table[["tp", "fp", "fn", "tn"]].sum(axis=1) == 6).all()
+    assert (table["tp"] + table["fn"] == 2).all()
+    assert table["coverage"].between(0.3, 1).all()
+    assert table["rmse"].between(0.005, 0.5).all()
+    text = capsys.readouterr().out
+    assert "NEU, calls from joint: a screen has" in text
+    monkeypatch.setattr(prototype, "run_screen", None)  # a second run has nothing to do
+    prototype.main()
+    assert capsys.readouterr().out in text
+    monkeypatch.setitem(prototype.SOURCES, "other", prototype.joint_chances)
+    assert not prototype.is_done(table, 1)
+
+
+def test_joint_chances_are_of_a_normal():
+    mean, sd = np.array([0.3, -0.3, 0.0]), np.array([0.1, 0.1, 0.2])  # [L]
+    of_two = [np.repeat(x[:, None, None], 2, axis=1) for x in (mean, sd)]  # [L, F*, D]
+    moments = SimpleNamespace(theta_mean=of_two[0], theta_sd=of_two[1])
+    lfsr, prob_large = prototype.joint_chances(prototype.Fitted(None, None, moments), 1, 0.2)
+    np.testing.assert_allclose(lfsr[:, 0], [0.0013499, 0.0013499, 0.5], atol=1e-6)
+    np.testing.assert_allclose(prob_large[:, 0], [0.8413450, 0.8413450, 0.3173105], atol=1e-6)

@@ -221,10 +221,22 @@ def test_scales_and_nuisance_have_the_size_that_was_asked_for() -> None:
 
 def test_streams_keep_their_place() -> None:
     """The place is the stream: a name that moves changes the screens of every seed."""
-    assert simulate.STREAMS[:15] == (
+    assert simulate.STREAMS[:16] == (
         "guides_per_gene", "abundance", "moi", "guides", "active", "pattern", "size", "hit", "walk",
-        "guide_effect", "intercept", "replicate", "cluster", "label", "covariate",
+        "guide_effect", "intercept", "replicate", "cluster", "label", "covariate", "burden_slope",
     )  # fmt: skip
+
+
+def test_contrasts_can_have_burden_slopes_of_their_own() -> None:
+    fates = [f"f{index}" for index in range(400)]
+    by_day = [0.5, 0.6, 0.7, 0.8]
+    bare, screen = (draw(cells=40, fates=fates, burden_slope=by_day, burden_slope_sd=sd) for sd in (0, 0.1))
+    own = screen.truth["gamma"] - by_day  # [F*, D]
+    np.testing.assert_allclose(own, np.broadcast_to(own[:, :1], own.shape), atol=1e-12)
+    assert abs(own[:, 0].std() / 0.1 - 1) < 0.15
+    assert abs(own[:, 0].mean()) < 4 * 0.1 / 20
+    assert (bare.truth["gamma"] == by_day).all()
+    assert (bare.truth["alpha"] == screen.truth["alpha"]).all()
 
 
 def test_a_covariate_is_one_more_column_and_changes_no_draw_but_the_labels() -> None:
@@ -330,6 +342,33 @@ def test_contrasts_hit(pattern: str) -> None:
     is_hit = (one != 0).any(axis=2)  # [L, F*]
     assert (is_hit.sum(axis=1) == 1).all()
     assert is_hit.sum(axis=0).min() > 60
+
+
+def test_active_genes_can_be_drawn_anew_on_every_day() -> None:
+    settings = {"cells": 100, "genes": 1000, "active_genes": 200, "active_per": "day"}
+    screen = draw(effect_fates="same", effect_size=[0.2, 1], **settings)
+    theta = cube(screen)  # [L, F*, D]
+    assert (theta == theta[:, :1]).all()
+    is_active = theta[:, 0] != 0  # [L, D]
+    assert (is_active.sum(axis=0) == 200).all()
+    # Days are independent: 1,000 genes x 0.2^2 are active on both of two days, SD 5 (hypergeometric).
+    both = (is_active.T.astype(int) @ is_active)[np.triu_indices(4, 1)]
+    assert np.abs(both - 40).max() < 4 * 5.1
+    size = np.abs(theta[:, 0][is_active])
+    assert (size.min() >= 0.2) and (size.max() <= 1)
+    assert abs(size.mean() - 0.6) < 4 * 0.8 / np.sqrt(12 * 800)
+    assert abs((theta[:, 0][is_active] > 0).mean() - 0.5) < 4 * 0.5 / np.sqrt(800)
+    twice = is_active[:, 0] & is_active[:, 1]
+    assert abs(np.corrcoef(theta[twice, 0, :2].T)[0, 1]) < 4 / np.sqrt(twice.sum())
+    genes = screen.truth_theta["gene"].unique()
+    days = {gene: ";".join(f"d{d}" for d in np.flatnonzero(is_active[genes == gene][0])) for gene in genes}
+    assert screen.truth["patterns"] == {gene: text for gene, text in days.items() if text}
+
+    independent, one = (cube(draw(effect_fates=fates, **settings)) != 0 for fates in ("independent", "one"))
+    assert (independent[:, 0] == independent[:, 1]).all()
+    assert (one.sum(axis=1).max(), one.sum()) == (1, 800)
+    assert one.sum(axis=(0, 2)).min() > 300
+    assert (cube(draw(**{**settings, "active_genes": 0})) == 0).all()
 
 
 # ------------------------------------------------------------------- guides of cells
@@ -583,7 +622,9 @@ KNOBS: dict[str, tuple[Any, str]] = {
     "walk_step_sd": (2, "truth_theta"),
     "guide_sd": (0.9, "truth_delta"),
     "guide_effects": ("uncentred", "truth_theta"),
+    "active_per": ("day", "truth_theta"),
     "burden_slope": (0.5, "cells"),
+    "burden_slope_sd": (0.5, "cells"),
     "intercept_sd": (2, "cells"),
     "replicate_sd": (2, "cells"),
     "clusters": (3, "cells"),

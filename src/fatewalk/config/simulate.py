@@ -52,6 +52,11 @@ class SimulateConfig(Section):
         50.0, description="Dirichlet concentration of soft labels: a number, or one per day"
     )
     active_genes: int = Field(15, ge=0, description="genes with an effect")
+    active_per: Literal["screen", "day"] = Field(
+        "screen",
+        description="screen (active_genes genes, each with a pattern over days) | day (on every day "
+        "active_genes genes drawn anew, each with an effect on that day alone; no effect_patterns)",
+    )
     effect_size: tuple[NonNegative, NonNegative] = Field(
         (0.6, 1.2),
         description="range of |effect| in logit, uniform, with a random sign; not for random_walk",
@@ -85,6 +90,9 @@ class SimulateConfig(Section):
     )
     burden_slope: FiniteFloat | list[FiniteFloat] = Field(
         0.05, description="logit per extra guide in a cell, in all contrasts: a number, or one per day"
+    )
+    burden_slope_sd: NonNegative = Field(
+        0.0, description="SD of a contrast's own deviation from burden_slope, the same on all days"
     )
     intercept_sd: NonNegative = Field(0.4, description="SD of the intercepts by fate and day")
     replicate_sd: NonNegative = Field(
