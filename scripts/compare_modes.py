@@ -1,16 +1,22 @@
-"""Rule compare_modes: the modes of mash side by side."""
+"""Rule compare_modes: the modes of mash side by side, and the two engines if both were run."""
 
-from fatewalk.hits import compare_modes
+from fatewalk.calls import compare_modes
 from fatewalk.smk import run_stage
 from fatewalk.tables import read_table, write_table
 
 
 def main(snakemake):
-    tables = {
-        mode: read_table(path, ["gene"], text=["gene"])
-        for mode, path in zip(snakemake.params.modes, snakemake.input.tables, strict=True)
-    }
-    write_table(compare_modes(tables, snakemake.params.lfsr_day), snakemake.output.comparison)
+    params = snakemake.params
+
+    def by_mode(paths):
+        return {
+            mode: read_table(path, ["gene"], text=["gene"])
+            for mode, path in zip(params.modes, paths, strict=bool(paths))
+        }
+
+    tables, second = by_mode(snakemake.input.tables), by_mode(snakemake.input.second)
+    comparison = compare_modes(tables, params.lfsr_day, second, params.second_engine)
+    write_table(comparison, snakemake.output.comparison)
 
 
 run_stage(main, snakemake)  # noqa: F821

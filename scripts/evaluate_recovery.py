@@ -11,10 +11,12 @@ def main(snakemake):
     hits = read_table(snakemake.input.hits, ["gene"], text=["gene", "active_days"])
     gene = read_table(snakemake.input.gene, ["gene"], text=["gene"])
     truth = read_table(snakemake.input.truth, TRUTH_THETA, text=["gene", "fate"])
-    truth = truth_for_contrast(truth, snakemake.wildcards.contrast, snakemake.params.reference)
-    write_table(daywise_confusion(hits, truth, calls.effect_size_eps), out.confusion)
-    write_table(recovery_by_day(gene, truth), out.recovery)
-    write_json(call_summary(hits, truth, calls), out.summary)
+    against = (snakemake.wildcards.contrast, snakemake.params.reference)
+    library = truth_for_contrast(truth, *against)
+    called = truth_for_contrast(truth, *against, "theta_gene") if calls.estimand == "gene" else library
+    write_table(daywise_confusion(hits, called, calls.effect_size_eps), out.confusion)
+    write_table(recovery_by_day(gene, library), out.recovery)
+    write_json(call_summary(hits, called, calls), out.summary)
 
 
 run_stage(main, snakemake)  # noqa: F821

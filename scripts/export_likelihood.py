@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import numpy as np
+
 from fatewalk.export import marks
 from fatewalk.moments import save_arrays
 from fatewalk.smk import run_stage
@@ -16,7 +18,9 @@ def main(snakemake):
     more = marks(read_json(snakemake.input.card))
     write_table(gene_table(unshrunk, contrast, more), out.gene)
     write_table(guide_table(unshrunk, contrast, more), out.guide)
-    save_arrays(error_covariances(unshrunk, contrast, more), Path(out.covariance))
+    with np.load(snakemake.input.gate) as theta:
+        sampling = theta["guide_sampling"]
+    save_arrays(error_covariances(unshrunk, contrast, sampling, more), Path(out.covariance))
 
 
 run_stage(main, snakemake)  # noqa: F821

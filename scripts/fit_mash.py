@@ -13,7 +13,7 @@ log = logging.getLogger("fatewalk")
 def main(snakemake):
     table = read_table(snakemake.input.table, ["gene"], text=["gene", "guide"])
     config = MashConfig(**snakemake.params.mash)
-    shrunk, mixture = fit_mash_table(table, config, snakemake.input.table)
+    shrunk, mixture = fit_mash_table(table, config, snakemake.wildcards.mode, snakemake.input.table)
     for note in mixture["notes"]:
         log.warning(note)
     write_table(shrunk, snakemake.output.table)

@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from fatewalk.calls.checks import MARKS
 from fatewalk.config.sections import CallsConfig
 from fatewalk.errors import FatewalkError, first_few
-from fatewalk.hits import MARKS
 from fatewalk.tables import TRUTH_THETA, as_bool, count_days, day_columns, require_columns
 
 ZERO = 1e-12

@@ -130,15 +130,26 @@ def gene_sd(
     reason : str
         Why it is missing; empty if it is not.
     """
+    sampling = guide_sampling(sigma_guide_square, n_guides)[:, :, None]
     several = int((n_guides >= 2).sum())
-    if several < MIN_MULTI_GUIDE_GENES:
-        reason = (
-            f"{several} genes have two or more guides; {MIN_MULTI_GUIDE_GENES} are needed to learn "
-            "sigma_guide"
-        )
-        return np.full_like(theta_sd, np.nan), reason
-    sampling = sigma_guide_square[None, :, None] / n_guides[:, None, None]
-    return np.sqrt(theta_sd**2 + sampling), ""
+    reason = (
+        f"{several} genes have two or more guides; {MIN_MULTI_GUIDE_GENES} are needed to learn sigma_guide"
+    )
+    return np.sqrt(theta_sd**2 + sampling), reason if np.isnan(sampling).any() else ""
+
+
+def guide_sampling(sigma_guide_square: np.ndarray, n_guides: np.ndarray) -> np.ndarray:
+    """Variance that guide sampling adds to a gene's effect, the same on all days: [F*], [L] -> [L, F*].
+
+    All missing where fewer than ten genes have two or more guides.
+    """
+    learned = (n_guides >= 2).sum() >= MIN_MULTI_GUIDE_GENES
+    return np.where(learned, sigma_guide_square / n_guides[:, None], np.nan)
+
+
+def _both_days(observed: np.ndarray) -> np.ndarray:
+    """Pairs of days that are both observed, [L, 1, D] -> [L, 1, D, D]."""
+    return observed[..., :, None] & observed[..., None, :]
 
 
 def summaries(moments: Moments, more: dict[str, Any]) -> dict[str, dict[str, Any]]:
@@ -169,6 +180,8 @@ def summaries(moments: Moments, more: dict[str, Any]) -> dict[str, dict[str, Any
         "theta_sd_gene": np.where(observed, theta_sd_gene, np.nan),
         "theta_sd_gene_missing_because": np.array(reason),
         "theta_cov": np.where(observed[:, None], moments.theta_cov, np.nan),
+        "theta_day_cov": np.where(_both_days(observed), moments.theta_day_cov, np.nan),
+        "guide_sampling": guide_sampling(_sampling(moments, more), moments.n_guides),
         "n_cells": moments.gene_cells,
         "genes": moments.genes,
         "contrasts": moments.contrasts,

@@ -1,12 +1,16 @@
-"""Stage ``fit_mash``: mash on a day-wise table, with the built-in engine.
+"""Stages ``fit_mash`` and ``fit_mash_likelihood``: mash on a day-wise table, with the built-in engine.
 
-Both engines write the same two files: the table with posterior columns, and the fitted mixture in
-JSON. The mixture is enough to compute any other posterior quantity later (``prob_large_table``).
+Two kinds of tables are shrunk. The posterior tables (``*_daywise_for_mash.csv``) go through the same
+model as R's script, mode by mode, so that the engines can be compared. The likelihood-only tables
+(``*_daywise_likelihood.csv``) are unshrunk and come with an error covariance per row, as mash
+assumes. Either way two files result: the table with posterior columns, and the fitted mixture in
+JSON, which is enough to compute any other posterior quantity later (`read_mixture`).
 """
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -19,11 +23,14 @@ from fatewalk.tables import count_days, day_columns
 SIGNIFICANT_LFSR = 0.05
 TIE = 1e-9  # days whose lfsr differs by less, relatively, differ by rounding only
 
+Mode = Literal["conservative", "enriched"]
+Estimand = Literal["library", "gene"]
+
 
 def fit_mash_table(
-    table: pd.DataFrame, config: MashConfig, where: str
+    table: pd.DataFrame, config: MashConfig, mode: Mode, where: str
 ) -> tuple[pd.DataFrame, dict[str, Any]]:
-    """Shrink a day-wise table, conservative mode.
+    """Shrink a posterior table.
 
     Parameters
     ----------
@@ -31,6 +38,9 @@ def fit_mash_table(
         gene_daywise_for_mash.csv or guide_daywise_for_mash.csv; empty betahat and se are missing.
     config
         Section ``mash``.
+    mode
+        conservative: canonical covariances, null-biased prior of the weights; enriched: covariances
+        for time and of the data as well (`prior_covariances`), uniform prior.
     where
         Name of the table, for messages.
 
@@ -47,64 +57,187 @@ def fit_mash_table(
         If days are left out or values are not usable.
     """
     n_days = count_days(table, where)
-    names = [f"betahat_d{day}" for day in range(n_days)]
+    data = _data(table, n_days, config.se_inflate, config.se_floor)
     notes = []
-    correlation = np.eye(n_days)
     if config.null_correlation == "simple":
-        null = mash.estimate_null_correlation_simple(
-            _data(table, n_days, config.se_inflate, config.se_floor), config.null_z
-        )
+        null = mash.estimate_null_correlation_simple(data, config.null_z)
         notes += [null.note] if null.note else []
-        correlation = mash.regularise_correlation(
-            null.correlation, eigenvalue_floor=config.eigen_floor, shrinkage=config.corr_shrink
+        data = data.with_correlation(
+            mash.regularise_correlation(
+                null.correlation, eigenvalue_floor=config.eigen_floor, shrinkage=config.corr_shrink
+            )
         )
-    data = _data(table, n_days, config.se_inflate, config.se_floor, correlation)
-    fit = mash.fit_mash(data, mash.cov_canonical(n_days, names), null_weight=config.null_weight)
-    found = mash.posterior(fit, data)
-    lfsr = np.where(data.missing, np.nan, found.lfsr)
-    shrunk = _posterior_columns(data.missing, found.mean, found.sd, lfsr)
-    mixture = {
-        "engine": "python",
-        "mode": "conservative",
-        "versions": {"fatewalk": __version__},
-        "n_rows": data.n_rows,
-        "n_significant": int((lfsr < SIGNIFICANT_LFSR).any(axis=1).sum()),
-        "se_inflate": config.se_inflate,
-        "se_floor": config.se_floor,
-        "error_correlation": correlation,
-        "covariances": dict(zip(fit.covariance_names, fit.covariances, strict=True)),
-        "grid": fit.grid,
-        "pi": dict(zip(fit.component_names, fit.pi, strict=True)),
-        "loglik": fit.loglik,
-        "kkt_gap": fit.kkt_gap,
-        "notes": notes,
-    }
-    return pd.concat([table, shrunk], axis=1), mixture
+    covariances = mash.cov_canonical(n_days, day_columns("betahat", n_days))
+    if mode == "enriched":
+        more, note = further_covariances(data, config)
+        covariances |= more
+        notes += note
+    fit = mash.fit_mash(
+        data,
+        covariances,
+        prior="uniform" if mode == "enriched" else "nullbiased",
+        null_weight=config.null_weight,
+    )
+    settings = {"mode": mode, "error_correlation": data.error_correlation}
+    return _shrunk(table, data, fit), _mixture(fit, data, config, settings, notes)
 
 
-def prob_large_table(table: pd.DataFrame, mixture: dict[str, Any], eps: float) -> np.ndarray:
-    """P(|effect| > eps) of every row and day, from the fitted mixture.
+def fit_mash_likelihood(
+    table: pd.DataFrame,
+    errors: Mapping[str, np.ndarray],
+    config: MashConfig,
+    where: str,
+    estimand: Estimand = "library",
+) -> tuple[pd.DataFrame, dict[str, Any]]:
+    """Shrink a likelihood-only table, with the error covariance of each row.
 
     Parameters
     ----------
     table
-        The table that the mixture was fitted to (its betahat and se columns).
-    mixture
-        Content of the JSON file, of either engine.
-    eps
-        Threshold in logit.
+        gene_daywise_likelihood.csv or guide_daywise_likelihood.csv; empty betahat and se are missing.
+    errors
+        Arrays of mash_error_covariance.npz.
+    config
+        Section ``mash``.
+    where
+        Name of the table, for messages.
+    estimand
+        library: the mean effect of the library's guides; gene: guide sampling is one more error.
 
     Returns
     -------
-    array [n, D]
-        The atom at zero counts as not large.
+    table : pandas.DataFrame
+        All columns of the input (se_d* of the estimand), then postmean_d*, postsd_d*, lfsr_d*,
+        lfsr_min, best_day.
+    mixture : dict
+        Fitted mixture and settings, the content of the JSON file.
 
     Raises
     ------
     FatewalkError
-        If the mixture has other days than the table, or lacks an entry.
+        If days are left out, values are not usable, rows have no covariance, or the variance of guide
+        sampling is not known.
     """
-    n_days = count_days(table, "mash table")
+    table = with_errors(table, errors, where, estimand)
+    data = likelihood_data(table, errors, config.se_inflate, config.se_floor, where, estimand)
+    covariances = mash.cov_canonical(data.n_conditions, day_columns("betahat", data.n_conditions))
+    more, notes = further_covariances(data, config)
+    fit = mash.fit_mash(data, covariances | more, null_weight=config.null_weight)
+    settings = {
+        "mode": "likelihood",
+        "estimand": estimand,
+        "error_correlation": "one per row, mash_error_covariance.npz",
+    }
+    return _shrunk(table, data, fit), _mixture(fit, data, config, settings, notes)
+
+
+def likelihood_data(
+    table: pd.DataFrame,
+    errors: Mapping[str, np.ndarray],
+    se_inflate: float,
+    se_floor: float,
+    where: str,
+    estimand: Estimand = "library",
+) -> mash.MashData:
+    """Data of a likelihood-only table with the error correlation of each row.
+
+    Parameters
+    ----------
+    table
+        gene_daywise_likelihood.csv or guide_daywise_likelihood.csv, with the errors of the estimand.
+    errors
+        Arrays of mash_error_covariance.npz.
+    se_inflate, se_floor
+        As in the config.
+    where
+        Name of the table, for messages.
+    estimand
+        As in `fit_mash_likelihood`.
+
+    Raises
+    ------
+    FatewalkError
+        If rows of the table have no covariance, or the variance of guide sampling is not known.
+    """
+    covariance = _row_covariances(table, errors, where, estimand)
+    sd = np.sqrt(np.diagonal(covariance, axis1=1, axis2=2))
+    correlation = covariance / sd[:, :, None] / sd[:, None, :]
+    return _data(table, count_days(table, where), se_inflate, se_floor, correlation)
+
+
+def with_errors(
+    table: pd.DataFrame, errors: Mapping[str, np.ndarray], where: str, estimand: Estimand
+) -> pd.DataFrame:
+    """The table with the standard errors of the estimand; arguments as in `likelihood_data`."""
+    if estimand == "library":
+        return table
+    covariance = _row_covariances(table, errors, where, estimand)
+    sd = np.sqrt(np.diagonal(covariance, axis1=1, axis2=2))
+    columns = day_columns("se", count_days(table, where))
+    return table.assign(**dict(zip(columns, np.where(table[columns].isna(), np.nan, sd).T, strict=True)))
+
+
+def _row_covariances(
+    table: pd.DataFrame, errors: Mapping[str, np.ndarray], where: str, estimand: Estimand
+) -> np.ndarray:
+    """Error covariance of every row [n, D, D]."""
+    level = "guide" if "guide" in table else "gene"
+    place = pd.Index(errors[f"{level}s"]).get_indexer(table[level])
+    if (place < 0).any():
+        raise FatewalkError(
+            f"{where}: {level} {table[level][place < 0].iloc[0]!r} has no covariance in "
+            "mash_error_covariance.npz; run export_likelihood again"
+        )
+    covariance = errors[level][place]
+    if estimand == "library":
+        return covariance
+    sampling = errors["guide_sampling"][place]  # [n]
+    if np.isnan(sampling).any():
+        raise FatewalkError(
+            "calls.estimand: gene needs the variance between the guides of a gene, and too few genes have "
+            "two or more guides to learn it (column se_gene_reason of gene_daywise_for_mash.csv); set "
+            "calls.estimand: library"
+        )
+    return covariance + sampling[:, None, None]
+
+
+def further_covariances(data: mash.MashData, config: MashConfig) -> tuple[dict[str, np.ndarray], list[str]]:
+    """Covariances beside the canonical ones: for time, and learned from the strong rows.
+
+    Returns
+    -------
+    covariances : dict of str to array
+        `fatewalk.mash.cov_time` if asked for; then ED_* from `fatewalk.mash.cov_ed`, unless the table
+        has too few rows, too few strong rows, or fewer than three days.
+    notes : list of str
+        Why there are no learned ones.
+    """
+    time = mash.cov_time(data.n_conditions) if config.time_covariances else {}
+    if data.n_rows < config.min_rows_ed:
+        return time, [
+            f"no covariances were learned from the data: {data.n_rows} rows, mash.min_rows_ed is "
+            f"{config.min_rows_ed}"
+        ]
+    strong = mash.get_significant_results(mash.mash_1by1(data.betahat, data.se).lfsr, config.strong_lfsr)
+    n_pcs = min(config.n_pcs, data.n_conditions - 1, len(strong))
+    if len(strong) < config.min_strong or n_pcs < 2:
+        return time, [
+            f"no covariances were learned from the data: {len(strong)} rows with lfsr < "
+            f"{config.strong_lfsr:g} (mash.min_strong is {config.min_strong}), {data.n_conditions} days"
+        ]
+    start = mash.cov_pca(data.betahat, n_pcs, strong)
+    learned = mash.cov_ed(data.betahat[strong], data.take(strong).error_covariance(), start)
+    return time | dict(learned.covariances), []
+
+
+def read_mixture(mixture: Mapping[str, Any]) -> mash.MashPrior:
+    """Read the fitted mixture of a JSON file, of either engine.
+
+    Raises
+    ------
+    FatewalkError
+        If it lacks an entry.
+    """
     try:
         names = tuple(mixture["covariances"])
         prior = mash.MashPrior(
@@ -114,13 +247,43 @@ def prob_large_table(table: pd.DataFrame, mixture: dict[str, Any], eps: float) -
             point_mass="null" in mixture["pi"],
             pi=np.array(list(mixture["pi"].values()), dtype=float),
         )
-        se_inflate, se_floor = float(mixture["se_inflate"]), float(mixture["se_floor"])
-        correlation = np.array(mixture["error_correlation"], dtype=float)
     except KeyError as error:
         raise FatewalkError(f"the mash mixture (JSON) lacks the entry {error}; run mash again") from error
     if list(mixture["pi"]) != list(prior.component_names):
         raise FatewalkError("the mash mixture (JSON) names other components than its grid; run mash again")
-    return mash.prob_large(prior, _data(table, n_days, se_inflate, se_floor, correlation), eps)
+    return prior
+
+
+def mixture_data(
+    table: pd.DataFrame, mixture: Mapping[str, Any], errors: Mapping[str, np.ndarray] | None, where: str
+) -> mash.MashData:
+    """The data that a mixture was fitted to.
+
+    Parameters
+    ----------
+    table
+        The shrunken table, or the one it was made of.
+    mixture
+        Content of its JSON file, of either engine.
+    errors
+        Arrays of mash_error_covariance.npz, for a likelihood-only table.
+    where
+        Name of the table, for messages.
+
+    Raises
+    ------
+    FatewalkError
+        If the mixture lacks an entry.
+    """
+    try:
+        se_inflate, se_floor = float(mixture["se_inflate"]), float(mixture["se_floor"])
+        correlation = mixture["error_correlation"]
+    except KeyError as error:
+        raise FatewalkError(f"the mash mixture (JSON) lacks the entry {error}; run mash again") from error
+    if errors is not None:
+        return likelihood_data(table, errors, se_inflate, se_floor, where, mixture["estimand"])
+    n_days = count_days(table, where)
+    return _data(table, n_days, se_inflate, se_floor, np.array(correlation, dtype=float))
 
 
 def _data(
@@ -140,12 +303,39 @@ def _data(
     )
 
 
-def _posterior_columns(
-    missing: np.ndarray, mean: np.ndarray, sd: np.ndarray, lfsr: np.ndarray
-) -> pd.DataFrame:
-    """Posterior columns; a missing cell stays missing, also where other days would inform it."""
-    n_days = missing.shape[1]
-    blocks = {"postmean": mean, "postsd": sd, "lfsr": lfsr}
+def _mixture(
+    fit: mash.MashFit,
+    data: mash.MashData,
+    config: MashConfig,
+    settings: Mapping[str, Any],
+    notes: list[str],
+) -> dict[str, Any]:
+    """Content of the JSON file."""
+    lfsr = mash.posterior(fit, data).lfsr
+    significant = (lfsr < SIGNIFICANT_LFSR) & ~data.missing
+    return {
+        "engine": "python",
+        "versions": {"fatewalk": __version__},
+        "n_rows": data.n_rows,
+        "n_significant": int(significant.any(axis=1).sum()),
+        "se_inflate": config.se_inflate,
+        "se_floor": config.se_floor,
+        **settings,
+        "covariances": dict(zip(fit.covariance_names, fit.covariances, strict=True)),
+        "grid": fit.grid,
+        "pi": dict(zip(fit.component_names, fit.pi, strict=True)),
+        "loglik": fit.loglik,
+        "kkt_gap": fit.kkt_gap,
+        "notes": notes,
+    }
+
+
+def _shrunk(table: pd.DataFrame, data: mash.MashData, fit: mash.MashFit) -> pd.DataFrame:
+    """The table with posterior columns; a missing cell stays missing, also where other days inform it."""
+    found = mash.posterior(fit, data)
+    missing, n_days = data.missing, data.n_conditions
+    lfsr = np.where(missing, np.nan, found.lfsr)
+    blocks = {"postmean": found.mean, "postsd": found.sd, "lfsr": lfsr}
     frames = [
         pd.DataFrame(np.where(missing, np.nan, values), columns=day_columns(stem, n_days))
         for stem, values in blocks.items()
@@ -160,4 +350,4 @@ def _posterior_columns(
             "best_day": [f"d{day}" if ok else None for day, ok in zip(best, seen, strict=True)],
         }
     )
-    return pd.concat([*frames, last], axis=1)
+    return pd.concat([table, *frames, last], axis=1)

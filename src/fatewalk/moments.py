@@ -35,6 +35,8 @@ class Moments:
         Posterior mean of sigma_guide squared, the variance of a guide.
     theta_cov : array [L, F*, F*, D]
         Posterior covariance of a gene's theta between contrasts, for the SD of other contrasts.
+    theta_day_cov : array [L, F*, D, D]
+        Posterior covariance of a gene's theta between days.
     theta_prior_var : array [F*, D]
         Prior variance of theta, tau^2 + sum of sigma_time^2 up to the day, at the posterior mean of
         the squares.
@@ -66,6 +68,7 @@ class Moments:
     sigma_guide_sd: np.ndarray
     sigma_guide_square: np.ndarray
     theta_cov: np.ndarray
+    theta_day_cov: np.ndarray
     theta_prior_var: np.ndarray
     draws: np.ndarray
     genes: np.ndarray

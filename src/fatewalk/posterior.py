@@ -48,28 +48,27 @@ class _Running:
 
 
 class _RunningCovariance:
-    """Covariance over contrasts of theta, gene by gene and day by day, shifted as in ``_Running``."""
+    """Covariance of the entries of vectors, shifted as in ``_Running``."""
 
     def __init__(self) -> None:
         self.n = 0
         self._shift: Tensor | None = None
 
-    def add(self, theta: Tensor) -> None:
-        """Add draws, [n, F*, L, D]."""
-        draws = theta.permute(2, 3, 1, 0)  # [L, D, F*, n]
+    def add(self, draws: Tensor) -> None:
+        """Add draws of vectors of length K, [..., K, n]."""
         if self._shift is None:
             self._shift = draws.mean(dim=-1, keepdim=True)
             self._sum = torch.zeros_like(self._shift)
-            self._product = draws.new_zeros(*draws.shape[:-1], draws.shape[-2])  # [L, D, F*, F*]
+            self._product = draws.new_zeros(*draws.shape[:-1], draws.shape[-2])  # [..., K, K]
         centred = draws - self._shift
         self.n += draws.shape[-1]
         self._sum += centred.sum(dim=-1, keepdim=True)
         self._product += centred @ centred.transpose(-1, -2)
 
     def covariance(self) -> np.ndarray:
-        """Sample covariance, [L, F*, F*, D]."""
+        """Sample covariance, [..., K, K]."""
         product = self._product - self._sum @ self._sum.transpose(-1, -2) / self.n
-        return (product / (self.n - 1)).permute(0, 2, 3, 1).numpy()
+        return (product / (self.n - 1)).numpy()
 
 
 def draw_effects(posterior: Posterior, draws: int, seed: int) -> Iterator[tuple[dict[str, Tensor], Effects]]:
@@ -122,7 +121,7 @@ def posterior_moments(posterior: Posterior, design: Design, draws: int, seed: in
     model = posterior.model
     s = model.sizes
     theta, delta, beta, offset = _Running(), _Running(), _Running(), _Running()
-    between_contrasts = _RunningCovariance()
+    between_contrasts, between_days = _RunningCovariance(), _RunningCovariance()
     scales = {name: _Running() for name in SCALES}
     square = torch.zeros(s.contrasts, dtype=torch.float64)
     prior_var = torch.zeros(s.contrasts, s.days, dtype=torch.float64)
@@ -134,7 +133,8 @@ def posterior_moments(posterior: Posterior, design: Design, draws: int, seed: in
             guide_effects.transpose(-1, -2), s.guide_to_gene, s.n_guides_per_gene
         ).transpose(-1, -2)  # [n, F*, L, D]
         theta.add(effects.theta)
-        between_contrasts.add(effects.theta)
+        between_contrasts.add(effects.theta.permute(2, 3, 1, 0))  # [L, D, F*, n]
+        between_days.add(effects.theta.permute(2, 1, 3, 0))  # [L, F*, D, n]
         delta.add(effects.delta)
         beta.add(guide_effects)
         offset.add(by_gene - effects.theta)
@@ -156,7 +156,8 @@ def posterior_moments(posterior: Posterior, design: Design, draws: int, seed: in
         offset_mean=offset.mean_sd()[0].swapaxes(0, 1),
         delta_gene_mean=worst.numpy().swapaxes(0, 1),
         sigma_guide_square=(square / draws).numpy(),
-        theta_cov=between_contrasts.covariance(),
+        theta_cov=between_contrasts.covariance().transpose(0, 2, 3, 1),
+        theta_day_cov=between_days.covariance(),
         theta_prior_var=(prior_var / draws).numpy(),
         genes=np.array(design.genes),
         guides=np.array(design.guides),

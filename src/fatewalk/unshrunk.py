@@ -143,7 +143,9 @@ def _blocks(mean: np.ndarray, covariance: np.ndarray, contrast: int) -> dict[str
     return {"betahat": mean[:, contrast], "se": np.sqrt(variance)}
 
 
-def error_covariances(unshrunk: Unshrunk, contrast: int, more: dict[str, Any]) -> dict[str, np.ndarray]:
+def error_covariances(
+    unshrunk: Unshrunk, contrast: int, sampling: np.ndarray, more: dict[str, Any]
+) -> dict[str, np.ndarray]:
     """Arrays of ``mash_error_covariance.npz``: errors of one contrast, the other ones integrated out.
 
     Parameters
@@ -152,6 +154,8 @@ def error_covariances(unshrunk: Unshrunk, contrast: int, more: dict[str, Any]) -
         Of all contrasts.
     contrast
         Index of the contrast.
+    sampling
+        Variance that guide sampling adds to each gene's effect, [L, F*] (``guide_sampling``).
     more
         ``marks`` of the fit.
 
@@ -159,11 +163,13 @@ def error_covariances(unshrunk: Unshrunk, contrast: int, more: dict[str, Any]) -
     -------
     dict
         gene [L, D, D] and guide [G, D, D] (logit squared; missing rows and columns for days that
-        are missing in the tables), genes, guides, days, contrast, marks.
+        are missing in the tables), guide_sampling [L] (of the contrast), genes, guides, days,
+        contrast, marks.
     """
     return {
         "gene": unshrunk.gene_covariance[:, contrast, :, contrast],
         "guide": unshrunk.guide_covariance[:, contrast, :, contrast],
+        "guide_sampling": sampling[:, contrast],
         "genes": unshrunk.genes,
         "guides": unshrunk.guides,
         "days": unshrunk.days,

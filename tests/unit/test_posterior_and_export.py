@@ -68,6 +68,9 @@ def assert_joint_parts_equal_those_of_all_draws(streamed, theta, latents):
             np.testing.assert_allclose(
                 streamed.theta_cov[gene, :, :, day], np.cov(theta[:, :, gene, day].T), atol=1e-10
             )
+        for contrast in range(theta.shape[1]):
+            between_days = np.cov(theta[:, contrast, gene].T)
+            np.testing.assert_allclose(streamed.theta_day_cov[gene, contrast], between_days, atol=1e-10)
     tau, steps = latents["tau"].numpy(), latents["sigma_time"].numpy()
     for day in range(theta.shape[3]):
         prior = tau**2 + (steps[..., :day] ** 2).sum(axis=-1)
@@ -207,7 +210,8 @@ def many_genes(moments):
     """The moments with their genes repeated, so that sigma_guide can be learned."""
     times = 4
     genes = np.array([f"{gene}_{i}" for i in range(times) for gene in moments.genes])
-    per_gene = ("theta_mean", "theta_sd", "theta_cov", "offset_mean", "delta_gene_mean", "gene_cells")
+    per_gene = ("theta_mean", "theta_sd", "theta_cov", "theta_day_cov", "offset_mean", "delta_gene_mean")
+    per_gene = (*per_gene, "gene_cells")
     per_guide = ("delta_mean", "delta_sd", "beta_mean", "beta_sd", "guide_cells", "guides")
     repeated = {name: np.concatenate([getattr(moments, name)] * times) for name in (*per_gene, *per_guide)}
     gene = np.concatenate([moments.guide_to_gene + i * len(moments.genes) for i in range(times)])

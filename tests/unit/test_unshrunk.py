@@ -82,8 +82,19 @@ def test_tables_have_the_agreed_columns_and_the_contrasts_numbers(made, small_de
 
 def test_error_covariances_are_those_of_the_contrast_over_days(made, small_design):
     estimates, found = made
-    arrays = error_covariances(found, 1, {"uncentred": True})
-    assert set(arrays) == {"gene", "guide", "genes", "guides", "days", "contrast", "uncentred"}
+    sampling = np.arange(2 * len(found.genes)).reshape(-1, 2)
+    arrays = error_covariances(found, 1, sampling, {"uncentred": True})
+    np.testing.assert_array_equal(arrays["guide_sampling"], sampling[:, 1])
+    assert set(arrays) == {
+        "gene",
+        "guide",
+        "guide_sampling",
+        "genes",
+        "guides",
+        "days",
+        "contrast",
+        "uncentred",
+    }
     assert arrays["gene"].shape == (len(small_design.genes), D, D)
     np.testing.assert_array_equal(arrays["gene"][0], estimates.gene_covariance[0, 1, :, 1])
     np.testing.assert_array_equal(arrays["guide"][3], estimates.guide_covariance[3, 1, :, 1])

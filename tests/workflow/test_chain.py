@@ -14,6 +14,7 @@ PRIMARY = [
     "gene_daywise_for_mash.csv", "guide_daywise_for_mash.csv", "guide_concordance.csv",
     "gene_daywise_likelihood.csv", "guide_daywise_likelihood.csv",
     "mash_gene_conservative.csv", "mash_guide_conservative.csv", "gene_from_guide_mash_conservative.csv",
+    "mash_likelihood_gene.csv", "mash_likelihood_guide.csv", "gene_from_guide_likelihood.csv",
     "mash_mode_comparison.csv", "hits_ranked.csv", "daywise_confusion.csv", "pred_call_summary.json",
     "recovery_by_day.csv",
     "qc_delta_mean_by_gene.csv", "qc_theta_beta_offset_by_gene.csv",
@@ -62,7 +63,9 @@ def test_no_temporary_file_is_left(finished):
 
 
 AFTER_CALLS = {"rank_hits", "publish_primary", "evaluate_recovery", "plot_effects", "all"}
-AFTER_MASH = AFTER_CALLS | {"fit_mash", "aggregate_guides", "compare_modes"}
+AFTER_MASH = AFTER_CALLS | {
+    "fit_mash", "fit_mash_likelihood", "aggregate_guides", "aggregate_guides_likelihood", "compare_modes",
+}  # fmt: skip
 AFTER_GATE = AFTER_MASH | {
     "export_effects", "export_tables", "export_likelihood", "average_fate_change", "plot_recovery",
 }  # fmt: skip
@@ -76,7 +79,16 @@ AFTER_FIT = AFTER_GATE | {
     [
         ("calls", {"effect_prob_large_min": 0.8}, AFTER_CALLS),
         ("calls", {"effect_size_eps": 0.3}, AFTER_CALLS | {"plot_recovery"}),
+        ("calls", {"source": "joint"}, AFTER_CALLS),
+        ("calls", {"estimand": "gene"}, AFTER_CALLS | {"fit_mash_likelihood"}),
         ("mash", {"se_inflate": 1.2}, AFTER_MASH),
+        ("mash", {"null_z": 1.5}, AFTER_MASH - {"fit_mash_likelihood", "aggregate_guides_likelihood"}),
+        (
+            "mash",
+            {"time_covariances": False},
+            AFTER_CALLS | {"fit_mash_likelihood", "aggregate_guides_likelihood"},
+        ),
+        ("mash", {"compare_engines": True}, {"run_mashr_beside", "compare_modes", "publish_primary", "all"}),
         ("fit", {"require": "none"}, AFTER_GATE),
         ("fit", {"seed": 2}, AFTER_FIT),
         ("fit", {"gpus": 1}, set()),

@@ -26,18 +26,19 @@ STAGE_VERSION = {
     "import_screen": 2,
     "build_design": 2,
     "fit_effects": 2,
-    "summarise_posterior": 2,
+    "summarise_posterior": 3,
     "likelihood_estimates": 1,
     "check_delta": 1,
-    "export_effects": 2,
+    "export_effects": 3,
     "average_fate_change": 1,
     "export_tables": 2,
-    "export_likelihood": 1,
-    "fit_mash": 1,
+    "export_likelihood": 2,
+    "fit_mash": 2,
+    "fit_mash_likelihood": 1,
     "run_mashr": 1,
-    "aggregate_guides": 1,
-    "compare_modes": 1,
-    "rank_hits": 1,
+    "aggregate_guides": 2,
+    "compare_modes": 2,
+    "rank_hits": 2,
     "evaluate_recovery": 1,
     "tabulate_ablation": 1,
     "plots": 1,
@@ -145,14 +146,25 @@ def targets_effects(dataset, run, s):
     ] + in_contrasts(s, tables)
 
 
+def mash_table(level, kind):
+    """Name of the shrunken table: kind is a mode, of posterior estimates, or likelihood."""
+    return (
+        f"mash_likelihood_{level}.csv"
+        if kind == "likelihood"
+        else f"mash_{level}_{kind}.csv"
+    )
+
+
 def targets_mash(dataset, run, s):
+    kinds = [*s.mash.modes, "likelihood"]
     return in_contrasts(
-        s, [f"mash_{level}_{mode}.csv" for level in LEVELS for mode in s.mash.modes]
+        s, [mash_table(level, kind) for level in LEVELS for kind in kinds]
     )
 
 
 def targets_hits(dataset, run, s):
     guides = [f"gene_from_guide_mash_{mode}.csv" for mode in s.mash.modes]
+    guides += ["gene_from_guide_likelihood.csv"]
     return in_contrasts(s, ["hits_ranked.csv", "mash_mode_comparison.csv", *guides])
 
 
@@ -207,7 +219,18 @@ CONSERVATIVE_KEYS = [
     "null_weight",
 ]
 
-MASHR_KEYS = [*CONSERVATIVE_KEYS, "strong_lfsr", "min_strong", "n_pcs"]
+LEARNED_KEYS = ["strong_lfsr", "min_strong", "n_pcs"]
+
+MASHR_KEYS = [*CONSERVATIVE_KEYS, *LEARNED_KEYS]
+
+LIKELIHOOD_KEYS = [
+    "se_inflate",
+    "se_floor",
+    "null_weight",
+    "time_covariances",
+    "min_rows_ed",
+    *LEARNED_KEYS,
+]
 
 
 def keys_of_entry(wildcards):
@@ -243,6 +266,35 @@ def mash_tables(wildcards):
     """The gene table of every mode."""
     modes = settings(wildcards).mash.modes
     return [f"{CONTRAST}/mash_gene_{mode}.csv" for mode in modes]
+
+
+def mash_keys(wildcards):
+    """Keys of the built-in engine that the mode reads."""
+    names = CONSERVATIVE_KEYS
+    if wildcards.mode == "enriched":
+        names = [*names, "time_covariances", "min_rows_ed", *LEARNED_KEYS]
+    return keys("mash", *names)(wildcards)
+
+
+def second_engine(wildcards):
+    """The engine that mash.engine does not name."""
+    return "mashr" if settings(wildcards).mash.engine == "python" else "python"
+
+
+def second_tables(wildcards):
+    """The gene table of every mode by the other engine, if engines are compared."""
+    mash = settings(wildcards).mash
+    if not mash.compare_engines:
+        return []
+    engine = second_engine(wildcards)
+    return [f"{CONTRAST}/engine={engine}/mash_gene_{mode}.csv" for mode in mash.modes]
+
+
+def estimand_of_level(wildcards):
+    """Estimand of a shrunken likelihood-only table; guides have their own effects alone."""
+    return (
+        settings(wildcards).calls.estimand if wildcards.level == "gene" else "library"
+    )
 
 
 def ablation_files(wildcards):

@@ -224,8 +224,8 @@ rule publish_primary:
         f"{RESULTS}/logs/publish_primary/{{dataset}}/{{run}}/{{table}}.log",
     wildcard_constraints:
         table=r"(gene|guide)_daywise_(for_mash|likelihood)\.csv|guide_concordance\.csv"
-        r"|mash_(gene|guide)_(conservative|enriched)\.(csv|json)"
-        r"|gene_from_guide_mash_(conservative|enriched)\.csv|mash_mode_comparison\.csv|hits_ranked\.csv"
+        r"|mash_(gene|guide)_(conservative|enriched)\.(csv|json)|mash_likelihood_(gene|guide)\.(csv|json)"
+        r"|gene_from_guide_mash_(conservative|enriched)\.csv|gene_from_guide_likelihood\.csv|mash_mode_comparison\.csv|hits_ranked\.csv"
         r"|daywise_confusion\.csv|recovery_by_day\.csv|pred_call_summary\.json",
     localrule: True
     conda:

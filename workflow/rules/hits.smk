@@ -3,8 +3,13 @@
 
 rule rank_hits:
     input:
-        table=lambda w: f"{CONTRAST}/mash_gene_{default_mode(w)}.csv",
-        mixture=lambda w: f"{CONTRAST}/mash_gene_{default_mode(w)}.json",
+        gene=f"{CONTRAST}/gene_daywise_for_mash.csv",
+        likelihood=f"{CONTRAST}/mash_likelihood_gene.csv",
+        likelihood_mixture=f"{CONTRAST}/mash_likelihood_gene.json",
+        errors=f"{CONTRAST}/mash_error_covariance.npz",
+        posterior=lambda w: f"{CONTRAST}/mash_gene_{default_mode(w)}.csv",
+        posterior_mixture=lambda w: f"{CONTRAST}/mash_gene_{default_mode(w)}.json",
+        theta=f"{RUN}/theta_posterior_summary.npz",
     output:
         hits=f"{CONTRAST}/hits_ranked.csv",
     log:
@@ -42,6 +47,7 @@ rule aggregate_guides:
         mem_mb=memory(1500, per_input_mb=100),
         runtime=minutes(15),
     params:
+        estimates="posterior",
         stage_version=STAGE_VERSION["aggregate_guides"],
     message:
         "Combine the guides of each gene: {wildcards.dataset} (run {wildcards.run}), {wildcards.contrast}"
@@ -49,9 +55,25 @@ rule aggregate_guides:
         "../../scripts/aggregate_guides.py"
 
 
+use rule aggregate_guides as aggregate_guides_likelihood with:
+    input:
+        guide=f"{CONTRAST}/mash_likelihood_guide.csv",
+        gene=f"{CONTRAST}/gene_daywise_for_mash.csv",
+    output:
+        gene=f"{CONTRAST}/gene_from_guide_likelihood.csv",
+    log:
+        f"{RESULTS}/logs/aggregate_guides_likelihood/{{dataset}}/{{run}}/{{contrast}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/aggregate_guides_likelihood/{{dataset}}/{{run}}/{{contrast}}.tsv"
+    params:
+        estimates="likelihood",
+        stage_version=STAGE_VERSION["aggregate_guides"],
+
+
 rule compare_modes:
     input:
         tables=mash_tables,
+        second=second_tables,
     output:
         comparison=f"{CONTRAST}/mash_mode_comparison.csv",
     log:
@@ -65,6 +87,7 @@ rule compare_modes:
         runtime=minutes(15),
     params:
         modes=lambda w: settings(w).mash.modes,
+        second_engine=second_engine,
         lfsr_day=lambda w: settings(w).calls.lfsr_day,
         stage_version=STAGE_VERSION["compare_modes"],
     message:

@@ -1,5 +1,6 @@
-# Multivariate adaptive shrinkage of a day-wise table. Two engines, one contract: the table with
-# postmean, postsd and lfsr, and the fitted mixture in JSON.
+# Multivariate adaptive shrinkage of a day-wise table. Posterior tables go through one of two engines with
+# one contract: the table with postmean, postsd and lfsr, and the fitted mixture in JSON. Likelihood-only
+# tables, with the error covariance of every row, go through the built-in engine alone.
 
 
 rule fit_mash:
@@ -20,7 +21,7 @@ rule fit_mash:
         mem_mb=memory(2000, per_input_mb=300),
         runtime=minutes(30),
     params:
-        mash=keys("mash", *CONSERVATIVE_KEYS),
+        mash=mash_keys,
         stage_version=STAGE_VERSION["fit_mash"],
     message:
         "mash on the {wildcards.level} table of {wildcards.dataset} (run {wildcards.run}): {wildcards.contrast}, {wildcards.mode}"
@@ -60,3 +61,53 @@ rule run_mashr:
         Rscript --vanilla {input.script:q} --table {input.table:q} --mode {wildcards.mode} \
             --output {output.table:q} --summary {output.mixture:q} {params.options} 2>&1 | tee {log:q} >&2
         """
+
+
+use rule fit_mash as fit_mash_beside with:
+    output:
+        table=f"{CONTRAST}/engine=python/mash_{{level}}_{{mode}}.csv",
+        mixture=f"{CONTRAST}/engine=python/mash_{{level}}_{{mode}}.json",
+    log:
+        f"{RESULTS}/logs/fit_mash_beside/{{dataset}}/{{run}}/{{contrast}}_{{level}}_{{mode}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/fit_mash_beside/{{dataset}}/{{run}}/{{contrast}}_{{level}}_{{mode}}.tsv"
+    wildcard_constraints:
+        dataset=where(lambda s: s.mash.engine == "mashr" and s.mash.compare_engines),
+
+
+use rule run_mashr as run_mashr_beside with:
+    output:
+        table=f"{CONTRAST}/engine=mashr/mash_{{level}}_{{mode}}.csv",
+        mixture=f"{CONTRAST}/engine=mashr/mash_{{level}}_{{mode}}.json",
+    log:
+        f"{RESULTS}/logs/run_mashr_beside/{{dataset}}/{{run}}/{{contrast}}_{{level}}_{{mode}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/run_mashr_beside/{{dataset}}/{{run}}/{{contrast}}_{{level}}_{{mode}}.tsv"
+    wildcard_constraints:
+        dataset=where(lambda s: s.mash.engine == "python" and s.mash.compare_engines),
+
+
+rule fit_mash_likelihood:
+    input:
+        table=f"{CONTRAST}/{{level}}_daywise_likelihood.csv",
+        errors=f"{CONTRAST}/mash_error_covariance.npz",
+    output:
+        table=f"{CONTRAST}/mash_likelihood_{{level}}.csv",
+        mixture=f"{CONTRAST}/mash_likelihood_{{level}}.json",
+    log:
+        f"{RESULTS}/logs/fit_mash_likelihood/{{dataset}}/{{run}}/{{contrast}}_{{level}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/fit_mash_likelihood/{{dataset}}/{{run}}/{{contrast}}_{{level}}.tsv"
+    conda:
+        ENVIRONMENT
+    resources:
+        mem_mb=memory(2000, per_input_mb=300),
+        runtime=minutes(30),
+    params:
+        mash=keys("mash", *LIKELIHOOD_KEYS),
+        estimand=estimand_of_level,
+        stage_version=STAGE_VERSION["fit_mash_likelihood"],
+    message:
+        "mash on the likelihood-only {wildcards.level} table of {wildcards.dataset} (run {wildcards.run}): {wildcards.contrast}"
+    script:
+        "../../scripts/fit_mash_likelihood.py"

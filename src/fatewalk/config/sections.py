@@ -181,14 +181,18 @@ class MashConfig(Section):
     engine: Literal["python", "mashr"] = Field(
         "python", description="python (built in) | mashr (R, see envs/mashr.yaml)"
     )
+    compare_engines: bool = Field(
+        False,
+        description="run the other engine on the gene tables as well and compare (mash_mode_comparison.csv)",
+    )
     modes: list[Literal["conservative", "enriched"]] = Field(
         ["conservative"],
         min_length=1,
-        description="conservative (canonical covariances, null-biased) | enriched (adds "
-        "data-driven covariances; engine mashr only)",
+        description="of the posterior tables: conservative (canonical covariances, null-biased) | "
+        "enriched (data-driven covariances as well, uniform prior)",
     )
     default_mode: Literal["conservative", "enriched"] = Field(
-        "conservative", description="mode behind the ranked hits; one of modes"
+        "conservative", description="mode behind source mash_posterior of the calls; one of modes"
     )
     se_inflate: PositiveFloat = Field(1.0, description="factor on the standard errors")
     se_floor: float = Field(0.0, ge=0, description="smallest standard error after inflation (logit)")
@@ -201,14 +205,25 @@ class MashConfig(Section):
     corr_shrink: float = Field(
         0.05, ge=0, le=1, description="shrinkage of the error correlation to the identity"
     )
-    null_weight: float = Field(10.0, ge=1, description="conservative: prior weight on no effect (1: none)")
+    null_weight: float = Field(
+        10.0, ge=1, description="prior weight on no effect (1: none), not in mode enriched"
+    )
+    time_covariances: bool = Field(
+        True,
+        description="likelihood-only tables, enriched with engine python: covariances for effects over "
+        "time (early, late, switches, ramps, random walk)",
+    )
+    min_rows_ed: PositiveInt = Field(
+        1000,
+        description="the same: tables with fewer rows do not learn covariances from the data",
+    )
     strong_lfsr: float = Field(
-        0.05, gt=0, lt=1, description="enriched: rows with a smaller lfsr on a day are strong"
+        0.05, gt=0, lt=1, description="learned covariances: rows with a smaller lfsr on a day are strong"
     )
     min_strong: PositiveInt = Field(
-        10, description="enriched: fewer strong rows than this give canonical covariances only"
+        10, description="learned covariances: with fewer strong rows than this there are none"
     )
-    n_pcs: PositiveInt = Field(3, description="enriched: principal components of the strong rows")
+    n_pcs: PositiveInt = Field(3, description="learned covariances: principal components of the strong rows")
 
     @model_validator(mode="after")
     def _consistent(self) -> MashConfig:
@@ -216,26 +231,45 @@ class MashConfig(Section):
             raise ValueError(f"modes: found {self.modes}, allowed: each mode once")
         if self.default_mode not in self.modes:
             raise ValueError(f"default_mode: found {self.default_mode!r}, allowed: {', '.join(self.modes)}")
-        if self.engine == "python" and "enriched" in self.modes:
-            raise ValueError(
-                "modes: found 'enriched', which engine python does not do yet; allowed: "
-                "conservative, or engine: mashr"
-            )
         return self
 
 
 class CallsConfig(Section):
     """Which gene is called a hit on which day."""
 
+    source: Literal["mash_likelihood", "mash_posterior", "joint"] = Field(
+        "mash_likelihood",
+        description="what the calls rest on: mash_likelihood (mash on likelihood-only estimates) | "
+        "mash_posterior (mash on posterior estimates, shrunk twice) | joint (the posterior, no mash); "
+        "the others stand beside it as columns",
+    )
+    estimand: Literal["library", "gene"] = Field(
+        "library",
+        description="library (mean effect of this library's guides) | gene (adds guide sampling)",
+    )
     effect_size_eps: float = Field(0.2, ge=0, description="smallest effect of interest, |theta| in logit")
     effect_prob_large_min: float = Field(
         0.9, ge=0, le=1, description="active day: P(|theta| > eps) at least this"
     )
     lfsr_day: float = Field(0.05, gt=0, le=1, description="active day: local false sign rate below this")
-    anyday_correction: Literal["bonferroni", "none"] = Field(
-        "bonferroni", description="any-day hit: lfsr_day divided by the number of days | none"
+    anyday_correction: Literal["bonferroni", "fdr", "none"] = Field(
+        "bonferroni",
+        description="any-day hit: bonferroni (lfsr_day divided by the number of days) | fdr (largest set "
+        "with a mean P(no day with an effect above eps) of anyday_fdr) | none",
+    )
+    anyday_fdr: float = Field(
+        0.05, gt=0, lt=1, description="fdr: Bayesian false discovery rate of the set of hits"
     )
     min_active_days: PositiveInt = Field(1, description="any-day hit: at least this many active days")
+
+    @model_validator(mode="after")
+    def _estimand_of_source(self) -> CallsConfig:
+        if self.estimand == "gene" and self.source == "mash_posterior":
+            raise ValueError(
+                "estimand: found 'gene', but source mash_posterior describes the library's guides; allowed: "
+                "library, or another source"
+            )
+        return self
 
 
 class AblationConfig(Section):

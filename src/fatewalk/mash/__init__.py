@@ -9,9 +9,11 @@ prefix ``mash_`` where they have one there: ``set_data``, ``cov_canonical``, ``c
 nothing of the rest of fatewalk.
 """
 
+from fatewalk.mash.ash import OneByOne, get_significant_results, mash_1by1
 from fatewalk.mash.covariances import autoselect_grid, cov_canonical, cov_time
 from fatewalk.mash.data import MISSING_SE, MashData, set_data
 from fatewalk.mash.errors import MashError
+from fatewalk.mash.extreme_deconvolution import EdFit, cov_ed, cov_pca, cov_teem
 from fatewalk.mash.fit import MashFit, MashPrior, fit_mash
 from fatewalk.mash.null_correlation import (
     EmCorrelation,
@@ -33,6 +35,7 @@ from fatewalk.mash.posterior import (
 
 __all__ = [
     "MISSING_SE",
+    "EdFit",
     "EmCorrelation",
     "MashData",
     "MashError",
@@ -40,15 +43,21 @@ __all__ = [
     "MashPosterior",
     "MashPrior",
     "NullCorrelation",
+    "OneByOne",
     "VLoglik",
     "autoselect_grid",
     "compute_loglik",
     "compute_vloglik",
     "cov_canonical",
+    "cov_ed",
+    "cov_pca",
+    "cov_teem",
     "cov_time",
     "estimate_null_correlation_em",
     "estimate_null_correlation_simple",
     "fit_mash",
+    "get_significant_results",
+    "mash_1by1",
     "posterior",
     "posterior_covariance",
     "posterior_samples",

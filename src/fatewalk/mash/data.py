@@ -59,7 +59,7 @@ class MashData:
         """Whether every row has an error correlation of its own."""
         return self.error_correlation.ndim == 3
 
-    def take(self, rows: ArrayLike) -> MashData:
+    def take(self, rows: ArrayLike | slice) -> MashData:
         """The data of some rows (indices, a mask or a slice), as mashr's ``subset``."""
         index = rows if isinstance(rows, slice) else np.asarray(rows)
         own = self.error_correlation[index] if self.has_own_correlations else self.error_correlation

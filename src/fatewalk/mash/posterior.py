@@ -9,7 +9,7 @@ in units of the input (NaN), though its sign is inferred.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -161,7 +161,7 @@ def posterior_covariance(prior: MashPrior, data: MashData) -> Array:
     return covariance * units[:, :, None] * units[:, None, :]
 
 
-def posterior_samples(prior: MashPrior, data: MashData, n_samples: int, seed: int) -> Array:
+def posterior_samples(prior: MashPrior, data: MashData, n_samples: int, seed: int | Sequence[int]) -> Array:
     """Draw from the joint posterior of the conditions of each row.
 
     Parameters

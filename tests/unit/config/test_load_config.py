@@ -83,8 +83,8 @@ def test_a_run_may_name_a_mode_that_the_top_level_adds():
         ({"datasets": {"p": {**PLAIN, "cells": 3}}}, ["datasets.p.cells: found 3", "string"]),
         ({"datasets": {"p": {"cells": "c.csv"}}}, ["datasets.p.guide_calls: missing"]),
         (
-            {"datasets": DEMO, "mash": {"modes": ["enriched"], "default_mode": "enriched"}},
-            ["mash.modes: found 'enriched'", "engine: mashr"],
+            {"datasets": DEMO, "calls": {"estimand": "gene", "source": "mash_posterior"}},
+            ["calls.estimand: found 'gene'", "allowed: library"],
         ),
         ({"datasets": {"p": PLAIN}, "ablation": {"dataset": "p"}}, ["ablation.dataset: found 'p'"]),
         ({"datasets": {"p": {**PLAIN, "fit": 3}}}, ["datasets.p.fit: found 3"]),

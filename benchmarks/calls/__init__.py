@@ -1,0 +1,1 @@
+"""Three ways to the calls, compared on simulated screens."""

@@ -1,0 +1,159 @@
+"""False-sign rates, power and AUC of the ways to the calls, over the screens of `benchmarks.calls.screens`.
+
+    python -m benchmarks.calls.compare results/calls --out benchmarks/calls/calls.csv
+
+Letters: n gene-days or genes, L genes, D days.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from scipy.stats import rankdata
+
+from fatewalk.config import CallsConfig, MashConfig
+from fatewalk.evaluate import ZERO
+from fatewalk.export import daywise
+from fatewalk.fit_mash import fit_mash_likelihood, fit_mash_table, likelihood_data, mixture_data, read_mixture
+from fatewalk.calls import Effects, joint_effects, mash_effects
+from fatewalk.tables import write_table
+
+LEVELS = (0.01, 0.05, 0.10)
+CALLS = CallsConfig()
+KEYS = ["pattern", "labels", "guides", "source", "estimand"]
+
+
+def sources(screen: dict[str, np.ndarray], contrast: int, estimand: str) -> dict[str, Effects]:
+    """Effects by each source of calls, for one contrast of a screen."""
+    cells, names = screen["gene_cells"], {"gene": screen["genes"]}
+    observed = cells > 0
+    extra = screen["sampling"][contrast][:, None, None] * (estimand == "gene")  # [L, 1, 1]
+    covariance = screen["covariance"][:, contrast] + extra
+    alone = screen["alone_covariance"][:, contrast] + extra
+    errors = {"genes": screen["genes"], "gene": alone}
+    eps = CALLS.effect_size_eps
+
+    def table(mean: np.ndarray, matrices: np.ndarray) -> pd.DataFrame:
+        sd = np.sqrt(np.diagonal(matrices, axis1=1, axis2=2))
+        return daywise(names, {"betahat": mean, "se": sd}, cells)
+
+    found = {"joint": joint_effects(screen["mean"][:, contrast], covariance, observed, eps)}
+    posterior = table(screen["mean"][:, contrast], covariance)
+    likelihood = table(screen["alone"][:, contrast], alone)
+    _, mixture = fit_mash_table(posterior, MashConfig(), "conservative", "posterior")
+    data = mixture_data(posterior, mixture, None, "posterior")
+    found["mash_posterior"] = mash_effects(read_mixture(mixture), data, observed, eps)
+    data = likelihood_data(likelihood, errors, 1.0, 0.0, "likelihood")
+    for name, config in VARIANTS.items():
+        _, mixture = fit_mash_likelihood(likelihood, errors, config, "likelihood")
+        found[name] = mash_effects(read_mixture(mixture), data, observed, eps)
+    return found
+
+
+VARIANTS = {
+    "mash_likelihood": MashConfig(),
+    "mash_likelihood_canonical": MashConfig(time_covariances=False),
+}
+
+
+def measure(effects: Effects, truth: np.ndarray) -> dict[str, float]:
+    """Compare one source with the truth [L, D].
+
+    Returns
+    -------
+    dict
+        For each level of lfsr, gene-days below it and those of them with the wrong sign (an effect
+        of zero has no sign: always wrong); of the calls tp, fp, fn, tn, wrong_sign (among tp);
+        any-day calls any_tp, any_fp, any_fn; the AUC of lfsr for |theta| >= eps; squared error.
+    """
+    large = np.abs(truth) >= CALLS.effect_size_eps
+    wrong = (np.sign(effects.mean) != np.sign(truth)) | (np.abs(truth) < ZERO)
+    found: dict[str, float] = {}
+    for level in LEVELS:
+        below = effects.lfsr < level
+        found |= {
+            f"n_{level}": int(below.sum()),
+            f"wrong_{level}": int((below & wrong).sum()),
+            f"found_{level}": int((below & large & ~wrong).sum()),
+        }
+    called = (effects.lfsr < CALLS.lfsr_day) & (effects.prob_large >= CALLS.effect_prob_large_min)
+    first = effects.lfsr < CALLS.lfsr_day / truth.shape[1]
+    hit, any_large = (called & first).any(axis=1), large.any(axis=1)
+    found |= {
+        "tp": int((called & large).sum()),
+        "fp": int((called & ~large).sum()),
+        "fn": int((~called & large).sum()),
+        "tn": int((~called & ~large).sum()),
+        "fp_null": int((called & (np.abs(truth) < ZERO)).sum()),
+        "wrong_sign": int((called & large & wrong).sum()),
+        "any_tp": int((hit & any_large).sum()),
+        "any_fp": int((hit & ~any_large).sum()),
+        "any_fn": int((~hit & any_large).sum()),
+        "auc": auc(-effects.lfsr[large], -effects.lfsr[~large]),
+        "square": float(((effects.mean - truth) ** 2).sum()),
+        "gene_days": truth.size,
+    }
+    return found
+
+
+def auc(positive: np.ndarray, negative: np.ndarray) -> float:
+    """Chance that a positive scores above a negative, ties count half; NaN if there are none."""
+    if not len(positive) or not len(negative):
+        return np.nan
+    ranks = rankdata(np.concatenate([positive, negative]))[: len(positive)]
+    return float((ranks.mean() - (len(positive) + 1) / 2) / len(negative))
+
+
+def compare_screen(path: Path) -> pd.DataFrame:
+    """All sources and estimands on one screen."""
+    with np.load(path) as arrays:
+        screen = dict(arrays)
+    pattern, labels, guides, _ = path.stem.split(",")
+    rows = []
+    for contrast in range(screen["mean"].shape[1]):
+        for estimand in ("library", "gene"):
+            truth = screen[estimand][:, contrast]
+            for source, effects in sources(screen, contrast, estimand).items():
+                head = dict(zip(KEYS, (pattern, labels, guides, source, estimand), strict=True))
+                rows.append(head | {"screen": path.stem} | measure(effects, truth))
+    return pd.DataFrame(rows)
+
+
+def summarise(table: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
+    """Rates by groups: false-sign rate at each level, power, precision, AUC, RMSE."""
+    grouped = table.groupby(keys, sort=False)
+    total = grouped.sum(numeric_only=True)
+    out = pd.DataFrame({"screens": grouped["screen"].nunique()})
+    large = total["tp"] + total["fn"]
+    for level in LEVELS:
+        out[f"fsr_{level}"] = total[f"wrong_{level}"] / total[f"n_{level}"]
+        out[f"power_{level}"] = total[f"found_{level}"] / large
+    out["recall"] = total["tp"] / large
+    out["precision"] = total["tp"] / (total["tp"] + total["fp"])
+    out["false_calls"] = total["fp"] / out["screens"] / 2  # a screen has two contrasts
+    out["null_calls"] = total["fp_null"] / out["screens"] / 2
+    out["wrong_sign"] = total["wrong_sign"]
+    out["any_recall"] = total["any_tp"] / (total["any_tp"] + total["any_fn"])
+    out["any_precision"] = total["any_tp"] / (total["any_tp"] + total["any_fp"])
+    out["auc"] = grouped["auc"].mean()
+    out["rmse"] = np.sqrt(total["square"] / total["gene_days"])
+    return out.reset_index()
+
+
+def main() -> None:
+    """Compare all screens of a folder and print the rates."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("folder", type=Path, help="screens of benchmarks.calls.screens")
+    parser.add_argument("--out", type=Path, required=True, help="CSV, rates by pattern, labels and guides")
+    args = parser.parse_args()
+    table = pd.concat([compare_screen(path) for path in sorted(args.folder.glob("*.npz"))])
+    write_table(summarise(table, KEYS), args.out)
+    with pd.option_context("display.width", 250, "display.max_columns", 30, "display.precision", 3):
+        print(summarise(table, ["labels", "guides", "estimand", "source"]))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,171 @@
+"""Calls and rankings: which gene is active on which day, and which genes are hits.
+
+Letters: n genes, D days.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+
+from fatewalk.calls.checks import Numbers, marks_of, refuse_repeats, smallest
+from fatewalk.calls.patterns import PATTERNS
+from fatewalk.calls.sources import Effects
+from fatewalk.config.sections import CallsConfig
+from fatewalk.errors import FatewalkError
+from fatewalk.tables import count_days, day_columns, require_columns
+
+
+def rank_hits(genes: pd.DataFrame, sources: Mapping[str, Effects], calls: CallsConfig) -> pd.DataFrame:
+    """Call active days and hits by `calls.source`, and rank the genes.
+
+    A gene is *active* on day d if ``lfsr_d < lfsr_day`` and
+    ``P(|effect_d| > effect_size_eps) >= effect_prob_large_min``. A gene-day that was not observed (no
+    cell, or no estimate) is never active, and its columns are empty.
+
+    A gene that is active on at least `min_active_days` days is a *hit* if, by `anyday_correction`,
+
+    - "bonferroni": one of its days also has ``lfsr_d < lfsr_day / D``, D the days of the screen, also
+      for a gene that is unobserved on some of them;
+    - "fdr": it is in the largest set of such genes whose mean probability of no effect above eps on
+      any day, the Bayesian false discovery rate of the set, is at most `anyday_fdr`;
+    - "none": always.
+
+    So a gene may have active days and be no hit; its active days are listed all the same.
+
+    Ranks: hits first, by ``min_lfsr_among_active``; then the other genes by their smallest lfsr.
+    Ties go to the larger ``max_abs_postmean``, then to the name that sorts first. Genes without an
+    observed day come last.
+
+    Parameters
+    ----------
+    genes
+        gene_daywise_for_mash.csv, n genes.
+    sources
+        What each source says of these genes, among them `calls.source`.
+    calls
+        Thresholds.
+
+    Returns
+    -------
+    pandas.DataFrame
+        hits_ranked.csv, one row per gene: rank (from 1), gene, n_guides, hit_anyday, active_days
+        ("d0;d2"), n_active_days, best_day_among_active (smallest lfsr, the earlier day on a tie),
+        min_lfsr_among_active, max_abs_postmean (over the observed days, logit), prob_any_day
+        (probability of an effect above eps on any day), bayesian_fdr (of the genes with enough
+        active days whose prob_any_day is at least this one's; missing for others), pattern and
+        pattern_prob (the likeliest pattern over days other than none, for genes with an active
+        day), n_sources_hit (sources by which the gene is a hit), source, estimand; postmean_d*,
+        postsd_d*, lfsr_d*, plarge_d*, n_cells_d*; for every other source hit_<source>,
+        active_days_<source>, postmean_<source>_d*, lfsr_<source>_d*, plarge_<source>_d*; and the
+        marks of `genes`.
+
+    Raises
+    ------
+    FatewalkError
+        If a column is missing, a gene is repeated or without a name, or the source of the calls is
+        not among `sources`.
+    """
+    where = "gene_daywise table"
+    n_days = count_days(genes, where)
+    n_cells = day_columns("n_cells", n_days)
+    require_columns(genes, ["gene", "n_guides", *n_cells], where)
+    refuse_repeats(genes, "gene", where)
+    if calls.source not in sources:
+        raise FatewalkError(f"calls.source: found {calls.source!r}; here are only {', '.join(sources)}")
+    found = {name: _Calls(effects, calls) for name, effects in sources.items()}
+    main, effects = found[calls.source], sources[calls.source]
+
+    max_abs = -smallest(-np.abs(effects.mean))  # [n]
+    summary = pd.DataFrame(
+        {
+            "gene": genes["gene"].to_numpy(),
+            "n_guides": genes["n_guides"].to_numpy(),
+            "hit_anyday": main.hit,
+            "active_days": main.active_days,
+            "n_active_days": main.n_active,
+            "best_day_among_active": main.best_day,
+            "min_lfsr_among_active": main.min_active_lfsr,
+            "max_abs_postmean": max_abs,
+            "prob_any_day": effects.prob_any_day,
+            "bayesian_fdr": main.bayesian_fdr,
+            **_likeliest_pattern(effects, main),
+            "n_sources_hit": sum(one.hit.astype(int) for one in found.values()),
+            "source": calls.source,
+            "estimand": calls.estimand,
+        }
+    )
+    blocks = {"postmean": effects.mean, "postsd": effects.sd, "lfsr": effects.lfsr}
+    parts = [
+        summary,
+        *_daywise(blocks | {"plarge": effects.prob_large}),
+        genes[n_cells].reset_index(drop=True),
+    ]
+    for name, other in sources.items():
+        if name != calls.source:
+            verdict = {f"hit_{name}": found[name].hit, f"active_days_{name}": found[name].active_days}
+            blocks = {"postmean": other.mean, "lfsr": other.lfsr, "plarge": other.prob_large}
+            parts += [
+                pd.DataFrame(verdict),
+                *_daywise({f"{stem}_{name}": values for stem, values in blocks.items()}),
+            ]
+    table = pd.concat([*parts, genes[marks_of(genes)].reset_index(drop=True)], axis=1)
+
+    names = genes["gene"].to_numpy().astype(str)
+    key = np.where(main.hit, main.min_active_lfsr, smallest(effects.lfsr))
+    order = np.lexsort((names, -max_abs, key, ~main.hit))  # the last key counts most; missing is last
+    table = table.iloc[order].reset_index(drop=True)
+    table.insert(0, "rank", np.arange(1, len(table) + 1))
+    return table
+
+
+class _Calls:
+    """Calls by one source; arrays over genes [n]."""
+
+    def __init__(self, effects: Effects, calls: CallsConfig) -> None:
+        lfsr = effects.lfsr
+        n_days = lfsr.shape[1]
+        large = effects.prob_large >= calls.effect_prob_large_min
+        active = (lfsr < calls.lfsr_day) & large  # missing: False
+        days = np.array([f"d{day}" for day in range(n_days)])
+        self.n_active = active.sum(axis=1)
+        self.active_days = np.array([";".join(days[row]) for row in active], dtype=object)
+        self.min_active_lfsr = smallest(np.where(active, lfsr, np.nan))
+        best = days[np.argmin(np.where(active, lfsr, np.inf), axis=1)]
+        self.best_day = np.where(self.n_active > 0, best, "")
+        candidate = self.n_active >= calls.min_active_days
+        self.bayesian_fdr = _running_mean(1 - effects.prob_any_day, candidate)
+        self.hit = candidate
+        if calls.anyday_correction == "bonferroni":
+            self.hit = candidate & (active & (lfsr < calls.lfsr_day / n_days)).any(axis=1)
+        elif calls.anyday_correction == "fdr":
+            self.hit = candidate & (self.bayesian_fdr <= calls.anyday_fdr)
+
+
+def _running_mean(error: Numbers, candidate: np.ndarray) -> Numbers:
+    """Mean error of the candidates whose error is no larger than a gene's own [n]; missing for others."""
+    mean = np.full(len(error), np.nan)
+    sizes, inverse, counts = np.unique(error[candidate], return_inverse=True, return_counts=True)
+    mean[candidate] = (np.cumsum(sizes * counts) / np.cumsum(counts))[inverse]
+    return mean
+
+
+def _likeliest_pattern(effects: Effects, calls: _Calls) -> dict[str, np.ndarray]:
+    """Columns pattern and pattern_prob: empty and missing for a gene without an active day."""
+    effective = effects.patterns.copy()  # [n, P]
+    effective[:, PATTERNS.index("none")] = -1
+    active = calls.n_active > 0
+    names = np.array(PATTERNS)[effective.argmax(axis=1)]
+    return {
+        "pattern": np.where(active, names, ""),
+        "pattern_prob": np.where(active, effective.max(axis=1), np.nan),
+    }
+
+
+def _daywise(blocks: Mapping[str, Numbers]) -> list[pd.DataFrame]:
+    """Columns <stem>_d* of each block [n, D]."""
+    return [
+        pd.DataFrame(values, columns=day_columns(stem, values.shape[1])) for stem, values in blocks.items()
+    ]

@@ -1,0 +1,92 @@
+"""How an effect runs over the days: early, late, transient, sustained, with a switch of sign.
+
+Letters: S draws, n genes, D days.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+PATTERNS = ("none", "early", "late", "transient", "sustained", "intermittent", "sign_switch")
+"""In the order of the columns of `pattern_probabilities`."""
+
+Numbers = NDArray[np.float64]
+Flags = NDArray[np.bool_]
+
+
+def classify(effects: Numbers, observed: Flags, eps: float) -> NDArray[np.int8]:
+    """Name the pattern of effects over the observed days.
+
+    A day is active if |effect| > eps. With the active days among the observed ones,
+
+    - ``none``: there is none;
+    - ``sign_switch``: effects of both signs;
+    - ``sustained``: all of them (also the only one);
+    - ``early``: an unbroken run from the first day that ends before the last;
+    - ``late``: an unbroken run to the last day that starts after the first;
+    - ``transient``: an unbroken run in between;
+    - ``intermittent``: anything else.
+
+    Parameters
+    ----------
+    effects
+        Effects or draws of them [..., n, D], logit.
+    observed
+        Gene-days that count [n, D]; the others are skipped, as if the screen did not have them.
+    eps
+        Smallest effect of interest, logit.
+
+    Returns
+    -------
+    array of int
+        Places in `PATTERNS` [..., n].
+    """
+    active = (np.abs(effects) > eps) & observed  # [..., n, D]
+    n_active = active.sum(axis=-1)
+    at_start = _starts_active(active, observed)
+    at_end = _starts_active(active[..., ::-1], observed[..., ::-1])
+    # place of a day among the observed ones, so that a run may step over a day without cells
+    place = np.cumsum(observed, axis=-1)  # [n, D]
+    last = np.where(active, place, 0).max(axis=-1)
+    first = np.where(active, place, place.shape[-1] + 1).min(axis=-1)
+    unbroken = last - first + 1 == n_active
+    both = (active & (effects > 0)).any(axis=-1) & (active & (effects < 0)).any(axis=-1)
+    conditions = {
+        "none": n_active == 0,
+        "sign_switch": both,
+        "sustained": n_active == observed.sum(axis=-1),
+        "early": unbroken & at_start,
+        "late": unbroken & at_end,
+        "transient": unbroken,
+    }
+    codes = [PATTERNS.index(name) for name in conditions]
+    chosen = np.select(list(conditions.values()), codes, default=PATTERNS.index("intermittent"))
+    return chosen.astype(np.int8)
+
+
+def _starts_active(active: Flags, observed: Flags) -> Flags:
+    """Whether the first observed day is active [..., n]."""
+    first = observed & (np.cumsum(observed, axis=-1) == 1)  # [n, D]
+    return (active & first).any(axis=-1)
+
+
+def pattern_probabilities(draws: Numbers, observed: Flags, eps: float) -> Numbers:
+    """Posterior probability of each pattern.
+
+    Parameters
+    ----------
+    draws
+        Joint draws of the effects over days [S, n, D], logit.
+    observed
+        Gene-days that count [n, D].
+    eps
+        Smallest effect of interest, logit.
+
+    Returns
+    -------
+    array
+        [n, len(PATTERNS)]; rows sum to 1.
+    """
+    found = classify(draws, observed, eps)  # [S, n]
+    return np.stack([(found == code).mean(axis=0) for code in range(len(PATTERNS))], axis=1)

@@ -1,0 +1,302 @@
+"""Data-driven covariances, alone and against recorded runs of R mashr 0.2.81."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.stats import multivariate_normal
+
+from fatewalk.mash import extreme_deconvolution
+from fatewalk.mash.errors import MashError
+from fatewalk.mash.extreme_deconvolution import cov_ed, cov_pca, cov_teem
+
+REPOSITORY = Path(__file__).parents[3]
+HERE = REPOSITORY / "tests" / "data" / "mashr_golden"
+BESIDE = REPOSITORY.parent / "shared" / "mashr_golden"  # the full collection, where it is present
+
+CASES = [
+    pytest.param(root / name, id=f"{root.parent.name}-{name}")
+    for root, names in {
+        HERE: ["d2_hetero_nullcorr_datadriven"],
+        BESIDE: [
+            "a2_fate_gene_intendedV_enriched",
+            "a_fate_gene_enriched",
+            "c_simple_datadriven",
+            "d2_hetero_nullcorr_datadriven",
+            "g2_D10_shared_datadriven",
+        ],
+    }.items()
+    for name in names
+]
+
+
+class Run:
+    """The input and the recorded pieces of one run."""
+
+    def __init__(self, folder: Path) -> None:
+        if not folder.exists():
+            pytest.skip(f"{folder.name} is not here")
+        (path,) = folder.glob("input.csv*")
+        betahat, se = np.hsplit(pd.read_csv(path, float_precision="round_trip").iloc[:, 1:].to_numpy(), 2)
+        params = json.loads((folder / "params.json").read_text())
+        self.pieces = json.loads((folder / "pieces.json").read_text())
+        self.rows = self.pieces["strong_rows_0based"]
+        self.all_betahat, self.betahat = betahat, betahat[self.rows]
+        self.se = np.maximum(se * params["se_inflate"], params["se_floor"])[self.rows]
+        self.error_covariance = self.se[:, :, None] * np.array(params["V"]) * self.se[:, None, :]
+        self.initial = cov_pca(betahat, self.pieces["npc"], self.rows)
+
+
+@pytest.fixture(scope="module", params=CASES)
+def run(request: pytest.FixtureRequest) -> Run:
+    return Run(request.param)
+
+
+def assert_same_covariances(ours, recorded, atol):
+    assert list(ours) == list(recorded)
+    for name, matrix in recorded.items():
+        np.testing.assert_allclose(ours[name], matrix, rtol=0, atol=atol)
+
+
+def test_recorded_principal_components(run):
+    assert_same_covariances(run.initial, run.pieces["cov_pca"], 1e-12)
+
+
+def test_recorded_extreme_deconvolution(run):
+    recorded = run.pieces["cov_ed"]
+    ours = cov_ed(run.betahat, run.error_covariance, run.initial)
+    assert_same_covariances(ours.covariances, recorded["U"], 1e-7)
+    pi = np.array(list(recorded["pi"].values()))
+    np.testing.assert_allclose(ours.pi, pi, rtol=0, atol=1e-7)
+    np.testing.assert_array_equal(ours.pi == 0, pi == 0)
+    assert ours.avg_loglik == pytest.approx(recorded["avg_loglik"], abs=1e-7)
+
+
+def test_recorded_truncated_eigenvalues(run):
+    recorded = run.pieces["cov_teem"]
+    ours = cov_teem(run.betahat / run.se, run.initial)
+    assert ours.n_iterations == recorded["n_iter"]
+    assert ours.avg_loglik * len(run.rows) == pytest.approx(recorded["objective_last"], abs=1e-7)
+    np.testing.assert_allclose(ours.pi, recorded["pi"], rtol=0, atol=1e-7)
+    flat = [value for (value,) in (entry[0] for entry in recorded["U"].values())]  # D x D x K, flattened
+    np.testing.assert_allclose(np.ravel(list(ours.covariances.values())), flat, rtol=0, atol=1e-7)
+
+
+def simulated(seed=2, n=80, n_conditions=3):
+    """Rows of two kinds with correlated errors of their own sizes, and full-rank initial covariances."""
+    rng = np.random.default_rng(seed)
+    se = rng.lognormal(-1, 0.5, (n, n_conditions))
+    correlation = 0.3 + 0.7 * np.eye(n_conditions)
+    noise = se[:, :, None] * correlation * se[:, None, :]  # [n, D, D]
+    shared = rng.normal(size=(n, 1)) * np.where(rng.random((n, 1)) < 0.5, 2.0, 0.0)
+    effect = shared + 0.3 * rng.normal(size=(n, n_conditions))
+    betahat = effect + (np.linalg.cholesky(noise) @ rng.normal(size=(n, n_conditions, 1)))[..., 0]
+    ones = np.ones((n_conditions, n_conditions))
+    return betahat, noise, {"equal": ones + 0.1 * np.eye(n_conditions), "own": 0.5 * np.eye(n_conditions)}
+
+
+def textbook_step(betahat, noise, pi, covariances):
+    """The update as the paper writes it, row by row."""
+    n = len(betahat)
+    share = np.empty((n, len(pi)))
+    for k, u in enumerate(covariances):
+        for i in range(n):
+            share[i, k] = pi[k] * multivariate_normal.pdf(betahat[i], cov=u + noise[i])
+    avg_loglik = np.log(share.sum(axis=1)).mean()
+    share /= share.sum(axis=1, keepdims=True)
+    updated = []
+    for k, u in enumerate(covariances):
+        total = 0.0
+        for i in range(n):
+            gain = u @ np.linalg.inv(u + noise[i])
+            b = gain @ betahat[i]
+            total = total + share[i, k] * (np.outer(b, b) + u - gain @ u)
+        updated.append(total / share[:, k].sum())
+    return avg_loglik, share.mean(axis=0), updated
+
+
+@pytest.mark.parametrize("n_conditions", [1, 3])
+def test_every_iteration_is_the_textbook_update(n_conditions):
+    betahat, noise, initial = simulated(n_conditions=n_conditions)
+    ours = cov_ed(betahat, noise, initial, tol=1e-3)
+    assert 3 <= ours.n_iterations < 100
+    pi, covariances = np.array([0.5, 0.5]), list(initial.values())
+    for avg_loglik in ours.path:
+        expected, pi, covariances = textbook_step(betahat, noise, pi, covariances)
+        assert avg_loglik == pytest.approx(expected, abs=1e-10)
+    assert list(ours.covariances) == ["ED_equal", "ED_own"]
+    added = np.eye(n_conditions) / np.sqrt(len(betahat))
+    for matrix, expected in zip(ours.covariances.values(), covariances, strict=True):
+        np.testing.assert_allclose(matrix, expected + added, rtol=0, atol=1e-10)
+    np.testing.assert_allclose(ours.pi, pi, rtol=0, atol=1e-12)
+
+
+def test_it_stops_at_the_first_small_gain():
+    gains = np.diff(cov_ed(*simulated(), tol=1e-4).path)
+    assert (gains[:-1] > 1e-4).all()
+    assert gains[-1] <= 1e-4
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_the_likelihood_never_falls(seed):
+    betahat, noise, initial = simulated(seed)
+    initial = initial | cov_pca(betahat, 3, np.arange(len(betahat)))
+    assert np.diff(cov_ed(betahat, noise, initial).path).min() > -1e-12
+    z = betahat / np.sqrt(np.diagonal(noise, axis1=1, axis2=2))
+    assert np.diff(cov_teem(z, initial).path).min() > -1e-12
+
+
+def test_nearly_singular_errors_do_not_lower_the_likelihood():
+    # differences of large matrices lose all digits here
+    betahat, noise, initial = simulated()
+    noise = 1e-4 * (noise * 1e-6 + np.ones((3, 3)))
+    path = cov_ed(betahat, noise, {"a": np.ones((3, 3))} | initial).path
+    assert np.diff(path).min() > -1e-9
+
+
+def test_shared_errors_equal_repeated_ones():
+    betahat, noise, initial = simulated()
+    shared, repeated = (
+        cov_ed(betahat, errors, initial) for errors in (noise[0], np.repeat(noise[:1], 80, axis=0))
+    )
+    assert shared.n_iterations == repeated.n_iterations
+    np.testing.assert_allclose(shared.pi, repeated.pi, rtol=0, atol=1e-12)
+    assert_same_covariances(shared.covariances, repeated.covariances, 1e-12)
+
+
+def test_blocks_of_rows_do_not_matter(monkeypatch):
+    betahat, noise, initial = simulated()
+    for errors in (noise, noise[0]):
+        whole = cov_ed(betahat, errors, initial)
+        with monkeypatch.context() as patch:
+            patch.setattr(extreme_deconvolution, "BLOCK_NUMBERS", 130)  # 7 rows
+            blocks = cov_ed(betahat, errors, initial)
+        np.testing.assert_allclose(blocks.path, whole.path, rtol=0, atol=1e-12)
+        assert_same_covariances(blocks.covariances, whole.covariances, 1e-11)
+
+
+@pytest.mark.parametrize("factor", [1e-4, 1e3])
+def test_units_do_not_matter(factor):
+    betahat, noise, initial = simulated()
+    one = cov_ed(betahat, noise, initial)
+    scaled = {name: matrix * factor**2 for name, matrix in initial.items()}
+    other = cov_ed(betahat * factor, noise * factor**2, scaled)
+    np.testing.assert_allclose(other.path, one.path - 3 * np.log(factor), rtol=0, atol=1e-9)
+    added = np.eye(3) / np.sqrt(80)
+    for ours, matrix in zip(other.covariances.values(), one.covariances.values(), strict=True):
+        np.testing.assert_allclose((ours - added) / factor**2, matrix - added, rtol=0, atol=1e-7)
+
+
+def test_weights_that_underflow_become_zero():
+    betahat, noise, initial = simulated()
+    betahat = betahat + 200 * np.sign(betahat)  # no row can come from an effect of 0
+    ours = cov_ed(betahat, noise, initial | {"none": np.zeros((3, 3))})
+    assert ours.pi[2] == 0.0
+    assert ours.pi.sum() == pytest.approx(1.0)
+    np.testing.assert_allclose(ours.covariances["ED_none"], np.eye(3) / np.sqrt(80))
+    assert all(np.isfinite(matrix).all() for matrix in ours.covariances.values())
+    teem = cov_teem(betahat, initial | {"none": np.zeros((3, 3))})
+    assert teem.pi[2] == 0.0
+    assert all(np.isfinite(matrix).all() for matrix in teem.covariances.values())
+
+
+def test_a_weight_below_the_normal_numbers_is_dropped():
+    pi, factors = np.array([1.0, 1e-309]), np.array([[[1.0]], [[2.0]]])
+    _, pi, updated = extreme_deconvolution._em_step(np.ones((5, 1)), np.ones((1, 1, 1)), pi, factors)
+    np.testing.assert_array_equal(pi, [1.0, 0.0])
+    np.testing.assert_array_equal(updated[1], factors[1])
+
+
+@pytest.mark.parametrize("precision", [1.0, 1e-12])
+def test_a_covariance_keeps_its_rank(precision):
+    # precise estimates would blow up the rounding errors of the initial covariances
+    betahat, noise, _ = simulated()
+    ours = cov_ed(betahat, noise * precision, cov_pca(betahat, 2, np.arange(len(betahat))))
+    ranks = [
+        np.linalg.matrix_rank(matrix - np.eye(3) / np.sqrt(80), tol=1e-12, hermitian=True)
+        for matrix in ours.covariances.values()
+    ]
+    assert ranks == [1, 1, 2]
+
+
+def test_a_condition_that_is_missing_everywhere_teaches_nothing():
+    betahat, noise, _ = simulated(n_conditions=2)
+    betahat[:, 1], noise[:, :, 1], noise[:, 1, :] = 0.0, 0.0, 0.0
+    noise[:, 1, 1] = 1e12
+    both = cov_ed(betahat, noise, {"a": np.eye(2)})
+    alone = cov_ed(betahat[:, :1], noise[:, :1, :1], {"a": np.eye(1)})
+    assert both.n_iterations == alone.n_iterations
+    assert both.covariances["ED_a"][0, 0] == pytest.approx(alone.covariances["ED_a"][0, 0], rel=1e-9)
+    assert both.covariances["ED_a"][1, 1] == pytest.approx(1 + 1 / np.sqrt(80))
+
+
+def test_it_finds_the_covariance_that_made_the_effects():
+    rng = np.random.default_rng(1)
+    truth = np.array([[1.0, 0.8], [0.8, 1.0]])
+    se = rng.lognormal(-1.5, 0.3, (4000, 2))
+    betahat = rng.multivariate_normal([0, 0], truth, 4000) + se * rng.normal(size=(4000, 2))
+    ours = cov_ed(betahat, se[:, :, None] ** 2 * np.eye(2), {"start": np.eye(2)}, tol=1e-8)
+    np.testing.assert_allclose(ours.covariances["ED_start"] - np.eye(2) / np.sqrt(4000), truth, atol=0.06)
+
+
+def test_truncated_eigenvalues_in_one_condition():
+    z = np.array([[3.0], [-1.0], [0.5], [2.0]])
+    ours = cov_teem(z, {"a": [[2.0]]})
+    assert ours.covariances["TEEM_a"][0, 0] == pytest.approx((z**2).mean() - 1)
+    assert cov_teem(z / 10, {"a": [[2.0]]}).covariances["TEEM_a"][0, 0] == pytest.approx(0, abs=1e-6)
+
+
+def test_components_span_the_estimates():
+    betahat, _, _ = simulated()
+    rows = np.array([3, 5, 8, 13, 21])
+    ours = cov_pca(betahat, 3, rows)
+    assert list(ours) == ["PCA_1", "PCA_2", "PCA_3", "tPCA"]
+    np.testing.assert_allclose(sum(list(ours.values())[:3]), np.eye(3), atol=1e-12)
+    np.testing.assert_allclose(ours["tPCA"], betahat[rows].T @ betahat[rows] / 5, atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"betahat": np.zeros((0, 3))}, "canonical covariances alone"),
+        ({"betahat": np.full((80, 3), np.nan)}, "nan in row 0, condition 0"),
+        ({"error_covariance": np.zeros((3, 3))}, "not for the rows .* 0"),
+        ({"error_covariance": np.eye(2)}, r"\(80, 3, 3\).*found \(2, 2\)"),
+        ({"error_covariance": np.eye(3) + np.triu(np.ones((3, 3)), 1) / 2}, "symmetric"),
+        ({"error_covariance": np.where(np.eye(3) > 0, 1.0, np.nan)}, "finite"),
+        ({"initial": {}}, "at least one initial"),
+        ({"initial": {"u": np.eye(2)}}, "'u' must be 3 x 3"),
+        ({"initial": {"u": np.triu(np.ones((3, 3)))}}, "'u' must be symmetric"),
+        ({"initial": {"u": -np.eye(3)}}, "'u' has a negative eigenvalue"),
+    ],
+)
+def test_unusable_input(change, message):
+    betahat, noise, initial = simulated()
+    with pytest.raises(MashError, match=message):
+        cov_ed(**({"betahat": betahat, "error_covariance": noise, "initial": initial} | change))
+
+
+def test_the_rows_of_bad_errors_are_named():
+    betahat, noise, initial = simulated()
+    noise[[4, 9]] = -noise[[4, 9]]
+    with pytest.raises(MashError, match=r"row 0\) 4, 9$"):
+        cov_ed(betahat, noise, initial)
+
+
+def test_too_many_components():
+    betahat, _, _ = simulated()
+    with pytest.raises(MashError, match="found 3 for 2 rows x 3 conditions"):
+        cov_pca(betahat, 3, [0, 1])
+
+
+def test_no_convergence(monkeypatch):
+    monkeypatch.setattr(extreme_deconvolution, "MAX_ITERATIONS", 3)
+    betahat, noise, initial = simulated()
+    with pytest.raises(RuntimeError, match="3 iterations"):
+        cov_ed(betahat, noise, initial, tol=0.0)
+    with pytest.raises(RuntimeError, match="3 iterations"):
+        cov_teem(betahat * 5, initial)
