@@ -12,22 +12,18 @@ Letters: L genes, F* contrasts, D days.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
-from scipy.stats import norm
 
-from benchmarks.common import draw_screen, fit_config, true_effects
-from fatewalk.config import ModelConfig
-from fatewalk.config.sections import CallsConfig
-from fatewalk.design import Design
-from fatewalk.infer.fit import Posterior, fit_effects
-from fatewalk.moments import Moments
+from benchmarks.calls.compare import sources
+from benchmarks.calls.screens import estimates
+from benchmarks.common import draw_screen, fit_config
+from fatewalk.config import CallsConfig, MashConfig, ModelConfig
+from fatewalk.infer.fit import fit_effects
 from fatewalk.plot.style import Z95
 from fatewalk.posterior import posterior_moments
 from fatewalk.tables import write_table
@@ -63,36 +59,7 @@ SCREEN: dict[str, Any] = {
 }
 
 
-@dataclass(frozen=True)
-class Fitted:
-    """A screen's design, its fit, and the moments of the posterior."""
-
-    design: Design
-    posterior: Posterior
-    moments: Moments
-
-
-Chances = tuple[np.ndarray, np.ndarray]  # lfsr and P(|theta| > eps), each [L, D]
-
-
-def joint_chances(fitted: Fitted, contrast: int, eps: float) -> Chances:
-    """Calls from the joint posterior of theta, taken as normal.
-
-    Parameters
-    ----------
-    fitted
-        The fit.
-    contrast
-        Its place in the design.
-    eps
-        Smallest effect of interest, logit.
-    """
-    mean, sd = fitted.moments.theta_mean[:, contrast], fitted.moments.theta_sd[:, contrast]  # [L, D]
-    return norm.cdf(-np.abs(mean) / sd), norm.sf((eps - mean) / sd) + norm.cdf((-eps - mean) / sd)
-
-
-#: Source of calls -> what it says of all gene-days of a contrast.
-SOURCES: dict[str, Callable[[Fitted, int, float], Chances]] = {"joint": joint_chances}
+SOURCES = ("joint", "mash_posterior", "mash_likelihood")
 
 
 def count_calls(
@@ -141,14 +108,15 @@ def run_screen(simulate: dict[str, Any], draws: int) -> pd.DataFrame:
     fit = fit_config(None, None, threads=1, device="cpu")
     posterior, card, _ = fit_effects(design, ModelConfig(fates=list(design.fates)), fit, progress=False)
     moments = posterior_moments(posterior, design, draws, fit.seed)
-    fitted, calls = Fitted(design, posterior, moments), CallsConfig()
-    theta = true_effects(screen, design, "theta")  # [L, F*, D]
+    arrays, calls = estimates(screen, design, posterior, moments), CallsConfig()
+    theta = arrays["library"]  # [L, F*, D]
     error = moments.theta_mean - theta
     covered = np.abs(error) <= Z95 * moments.theta_sd
     rows = []
     for f, contrast in enumerate(design.contrasts):
-        for source, chances in SOURCES.items():
-            lfsr, prob_large = chances(fitted, f, calls.effect_size_eps)
+        found = sources(arrays, f, "library", {"mash_likelihood": MashConfig()})
+        for source in SOURCES:
+            lfsr, prob_large = found[source].lfsr, found[source].prob_large
             for d in range(len(design.days)):
                 rows.append(
                     {

@@ -1,6 +1,6 @@
 """False-sign rates, power and AUC of the ways to the calls, over the screens of `benchmarks.calls.screens`.
 
-    python -m benchmarks.calls.compare results/calls --out benchmarks/calls/calls.csv
+    python -m benchmarks.calls.compare results/calls --out benchmarks/calls
 
 Letters: n gene-days or genes, L genes, D days.
 """
@@ -8,26 +8,43 @@ Letters: n gene-days or genes, L genes, D days.
 from __future__ import annotations
 
 import argparse
+from collections.abc import Mapping
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from scipy.stats import rankdata
 
+from fatewalk.calls import Effects, joint_effects, mash_effects
 from fatewalk.config import CallsConfig, MashConfig
 from fatewalk.evaluate import ZERO
 from fatewalk.export import daywise
 from fatewalk.fit_mash import fit_mash_likelihood, fit_mash_table, likelihood_data, mixture_data, read_mixture
-from fatewalk.calls import Effects, joint_effects, mash_effects
 from fatewalk.tables import write_table
 
 LEVELS = (0.01, 0.05, 0.10)
 CALLS = CallsConfig()
+CONFUSION = ["tp", "fp", "fn", "tn"]
 KEYS = ["pattern", "labels", "guides", "source", "estimand"]
 
 
-def sources(screen: dict[str, np.ndarray], contrast: int, estimand: str) -> dict[str, Effects]:
-    """Effects by each source of calls, for one contrast of a screen."""
+def sources(
+    screen: Mapping[str, np.ndarray], contrast: int, estimand: str, variants: Mapping[str, MashConfig]
+) -> dict[str, Effects]:
+    """Effects by each source of calls, for one contrast of a screen.
+
+    Parameters
+    ----------
+    screen
+        From `benchmarks.calls.screens.estimates`.
+    contrast
+        Its place.
+    estimand
+        library | gene.
+    variants
+        Settings of mash on the likelihood-only estimates by name.
+    """
     cells, names = screen["gene_cells"], {"gene": screen["genes"]}
     observed = cells > 0
     extra = screen["sampling"][contrast][:, None, None] * (estimand == "gene")  # [L, 1, 1]
@@ -47,7 +64,7 @@ def sources(screen: dict[str, np.ndarray], contrast: int, estimand: str) -> dict
     data = mixture_data(posterior, mixture, None, "posterior")
     found["mash_posterior"] = mash_effects(read_mixture(mixture), data, observed, eps)
     data = likelihood_data(likelihood, errors, 1.0, 0.0, "likelihood")
-    for name, config in VARIANTS.items():
+    for name, config in variants.items():
         _, mixture = fit_mash_likelihood(likelihood, errors, config, "likelihood")
         found[name] = mash_effects(read_mixture(mixture), data, observed, eps)
     return found
@@ -77,16 +94,17 @@ def measure(effects: Effects, truth: np.ndarray) -> dict[str, float]:
         found |= {
             f"n_{level}": int(below.sum()),
             f"wrong_{level}": int((below & wrong).sum()),
+            f"expected_{level}": float(effects.lfsr[below].sum()),
             f"found_{level}": int((below & large & ~wrong).sum()),
         }
     called = (effects.lfsr < CALLS.lfsr_day) & (effects.prob_large >= CALLS.effect_prob_large_min)
     first = effects.lfsr < CALLS.lfsr_day / truth.shape[1]
     hit, any_large = (called & first).any(axis=1), large.any(axis=1)
+    confusion = {"tp": called & large, "fp": called & ~large, "fn": ~called & large, "tn": ~called & ~large}
+    found |= {name: int(cells.sum()) for name, cells in confusion.items()}
+    for name, cells in confusion.items():
+        found |= {f"{name}_d{day}": int(count) for day, count in enumerate(cells.sum(axis=0))}
     found |= {
-        "tp": int((called & large).sum()),
-        "fp": int((called & ~large).sum()),
-        "fn": int((~called & large).sum()),
-        "tn": int((~called & ~large).sum()),
         "fp_null": int((called & (np.abs(truth) < ZERO)).sum()),
         "wrong_sign": int((called & large & wrong).sum()),
         "any_tp": int((hit & any_large).sum()),
@@ -116,7 +134,7 @@ def compare_screen(path: Path) -> pd.DataFrame:
     for contrast in range(screen["mean"].shape[1]):
         for estimand in ("library", "gene"):
             truth = screen[estimand][:, contrast]
-            for source, effects in sources(screen, contrast, estimand).items():
+            for source, effects in sources(screen, contrast, estimand, VARIANTS).items():
                 head = dict(zip(KEYS, (pattern, labels, guides, source, estimand), strict=True))
                 rows.append(head | {"screen": path.stem} | measure(effects, truth))
     return pd.DataFrame(rows)
@@ -130,6 +148,7 @@ def summarise(table: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
     large = total["tp"] + total["fn"]
     for level in LEVELS:
         out[f"fsr_{level}"] = total[f"wrong_{level}"] / total[f"n_{level}"]
+        out[f"said_{level}"] = total[f"expected_{level}"] / total[f"n_{level}"]
         out[f"power_{level}"] = total[f"found_{level}"] / large
     out["recall"] = total["tp"] / large
     out["precision"] = total["tp"] / (total["tp"] + total["fp"])
@@ -143,16 +162,29 @@ def summarise(table: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
     return out.reset_index()
 
 
+def confusion_by_day(table: pd.DataFrame) -> pd.DataFrame:
+    """Calls against the truth by day, a screen and contrast on average."""
+    total = table.groupby(["labels", "estimand", "source"], sort=False).mean(numeric_only=True)
+    days = range(sum(str(name).startswith("tp_d") for name in total))
+    rows = [
+        total[[f"{name}_d{day}" for name in CONFUSION]].set_axis(CONFUSION, axis=1).assign(day=f"d{day}")
+        for day in days
+    ]
+    return pd.concat(rows).reset_index()[["labels", "estimand", "source", "day", *CONFUSION]]
+
+
 def main() -> None:
-    """Compare all screens of a folder and print the rates."""
+    """Compare all screens of a folder; write by_pattern.csv, overall.csv and by_day.csv."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("folder", type=Path, help="screens of benchmarks.calls.screens")
-    parser.add_argument("--out", type=Path, required=True, help="CSV, rates by pattern, labels and guides")
+    parser.add_argument("--out", type=Path, required=True, help="folder of the tables")
+    parser.add_argument("--jobs", type=int, default=1, help="screens at once")
     args = parser.parse_args()
-    table = pd.concat([compare_screen(path) for path in sorted(args.folder.glob("*.npz"))])
-    write_table(summarise(table, KEYS), args.out)
-    with pd.option_context("display.width", 250, "display.max_columns", 30, "display.precision", 3):
-        print(summarise(table, ["labels", "guides", "estimand", "source"]))
+    with ProcessPoolExecutor(args.jobs) as pool:
+        table = pd.concat(pool.map(compare_screen, sorted(args.folder.glob("*.npz"))))
+    write_table(summarise(table, KEYS), args.out / "by_pattern.csv")
+    write_table(summarise(table, KEYS[1:]), args.out / "overall.csv")
+    write_table(confusion_by_day(table), args.out / "by_day.csv")
 
 
 if __name__ == "__main__":

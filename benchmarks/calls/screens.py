@@ -20,10 +20,12 @@ import torch
 
 from benchmarks.common import draw_screen, fit_config, true_effects
 from fatewalk.config import ModelConfig
-from fatewalk.infer.fit import fit_effects
+from fatewalk.design import Design
+from fatewalk.infer.fit import Posterior, fit_effects
 from fatewalk.likelihood import likelihood_estimates
-from fatewalk.moments import save_arrays
+from fatewalk.moments import Moments, save_arrays
 from fatewalk.posterior import posterior_moments
+from fatewalk.simulate import SimulatedScreen
 
 DRAWS = 2000
 SCREEN: dict[str, Any] = {
@@ -68,34 +70,40 @@ def grid(seeds: int) -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 def run_screen(simulate: dict[str, Any], path: Path) -> None:
-    """Simulate and fit one screen; keep estimates and truth.
-
-    Arrays: genes; n_guides [L]; gene_cells [L, D]; mean [L, F*, D] and covariance [L, F*, D, D] of
-    the posterior; alone, alone_covariance: the same of the likelihood alone; sampling [F*, L],
-    variance that guide sampling adds; library, gene [L, F*, D], the truths.
-    """
+    """Simulate and fit one screen; keep what `estimates` returns and the status of the fit."""
     torch.set_num_threads(1)
     screen, design = draw_screen(simulate)
     fit = fit_config(None, None, threads=1, device="cpu")
     posterior, card, _ = fit_effects(design, ModelConfig(fates=list(design.fates)), fit, progress=False)
     moments = posterior_moments(posterior, design, DRAWS, fit.seed)
+    arrays = estimates(screen, design, posterior, moments)
+    save_arrays(arrays | {"status": np.array(card["status"])}, path)
+
+
+def estimates(
+    screen: SimulatedScreen, design: Design, posterior: Posterior, moments: Moments
+) -> dict[str, np.ndarray]:
+    """Estimates and truth of a screen.
+
+    Returns
+    -------
+    dict
+        genes [L]; gene_cells [L, D]; mean [L, F*, D] and covariance [L, F*, D, D] of the posterior;
+        alone, alone_covariance: the same of the likelihood alone; sampling [F*, L], variance that
+        guide sampling adds; library, gene [L, F*, D], the truths.
+    """
     alone = likelihood_estimates(posterior, design)
-    save_arrays(
-        {
-            "status": np.array(card["status"]),
-            "genes": np.array(design.genes),
-            "n_guides": moments.n_guides,
-            "gene_cells": moments.gene_cells,
-            "mean": moments.theta_mean,
-            "covariance": moments.theta_day_cov,
-            "alone": alone.gene_mean,
-            "alone_covariance": np.einsum("lfdfe->lfde", alone.gene_covariance),
-            "sampling": moments.sigma_guide_square[:, None] / moments.n_guides,
-            "library": true_effects(screen, design, "theta"),
-            "gene": true_effects(screen, design, "theta_gene"),
-        },
-        path,
-    )
+    return {
+        "genes": np.array(design.genes),
+        "gene_cells": moments.gene_cells,
+        "mean": moments.theta_mean,
+        "covariance": moments.theta_day_cov,
+        "alone": alone.gene_mean,
+        "alone_covariance": np.einsum("lfdfe->lfde", alone.gene_covariance),
+        "sampling": moments.sigma_guide_square[:, None] / moments.n_guides,
+        "library": true_effects(screen, design, "theta"),
+        "gene": true_effects(screen, design, "theta_gene"),
+    }
 
 
 def main() -> None:

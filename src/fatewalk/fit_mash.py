@@ -218,15 +218,15 @@ def further_covariances(data: mash.MashData, config: MashConfig) -> tuple[dict[s
             f"no covariances were learned from the data: {data.n_rows} rows, mash.min_rows_ed is "
             f"{config.min_rows_ed}"
         ]
-    strong = mash.get_significant_results(mash.mash_1by1(data.betahat, data.se).lfsr, config.strong_lfsr)
+    strong = mash.get_significant_results(mash.mash_1by1(data).lfsr, config.strong_lfsr)
     n_pcs = min(config.n_pcs, data.n_conditions - 1, len(strong))
     if len(strong) < config.min_strong or n_pcs < 2:
         return time, [
             f"no covariances were learned from the data: {len(strong)} rows with lfsr < "
             f"{config.strong_lfsr:g} (mash.min_strong is {config.min_strong}), {data.n_conditions} days"
         ]
-    start = mash.cov_pca(data.betahat, n_pcs, strong)
-    learned = mash.cov_ed(data.betahat[strong], data.take(strong).error_covariance(), start)
+    start = mash.cov_pca(data, n_pcs, strong)
+    learned = mash.cov_ed(data, start, strong)
     return time | dict(learned.covariances), []
 
 

@@ -1,6 +1,6 @@
 """Helpers of the benchmark scripts."""
 
-from types import SimpleNamespace
+import itertools
 
 import numpy as np
 import pandas as pd
@@ -9,8 +9,11 @@ import pytest
 from benchmarks import prototype
 from benchmarks.calibration.gather import plot_coverage, read_blocks, report, summarise
 from benchmarks.calibration.screens import compare
+from benchmarks.calls import compare as ways
+from benchmarks.calls import screens as call_screens
 from benchmarks.common import draw_screen, true_effects, true_weights, weights_by_day
 from benchmarks.speed import CASES, simulate_settings
+from fatewalk.calls import PATTERNS, Effects
 from fatewalk.config.sections import CallsConfig
 from fatewalk.config.simulate import SimulateConfig
 from fatewalk.errors import FatewalkError
@@ -113,9 +116,8 @@ def test_the_prototype_screen_is_run_once(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr("sys.argv", ["prototype", "--seeds", "1", "--draws", "100", "--output", str(path)])
     prototype.main()
     table = pd.read_csv(path)
-    assert list(zip(table["contrast"], table["day"], strict=True)) == [
-        ("MES", 0), ("MES", 1), ("NEU", 0), ("NEU", 1),
-    ]  # fmt: skip
+    keys = zip(table["contrast"], table["source"], table["day"], strict=True)
+    assert list(keys) == list(itertools.product(["MES", "NEU"], prototype.SOURCES, [0, 1]))
     assert (table[["tp", "fp", "fn", "tn"]].sum(axis=1) == 6).all()
     assert (table["tp"] + table["fn"] == 2).all()
     assert table["coverage"].between(0.3, 1).all()
@@ -125,14 +127,38 @@ def test_the_prototype_screen_is_run_once(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(prototype, "run_screen", None)  # a second run has nothing to do
     prototype.main()
     assert capsys.readouterr().out in text
-    monkeypatch.setitem(prototype.SOURCES, "other", prototype.joint_chances)
+    monkeypatch.setattr(prototype, "SOURCES", (*prototype.SOURCES, "other"))
     assert not prototype.is_done(table, 1)
 
 
-def test_joint_chances_are_of_a_normal():
-    mean, sd = np.array([0.3, -0.3, 0.0]), np.array([0.1, 0.1, 0.2])  # [L]
-    of_two = [np.repeat(x[:, None, None], 2, axis=1) for x in (mean, sd)]  # [L, F*, D]
-    moments = SimpleNamespace(theta_mean=of_two[0], theta_sd=of_two[1])
-    lfsr, prob_large = prototype.joint_chances(prototype.Fitted(None, None, moments), 1, 0.2)
-    np.testing.assert_allclose(lfsr[:, 0], [0.0013499, 0.0013499, 0.5], atol=1e-6)
-    np.testing.assert_allclose(prob_large[:, 0], [0.8413450, 0.8413450, 0.3173105], atol=1e-6)
+def test_ways_to_the_calls_are_measured_against_the_truth():
+    mean = np.array([[0.5, -0.5], [0.3, 0.0]])
+    lfsr = np.array([[0.001, 0.04], [0.04, 0.5]])
+    large = np.array([[0.95, 0.95], [0.95, 0.1]])
+    truth = np.array([[0.6, 0.4], [0.0, 0.3]])  # found; wrong sign; null; missed
+    effects = Effects(mean, mean, lfsr, large, np.zeros((2, len(PATTERNS))))
+    found = ways.measure(effects, truth)
+    assert [found[f"n_{level}"] for level in ways.LEVELS] == [1, 3, 3]
+    assert [found[f"wrong_{level}"] for level in ways.LEVELS] == [0, 2, 2]
+    assert found["expected_0.05"] == pytest.approx(0.081)
+    counted = {"tp": 2, "fp": 1, "fn": 1, "tn": 0, "fp_null": 1, "wrong_sign": 1}
+    assert {name: found[name] for name in counted} == counted
+    assert (found["any_tp"], found["any_fp"], found["any_fn"]) == (1, 0, 1)
+    assert found["auc"] == pytest.approx(1.5 / 3)  # against the null's 0.04: won, tied, lost
+    rates = ways.summarise(pd.DataFrame([found | {"screen": "s", "source": "x"}]), ["source"])
+    assert rates.loc[0, "fsr_0.05"] == pytest.approx(2 / 3)
+    assert rates.loc[0, "recall"] == pytest.approx(2 / 3)
+    assert rates.loc[0, "rmse"] == pytest.approx(np.sqrt((0.01 + 0.81 + 0.09 + 0.09) / 4))
+
+
+def test_screens_for_the_calls_are_a_grid_without_repeats(tmp_path):
+    screens = dict(call_screens.grid(2))
+    assert len(screens) == 2 * 2 * 2 * len(call_screens.PATTERNS)
+    assert len({settings["seed"] for settings in screens.values()}) == len(screens)
+    small = {"cells": 600, "genes": 12, "guides_per_gene": 2, "active_genes": 4, "days": [0, 1]}
+    settings = screens["single_day,dirichlet,uncentred,1"] | small
+    call_screens.run_screen(settings, tmp_path / "single_day,dirichlet,uncentred,1.npz")
+    rows = ways.compare_screen(tmp_path / "single_day,dirichlet,uncentred,1.npz")
+    sources = ["joint", "mash_posterior", "mash_likelihood", "mash_likelihood_canonical"]
+    assert rows["source"].tolist() == sources * 4  # two contrasts, two estimands
+    assert (rows["tp"] + rows["fp"] + rows["fn"] + rows["tn"] == 24).all()

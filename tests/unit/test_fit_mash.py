@@ -1,14 +1,19 @@
 """Stage fit_mash: tables in, tables and a reusable mixture out."""
 
-import json
-
 import numpy as np
 import pandas as pd
 import pytest
 
+from fatewalk import mash
 from fatewalk.config import MashConfig
 from fatewalk.errors import FatewalkError
-from fatewalk.fit_mash import fit_mash_table, prob_large_table
+from fatewalk.fit_mash import (
+    fit_mash_likelihood,
+    fit_mash_table,
+    further_covariances,
+    mixture_data,
+    read_mixture,
+)
 from fatewalk.tables import read_json, write_json
 
 
@@ -28,7 +33,7 @@ def table():
 
 
 def test_columns_rows_and_missing_values(table):
-    out, mixture = fit_mash_table(table, MashConfig(), "t")
+    out, mixture = fit_mash_table(table, MashConfig(), "conservative", "t")
     stems = [f"{stem}_d{d}" for stem in ("postmean", "postsd", "lfsr") for d in range(3)]
     assert list(out) == [*table.columns, *stems, "lfsr_min", "best_day"]
     pd.testing.assert_frame_equal(out[table.columns], table)
@@ -44,17 +49,18 @@ def test_columns_rows_and_missing_values(table):
 
 
 def test_inflation_and_floor_weaken_the_calls(table):
-    plain = fit_mash_table(table, MashConfig(), "t")[1]["n_significant"]
-    inflated = fit_mash_table(table, MashConfig(se_inflate=4.0), "t")[1]["n_significant"]
-    floored = fit_mash_table(table, MashConfig(se_floor=0.6), "t")[1]["n_significant"]
+    plain = fit_mash_table(table, MashConfig(), "conservative", "t")[1]["n_significant"]
+    inflated = fit_mash_table(table, MashConfig(se_inflate=4.0), "conservative", "t")[1]["n_significant"]
+    floored = fit_mash_table(table, MashConfig(se_floor=0.6), "conservative", "t")[1]["n_significant"]
     assert plain > inflated
     assert plain > floored
 
 
 def test_mixture_file_gives_the_probability_of_a_large_effect(table, tmp_path):
-    out, mixture = fit_mash_table(table, MashConfig(), "t")
+    out, mixture = fit_mash_table(table, MashConfig(), "conservative", "t")
     write_json(mixture, tmp_path / "m.json")
-    large = prob_large_table(out, read_json(tmp_path / "m.json"), 0.2)
+    mixture = read_json(tmp_path / "m.json")
+    large = mash.prob_large(read_mixture(mixture), mixture_data(out, mixture, None, "t"), 0.2)
     assert large.shape == (100, 3)
     sure = (out["postmean_d0"].abs() > 0.5) & (out["postsd_d0"] < 0.1)
     assert sure.any()
@@ -63,18 +69,78 @@ def test_mixture_file_gives_the_probability_of_a_large_effect(table, tmp_path):
 
 
 def test_a_mixture_that_lacks_an_entry_is_refused(table):
-    mixture = json.loads("{}")
     with pytest.raises(FatewalkError, match="lacks the entry 'covariances'"):
-        prob_large_table(table, mixture, 0.2)
+        read_mixture({})
+    with pytest.raises(FatewalkError, match="lacks the entry 'se_inflate'"):
+        mixture_data(table, {}, None, "t")
 
 
 def test_one_day(table):
     one = table[["gene", "betahat_d0", "se_d0"]]
-    out, _ = fit_mash_table(one, MashConfig(), "t")
+    out, _ = fit_mash_table(one, MashConfig(), "conservative", "t")
     assert out["best_day"].dropna().eq("d0").all()
 
 
 def test_few_null_rows_fall_back_and_say_so(table):
-    notes = fit_mash_table(table.head(4), MashConfig(null_z=0.01), "t")[1]["notes"]
+    notes = fit_mash_table(table.head(4), MashConfig(null_z=0.01), "conservative", "t")[1]["notes"]
     assert len(notes) == 1
     assert "uncorrelated" in notes[0]
+
+
+def test_enriched_adds_covariances_for_time_and_no_penalty(table):
+    out, mixture = fit_mash_table(table, MashConfig(), "enriched", "t")
+    names = list(mixture["covariances"])
+    assert names == list(mash.cov_canonical(3, [f"betahat_d{d}" for d in range(3)]) | mash.cov_time(3))
+    assert mixture["notes"] == [
+        "no covariances were learned from the data: 100 rows, mash.min_rows_ed is 1000"
+    ]
+    plain = fit_mash_table(table, MashConfig(), "conservative", "t")[1]
+    assert mixture["loglik"] > plain["loglik"]
+    assert out["lfsr_d0"].notna().sum() == 99
+
+
+def test_covariances_are_learned_from_enough_strong_rows():
+    rng = np.random.default_rng(3)
+    direction = np.array([1.0, -0.5, 0.2])
+    betahat = rng.normal(0, 0.1, (300, 3))
+    betahat[:60] += rng.normal(0, 1, (60, 1)) * direction
+    data = mash.set_data(betahat, np.full((300, 3), 0.1))
+    found, notes = further_covariances(data, MashConfig(min_rows_ed=300, time_covariances=False))
+    assert notes == []
+    assert set(found) == {"ED_PCA_1", "ED_PCA_2", "ED_tPCA"}
+    learned = max(found.values(), key=lambda m: m[0, 0])
+    vectors = np.linalg.eigh(learned)[1]
+    along = abs(vectors[:, -1] @ direction) / np.linalg.norm(direction)
+    assert along > 0.98
+    none, notes = further_covariances(data, MashConfig(min_rows_ed=300, min_strong=200))
+    assert set(none) == set(mash.cov_time(3))
+    assert "mash.min_strong is 200" in notes[0]
+
+
+def likelihood_files(table, correlation):
+    """The table as if likelihood-only, every row with the given error correlation [n, 3, 3]."""
+    se = table[[f"se_d{d}" for d in range(3)]].to_numpy()
+    return {"genes": table["gene"].to_numpy(), "gene": correlation * se[:, :, None] * se[:, None, :]}
+
+
+def test_likelihood_tables_use_the_errors_of_each_row(table):
+    same = np.full((3, 3), 0.6) + 0.4 * np.eye(3)
+    errors = likelihood_files(table, np.tile(same, (100, 1, 1)))
+    out, mixture = fit_mash_likelihood(table, errors, MashConfig(), "t")
+    covariances = mash.cov_canonical(3, [f"betahat_d{d}" for d in range(3)]) | mash.cov_time(3)
+    betahat, se = (table[[f"{stem}_d{d}" for d in range(3)]].to_numpy() for stem in ("betahat", "se"))
+    data = mash.set_data(betahat, se, error_correlation=same)
+    expected = mash.posterior(mash.fit_mash(data, covariances), data)
+    seen = out["lfsr_d1"].notna().to_numpy()
+    assert seen.sum() == 98
+    np.testing.assert_allclose(out["postmean_d1"][seen], expected.mean[seen, 1], atol=1e-6)
+    # rows whose errors differ get other answers, and the file gives the same data back
+    varied = np.linspace(-0.3, 0.9, 100)[:, None, None] * (1 - np.eye(3)) + np.eye(3)
+    errors = likelihood_files(table, varied)
+    other, mixture = fit_mash_likelihood(table, errors, MashConfig(), "t")
+    assert np.nanmax(np.abs(other["postmean_d1"] - out["postmean_d1"])) > 0.01
+    again = mixture_data(other, mixture, errors, "t")
+    assert mash.compute_loglik(read_mixture(mixture), again) == pytest.approx(mixture["loglik"], abs=1e-9)
+    # order does not matter: rows are found by name
+    shuffled, _ = fit_mash_likelihood(table[::-1].reset_index(drop=True), errors, MashConfig(), "t")
+    np.testing.assert_allclose(shuffled["postmean_d0"][::-1], other["postmean_d0"], atol=1e-6)

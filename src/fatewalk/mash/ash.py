@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import logsumexp, ndtr
 
-from fatewalk.mash.data import Array
+from fatewalk.mash.covariances import scale_grid
+from fatewalk.mash.data import Array, MashData
 from fatewalk.mash.errors import MashError, first_few
 from fatewalk.mash.weights import mixture_weights
 
@@ -47,8 +48,24 @@ class OneByOne:
     prior_sd: tuple[Array, ...]
 
 
-def mash_1by1(betahat: ArrayLike, se: ArrayLike) -> OneByOne:
-    """Shrink each condition on its own; correlations between conditions are not used.
+def mash_1by1(data: MashData) -> OneByOne:
+    """Shrink each condition by itself (``mash_1by1``), in the units of the model.
+
+    Parameters
+    ----------
+    data
+        The data; their error correlation plays no part.
+
+    Returns
+    -------
+    OneByOne
+        Posterior summaries and the fitted mixtures.
+    """
+    return one_by_one(data.betahat, data.se)
+
+
+def one_by_one(betahat: ArrayLike, se: ArrayLike) -> OneByOne:
+    """Shrink each column of a table by itself.
 
     Parameters
     ----------
@@ -96,18 +113,8 @@ def mash_1by1(betahat: ArrayLike, se: ArrayLike) -> OneByOne:
 
 
 def prior_scales(betahat: Array, se: Array) -> Array:
-    """Standard deviations of the prior's components for one condition [1 + G]: 0, then the grid.
-
-    The grid goes down from ``2 sqrt(max(betahat^2 - se^2))`` (0.8 standard errors, if no estimate
-    exceeds its own) in steps of `GRID_RATIO` to a tenth of the smallest standard error, as in ashr.
-    """
-    smallest = se.min() / 10
-    excess = (betahat**2 - se**2).max()
-    largest = 2 * np.sqrt(excess) if excess > 0 else 8 * smallest
-    steps = int(np.ceil(np.log2(largest / smallest) / np.log2(GRID_RATIO)))
-    # with a tiny excess `largest` is the smaller end, and the grid goes up from it
-    exponents = np.arange(min(-steps, 0), max(-steps, 0) + 1)
-    return np.concatenate([[0.0], largest * GRID_RATIO ** exponents.astype(float)])
+    """Standard deviations of the prior's components for one condition [1 + G]: 0, then the grid."""
+    return np.concatenate([[0.0], scale_grid(betahat, se, GRID_RATIO)])
 
 
 def component_loglik(betahat: Array, se: Array, prior_sd: Array) -> Array:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -57,6 +58,7 @@ def cov_time(n_days: int) -> dict[str, Array]:
     With the days 0..D-1 and k the day of a change, 1 <= k < D, an effect of size b ~ N(0, 1) is
 
     - ``early_k``: b on the first k days, and 0 later; ``late_k``: b from day k on, and 0 before;
+    - ``transient_j_k``: b from day j to day k, two or more, and 0 on the first and the last day;
     - ``sign_switch_k``: b before day k, and -b from then on;
     - ``ramp_up``, ``ramp_down``: b times a straight line, to 1 on the last day or from 1 on the first,
       that would reach 0 one day outside;
@@ -85,6 +87,8 @@ def cov_time(n_days: int) -> dict[str, Array]:
     lines: dict[str, NDArray[Any]] = {f"early_{k}": day < k for k in range(2, n_days)}
     lines |= {f"late_{k}": day >= k for k in range(1, n_days - 1)}
     lines |= {f"sign_switch_{k}": np.where(day < k, 1, -1) for k in range(1, n_days)}
+    inner = combinations(range(1, n_days - 1), 2)
+    lines |= {f"transient_{j}_{k}": (day >= j) & (day <= k) for j, k in inner}
     lines |= {"ramp_up": ramp, "ramp_down": ramp[::-1]}
     covariances = {name: np.outer(line, line).astype(float) for name, line in lines.items()}
     if n_days > 2:
@@ -155,10 +159,15 @@ def autoselect_grid(data: MashData, gridmult: float = 2**0.5) -> Array:
     """
     if not gridmult > 1:
         raise MashError(f"gridmult must be > 1; found {gridmult}")
-    smallest = data.se.min() / 10
-    excess = (data.betahat**2 - data.se**2).max()  # an estimate of the largest squared effect
+    return scale_grid(data.betahat, data.se, gridmult)
+
+
+def scale_grid(betahat: Array, se: Array, ratio: float) -> Array:
+    """Grid [G] of `autoselect_grid` for estimates and standard errors of any shape."""
+    smallest = se.min() / 10
+    excess = (betahat**2 - se**2).max()  # an estimate of the largest squared effect
     largest = 2 * np.sqrt(excess) if excess > 0 else 8 * smallest
-    steps = int(np.ceil(np.log2(largest / smallest) / np.log2(gridmult)))
+    steps = int(np.ceil(np.log2(largest / smallest) / np.log2(ratio)))
     # with a tiny excess `largest` is the smaller end, and the grid goes up from it
     exponents = np.arange(min(-steps, 0), max(-steps, 0) + 1)
-    return largest * gridmult ** exponents.astype(float)
+    return largest * ratio ** exponents.astype(float)

@@ -76,9 +76,22 @@ class MashData:
         """The same data with another error correlation, [D, D] or [n, D, D]."""
         return replace(self, error_correlation=_checked_correlation(error_correlation, *self.betahat.shape))
 
+    def correlations(self, rows: slice) -> Array:
+        """Error correlation of some rows [B, D, D], or [1, D, D] if they share it.
+
+        The error of a missing cell is correlated with no other: its estimate of 0 is no observation,
+        and must not tell anything about the errors of the other cells.
+        """
+        own = self.has_own_correlations
+        correlation = self.error_correlation[rows] if own else self.error_correlation[None]
+        missing = self.missing[rows]
+        if not missing.any():
+            return correlation
+        return _without_missing(correlation, missing)
+
     def error_covariance(self) -> Array:
         """Covariance S V S of the errors of every row [n, D, D]."""
-        return self.error_correlation * self.se[:, :, None] * self.se[:, None, :]
+        return self.correlations(slice(None)) * self.se[:, :, None] * self.se[:, None, :]
 
     def blocks(self, cells_per_row: int) -> Iterator[slice]:
         """Slices of rows whose work arrays, of `cells_per_row` numbers a row, stay near 2 MB."""
@@ -101,7 +114,9 @@ def set_data(
               b_n / s_n^\alpha \sim \textstyle\sum_k \pi_k N(0, \Sigma_k)
 
     A cell whose estimate or standard error is NaN is missing. The effective standard error is
-    ``max(se * se_inflate, se_floor)``; missing cells get `MISSING_SE` after that.
+    ``max(se * se_inflate, se_floor)``; missing cells get `MISSING_SE` after that, and errors that are
+    correlated with no other (mashr keeps their correlation, and so takes a missing z-score for an
+    observed 0, which makes the errors of the other cells too small).
 
     Parameters
     ----------
@@ -168,10 +183,15 @@ def set_data(
         error_correlation = np.eye(n_conditions)
     correlation = np.array(error_correlation, float)
     if correlation.shape == (n_rows, n_conditions, n_conditions):
-        either = missing[:, :, None] | missing[:, None, :]
-        correlation = np.where(either, np.eye(n_conditions), correlation)
+        correlation = _without_missing(correlation, missing)
     correlation = _checked_correlation(correlation, n_rows, n_conditions)
     return MashData(betahat, se, correlation, missing, scale, float(alpha))
+
+
+def _without_missing(correlation: Array, missing: NDArray[np.bool_]) -> Array:
+    """Replace correlations with missing cells by 0: [B or 1, D, D], [B, D] -> [B, D, D]."""
+    either = missing[:, :, None] | missing[:, None, :]
+    return np.where(either, np.eye(missing.shape[1]), correlation)
 
 
 def _refuse_cells(bad: NDArray[np.bool_], values: Array, what: str) -> None:

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import logsumexp
 
-from fatewalk.mash.data import Array
+from fatewalk.mash.data import Array, MashData
 from fatewalk.mash.errors import MashError, first_few
 
 MAX_ITERATIONS = 20_000
@@ -55,18 +55,18 @@ class EdFit:
         return len(self.path)
 
 
-def cov_pca(betahat: ArrayLike, n_pcs: int, rows: ArrayLike) -> dict[str, Array]:
+def cov_pca(data: MashData, n_pcs: int, subset: ArrayLike) -> dict[str, Array]:
     """Covariances from the principal components of the estimates with a signal.
 
     Columns are not centred: an effect of 0 is the origin.
 
     Parameters
     ----------
-    betahat
-        Estimates [n, D], without missing values.
+    data
+        The data; missing cells count as 0.
     n_pcs
-        Number of components, from 1 to the smaller of D and the number of `rows`.
-    rows
+        Number of components, from 1 to the smaller of D and the number of rows in `subset`.
+    subset
         Indices of the rows with a signal, for instance of `get_significant_results`.
 
     Returns
@@ -78,9 +78,14 @@ def cov_pca(betahat: ArrayLike, n_pcs: int, rows: ArrayLike) -> dict[str, Array]
     Raises
     ------
     MashError
-        If an estimate is not finite or there are fewer rows or conditions than components.
+        If there are fewer rows or conditions than components.
     """
-    strong = _checked_rows(np.asarray(betahat, float)[np.asarray(rows)])  # [n_strong, D]
+    return principal_covariances(data.take(subset).betahat, n_pcs)
+
+
+def principal_covariances(strong: ArrayLike, n_pcs: int) -> dict[str, Array]:
+    """Covariances of `cov_pca` from the rows with a signal [n_strong, D]."""
+    strong = _checked_rows(np.asarray(strong, float))
     if not 1 <= n_pcs <= min(strong.shape):
         raise MashError(
             f"n_pcs must lie between 1 and the number of rows with a signal and of conditions; found "
@@ -95,14 +100,35 @@ def cov_pca(betahat: ArrayLike, n_pcs: int, rows: ArrayLike) -> dict[str, Array]
     return covariances | {"tPCA": scaled.T @ scaled / len(strong)}
 
 
-def cov_ed(
+def cov_ed(data: MashData, initial: Mapping[str, ArrayLike], subset: ArrayLike) -> EdFit:
+    """Fit covariances to the rows with a signal by extreme deconvolution (``cov_ed``).
+
+    Parameters
+    ----------
+    data
+        The data.
+    initial
+        Initial covariances [D, D] by name, for instance of `cov_pca`.
+    subset
+        Indices of the rows with a signal.
+
+    Returns
+    -------
+    EdFit
+        Covariances named ``ED_<name>``, weights and the course of the likelihood; see `deconvolve`.
+    """
+    strong = data.take(subset)
+    return deconvolve(strong.betahat, strong.error_covariance(), initial)
+
+
+def deconvolve(
     betahat: ArrayLike,
     error_covariance: ArrayLike,
     initial: Mapping[str, ArrayLike],
     *,
     tol: float = 1e-6,
 ) -> EdFit:
-    """Fit covariances by extreme deconvolution, as R mashr's ``cov_ed``.
+    """Extreme deconvolution.
 
     The EM algorithm starts at `initial` with equal weights and stops when an iteration raised the
     average log-likelihood by no more than `tol`; that iteration's update is still made. Then
@@ -207,7 +233,16 @@ def _log_diagonal(triangular: Array) -> Array:
     return np.log(np.diagonal(triangular, axis1=-2, axis2=-1)).sum(axis=-1)
 
 
-def cov_teem(z: ArrayLike, initial: Mapping[str, ArrayLike]) -> EdFit:
+def cov_teem(data: MashData, initial: Mapping[str, ArrayLike], subset: ArrayLike) -> EdFit:
+    """Fit covariances to the z-scores with a signal by truncating eigenvalues.
+
+    Arguments as in `cov_ed`; covariances are named ``TEEM_<name>``, see `truncated_eigenvalues`.
+    """
+    strong = data.take(subset)
+    return truncated_eigenvalues(strong.betahat / strong.se, initial)
+
+
+def truncated_eigenvalues(z: ArrayLike, initial: Mapping[str, ArrayLike]) -> EdFit:
     """Fit covariances to standardised estimates by truncating eigenvalues.
 
     EM for ``z ~ sum_k pi_k N(0, I + U_k)``: the weighted second moment of a component, its

@@ -127,10 +127,9 @@ class Whitened:
 def whiten(data: MashData, rows: slice) -> Whitened:
     """Whiten the noise of some rows."""
     betahat, se = data.betahat[rows], data.se[rows]  # [B, D]
-    own = data.has_own_correlations
-    root = np.linalg.cholesky(data.error_correlation[rows] if own else data.error_correlation[None])  # L
+    root = np.linalg.cholesky(data.correlations(rows))  # L [B or 1, D, D]
     inverse_root = np.linalg.inv(root)  # [B or 1, D, D]
-    alike = not own and bool((se == se[0]).all())
+    alike = len(root) == 1 and bool((se == se[0]).all())
     whitener = inverse_root / (se[:1] if alike else se)[:, None, :]
     log_det = np.log(2 * np.pi * se**2).sum(axis=1)
     log_det = log_det + 2 * np.log(np.diagonal(root, axis1=1, axis2=2)).sum(axis=1)

@@ -13,13 +13,14 @@ from hypothesis import strategies as st
 from scipy.special import logsumexp
 from scipy.stats import norm
 
+from fatewalk.mash import mash_1by1, set_data
 from fatewalk.mash.ash import (
     GRID_RATIO,
     NULL_WEIGHT,
     ash_posterior,
     component_loglik,
     get_significant_results,
-    mash_1by1,
+    one_by_one,
     prior_scales,
 )
 from fatewalk.mash.errors import MashError
@@ -72,7 +73,7 @@ class Run:
         assert not np.isnan(betahat).any()
         se = np.maximum(se * params["se_inflate"], params["se_floor"])
         self.betahat, self.se = betahat / se ** params["alpha"], se ** (1 - params["alpha"])
-        self.ours = mash_1by1(self.betahat, self.se)
+        self.ours = one_by_one(self.betahat, self.se)
         self.recorded = dict(
             zip(("mean", "sd", "lfsr"), np.hsplit(numbers(folder, "ash_1by1"), 3), strict=True)
         )
@@ -166,7 +167,7 @@ def test_posterior_is_the_integral_over_the_prior():
 def test_pure_noise_is_shrunk_to_nothing():
     rng = np.random.default_rng(5)
     se = rng.lognormal(-1, 0.3, (400, 2))
-    ours = mash_1by1(se * rng.normal(size=se.shape), se)
+    ours = one_by_one(se * rng.normal(size=se.shape), se)
     assert min(pi[0] for pi in ours.prior_pi) > 0.9
     assert np.abs(ours.mean / se).max() < 0.5
     assert ours.lfsr.min() > 0.3
@@ -175,9 +176,9 @@ def test_pure_noise_is_shrunk_to_nothing():
 
 def test_conditions_are_fitted_apart():
     betahat, se = simulated()
-    both = mash_1by1(betahat, se)
+    both = one_by_one(betahat, se)
     for d in range(2):
-        alone = mash_1by1(betahat[:, [d]], se[:, [d]])
+        alone = one_by_one(betahat[:, [d]], se[:, [d]])
         np.testing.assert_allclose(both.mean[:, d], alone.mean[:, 0], rtol=1e-9)
         np.testing.assert_allclose(both.lfsr[:, d], alone.lfsr[:, 0], rtol=1e-9)
         assert both.loglik[d] == pytest.approx(alone.loglik[0])
@@ -187,7 +188,7 @@ def test_conditions_are_fitted_apart():
 @given(factor=st.floats(1e-3, 1e3), seed=st.integers(0, 5))
 def test_units_do_not_matter(factor, seed):
     betahat, se = simulated(seed, n=60, n_conditions=1)
-    one, other = mash_1by1(betahat, se), mash_1by1(betahat * factor, se * factor)
+    one, other = one_by_one(betahat, se), one_by_one(betahat * factor, se * factor)
     np.testing.assert_allclose(other.mean, one.mean * factor, rtol=1e-5, atol=1e-7 * factor)
     np.testing.assert_allclose(other.sd, one.sd * factor, rtol=1e-5, atol=1e-7 * factor)
     np.testing.assert_allclose(other.lfsr, one.lfsr, rtol=1e-5, atol=1e-7)
@@ -196,7 +197,7 @@ def test_units_do_not_matter(factor, seed):
 def test_signs_mirror_down_to_the_smallest_rates():
     betahat, se = simulated()
     betahat[0] = 20 * se[0]
-    one, other = mash_1by1(betahat, se), mash_1by1(-betahat, se)
+    one, other = one_by_one(betahat, se), one_by_one(-betahat, se)
     np.testing.assert_array_equal(other.mean, -one.mean)
     np.testing.assert_array_equal(other.lfsr, one.lfsr)
     assert ((one.lfsr[0] > 0) & (one.lfsr[0] < 1e-60)).all()
@@ -205,7 +206,7 @@ def test_signs_mirror_down_to_the_smallest_rates():
 def test_missing_cells_count_for_nothing_and_get_the_prior():
     betahat, se = simulated(n_conditions=1)
     padded = np.vstack([betahat, np.zeros((20, 1))]), np.vstack([se, np.full((20, 1), 1e6)])
-    one, other = mash_1by1(betahat, se), mash_1by1(*padded)
+    one, other = one_by_one(betahat, se), one_by_one(*padded)
     np.testing.assert_allclose(other.mean[:150], one.mean, rtol=0, atol=1e-6)
     np.testing.assert_allclose(other.lfsr[:150], one.lfsr, rtol=0, atol=1e-6)
     np.testing.assert_array_equal(other.mean[150:], 0.0)
@@ -242,7 +243,7 @@ def test_significant_rows_are_ordered_and_ties_keep_their_order():
 )
 def test_unusable_input(betahat, se, message):
     with pytest.raises(MashError, match=message):
-        mash_1by1(betahat, se)
+        one_by_one(betahat, se)
 
 
 def test_unusable_lfsr():
@@ -250,3 +251,10 @@ def test_unusable_lfsr():
         get_significant_results([[0.1], [1.2]])
     with pytest.raises(MashError, match="table"):
         get_significant_results([0.1, 0.2])
+
+
+def test_the_verb_takes_data():
+    betahat, se = np.array([[0.5, np.nan], [0.1, 0.3], [2.0, 0.0]]), np.full((3, 2), 0.2)
+    data = set_data(betahat, se, alpha=1.0)
+    stored = np.where(np.isnan(betahat), 0.0, betahat / se), np.where(np.isnan(betahat), 1e6, 1.0)
+    np.testing.assert_array_equal(mash_1by1(data).lfsr, one_by_one(*stored).lfsr)

@@ -29,12 +29,13 @@ def test_shapes_over_four_days():
     found = cov_time(4)
     assert set(found) == {
         *("early_2", "early_3", "late_1", "late_2", "sign_switch_1", "sign_switch_2", "sign_switch_3"),
-        *("ramp_up", "ramp_down", "switch_1", "switch_2", "switch_3", "random_walk"),
+        *("transient_1_2", "ramp_up", "ramp_down", "switch_1", "switch_2", "switch_3", "random_walk"),
     }
     lines = {
         "early_2": [1, 1, 0, 0],
         "late_1": [0, 1, 1, 1],
         "sign_switch_3": [1, 1, 1, -1],
+        "transient_1_2": [0, 1, 1, 0],
         "ramp_up": [0.25, 0.5, 0.75, 1],
         "ramp_down": [1, 0.75, 0.5, 0.25],
     }

@@ -10,9 +10,9 @@ import pandas as pd
 import pytest
 from scipy.stats import multivariate_normal
 
-from fatewalk.mash import extreme_deconvolution
+from fatewalk.mash import cov_ed, cov_pca, cov_teem, extreme_deconvolution, set_data
 from fatewalk.mash.errors import MashError
-from fatewalk.mash.extreme_deconvolution import cov_ed, cov_pca, cov_teem
+from fatewalk.mash.extreme_deconvolution import deconvolve, principal_covariances, truncated_eigenvalues
 
 REPOSITORY = Path(__file__).parents[3]
 HERE = REPOSITORY / "tests" / "data" / "mashr_golden"
@@ -48,7 +48,7 @@ class Run:
         self.all_betahat, self.betahat = betahat, betahat[self.rows]
         self.se = np.maximum(se * params["se_inflate"], params["se_floor"])[self.rows]
         self.error_covariance = self.se[:, :, None] * np.array(params["V"]) * self.se[:, None, :]
-        self.initial = cov_pca(betahat, self.pieces["npc"], self.rows)
+        self.initial = principal_covariances(betahat[self.rows], self.pieces["npc"])
 
 
 @pytest.fixture(scope="module", params=CASES)
@@ -68,7 +68,7 @@ def test_recorded_principal_components(run):
 
 def test_recorded_extreme_deconvolution(run):
     recorded = run.pieces["cov_ed"]
-    ours = cov_ed(run.betahat, run.error_covariance, run.initial)
+    ours = deconvolve(run.betahat, run.error_covariance, run.initial)
     assert_same_covariances(ours.covariances, recorded["U"], 1e-7)
     pi = np.array(list(recorded["pi"].values()))
     np.testing.assert_allclose(ours.pi, pi, rtol=0, atol=1e-7)
@@ -78,7 +78,7 @@ def test_recorded_extreme_deconvolution(run):
 
 def test_recorded_truncated_eigenvalues(run):
     recorded = run.pieces["cov_teem"]
-    ours = cov_teem(run.betahat / run.se, run.initial)
+    ours = truncated_eigenvalues(run.betahat / run.se, run.initial)
     assert ours.n_iterations == recorded["n_iter"]
     assert ours.avg_loglik * len(run.rows) == pytest.approx(recorded["objective_last"], abs=1e-7)
     np.testing.assert_allclose(ours.pi, recorded["pi"], rtol=0, atol=1e-7)
@@ -122,7 +122,7 @@ def textbook_step(betahat, noise, pi, covariances):
 @pytest.mark.parametrize("n_conditions", [1, 3])
 def test_every_iteration_is_the_textbook_update(n_conditions):
     betahat, noise, initial = simulated(n_conditions=n_conditions)
-    ours = cov_ed(betahat, noise, initial, tol=1e-3)
+    ours = deconvolve(betahat, noise, initial, tol=1e-3)
     assert 3 <= ours.n_iterations < 100
     pi, covariances = np.array([0.5, 0.5]), list(initial.values())
     for avg_loglik in ours.path:
@@ -136,7 +136,7 @@ def test_every_iteration_is_the_textbook_update(n_conditions):
 
 
 def test_it_stops_at_the_first_small_gain():
-    gains = np.diff(cov_ed(*simulated(), tol=1e-4).path)
+    gains = np.diff(deconvolve(*simulated(), tol=1e-4).path)
     assert (gains[:-1] > 1e-4).all()
     assert gains[-1] <= 1e-4
 
@@ -144,24 +144,24 @@ def test_it_stops_at_the_first_small_gain():
 @pytest.mark.parametrize("seed", range(5))
 def test_the_likelihood_never_falls(seed):
     betahat, noise, initial = simulated(seed)
-    initial = initial | cov_pca(betahat, 3, np.arange(len(betahat)))
-    assert np.diff(cov_ed(betahat, noise, initial).path).min() > -1e-12
+    initial = initial | principal_covariances(betahat, 3)
+    assert np.diff(deconvolve(betahat, noise, initial).path).min() > -1e-12
     z = betahat / np.sqrt(np.diagonal(noise, axis1=1, axis2=2))
-    assert np.diff(cov_teem(z, initial).path).min() > -1e-12
+    assert np.diff(truncated_eigenvalues(z, initial).path).min() > -1e-12
 
 
 def test_nearly_singular_errors_do_not_lower_the_likelihood():
     # differences of large matrices lose all digits here
     betahat, noise, initial = simulated()
     noise = 1e-4 * (noise * 1e-6 + np.ones((3, 3)))
-    path = cov_ed(betahat, noise, {"a": np.ones((3, 3))} | initial).path
+    path = deconvolve(betahat, noise, {"a": np.ones((3, 3))} | initial).path
     assert np.diff(path).min() > -1e-9
 
 
 def test_shared_errors_equal_repeated_ones():
     betahat, noise, initial = simulated()
     shared, repeated = (
-        cov_ed(betahat, errors, initial) for errors in (noise[0], np.repeat(noise[:1], 80, axis=0))
+        deconvolve(betahat, errors, initial) for errors in (noise[0], np.repeat(noise[:1], 80, axis=0))
     )
     assert shared.n_iterations == repeated.n_iterations
     np.testing.assert_allclose(shared.pi, repeated.pi, rtol=0, atol=1e-12)
@@ -171,10 +171,10 @@ def test_shared_errors_equal_repeated_ones():
 def test_blocks_of_rows_do_not_matter(monkeypatch):
     betahat, noise, initial = simulated()
     for errors in (noise, noise[0]):
-        whole = cov_ed(betahat, errors, initial)
+        whole = deconvolve(betahat, errors, initial)
         with monkeypatch.context() as patch:
             patch.setattr(extreme_deconvolution, "BLOCK_NUMBERS", 130)  # 7 rows
-            blocks = cov_ed(betahat, errors, initial)
+            blocks = deconvolve(betahat, errors, initial)
         np.testing.assert_allclose(blocks.path, whole.path, rtol=0, atol=1e-12)
         assert_same_covariances(blocks.covariances, whole.covariances, 1e-11)
 
@@ -182,9 +182,9 @@ def test_blocks_of_rows_do_not_matter(monkeypatch):
 @pytest.mark.parametrize("factor", [1e-4, 1e3])
 def test_units_do_not_matter(factor):
     betahat, noise, initial = simulated()
-    one = cov_ed(betahat, noise, initial)
+    one = deconvolve(betahat, noise, initial)
     scaled = {name: matrix * factor**2 for name, matrix in initial.items()}
-    other = cov_ed(betahat * factor, noise * factor**2, scaled)
+    other = deconvolve(betahat * factor, noise * factor**2, scaled)
     np.testing.assert_allclose(other.path, one.path - 3 * np.log(factor), rtol=0, atol=1e-9)
     added = np.eye(3) / np.sqrt(80)
     for ours, matrix in zip(other.covariances.values(), one.covariances.values(), strict=True):
@@ -194,12 +194,12 @@ def test_units_do_not_matter(factor):
 def test_weights_that_underflow_become_zero():
     betahat, noise, initial = simulated()
     betahat = betahat + 200 * np.sign(betahat)  # no row can come from an effect of 0
-    ours = cov_ed(betahat, noise, initial | {"none": np.zeros((3, 3))})
+    ours = deconvolve(betahat, noise, initial | {"none": np.zeros((3, 3))})
     assert ours.pi[2] == 0.0
     assert ours.pi.sum() == pytest.approx(1.0)
     np.testing.assert_allclose(ours.covariances["ED_none"], np.eye(3) / np.sqrt(80))
     assert all(np.isfinite(matrix).all() for matrix in ours.covariances.values())
-    teem = cov_teem(betahat, initial | {"none": np.zeros((3, 3))})
+    teem = truncated_eigenvalues(betahat, initial | {"none": np.zeros((3, 3))})
     assert teem.pi[2] == 0.0
     assert all(np.isfinite(matrix).all() for matrix in teem.covariances.values())
 
@@ -215,7 +215,7 @@ def test_a_weight_below_the_normal_numbers_is_dropped():
 def test_a_covariance_keeps_its_rank(precision):
     # precise estimates would blow up the rounding errors of the initial covariances
     betahat, noise, _ = simulated()
-    ours = cov_ed(betahat, noise * precision, cov_pca(betahat, 2, np.arange(len(betahat))))
+    ours = deconvolve(betahat, noise * precision, principal_covariances(betahat, 2))
     ranks = [
         np.linalg.matrix_rank(matrix - np.eye(3) / np.sqrt(80), tol=1e-12, hermitian=True)
         for matrix in ours.covariances.values()
@@ -227,8 +227,8 @@ def test_a_condition_that_is_missing_everywhere_teaches_nothing():
     betahat, noise, _ = simulated(n_conditions=2)
     betahat[:, 1], noise[:, :, 1], noise[:, 1, :] = 0.0, 0.0, 0.0
     noise[:, 1, 1] = 1e12
-    both = cov_ed(betahat, noise, {"a": np.eye(2)})
-    alone = cov_ed(betahat[:, :1], noise[:, :1, :1], {"a": np.eye(1)})
+    both = deconvolve(betahat, noise, {"a": np.eye(2)})
+    alone = deconvolve(betahat[:, :1], noise[:, :1, :1], {"a": np.eye(1)})
     assert both.n_iterations == alone.n_iterations
     assert both.covariances["ED_a"][0, 0] == pytest.approx(alone.covariances["ED_a"][0, 0], rel=1e-9)
     assert both.covariances["ED_a"][1, 1] == pytest.approx(1 + 1 / np.sqrt(80))
@@ -239,21 +239,23 @@ def test_it_finds_the_covariance_that_made_the_effects():
     truth = np.array([[1.0, 0.8], [0.8, 1.0]])
     se = rng.lognormal(-1.5, 0.3, (4000, 2))
     betahat = rng.multivariate_normal([0, 0], truth, 4000) + se * rng.normal(size=(4000, 2))
-    ours = cov_ed(betahat, se[:, :, None] ** 2 * np.eye(2), {"start": np.eye(2)}, tol=1e-8)
+    ours = deconvolve(betahat, se[:, :, None] ** 2 * np.eye(2), {"start": np.eye(2)}, tol=1e-8)
     np.testing.assert_allclose(ours.covariances["ED_start"] - np.eye(2) / np.sqrt(4000), truth, atol=0.06)
 
 
 def test_truncated_eigenvalues_in_one_condition():
     z = np.array([[3.0], [-1.0], [0.5], [2.0]])
-    ours = cov_teem(z, {"a": [[2.0]]})
+    ours = truncated_eigenvalues(z, {"a": [[2.0]]})
     assert ours.covariances["TEEM_a"][0, 0] == pytest.approx((z**2).mean() - 1)
-    assert cov_teem(z / 10, {"a": [[2.0]]}).covariances["TEEM_a"][0, 0] == pytest.approx(0, abs=1e-6)
+    assert truncated_eigenvalues(z / 10, {"a": [[2.0]]}).covariances["TEEM_a"][0, 0] == pytest.approx(
+        0, abs=1e-6
+    )
 
 
 def test_components_span_the_estimates():
     betahat, _, _ = simulated()
     rows = np.array([3, 5, 8, 13, 21])
-    ours = cov_pca(betahat, 3, rows)
+    ours = principal_covariances(betahat[rows], 3)
     assert list(ours) == ["PCA_1", "PCA_2", "PCA_3", "tPCA"]
     np.testing.assert_allclose(sum(list(ours.values())[:3]), np.eye(3), atol=1e-12)
     np.testing.assert_allclose(ours["tPCA"], betahat[rows].T @ betahat[rows] / 5, atol=1e-12)
@@ -277,26 +279,46 @@ def test_components_span_the_estimates():
 def test_unusable_input(change, message):
     betahat, noise, initial = simulated()
     with pytest.raises(MashError, match=message):
-        cov_ed(**({"betahat": betahat, "error_covariance": noise, "initial": initial} | change))
+        deconvolve(**({"betahat": betahat, "error_covariance": noise, "initial": initial} | change))
 
 
 def test_the_rows_of_bad_errors_are_named():
     betahat, noise, initial = simulated()
     noise[[4, 9]] = -noise[[4, 9]]
     with pytest.raises(MashError, match=r"row 0\) 4, 9$"):
-        cov_ed(betahat, noise, initial)
+        deconvolve(betahat, noise, initial)
 
 
 def test_too_many_components():
     betahat, _, _ = simulated()
     with pytest.raises(MashError, match="found 3 for 2 rows x 3 conditions"):
-        cov_pca(betahat, 3, [0, 1])
+        principal_covariances(betahat[[0, 1]], 3)
 
 
 def test_no_convergence(monkeypatch):
     monkeypatch.setattr(extreme_deconvolution, "MAX_ITERATIONS", 3)
     betahat, noise, initial = simulated()
     with pytest.raises(RuntimeError, match="3 iterations"):
-        cov_ed(betahat, noise, initial, tol=0.0)
+        deconvolve(betahat, noise, initial, tol=0.0)
     with pytest.raises(RuntimeError, match="3 iterations"):
-        cov_teem(betahat * 5, initial)
+        truncated_eigenvalues(betahat * 5, initial)
+
+
+def test_the_verbs_take_data_and_the_rows_with_a_signal():
+    rng = np.random.default_rng(5)
+    betahat, se = rng.normal(0, 1, (40, 3)), rng.uniform(0.2, 0.4, (40, 3))
+    betahat[3, 1] = np.nan
+    correlation = 0.3 + 0.7 * np.eye(3)
+    data, rows = set_data(betahat, se, error_correlation=correlation), np.arange(30)
+    start = cov_pca(data, 2, rows)
+    filled = np.nan_to_num(betahat[rows])
+    for name, matrix in principal_covariances(filled, 2).items():
+        np.testing.assert_array_equal(start[name], matrix)
+    ed = cov_ed(data, start, rows)
+    assert list(ed.covariances) == ["ED_PCA_1", "ED_PCA_2", "ED_tPCA"]
+    noise = correlation * se[rows][:, :, None] * se[rows][:, None, :]
+    noise[3, 1], noise[3, :, 1], noise[3, 1, 1] = 0, 0, 1e12  # a missing cell
+    np.testing.assert_allclose(ed.pi, deconvolve(filled, noise, start).pi, atol=1e-9)
+    teem = cov_teem(data, start, rows)
+    z = filled / np.where(np.isnan(betahat[rows]), 1e6, se[rows])
+    np.testing.assert_allclose(teem.pi, truncated_eigenvalues(z, start).pi, atol=1e-9)

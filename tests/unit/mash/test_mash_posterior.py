@@ -63,6 +63,8 @@ def textbook(prior: MashPrior, data: MashData, row: int) -> tuple[np.ndarray, li
     se = data.se[row]
     z, units = data.betahat[row] / se, np.outer(se, se)
     noise = data.error_correlation[row] if data.has_own_correlations else data.error_correlation
+    missing = data.missing[row]
+    noise = np.where(missing[:, None] | missing, np.eye(len(se)), noise)
     scaled = [scale**2 * covariance for scale in prior.grid for covariance in prior.covariances]
     weight, mean, cov = [], [], []
     for pi, covariance in zip(prior.pi, [np.zeros_like(noise), *scaled], strict=True):
@@ -112,6 +114,24 @@ def test_own_correlations_that_are_all_the_same_change_nothing():
     ours, expected = posterior(fit, same), posterior(fit, data)
     for name in ("mean", "sd", "lfsr", "loglik"):
         np.testing.assert_allclose(getattr(ours, name), getattr(expected, name), atol=1e-10)
+
+
+def test_a_missing_cell_says_nothing_of_the_errors_of_the_others():
+    betahat, se = screen(n=30, missing=0.3)
+    data = set_data(betahat, se, error_correlation=error_correlation(3))
+    fit = fit_mash(data, cov_canonical(3))
+    row = int(np.flatnonzero(data.missing.sum(axis=1) == 1)[0])
+    seen = ~data.missing[row]
+    part = replace(fit, covariances=fit.covariances[:, seen][:, :, seen])
+    alone = set_data(
+        betahat[[row]][:, seen],
+        se[[row]][:, seen],
+        error_correlation=error_correlation(3)[np.ix_(seen, seen)],
+    )
+    np.testing.assert_allclose(
+        posterior(part, alone).mean[0], posterior(fit, data).mean[row, seen], atol=1e-8
+    )
+    np.testing.assert_allclose(posterior(part, alone).sd[0], posterior(fit, data).sd[row, seen], atol=1e-8)
 
 
 def test_a_missing_cell_needs_no_correlation():

@@ -1,0 +1,132 @@
+"""What each source of calls says, against closed forms."""
+
+import numpy as np
+import pytest
+from scipy.stats import multivariate_normal, norm
+
+from fatewalk import mash
+from fatewalk.calls import PATTERNS, joint_effects, mash_effects, read_sources
+from fatewalk.config import CallsConfig, MashConfig
+from fatewalk.errors import FatewalkError
+from fatewalk.export import daywise
+from fatewalk.fit_mash import fit_mash_likelihood, fit_mash_table
+
+ALL = np.ones((3, 2), dtype=bool)
+
+
+def share(effects, name):
+    return effects.patterns[:, PATTERNS.index(name)]
+
+
+def test_the_joint_posterior_is_taken_as_normal():
+    mean = np.array([[0.3, 0.0], [-0.3, 0.0], [0.0, 0.5]])
+    covariance = np.tile([[0.01, 0.003], [0.003, 0.04]], (3, 1, 1))
+    found = joint_effects(mean, covariance, ALL, 0.2)
+    np.testing.assert_allclose(found.sd, np.tile([0.1, 0.2], (3, 1)))
+    np.testing.assert_allclose(found.lfsr, norm.cdf(-np.abs(mean) / found.sd))
+    np.testing.assert_allclose(found.prob_large[:2, 0], norm.sf(-1) + norm.cdf(-5))
+    neither = [
+        multivariate_normal.cdf([0.2, 0.2], row, cov=covariance[0], lower_limit=[-0.2, -0.2]) for row in mean
+    ]
+    np.testing.assert_allclose(found.prob_any_day, 1 - np.array(neither), atol=0.03)
+    np.testing.assert_allclose(found.patterns.sum(axis=1), 1)
+
+
+def test_days_without_cells_say_nothing():
+    observed = np.array([[True, False], [True, True], [False, False]])
+    mean = np.full((3, 2), 5.0)
+    covariance = np.tile(0.01 * np.eye(2), (3, 1, 1))
+    covariance[2] = np.nan
+    found = joint_effects(mean, covariance, observed, 0.2)
+    for values in (found.mean, found.sd, found.lfsr, found.prob_large):
+        np.testing.assert_array_equal(np.isnan(values), ~observed)
+    assert share(found, "sustained").tolist() == [1, 1, 0]
+    assert share(found, "none").tolist() == [0, 0, 1]
+
+
+def test_mash_gives_the_pattern_of_a_known_prior():
+    # one covariance, effects on both days alike, and nearly exact data
+    prior = mash.MashPrior(("equal",), np.ones((1, 2, 2)), np.array([1.0]), True, np.array([0.5, 0.5]))
+    betahat = np.array([[1.0, 1.0], [0.0, 0.0], [-1.0, np.nan]])
+    data = mash.set_data(betahat, np.full((3, 2), 0.05))
+    found = mash_effects(prior, data, ALL, 0.2)
+    np.testing.assert_allclose(share(found, "sustained"), [1, 0, 1], atol=0.01)
+    np.testing.assert_array_equal(np.isnan(found.lfsr), np.isnan(betahat))  # though day 0 informs day 1
+    np.testing.assert_allclose(found.prob_any_day, found.prob_large[:, 0], atol=0.01)
+
+
+def test_patterns_do_not_depend_on_other_genes():
+    rng = np.random.default_rng(2)
+    data = mash.set_data(rng.normal(0, 0.3, (30, 2)), np.full((30, 2), 0.1))
+    prior = mash.fit_mash(data, mash.cov_canonical(2))
+    all_genes = mash_effects(prior, data, np.ones((30, 2), dtype=bool), 0.2)
+    alone = mash_effects(prior, data.take(slice(7, 8)), np.ones((1, 2), dtype=bool), 0.2)
+    np.testing.assert_allclose(all_genes.patterns[7], alone.patterns[0], atol=0.05)
+
+
+@pytest.fixture(scope="module")
+def files():
+    """Files of a screen of 30 genes on two days; gene 3 has no cells on day 1."""
+    rng = np.random.default_rng(4)
+    genes = np.array([f"g{i}" for i in range(30)])
+    truth = np.where(rng.random((30, 1)) < 0.3, rng.normal(0, 1, (30, 1)), 0) * [1, 1]
+    covariance = np.tile(0.01 * np.array([[1, 0.4], [0.4, 2]]), (30, 1, 1))
+    cells = np.full((30, 2), 50)
+    cells[3, 1] = 0
+    noise = np.einsum("de,ne->nd", np.linalg.cholesky(covariance[0]), rng.normal(size=(30, 2)))
+    sd = np.sqrt(np.diagonal(covariance, axis1=1, axis2=2))
+    table = daywise({"gene": genes}, {"betahat": truth + noise, "se": sd}, cells).assign(n_guides=4)
+    errors = {"gene": covariance, "genes": genes, "guide_sampling": np.full(30, 0.09)}
+    theta = {
+        "genes": genes,
+        "contrasts": np.array(["NEU", "MES"]),
+        "theta_mean": np.stack([truth + noise] * 2, axis=1),
+        "theta_day_cov": np.stack([covariance] * 2, axis=1),
+        "guide_sampling": np.full((30, 2), 0.09),
+    }
+    return table, errors, theta
+
+
+def gathered(files, calls, genes=None):
+    table, errors, theta = files
+    posterior = fit_mash_table(table, MashConfig(), "conservative", "t")
+    likelihood = fit_mash_likelihood(table, errors, MashConfig(), "t", calls.estimand)
+    genes = table if genes is None else genes
+    return read_sources(genes, posterior, (*likelihood, errors), theta, "MES", calls)
+
+
+def test_files_give_all_sources(files):
+    found = gathered(files, CallsConfig())
+    assert list(found) == ["mash_likelihood", "mash_posterior", "joint"]
+    for effects in found.values():
+        assert np.isnan(effects.lfsr[3]).tolist() == [False, True]
+        assert np.isnan(effects.lfsr).sum() == 1
+    table, errors, _ = files
+    shrunk, _ = fit_mash_likelihood(table, errors, MashConfig(), "t")
+    np.testing.assert_allclose(found["mash_likelihood"].lfsr[:, 0], shrunk["lfsr_d0"])
+
+
+def test_the_gene_estimand_adds_guide_sampling(files):
+    library, gene = gathered(files, CallsConfig()), gathered(files, CallsConfig(estimand="gene"))
+    np.testing.assert_allclose(gene["joint"].sd[0] ** 2 - library["joint"].sd[0] ** 2, 0.09)
+    active = np.abs(library["mash_likelihood"].mean[:, 0]) > 0.5
+    assert active.any()
+    assert (gene["mash_likelihood"].sd[active, 0] > library["mash_likelihood"].sd[active, 0] * 1.5).all()
+    np.testing.assert_array_equal(gene["mash_posterior"].lfsr, library["mash_posterior"].lfsr)
+    table, errors, _ = files
+    shrunk, mixture = fit_mash_likelihood(table, errors, MashConfig(), "t", "gene")
+    np.testing.assert_allclose(shrunk["se_d0"] ** 2, 0.01 + 0.09)
+    assert shrunk["se_d1"].isna().sum() == 1
+    assert mixture["estimand"] == "gene"
+
+
+def test_files_that_do_not_belong_together_are_refused(files):
+    table, errors, _ = files
+    with pytest.raises(FatewalkError, match="other genes than"):
+        gathered(files, CallsConfig(), table.assign(gene=table["gene"].str.upper()))
+    unknown = errors | {"guide_sampling": np.full(30, np.nan)}
+    with pytest.raises(FatewalkError, match="too few genes"):
+        fit_mash_likelihood(table, unknown, MashConfig(), "t", "gene")
+    other = errors | {"genes": np.char.upper(errors["genes"])}
+    with pytest.raises(FatewalkError, match="'g0' has no covariance"):
+        fit_mash_likelihood(table, other, MashConfig(), "t")
