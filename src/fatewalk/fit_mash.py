@@ -40,7 +40,7 @@ def fit_mash_table(
         Section ``mash``.
     mode
         conservative: canonical covariances, null-biased prior of the weights; enriched: covariances
-        for time and of the data as well (`prior_covariances`), uniform prior.
+        for time and of the data as well (`further_covariances`), uniform prior.
     where
         Name of the table, for messages.
 
@@ -79,7 +79,7 @@ def fit_mash_table(
         null_weight=config.null_weight,
     )
     settings = {"mode": mode, "error_correlation": data.error_correlation}
-    return _shrunk(table, data, fit), _mixture(fit, data, config, settings, notes)
+    return _results(table, data, fit, config, settings | {"notes": notes})
 
 
 def fit_mash_likelihood(
@@ -128,7 +128,7 @@ def fit_mash_likelihood(
         "estimand": estimand,
         "error_correlation": "one per row, mash_error_covariance.npz",
     }
-    return _shrunk(table, data, fit), _mixture(fit, data, config, settings, notes)
+    return _results(table, data, fit, config, settings | {"notes": notes})
 
 
 def likelihood_data(
@@ -303,21 +303,25 @@ def _data(
     )
 
 
-def _mixture(
-    fit: mash.MashFit,
+def _results(
+    table: pd.DataFrame,
     data: mash.MashData,
+    fit: mash.MashFit,
     config: MashConfig,
     settings: Mapping[str, Any],
-    notes: list[str],
-) -> dict[str, Any]:
-    """Content of the JSON file."""
-    lfsr = mash.posterior(fit, data).lfsr
-    significant = (lfsr < SIGNIFICANT_LFSR) & ~data.missing
-    return {
+) -> tuple[pd.DataFrame, dict[str, Any]]:
+    """The table with posterior columns, and the content of the JSON file."""
+    found = mash.posterior(fit, data)
+    # a missing cell stays missing, also where other days inform it
+    shrunk = {
+        stem: np.where(data.missing, np.nan, values)
+        for stem, values in {"postmean": found.mean, "postsd": found.sd, "lfsr": found.lfsr}.items()
+    }
+    mixture = {
         "engine": "python",
         "versions": {"fatewalk": __version__},
         "n_rows": data.n_rows,
-        "n_significant": int(significant.any(axis=1).sum()),
+        "n_significant": int((shrunk["lfsr"] < SIGNIFICANT_LFSR).any(axis=1).sum()),
         "se_inflate": config.se_inflate,
         "se_floor": config.se_floor,
         **settings,
@@ -326,28 +330,22 @@ def _mixture(
         "pi": dict(zip(fit.component_names, fit.pi, strict=True)),
         "loglik": fit.loglik,
         "kkt_gap": fit.kkt_gap,
-        "notes": notes,
     }
-
-
-def _shrunk(table: pd.DataFrame, data: mash.MashData, fit: mash.MashFit) -> pd.DataFrame:
-    """The table with posterior columns; a missing cell stays missing, also where other days inform it."""
-    found = mash.posterior(fit, data)
-    missing, n_days = data.missing, data.n_conditions
-    lfsr = np.where(missing, np.nan, found.lfsr)
-    blocks = {"postmean": found.mean, "postsd": found.sd, "lfsr": lfsr}
-    frames = [
-        pd.DataFrame(np.where(missing, np.nan, values), columns=day_columns(stem, n_days))
-        for stem, values in blocks.items()
+    columns = [
+        pd.DataFrame(values, columns=day_columns(stem, data.n_conditions)) for stem, values in shrunk.items()
     ]
-    seen = np.logical_not(missing.all(axis=1))
-    filled = np.where(np.isnan(lfsr), np.inf, lfsr)  # [n, D]
+    return pd.concat([table, *columns, _best_day(shrunk["lfsr"])], axis=1), mixture
+
+
+def _best_day(lfsr: np.ndarray) -> pd.DataFrame:
+    """Columns lfsr_min and best_day from lfsr [n, D]; empty for a row without an observed day."""
+    filled = np.where(np.isnan(lfsr), np.inf, lfsr)
     smallest = filled.min(axis=1)
+    seen = np.isfinite(smallest)
     best = (filled <= smallest[:, None] * (1 + TIE)).argmax(axis=1)  # the first of tied days
-    last = pd.DataFrame(
+    return pd.DataFrame(
         {
             "lfsr_min": np.where(seen, smallest, np.nan),
-            "best_day": [f"d{day}" if ok else None for day, ok in zip(best, seen, strict=True)],
+            "best_day": [f"d{day}" if ok else None for day, ok in zip(best, seen.tolist(), strict=True)],
         }
     )
-    return pd.concat([table, *frames, last], axis=1)

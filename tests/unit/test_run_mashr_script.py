@@ -19,7 +19,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from fatewalk.fit_mash import prob_large_table
+from fatewalk import mash
+from fatewalk.fit_mash import mixture_data, read_mixture
 from fatewalk.tables import read_json
 
 SCRIPT = Path(__file__).resolve().parents[2] / "scripts" / "run_mashr.R"
@@ -706,7 +707,8 @@ def test_the_pipeline_reads_the_mixture(run: Runner) -> None:
     """P(|effect| > eps) is computed from the JSON of either engine."""
     done = run(simulated(20, 3, n_strong=5), se_inflate="1.5")
     mixture = read_json(done.folder / "out.json")
-    large = prob_large_table(pd.read_csv(done.folder / "out.csv"), mixture, eps=0.2)  # [n, D]
+    data = mixture_data(pd.read_csv(done.folder / "out.csv"), mixture, None, "out.csv")
+    large = mash.prob_large(read_mixture(mixture), data, eps=0.2)  # [n, D]
 
     assert large.shape == (20, 3)
     assert large[:5].min() > 0.9

@@ -2,7 +2,9 @@
 
 import copy
 import json
+import os
 import shutil
+import sys
 from dataclasses import replace
 
 import pandas as pd
@@ -141,6 +143,40 @@ def test_a_rerun_after_one_key_changes_only_its_files(finished, tmp_path):
     assert before == {name: workflow.path(name).stat().st_mtime_ns for name in before}
     loose, strict = (pd.read_csv(w.path("hits_ranked.csv")) for w in (workflow, finished))
     assert loose["n_active_days"].sum() >= strict["n_active_days"].sum()
+
+
+OTHER_ENGINE = """#!{python}
+# Stands for Rscript and scripts/run_mashr.R, with other numbers.
+import sys
+from fatewalk.config import MashConfig
+from fatewalk.fit_mash import fit_mash_table
+from fatewalk.tables import read_table, write_json, write_table
+
+options = dict(zip(sys.argv[3::2], sys.argv[4::2]))
+table = read_table(options["--table"], ["gene"], text=["gene"])
+out, mixture = fit_mash_table(table, MashConfig(null_weight=500), options["--mode"], "stub")
+write_table(out, options["--output"])
+write_json(mixture, options["--summary"])
+"""
+
+
+def test_engines_stand_side_by_side(finished, tmp_path):
+    folder, programs = tmp_path / "copy", tmp_path / "bin"
+    shutil.copytree(finished.folder, folder)
+    programs.mkdir()
+    (programs / "Rscript").write_text(OTHER_ENGINE.format(python=sys.executable))
+    (programs / "Rscript").chmod(0o755)
+    workflow = changed(replace(finished, folder=folder), mash={"compare_engines": True})
+    before = workflow.path("mash_gene_conservative.csv").read_bytes()
+    done = workflow.run("all_hits", path=f"{programs}:{os.environ['PATH']}")
+    assert done.returncode == 0, done.text
+    assert workflow.path("mash_gene_conservative.csv").read_bytes() == before
+    other = pd.read_csv(workflow.path("contrast=MES/engine=mashr/mash_gene_conservative.csv"))
+    table = pd.read_csv(workflow.path("mash_mode_comparison.csv"))
+    assert table["agree_engines_conservative"].any()
+    assert (table["postmean_conservative"] != table["postmean_conservative_mashr"]).any()
+    first = table["day"] == "d0"
+    assert table.loc[first, "lfsr_conservative_mashr"].tolist() == other["lfsr_d0"].tolist()
 
 
 def test_report_builds_without_network(finished):
