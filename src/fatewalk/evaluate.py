@@ -189,7 +189,7 @@ def call_summary(hits: pd.DataFrame, truth: pd.DataFrame, calls: CallsConfig) ->
     Returns
     -------
     dict
-        pred_call_summary.json: the thresholds; n_genes, n_days, n_hits, n_active_gene_days;
+        pred_call_summary.json: the section calls; n_genes, n_days, n_hits, n_active_gene_days;
         n_wrong_sign (called, truly active gene-days whose posterior mean has the other sign); the
         counts of `daywise_confusion` overall, any and by_day; left_out (unobserved gene-days, how
         many of them are truly active, genes without an observed day, genes of the truth that are
@@ -213,11 +213,7 @@ def call_summary(hits: pd.DataFrame, truth: pd.DataFrame, calls: CallsConfig) ->
     }
     overall, any_day = counts.pop("overall"), counts.pop("any")
     return {
-        "effect_size_eps": eps,
-        "effect_prob_large_min": calls.effect_prob_large_min,
-        "lfsr_day": calls.lfsr_day,
-        "anyday_correction": calls.anyday_correction,
-        "min_active_days": calls.min_active_days,
+        **calls.model_dump(),
         "n_genes": len(hits),
         "n_days": truth.shape[1],
         "n_hits": int(as_bool(hits["hit_anyday"], "hits_ranked table").sum()),

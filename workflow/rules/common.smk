@@ -39,7 +39,7 @@ STAGE_VERSION = {
     "aggregate_guides": 2,
     "compare_modes": 2,
     "rank_hits": 2,
-    "evaluate_recovery": 1,
+    "evaluate_recovery": 2,
     "tabulate_ablation": 1,
     "plots": 1,
 }

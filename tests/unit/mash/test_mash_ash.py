@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -24,29 +22,22 @@ from fatewalk.mash.ash import (
     prior_scales,
 )
 from fatewalk.mash.errors import MashError
+from tests.unit.mash.golden import BESIDE, Recorded, cases
 
-REPOSITORY = Path(__file__).parents[3]
-HERE = REPOSITORY / "tests" / "data" / "mashr_golden"
-BESIDE = REPOSITORY.parent / "shared" / "mashr_golden"  # the full collection, where it is present
-
-CASES = [
-    pytest.param(root / name, id=f"{root.parent.name}-{name}")
-    for root, names in {
-        HERE: ["f_D1_identity", "n_all_null"],
-        BESIDE: [
-            "a2_fate_gene_intendedV_conservative",
-            "a_fate_gene_conservative",
-            "b_simple_canonical",
-            "d2_hetero_nullcorr_datadriven",
-            "e_alpha1_EZ",
-            "f_D1_identity",
-            "g_D10_shared_canonical",
-            "l_uniform_nopointmass_gridmult2",
-            "n_all_null",
-        ],
-    }.items()
-    for name in names
-]
+CASES = cases(
+    here=["f_D1_identity", "n_all_null"],
+    beside=[
+        "a2_fate_gene_intendedV_conservative",
+        "a_fate_gene_conservative",
+        "b_simple_canonical",
+        "d2_hetero_nullcorr_datadriven",
+        "e_alpha1_EZ",
+        "f_D1_identity",
+        "g_D10_shared_canonical",
+        "l_uniform_nopointmass_gridmult2",
+        "n_all_null",
+    ],
+)
 # b and g are the same rows as c and g2, which record what mashr made of their lfsr
 STRONG_ROWS = {
     "b_simple_canonical": "c_simple_datadriven",
@@ -55,29 +46,18 @@ STRONG_ROWS = {
 }
 
 
-def numbers(folder: Path, name: str) -> np.ndarray:
-    (path,) = folder.glob(f"{name}.csv*")
-    table = pd.read_csv(path, float_precision="round_trip", keep_default_na=False, na_values=[""])
-    return table.iloc[:, 1:].to_numpy()
-
-
 class Run:
     """One recorded run, and ours."""
 
     def __init__(self, folder: Path) -> None:
-        if not folder.exists():
-            pytest.skip(f"{folder.name} is not here")
+        files = Recorded(folder)
         self.name = folder.name
-        params = json.loads((folder / "params.json").read_text())
-        betahat, se = np.hsplit(numbers(folder, "input"), 2)
-        assert not np.isnan(betahat).any()
-        se = np.maximum(se * params["se_inflate"], params["se_floor"])
-        self.betahat, self.se = betahat / se ** params["alpha"], se ** (1 - params["alpha"])
+        data = files.data(None)
+        self.betahat, self.se = data.betahat, data.se
         self.ours = one_by_one(self.betahat, self.se)
-        self.recorded = dict(
-            zip(("mean", "sd", "lfsr"), np.hsplit(numbers(folder, "ash_1by1"), 3), strict=True)
-        )
-        self.recorded_fit = json.loads((folder / "ash_1by1_fit.json").read_text())["per_condition"]
+        parts = np.hsplit(files.numbers("ash_1by1"), 3)
+        self.recorded = dict(zip(("mean", "sd", "lfsr"), parts, strict=True))
+        self.recorded_fit = files.json("ash_1by1_fit")["per_condition"]
 
 
 @pytest.fixture(scope="module", params=CASES)
@@ -124,7 +104,7 @@ def test_recorded_results_within_the_gap_of_the_recorded_weights(run):
 @pytest.mark.parametrize("name", STRONG_ROWS)
 def test_recorded_strong_rows(name):
     run = Run(BESIDE / name)
-    pieces = json.loads((BESIDE / STRONG_ROWS[name] / "pieces.json").read_text())
+    pieces = Recorded(BESIDE / STRONG_ROWS[name]).json("pieces")
     rows = pieces["strong_rows_0based"]
     np.testing.assert_array_equal(get_significant_results(run.recorded["lfsr"]), rows)
     # ashr rounds small rates of negative effects to 0: their order is lost there, not here

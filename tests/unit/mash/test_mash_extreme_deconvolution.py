@@ -2,53 +2,40 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pytest
 from scipy.stats import multivariate_normal
 
 from fatewalk.mash import cov_ed, cov_pca, cov_teem, extreme_deconvolution, set_data
 from fatewalk.mash.errors import MashError
 from fatewalk.mash.extreme_deconvolution import deconvolve, principal_covariances, truncated_eigenvalues
+from tests.unit.mash.golden import Recorded, cases
 
-REPOSITORY = Path(__file__).parents[3]
-HERE = REPOSITORY / "tests" / "data" / "mashr_golden"
-BESIDE = REPOSITORY.parent / "shared" / "mashr_golden"  # the full collection, where it is present
-
-CASES = [
-    pytest.param(root / name, id=f"{root.parent.name}-{name}")
-    for root, names in {
-        HERE: ["d2_hetero_nullcorr_datadriven"],
-        BESIDE: [
-            "a2_fate_gene_intendedV_enriched",
-            "a_fate_gene_enriched",
-            "c_simple_datadriven",
-            "d2_hetero_nullcorr_datadriven",
-            "g2_D10_shared_datadriven",
-        ],
-    }.items()
-    for name in names
-]
+CASES = cases(
+    here=["d2_hetero_nullcorr_datadriven"],
+    beside=[
+        "a2_fate_gene_intendedV_enriched",
+        "a_fate_gene_enriched",
+        "c_simple_datadriven",
+        "d2_hetero_nullcorr_datadriven",
+        "g2_D10_shared_datadriven",
+    ],
+)
 
 
 class Run:
     """The input and the recorded pieces of one run."""
 
     def __init__(self, folder: Path) -> None:
-        if not folder.exists():
-            pytest.skip(f"{folder.name} is not here")
-        (path,) = folder.glob("input.csv*")
-        betahat, se = np.hsplit(pd.read_csv(path, float_precision="round_trip").iloc[:, 1:].to_numpy(), 2)
-        params = json.loads((folder / "params.json").read_text())
-        self.pieces = json.loads((folder / "pieces.json").read_text())
-        self.rows = self.pieces["strong_rows_0based"]
-        self.all_betahat, self.betahat = betahat, betahat[self.rows]
-        self.se = np.maximum(se * params["se_inflate"], params["se_floor"])[self.rows]
-        self.error_covariance = self.se[:, :, None] * np.array(params["V"]) * self.se[:, None, :]
-        self.initial = principal_covariances(betahat[self.rows], self.pieces["npc"])
+        recorded = Recorded(folder)
+        self.pieces = recorded.json("pieces")
+        data = recorded.data(recorded.params["V"])
+        strong = data.take(self.pieces["strong_rows_0based"])
+        self.all_betahat, self.betahat, self.se = data.betahat, strong.betahat, strong.se
+        self.error_covariance = strong.error_covariance()
+        self.initial = principal_covariances(strong.betahat, self.pieces["npc"])
 
 
 @pytest.fixture(scope="module", params=CASES)
@@ -80,7 +67,7 @@ def test_recorded_truncated_eigenvalues(run):
     recorded = run.pieces["cov_teem"]
     ours = truncated_eigenvalues(run.betahat / run.se, run.initial)
     assert ours.n_iterations == recorded["n_iter"]
-    assert ours.avg_loglik * len(run.rows) == pytest.approx(recorded["objective_last"], abs=1e-7)
+    assert ours.avg_loglik * len(run.betahat) == pytest.approx(recorded["objective_last"], abs=1e-7)
     np.testing.assert_allclose(ours.pi, recorded["pi"], rtol=0, atol=1e-7)
     flat = [value for (value,) in (entry[0] for entry in recorded["U"].values())]  # D x D x K, flattened
     np.testing.assert_allclose(np.ravel(list(ours.covariances.values())), flat, rtol=0, atol=1e-7)

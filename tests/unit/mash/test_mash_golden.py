@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import pytest
 
 from fatewalk.mash import (
@@ -25,40 +23,32 @@ from fatewalk.mash import (
     posterior_covariance,
     prob_large,
     regularise_correlation,
-    set_data,
 )
 from fatewalk.mash.likelihood import loglik_matrix
+from tests.unit.mash.golden import BESIDE, Recorded, cases
 
-REPOSITORY = Path(__file__).parents[3]
-HERE = REPOSITORY / "tests" / "data" / "mashr_golden"
-BESIDE = REPOSITORY.parent / "shared" / "mashr_golden"  # the full collection, where it is present
-
-CASES = [
-    pytest.param(root / name, id=f"{root.parent.name}-{name}")
-    for root, names in {
-        HERE: ["b_simple_canonical", "d_simple_nullcorr", "f_D1_canonical", "n_all_null"],
-        BESIDE: [
-            "a_fate_gene_conservative",
-            "a_fate_gene_enriched",
-            "a2_fate_gene_intendedV_conservative",
-            "a2_fate_gene_intendedV_enriched",
-            "b_simple_canonical",
-            "c_simple_datadriven",
-            "d_simple_nullcorr",
-            "d2_hetero_nullcorr_datadriven",
-            "e_alpha1_EZ",
-            "e2_alpha0.5",
-            "f_D1_canonical",
-            "f_D1_identity",
-            "g_D10_shared_canonical",
-            "g2_D10_shared_datadriven",
-            "l2_explicit_grid_nonormalize",
-            "l_uniform_nopointmass_gridmult2",
-            "n_all_null",
-        ],
-    }.items()
-    for name in names
-]
+CASES = cases(
+    here=["b_simple_canonical", "d_simple_nullcorr", "f_D1_canonical", "n_all_null"],
+    beside=[
+        "a_fate_gene_conservative",
+        "a_fate_gene_enriched",
+        "a2_fate_gene_intendedV_conservative",
+        "a2_fate_gene_intendedV_enriched",
+        "b_simple_canonical",
+        "c_simple_datadriven",
+        "d_simple_nullcorr",
+        "d2_hetero_nullcorr_datadriven",
+        "e_alpha1_EZ",
+        "e2_alpha0.5",
+        "f_D1_canonical",
+        "f_D1_identity",
+        "g_D10_shared_canonical",
+        "g2_D10_shared_datadriven",
+        "l2_explicit_grid_nonormalize",
+        "l_uniform_nopointmass_gridmult2",
+        "n_all_null",
+    ],
+)
 RECORDED = {
     "mean": "posterior_mean",
     "sd": "posterior_sd",
@@ -68,29 +58,13 @@ RECORDED = {
 }
 
 
-class Case:
+class Case(Recorded):
     """One recorded run."""
 
     def __init__(self, folder: Path) -> None:
-        if not folder.exists():
-            pytest.skip(f"{folder.name} is not here")
-        self.folder = folder
-        self.params = self.json("params")
+        super().__init__(folder)
         self.n_conditions = self.params["D"]
         self.recorded_fit = self.json("fit")
-
-    def json(self, name: str) -> dict[str, Any]:
-        return json.loads((self.folder / f"{name}.json").read_text())
-
-    def has(self, name: str) -> bool:
-        return any(self.folder.glob(f"{name}.csv*"))
-
-    def csv(self, name: str) -> pd.DataFrame:
-        (path,) = self.folder.glob(f"{name}.csv*")
-        return pd.read_csv(path, float_precision="round_trip", keep_default_na=False, na_values=[""])
-
-    def numbers(self, name: str) -> np.ndarray:
-        return self.csv(name).iloc[:, 1:].to_numpy()
 
     def matrix(self, values: Any) -> np.ndarray:
         return np.reshape(values, (self.n_conditions, self.n_conditions))
@@ -98,17 +72,6 @@ class Case:
     def covariances(self, which: str) -> dict[str, np.ndarray]:
         recorded = self.json("covariances")[which]
         return {name: self.matrix(matrix) for name, matrix in recorded.items()}
-
-    def data(self, error_correlation: Any, table: str = "input") -> MashData:
-        betahat, se = np.hsplit(self.numbers(table), 2)
-        return set_data(
-            betahat,
-            se,
-            alpha=self.params["alpha"],
-            error_correlation=error_correlation,
-            se_inflate=self.params["se_inflate"],
-            se_floor=self.params["se_floor"],
-        )
 
     def fit(self, data: MashData, which: str = "used_before_normalization") -> MashFit:
         grid = self.params["grid"]
