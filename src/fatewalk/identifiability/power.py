@@ -10,7 +10,7 @@ from torch import Tensor
 from fatewalk.config import ModelConfig
 from fatewalk.design import Design
 from fatewalk.identifiability.profile import NO_INFORMATION, Profile
-from fatewalk.infer.coordinates import Coordinates
+from fatewalk.infer.coordinates import Coordinates, helmert
 from fatewalk.infer.laplace import START_SHARE
 from fatewalk.model import FateModel, Rows, Sizes
 from fatewalk.model.fate_model import DTYPE
@@ -81,7 +81,7 @@ def _gene_variance(design: Design, profile: Profile) -> Tensor:
         genes = torch.nonzero(design.n_guides_per_gene == n)[:, 0]  # [K]
         guides = by_gene[design.gene_offsets[genes][:, None] + torch.arange(n)]  # [K, n]
         base = (raw[:, guides] * kept[:, genes][..., None]).permute(1, 0, 2)  # [K, D, n]
-        turn = _contrasts_of(n)  # [n, n - 1]
+        turn = helmert(n)  # [n, n - 1]
         for f in range(len(design.contrasts)):
             info = base * per_cell[f][:, None].nan_to_num()  # [K, D, n]
             theta = info.sum(dim=2)  # [K, D]
@@ -119,10 +119,3 @@ def _share_kept(profile: Profile, whole: Tensor) -> Tensor:
     own = own - (with_all - own).square() / others
     share = torch.where(whole > 0, own / whole.clamp(min=1e-300), 0.0)
     return torch.where(share > NO_INFORMATION, share, 0.0)
-
-
-def _contrasts_of(n: int) -> Tensor:
-    """Orthonormal directions of n values that sum to zero, [n, n - 1]."""
-    basis = torch.eye(n, dtype=DTYPE)
-    basis[:, 0] = 1
-    return torch.linalg.qr(basis).Q[:, 1:]

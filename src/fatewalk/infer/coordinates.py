@@ -212,7 +212,7 @@ class Coordinates:
             walk = self.walk.start + torch.arange(s.days) * s.genes + genes[:, None]  # [Lg, D]
             own = self.directions.start + first[genes][:, None] + torch.arange(v)  # [Lg, v]
             place = contrasts + torch.cat([walk, own], dim=1)[:, None, :]  # [Lg, F*, D + v]
-            turn = _helmert(size) if self.n_means else torch.eye(size, dtype=DTYPE)  # [n, v]
+            turn = helmert(size) if self.n_means else torch.eye(size, dtype=DTYPE)  # [n, v]
             local = torch.cat([torch.ones(size, 1, dtype=DTYPE), turn], dim=1)
             tensors = (genes, guides, place, local)
             found.append(GeneGroup(size, *(x.to(self.device) for x in tensors)))
@@ -358,12 +358,30 @@ def _rotation(model: FateModel) -> Tensor:
     )
 
 
-def _helmert(n: int) -> Tensor:
+def helmert(n: int) -> Tensor:
     """Orthonormal contrasts of n values, [n, n - 1], as in ``_rotation``."""
     j = torch.arange(1, n, dtype=DTYPE)
     position = torch.arange(n, dtype=DTYPE)[:, None]
     entries = torch.where(position < j, 1.0, torch.where(position == j, -j, 0.0)).to(DTYPE)
     return entries / (j * (j + 1)).sqrt()
+
+
+def variance_factor(ratio: Tensor, change: Tensor) -> Tensor:
+    """How the posterior variance of a coordinate on its own follows its log scale.
+
+    With r the posterior over prior variance and q = r / (1 - r), its error over its prior variance, a
+    change t of the log scale multiplies the variance by (1 + q) / (exp(2 t) + q), and the mode by
+    exp(t) times that.
+
+    Parameters
+    ----------
+    ratio : Tensor [..., F*, p]
+        r.
+    change : Tensor [..., F*, p]
+        t.
+    """
+    q = ratio / (1 - ratio)
+    return (1 + q) / ((2 * change).exp() + q)
 
 
 def _apply(matrix: Tensor, values: Tensor) -> Tensor:

@@ -22,7 +22,7 @@ from torch import Tensor
 from torch.distributions import biject_to, constraints
 from torch.distributions.transforms import Transform
 
-from fatewalk.infer.coordinates import Coordinates
+from fatewalk.infer.coordinates import Coordinates, variance_factor
 from fatewalk.infer.start import Start, unfold
 from fatewalk.infer.whitening import load_whitening
 from fatewalk.model import FateModel
@@ -367,9 +367,7 @@ class Structured(AutoContinuous):
         deviation = (white + step @ self.slope.T).reshape(*lead, *self.y.shape)  # [..., F*, p]
         change = torch.einsum("fhs,...s->...fh", c.scales.matrix, step)  # [..., F*, H] of log scales
         change = change[..., c.scale_of.clamp(min=0)] * (c.scale_of >= 0)  # [..., F*, p]
-        # a coordinate on its own at another scale: q is its error over its prior variance
-        q = self.ratio / (1 - self.ratio)
-        shrink = (1 + q) / ((2 * change).exp() + q)
+        shrink = variance_factor(self.ratio, change)
         y = self.y * change.exp() * shrink + shrink.sqrt() * deviation
         latents = c.latents(y, means.reshape(*lead, len(self.y), c.n_means))
         volume = 0.5 * shrink.log().sum(dim=(-1, -2)) + self.fixed_volume

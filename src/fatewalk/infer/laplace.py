@@ -32,7 +32,7 @@ from torch.nn.functional import log_softmax
 
 from fatewalk.infer import dispersion
 from fatewalk.infer.checkpoint import Checkpoint
-from fatewalk.infer.coordinates import Coordinates
+from fatewalk.infer.coordinates import Coordinates, variance_factor
 from fatewalk.infer.information import RowIndex, curvature, fate_probabilities
 from fatewalk.infer.systems import BlockSystem, DenseSystem, System
 from fatewalk.infer.whitening import Whitening
@@ -86,9 +86,7 @@ class Laplace:
     slope : Tensor [P, S]
         Change of the mode with the scales, without each coordinate's own part (``ratio``).
     ratio : Tensor [F*, p]
-        Posterior over prior variance of each coordinate, r. A coordinate on its own has, as its
-        scale moves by a factor exp(t), mode y exp(t) (1 + q) / (exp(2 t) + q) and variance
-        r (1 + q) / (exp(2 t) + q), with q = r / (1 - r).
+        Posterior over prior variance of each coordinate, as in ``variance_factor``.
     rows
         With their weights.
     dispersion
@@ -278,9 +276,6 @@ class _Newton:
             self.system = BlockSystem(self.index, self.c, self.rows, weights, sd)
         self.sd = sd
 
-    def _solve(self, b: Tensor) -> Tensor:
-        return self.system.solve(b)
-
     def _newton_step(self) -> float:
         """One step with backtracking; its length in posterior SDs."""
         pi = fate_probabilities(self.eta)
@@ -289,7 +284,7 @@ class _Newton:
         gradient = self.c.adjoint((self.rows.transpose @ residual).T)
         y = self.x / self.sd
         gradient = self.sd * gradient - y
-        step = self._solve(gradient.reshape(-1, 1)).view_as(y)
+        step = self.system.solve(gradient.reshape(-1, 1)).view_as(y)
         length = math.sqrt(max(float((step * gradient).sum()), 0.0))
         eta_step = self._predict(self.sd * step)
         before, share = self._objective(self.eta, y), 1.0
@@ -308,7 +303,7 @@ class _Newton:
         """Covariance times probes, and what follows: traces and Fisher information by scale."""
         c, n = self.c, self.n
         parts = _by_group(self.y, groups := _groups(c, n), n * (c.n_scales + 1))  # [P, groups]
-        both = self._solve(torch.cat([self.probes, parts], dim=1))
+        both = self.system.solve(torch.cat([self.probes, parts], dim=1))
         solved, self.solved_parts = both[:, : self.probes.shape[1]], both[:, self.probes.shape[1] :]
         self.parts = parts
         n_groups = n * (c.n_scales + 1)
@@ -345,7 +340,7 @@ class _Newton:
         gradient, _, observed = self._scale_derivatives()
         matrix = self.c.scales.matrix.reshape(-1, self.c.scales.size)
         slope, bend = self.c.scales.prior_slope_and_curvature(self.vector)
-        values, vectors = torch.linalg.eigh(matrix.T @ observed @ matrix + torch.diag(bend))
+        values, vectors = torch.linalg.eigh(_with_prior(observed, matrix, bend))
         pull = vectors.T @ (matrix.T @ gradient + slope)
         step = vectors @ (pull / values.abs().clamp(min=0.5))
         if float(step.abs().max()) > FAR:
@@ -382,9 +377,7 @@ class _Newton:
         """
         others = (self._slope() @ change.reshape(-1)).view_as(self.y)
         change = change[:, self.c.scale_of.clamp(min=0)] * (self.c.scale_of >= 0)  # [F*, p]
-        ratio = self._ratio()
-        q = ratio / (1 - ratio)
-        shrink = (1 + q) / ((2 * change).exp() + q)
+        shrink = variance_factor(self._ratio(), change)
         self.y = self.y * change.exp() * shrink + shrink.sqrt() * others
         self.sd = self.c.sd(self.c.scales.log_scales(self.vector))
         self.x = self.sd * self.y
@@ -409,7 +402,7 @@ class _Newton:
         c, n = self.c, self.n
         count = max(FEWEST_PROBES, min(DAY_PROBES, DAY_PROBES * 5000 // self.x.numel()))
         signs = _signs(n * c.size, count, seed=1).to(c.device)
-        solved = self._solve(signs)
+        solved = self.system.solve(signs)
         pi = fate_probabilities(self.eta)
         weights = curvature(self.rows, pi)
         slope = (torch.diag_embed(pi) - pi[:, :, None] * pi[:, None, :])[:, :, 1:]  # [M, F, F*] d pi / d eta
@@ -442,9 +435,9 @@ class _Newton:
         gradient, fisher, observed = self._scale_derivatives()
         matrix = c.scales.matrix.reshape(-1, c.scales.size)
         _, bend = c.scales.prior_slope_and_curvature(self.vector)
-        values, vectors = torch.linalg.eigh(matrix.T @ observed @ matrix + torch.diag(bend))
+        values, vectors = torch.linalg.eigh(_with_prior(observed, matrix, bend))
         bound = fisher - 2 * torch.diag(gradient.clamp(max=0))
-        floor = 0.25 * float(torch.linalg.eigvalsh(matrix.T @ bound @ matrix + torch.diag(bend)).min())
+        floor = 0.25 * float(torch.linalg.eigvalsh(_with_prior(bound, matrix, bend)).min())
         covariance = vectors @ torch.diag(1 / values.clamp(min=floor)) @ vectors.T
         return Laplace(
             c, self.vector, self.y, self.system, self.system.whitening(), covariance,
@@ -484,6 +477,11 @@ def _probes(c: Coordinates, n: int) -> tuple[Tensor, Tensor]:
         columns.append(block)
         owners.append(torch.full((block.shape[1],), group))
     return torch.cat(columns, dim=1).to(c.device), torch.cat(owners).to(c.device)
+
+
+def _with_prior(information: Tensor, matrix: Tensor, bend: Tensor) -> Tensor:
+    """Information on the scales, from that on every log scale [F* H, F* H] and the prior's curvature [S]."""
+    return matrix.T @ information @ matrix + torch.diag(bend)
 
 
 def _signs(n: int, m: int, seed: int) -> Tensor:

@@ -3,10 +3,24 @@
     betahat_n | b_n ~ N(b_n, S_n V S_n),     b_n / s_n^alpha ~ pi_0 delta_0 + sum_gk pi_gk N(0, grid_g^2 U_k)
 
 Rows n are genes or guides, the D conditions are days. The scope and the results are those of R mashr;
-the mixture weights are solved to optimality. The functions carry the names of mashr without their
-prefix ``mash_`` where they have one there: ``set_data``, ``cov_canonical``, ``cov_pca``, ``cov_ed``,
-``mash_1by1``, ``get_significant_results``, ``compute_vloglik``. The module stands alone: it imports
-nothing of the rest of fatewalk.
+the mixture weights are solved to optimality. The module stands alone: it imports nothing of the rest of
+fatewalk.
+
+    data = mash.set_data(betahat, se)                        # arrays [n, D]; NaN where missing
+    strong = mash.get_significant_results(mash.mash_1by1(data).lfsr)
+    learned = mash.cov_ed(data, mash.cov_pca(data, 3, strong), strong).covariances
+    fit = mash.fit_mash(data, mash.cov_canonical(4) | learned)
+    found = mash.posterior(fit, data)                        # mean, sd, lfsr, ...
+
+Most functions carry the name that they have in mashr, without its prefix ``mash_``:
+
+    mash_set_data                    set_data
+    mash(data, Ulist)                fit_mash, then posterior
+    mash(data, g = , fixg = TRUE)    posterior with a MashPrior, fitted elsewhere or made by hand
+    estimate_null_correlation_simple the same
+    mash_estimate_corr_em            estimate_null_correlation_em
+    mash_compute_vloglik             compute_vloglik
+    mash_compute_posterior_matrices  posterior, posterior_covariance, posterior_samples
 """
 
 from fatewalk.mash.ash import OneByOne, get_significant_results, mash_1by1
