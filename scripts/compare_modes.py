@@ -8,13 +8,12 @@ from fatewalk.tables import read_table, write_table
 def main(snakemake):
     params = snakemake.params
 
-    def by_mode(paths):
-        return {
-            mode: read_table(path, ["gene"], text=["gene"])
-            for mode, path in zip(params.modes, paths, strict=bool(paths))
-        }
-
-    tables, second = by_mode(snakemake.input.tables), by_mode(snakemake.input.second)
+    tables = {
+        mode: read_table(path, ["gene"], text=["gene"])
+        for mode, path in zip(params.modes, snakemake.input.tables, strict=True)
+    }
+    paths = snakemake.input.get("second")
+    second = {"conservative": read_table(str(paths), ["gene"], text=["gene"])} if paths else {}
     comparison = compare_modes(tables, params.lfsr_day, second, params.second_engine)
     write_table(comparison, snakemake.output.comparison)
 

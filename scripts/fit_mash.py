@@ -15,7 +15,7 @@ def main(snakemake):
     config = MashConfig(**snakemake.params.mash)
     shrunk, mixture = fit_mash_table(table, config, snakemake.wildcards.mode, snakemake.input.table)
     for note in mixture["notes"]:
-        log.warning(note)
+        log.info(note)
     write_table(shrunk, snakemake.output.table)
     write_json(mixture, snakemake.output.mixture)
 

@@ -32,7 +32,7 @@ KEYS = ["pattern", "labels", "guides", "source", "estimand"]
 def sources(
     screen: Mapping[str, np.ndarray], contrast: int, estimand: str, variants: Mapping[str, MashConfig]
 ) -> dict[str, Effects]:
-    """Effects by each source of calls, for one contrast of a screen.
+    """Effects by each source of calls, for one contrast of a screen; mash_posterior of the library only.
 
     Parameters
     ----------
@@ -58,11 +58,12 @@ def sources(
         return daywise(names, {"betahat": mean, "se": sd}, cells)
 
     found = {"joint": joint_effects(screen["mean"][:, contrast], covariance, observed, eps)}
-    posterior = table(screen["mean"][:, contrast], covariance)
+    if estimand == "library":
+        posterior = table(screen["mean"][:, contrast], covariance)
+        _, mixture = fit_mash_table(posterior, MashConfig(), "conservative", "posterior")
+        data = mixture_data(posterior, mixture, None, "posterior")
+        found["mash_posterior"] = mash_effects(read_mixture(mixture), data, observed, eps)
     likelihood = table(screen["alone"][:, contrast], alone)
-    _, mixture = fit_mash_table(posterior, MashConfig(), "conservative", "posterior")
-    data = mixture_data(posterior, mixture, None, "posterior")
-    found["mash_posterior"] = mash_effects(read_mixture(mixture), data, observed, eps)
     data = likelihood_data(likelihood, errors, 1.0, 0.0, "likelihood")
     for name, config in variants.items():
         _, mixture = fit_mash_likelihood(likelihood, errors, config, "likelihood")

@@ -21,6 +21,7 @@ from fatewalk.errors import FatewalkError
 from fatewalk.tables import count_days, day_columns
 
 SIGNIFICANT_LFSR = 0.05
+NEGLIGIBLE = 1e-6  # weight of all effects together
 TIE = 1e-9  # days whose lfsr differs by less, relatively, differ by rounding only
 
 Mode = Literal["conservative", "enriched"]
@@ -317,6 +318,10 @@ def _results(
         stem: np.where(data.missing, np.nan, values)
         for stem, values in {"postmean": found.mean, "postsd": found.sd, "lfsr": found.lfsr}.items()
     }
+    if fit.point_mass and fit.pi[0] > 1 - NEGLIGIBLE:
+        settings["notes"].append(
+            "the mixture has all its weight on no effect: every effect is shrunk to 0, every lfsr is 1"
+        )
     mixture = {
         "engine": "python",
         "versions": {"fatewalk": __version__},

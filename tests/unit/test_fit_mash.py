@@ -75,6 +75,15 @@ def test_a_mixture_that_lacks_an_entry_is_refused(table):
         mixture_data(table, {}, None, "t")
 
 
+def test_a_screen_without_effects_says_so(table):
+    rng = np.random.default_rng(1)
+    columns = [f"betahat_d{d}" for d in range(3)]
+    quiet = table.assign(**dict(zip(columns, rng.normal(0, 0.01, (3, 100)), strict=True)))
+    out, mixture = fit_mash_table(quiet, MashConfig(), "conservative", "t")
+    assert out["lfsr_d0"].dropna().min() > 0.999
+    assert "all its weight on no effect" in mixture["notes"][-1]
+
+
 def test_one_day(table):
     one = table[["gene", "betahat_d0", "se_d0"]]
     out, _ = fit_mash_table(one, MashConfig(), "conservative", "t")

@@ -75,7 +75,7 @@ def test_mashr_without_r_is_one_clear_error(fresh, tmp_path):
                 (bare / tool.name).symlink_to(tool)
     done = replace(fresh, config=config).run("all_mash", path=str(bare))
     assert done.returncode != 0
-    assert "mash.engine: mashr needs R, and there is no Rscript here" in done.text
+    assert "need R, and there is no Rscript here" in done.text
 
 
 def test_examples_and_profiles_are_valid():

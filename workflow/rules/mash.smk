@@ -55,7 +55,7 @@ rule run_mashr:
     shell:
         """
         if ! command -v Rscript >/dev/null; then
-            echo "mash.engine: mashr needs R, and there is no Rscript here. Use --sdm conda (envs/mashr.yaml), install R with the package mashr, or set mash.engine: python." | tee {log:q} >&2
+            echo "mash.engine: mashr and mash.compare_engines need R, and there is no Rscript here. Use --sdm conda (envs/mashr.yaml), install R with the package mashr, or set mash.engine: python and mash.compare_engines: false." | tee {log:q} >&2
             exit 1
         fi
         Rscript --vanilla {input.script:q} --table {input.table:q} --mode {wildcards.mode} \

@@ -36,8 +36,9 @@ def rank_hits(genes: pd.DataFrame, sources: Mapping[str, Effects], calls: CallsC
     So a gene may have active days and be no hit; its active days are listed all the same.
 
     Ranks: hits first, by ``min_lfsr_among_active``; then the other genes by their smallest lfsr.
-    Ties go to the larger ``max_abs_postmean``, then to the name that sorts first. Genes without an
-    observed day come last.
+    Ties go to the larger ``max_abs_postmean``, then to the smallest lfsr by any source (so that
+    genes have an order even if mash finds no effect anywhere), then to the name that sorts first.
+    Genes without an observed day come last.
 
     Parameters
     ----------
@@ -115,7 +116,9 @@ def rank_hits(genes: pd.DataFrame, sources: Mapping[str, Effects], calls: CallsC
 
     names = genes["gene"].to_numpy().astype(str)
     key = np.where(main.hit, main.min_active_lfsr, smallest(effects.lfsr))
-    order = np.lexsort((names, -max_abs, key, ~main.hit))  # the last key counts most; missing is last
+    elsewhere = smallest(np.stack([smallest(one.lfsr) for one in sources.values()], axis=1))  # [n]
+    # the last key counts most; missing is last
+    order = np.lexsort((names, elsewhere, -max_abs, key, ~main.hit))
     table = table.iloc[order].reset_index(drop=True)
     table.insert(0, "rank", np.arange(1, len(table) + 1))
     return table

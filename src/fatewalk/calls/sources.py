@@ -45,7 +45,8 @@ class Effects:
     prob_large
         P(|effect| > eps) [n, D].
     patterns
-        Probability of each of `fatewalk.calls.patterns.PATTERNS` over the observed days [n, P].
+        Probability of each of `fatewalk.calls.patterns.PATTERNS` over the observed days [n, P]; NaN for
+        a gene without one.
     """
 
     mean: Numbers
@@ -83,7 +84,7 @@ def read_sources(
     contrast
         Name of the contrast.
     calls
-        eps and the estimand. ``mash_posterior`` describes the library whatever the estimand.
+        eps and the estimand. ``mash_posterior`` describes the library and is left out for estimand gene.
 
     Raises
     ------
@@ -95,9 +96,9 @@ def read_sources(
     betahat, cells = (genes[day_columns(stem, n_days)].to_numpy(float) for stem in ("betahat", "n_cells"))
     observed = (cells > 0) & ~np.isnan(betahat)
     names = genes["gene"].to_numpy()
-    other = {"mash_gene table": posterior[0]["gene"], "mash_likelihood table": likelihood[0]["gene"]}
-    for name, found in (other | {"theta_posterior_summary.npz": theta["genes"]}).items():
-        if not np.array_equal(names, found):
+    files = {"mash_gene table": posterior[0]["gene"], "mash_likelihood table": likelihood[0]["gene"]}
+    for name, there in (files | {"theta_posterior_summary.npz": theta["genes"]}).items():
+        if not np.array_equal(names, there):
             raise FatewalkError(f"{name} has other genes than gene_daywise_for_mash.csv; run mash again")
     c = theta["contrasts"].tolist().index(contrast)
     covariance = theta["theta_day_cov"][:, c]  # [L, D, D]
@@ -107,11 +108,14 @@ def read_sources(
     table, mixture, errors = likelihood
     alone = mixture_data(table, mixture, errors, "mash_likelihood table")
     shrunk = mixture_data(*posterior, None, "mash_gene table")
-    return {
+    found: dict[str, Effects] = {
         "mash_likelihood": mash_effects(read_mixture(mixture), alone, observed, eps),
         "mash_posterior": mash_effects(read_mixture(posterior[1]), shrunk, observed, eps),
         "joint": joint_effects(theta["theta_mean"][:, c], covariance, observed, eps),
     }
+    if calls.estimand == "gene":
+        del found["mash_posterior"]
+    return found
 
 
 def mash_effects(
@@ -193,4 +197,5 @@ def _patterns(draw: Callable[[slice], Numbers], observed: NDArray[np.bool_], eps
     n_genes, n_days = observed.shape
     step = max(1, BLOCK // (N_DRAWS * n_days))
     blocks = [slice(start, start + step) for start in range(0, n_genes, step)]
-    return np.concatenate([pattern_probabilities(draw(rows), observed[rows], eps) for rows in blocks])
+    found = [pattern_probabilities(draw(rows), observed[rows], eps) for rows in blocks]
+    return np.where(observed.any(axis=1, keepdims=True), np.concatenate(found), np.nan)

@@ -179,11 +179,14 @@ class MashConfig(Section):
     """Multivariate adaptive shrinkage of the exported tables."""
 
     engine: Literal["python", "mashr"] = Field(
-        "python", description="python (built in) | mashr (R, see envs/mashr.yaml)"
+        "python",
+        description="engine of the posterior tables: python (built in) | mashr (R, see envs/mashr.yaml). "
+        "Likelihood-only tables, behind the default calls, always go through the built-in one",
     )
     compare_engines: bool = Field(
         False,
-        description="run the other engine on the gene tables as well and compare (mash_mode_comparison.csv)",
+        description="run the other engine on the gene tables of mode conservative as well and compare "
+        "(mash_mode_comparison.csv); the enriched modes of the engines are different models",
     )
     modes: list[Literal["conservative", "enriched"]] = Field(
         ["conservative"],
@@ -231,6 +234,11 @@ class MashConfig(Section):
             raise ValueError(f"modes: found {self.modes}, allowed: each mode once")
         if self.default_mode not in self.modes:
             raise ValueError(f"default_mode: found {self.default_mode!r}, allowed: {', '.join(self.modes)}")
+        if self.compare_engines and "conservative" not in self.modes:
+            raise ValueError(
+                "compare_engines: found true, but modes lacks 'conservative', the mode that both engines "
+                "share; allowed: false, or name it in modes"
+            )
         return self
 
 

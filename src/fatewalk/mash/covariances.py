@@ -12,6 +12,9 @@ from numpy.typing import ArrayLike, NDArray
 from fatewalk.mash.data import Array, MashData
 from fatewalk.mash.errors import MashError, first_few
 
+OWN_SHARE = 0.1
+RAMP_OWN_SHARE = 0.25
+
 
 def cov_canonical(n_conditions: int, names: Sequence[str] | None = None) -> dict[str, Array]:
     """Canonical prior covariances, in mashr's order and with its names.
@@ -55,20 +58,23 @@ def cov_canonical(n_conditions: int, names: Sequence[str] | None = None) -> dict
 def cov_time(n_days: int) -> dict[str, Array]:
     r"""Prior covariances for effects over ordered days, beside the canonical ones.
 
-    With the days 0..D-1 and k the day of a change, 1 <= k < D, an effect of size b ~ N(0, 1) is
+    With the days 0..D-1 and k the day of a change, 1 <= k < D, an effect of size b ~ N(0, 1) is about
 
     - ``early_k``: b on the first k days, and 0 later; ``late_k``: b from day k on, and 0 before;
     - ``transient_j_k``: b from day j to day k, two or more, and 0 on the first and the last day;
     - ``sign_switch_k``: b before day k, and -b from then on;
     - ``ramp_up``, ``ramp_down``: b times a straight line, to 1 on the last day or from 1 on the first,
-      that would reach 0 one day outside;
+      that would reach 0 one day outside.
 
-    and of more than one size
+    About: `OWN_SHARE` of the variance on a day is that day's own (`RAMP_OWN_SHARE` for ramps, which are
+    rarely exact), and days of effect 0 stay at 0. Of an effect of exactly one shape the strong days
+    would prove the weak ones, and small lfsr would be wrong too often. Of more than one size are
 
     - ``switch_k``: one level before day k, another one, independent, from then on;
     - ``random_walk``: the sum of independent steps, :math:`\mathrm{cov}(i, j) = \min(i, j) + 1`.
 
-    What `cov_canonical` has already (a single day, all days alike, all days independent) is left out.
+    Days count as equally spaced. What `cov_canonical` has already (a single day, all days alike, all
+    days independent) is left out.
 
     Parameters
     ----------
@@ -89,13 +95,20 @@ def cov_time(n_days: int) -> dict[str, Array]:
     lines |= {f"sign_switch_{k}": np.where(day < k, 1, -1) for k in range(1, n_days)}
     inner = combinations(range(1, n_days - 1), 2)
     lines |= {f"transient_{j}_{k}": (day >= j) & (day <= k) for j, k in inner}
-    lines |= {"ramp_up": ramp, "ramp_down": ramp[::-1]}
-    covariances = {name: np.outer(line, line).astype(float) for name, line in lines.items()}
+    covariances = {name: _about(line, OWN_SHARE) for name, line in lines.items()}
+    covariances["ramp_up"] = _about(ramp, RAMP_OWN_SHARE)
+    covariances["ramp_down"] = _about(ramp[::-1], RAMP_OWN_SHARE)
     if n_days > 2:
         for k in range(1, n_days):
             covariances[f"switch_{k}"] = np.equal.outer(day < k, day < k).astype(float)
     covariances["random_walk"] = np.minimum.outer(day, day) + 1.0
     return covariances
+
+
+def _about(line: NDArray[Any], own_share: float) -> Array:
+    """Covariance of effects along a line [D] up to a share of each day's variance that is its own."""
+    square = np.outer(line, line).astype(float)
+    return (1 - own_share) * square + own_share * np.diag(np.diag(square))
 
 
 def stacked(covariances: Mapping[str, ArrayLike], n_conditions: int, *, normalise: bool) -> Array:

@@ -74,7 +74,10 @@ class MashData:
 
     def with_correlation(self, error_correlation: ArrayLike) -> MashData:
         """The same data with another error correlation, [D, D] or [n, D, D]."""
-        return replace(self, error_correlation=_checked_correlation(error_correlation, *self.betahat.shape))
+        correlation = np.array(error_correlation, float)
+        if correlation.ndim == 3 and correlation.shape[:2] == self.betahat.shape:
+            correlation = _without_missing(correlation, self.missing)
+        return replace(self, error_correlation=_checked_correlation(correlation, *self.betahat.shape))
 
     def correlations(self, rows: slice) -> Array:
         """Error correlation of some rows [B, D, D], or [1, D, D] if they share it.
@@ -144,7 +147,7 @@ def set_data(
     ------
     MashError
         If shapes disagree, nothing is observed, an observed value is infinite (or, beside missing
-        cells, not small against `MISSING_SE`), a standard error is not positive, a correlation
+        cells, not below `MISSING_SE`), a standard error is not positive, a correlation
         is not a positive definite correlation matrix, or alpha is not in [0, 1].
     """
     betahat, se = np.array(betahat, float), np.array(se, float)  # [n, D]
@@ -172,20 +175,15 @@ def set_data(
     scale = np.where(missing, 1.0, se**alpha)
     betahat, se = np.where(missing, 0.0, betahat) / scale, se / scale
     largest = max(np.abs(betahat).max(), se[~missing].max())
-    if missing.any() and largest > MISSING_SE / 1000:
+    if missing.any() and largest >= MISSING_SE:
         raise MashError(
             f"a missing cell stands for a standard error of {MISSING_SE:g}, but observed values reach "
             f"{largest:.3g}: divide estimates and standard errors by a constant"
         )
     se[missing] = MISSING_SE
-    n_rows, n_conditions = betahat.shape
-    if error_correlation is None:
-        error_correlation = np.eye(n_conditions)
-    correlation = np.array(error_correlation, float)
-    if correlation.shape == (n_rows, n_conditions, n_conditions):
-        correlation = _without_missing(correlation, missing)
-    correlation = _checked_correlation(correlation, n_rows, n_conditions)
-    return MashData(betahat, se, correlation, missing, scale, float(alpha))
+    identity = np.eye(betahat.shape[1])
+    data = MashData(betahat, se, identity, missing, scale, float(alpha))
+    return data if error_correlation is None else data.with_correlation(error_correlation)
 
 
 def _without_missing(correlation: Array, missing: NDArray[np.bool_]) -> Array:

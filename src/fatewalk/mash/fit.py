@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
@@ -32,6 +32,8 @@ class MashPrior:
         Whether the first component is the point mass at zero.
     pi
         Mixture weights [P]: the point mass if there is one, then for each scale each covariance.
+    alpha
+        Power of the standard error that effects are proportional to; that of the data.
 
     Raises
     ------
@@ -44,6 +46,7 @@ class MashPrior:
     grid: Array
     point_mass: bool
     pi: Array
+    alpha: float = field(default=0.0, kw_only=True)
 
     def __post_init__(self) -> None:
         n_names, n_components = len(self.covariance_names), len(self.component_names)
@@ -143,6 +146,7 @@ def fit_mash(
         grid=scales,
         point_mass=point_mass,
         pi=solution.pi,
+        alpha=data.alpha,
         loglik=float((row_loglik(loglik, solution.pi) + to_input_units(data)).sum()),
         objective=solution.objective,
         kkt_gap=solution.kkt_gap,

@@ -12,8 +12,8 @@ noise and prior are diagonal in the coordinates P for *every* scale g of the pri
     E[b | betahat]  = F P diag(v) t,     Cov[b | betahat] = F P diag(v) (F P)'
 
 so one small decomposition per row and covariance serves the whole grid, and one per covariance serves
-all rows if their errors agree. U need not be inverted (singletons), and a missing cell (standard
-error 1e6) does no harm.
+all rows if their errors agree. U need not be inverted (singletons). A missing cell has no row in W; its
+standard error of 1e6 stands in the constant alone, as in mashr.
 """
 
 from __future__ import annotations
@@ -130,7 +130,8 @@ def whiten(data: MashData, rows: slice) -> Whitened:
     root = np.linalg.cholesky(data.correlations(rows))  # L [B or 1, D, D]
     inverse_root = np.linalg.inv(root)  # [B or 1, D, D]
     alike = len(root) == 1 and bool((se == se[0]).all())
-    whitener = inverse_root / (se[:1] if alike else se)[:, None, :]
+    precision = np.where(data.missing[rows], 0.0, 1 / se)  # a missing cell is not seen at all
+    whitener = inverse_root * (precision[:1] if alike else precision)[:, None, :]
     log_det = np.log(2 * np.pi * se**2).sum(axis=1)
     log_det = log_det + 2 * np.log(np.diagonal(root, axis1=1, axis2=2)).sum(axis=1)
     return Whitened(

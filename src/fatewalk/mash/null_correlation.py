@@ -37,8 +37,9 @@ class NullCorrelation:
 def estimate_null_correlation_simple(data: MashData, z_thresh: float = 2.0) -> NullCorrelation:
     """Correlation of z-scores over the rows whose z-scores are all small.
 
-    As in mashr: a missing cell counts as z = 0, which draws correlations towards zero where conditions
-    are missing in different rows.
+    Of two conditions the rows count in which neither is missing. (In mashr a missing cell counts as
+    z = 0, which draws the correlations towards zero.) With missing cells the estimate may have negative
+    eigenvalues; `regularise_correlation` mends that.
 
     Parameters
     ----------
@@ -68,12 +69,10 @@ def estimate_null_correlation_simple(data: MashData, z_thresh: float = 2.0) -> N
             f"{n_conditions} conditions: the errors are taken as uncorrelated."
         )
         return NullCorrelation(np.eye(n_conditions), n_null, note)
-    centred = null - null.mean(axis=0)
-    length = np.sqrt((centred**2).sum(axis=0))  # [D]
-    constant = length == 0
-    centred /= np.where(constant, 1.0, length)
-    correlation = centred.T @ centred
-    np.fill_diagonal(correlation, 1.0)
+    seen = ~data.missing[(np.abs(z) < z_thresh).all(axis=1)]  # [n_null, D]
+    centred = np.where(seen, null - null.sum(axis=0) / np.maximum(seen.sum(axis=0), 1), 0.0)
+    constant = (centred == 0).all(axis=0)
+    correlation = _pairwise_correlation(centred.T @ centred, (centred**2).T @ seen)
     note = ""
     if constant.any() and n_conditions > 1:
         note = (
@@ -82,6 +81,22 @@ def estimate_null_correlation_simple(data: MashData, z_thresh: float = 2.0) -> N
             f"the {n_null} rows with all |z| < {z_thresh:g}: taken as uncorrelated with the others."
         )
     return NullCorrelation(correlation, n_null, note)
+
+
+def _pairwise_correlation(product: Array, square: Array) -> Array:
+    """Correlation from sums over the rows in which both conditions are seen.
+
+    Parameters
+    ----------
+    product
+        Sum of x_i x_j [D, D].
+    square
+        Sum of x_i^2 over the rows of the pair (i, j) [D, D].
+    """
+    scale = np.sqrt(square * square.T)
+    correlation = np.where(scale > 0, product / np.where(scale > 0, scale, 1.0), 0.0)
+    np.fill_diagonal(correlation, 1.0)
+    return correlation
 
 
 @dataclass(frozen=True)
@@ -118,7 +133,8 @@ def estimate_null_correlation_em(
 
     .. math:: V = \mathrm{cov2cor} \sum_n E[(z_n - S_n^{-1} b_n)(z_n - S_n^{-1} b_n)^T]
 
-    (an EM algorithm for V as one more parameter of the mash model). All rows count, not only null ones.
+    (an EM algorithm for V as one more parameter of the mash model). All rows count, not only null ones;
+    of two conditions those in which neither is missing.
 
     Parameters
     ----------
@@ -145,8 +161,9 @@ def estimate_null_correlation_em(
     MashError
         If input or options are not usable.
     """
-    correlation = estimate_null_correlation_simple(data).correlation if start is None else np.array(start)
-    data = data.with_correlation(correlation)
+    if start is None:
+        start = _definite(estimate_null_correlation_simple(data).correlation)
+    data = data.with_correlation(start)
     fit = fit_mash(data, covariances, **options)
     logliks = [fit.loglik]
     while len(logliks) <= max_rounds:
@@ -160,14 +177,22 @@ def estimate_null_correlation_em(
 
 def _error_moments(fit: MashFit, data: MashData) -> Array:
     """Expected second moments of the standardised errors, as a correlation [D, D]."""
-    model_units = replace(data, scale=np.ones_like(data.scale), alpha=0.0)
-    z = (data.betahat - posterior(fit, model_units).mean) / data.se  # [n, D]
-    covariance = posterior_covariance(fit, model_units)  # [n, D, D]
-    moments = z.T @ z + np.einsum("nd,nde,ne->de", 1 / data.se, covariance, 1 / data.se)
-    scale = np.sqrt(np.diag(moments))
-    correlation = moments / np.outer(scale, scale)
-    np.fill_diagonal(correlation, 1.0)
-    return correlation
+    # in units of the model
+    prior, data = replace(fit, alpha=0.0), replace(data, scale=np.ones_like(data.scale), alpha=0.0)
+    seen = ~data.missing
+    error = np.where(seen, data.betahat - posterior(prior, data).mean, 0.0) / data.se  # [n, D]
+    both = seen[:, :, None] & seen[:, None, :]
+    covariance = np.where(both, posterior_covariance(prior, data), 0.0)
+    covariance /= data.se[:, :, None] * data.se[:, None, :]  # [n, D, D]
+    own = error**2 + np.diagonal(covariance, axis1=1, axis2=2)  # [n, D]
+    return _definite(_pairwise_correlation(error.T @ error + covariance.sum(axis=0), own.T @ seen))
+
+
+def _definite(correlation: Array) -> Array:
+    """The correlation, with negative eigenvalues (of missing cells) mended."""
+    if np.linalg.eigvalsh(correlation)[0] > 1e-6:
+        return correlation
+    return regularise_correlation(correlation, shrinkage=0.0)
 
 
 def regularise_correlation(

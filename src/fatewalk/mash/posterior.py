@@ -235,9 +235,8 @@ def compute_vloglik(prior: MashPrior, data: MashData) -> VLoglik:
     total, null, alternative = (np.full(data.n_rows, np.nan) for _ in range(3))
     for block in _mixtures(prior, data):
         total[block.rows] = block.loglik
-        if prior.point_mass and prior.pi[0] < 1:
-            # the first component is the point mass unless its weight is negligible
-            used = int(prior.pi[0] > PI_THRESHOLD)
+        if prior.point_mass and block.parts:
+            used = block.parts[0].first  # behind the point mass, unless its weight is negligible
             rest = np.log(block.weight[used:].sum(axis=0)) - np.log1p(-prior.pi[0])
             alternative[block.rows] = block.loglik + rest
             null[block.rows] = whiten(data, block.rows).null_loglik()
@@ -324,6 +323,11 @@ def _mixtures(prior: MashPrior, data: MashData) -> Iterator[_Mixture]:
     if prior.covariances.shape[1] != data.n_conditions:
         raise MashError(
             f"the prior has {prior.covariances.shape[1]} conditions, the data {data.n_conditions}"
+        )
+    if prior.alpha != data.alpha:
+        raise MashError(
+            f"the prior describes effects over se^{prior.alpha:g}, the data are for alpha = {data.alpha:g}; "
+            "set the data with the alpha of the fit"
         )
     first = int(prior.point_mass)
     used = prior.pi > PI_THRESHOLD  # [P]

@@ -178,6 +178,16 @@ def test_ranking_and_its_ties():
     pd.testing.assert_frame_equal(again, hits)
 
 
+def test_genes_without_any_effect_are_ranked_by_the_other_sources():
+    lfsr = np.ones((3, 2))
+    sources = {
+        SOURCE: effects(lfsr, np.zeros((3, 2)), np.zeros((3, 2))),
+        "joint": effects([[0.4, 0.3], [0.2, 0.5], [0.5, 0.1]], np.zeros((3, 2))),
+    }
+    hits = rank_hits(gene_rows(lfsr), sources, CallsConfig())
+    assert hits["gene"].tolist() == ["g2", "g1", "g0"]
+
+
 def test_one_day_and_no_hits():
     hits = ranked([[0.04], [0.9]], [[1.0], [0.0]])
     assert hits["hit_anyday"].tolist() == [True, False]  # D = 1: nothing to divide by

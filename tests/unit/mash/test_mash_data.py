@@ -36,7 +36,7 @@ def test_input_is_copied():
         ([[1.0]], [[-1.0]], "not positive"),
         ([[1.0]], [[np.inf]], "standard error is infinite"),
         ([[-np.inf]], [[1.0]], "estimate is infinite"),
-        ([[-2e3, NAN]], [[1.0, 1.0]], "reach 2e\\+03: divide"),
+        ([[-2e6, NAN]], [[1.0, 1.0]], "reach 2e\\+06: divide"),
         ([[1.0, NAN]], [[1e7, 1.0]], "reach 1e\\+07: divide"),
     ],
 )

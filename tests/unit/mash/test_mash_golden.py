@@ -28,7 +28,14 @@ from fatewalk.mash.likelihood import loglik_matrix
 from tests.unit.mash.golden import BESIDE, Recorded, cases
 
 CASES = cases(
-    here=["b_simple_canonical", "d_simple_nullcorr", "f_D1_canonical", "n_all_null"],
+    here=[
+        "b_simple_canonical",
+        "d_simple_nullcorr",
+        "e_alpha1_EZ",
+        "f_D1_canonical",
+        "l_uniform_nopointmass_gridmult2",
+        "n_all_null",
+    ],
     beside=[
         "a_fate_gene_conservative",
         "a_fate_gene_enriched",
@@ -163,8 +170,9 @@ def test_posterior_covariances_at_the_recorded_weights(run):
     np.testing.assert_allclose(ours, recorded, rtol=0, atol=1e-10)
 
 
-def test_a_mixture_fitted_on_other_rows():
-    case = Case(BESIDE / "k_fixed_g")
+@pytest.mark.parametrize("folder", cases(here=["k_fixed_g"], beside=["k_fixed_g"]))
+def test_a_mixture_fitted_on_other_rows(folder):
+    case = Case(folder)
     correlation = case.matrix(case.params["V"])
     train, data = case.data(correlation, "input_train"), case.data(correlation)
     fit = case.fit(train, "used")
@@ -231,11 +239,14 @@ def test_regularised_correlation_of_the_source_pipeline():
     np.testing.assert_allclose(regularised, params["V"], rtol=0, atol=1e-12)
 
 
-@pytest.mark.parametrize("name", ["b_simple_canonical", "d2_hetero_nullcorr_datadriven"])
-def test_null_correlation_by_em(name):
-    case = Case(BESIDE / name)
+WITH_EM = ["b_simple_canonical", "d2_hetero_nullcorr_datadriven"]
+
+
+@pytest.mark.parametrize("folder", cases(here=WITH_EM, beside=WITH_EM))
+def test_null_correlation_by_em(folder):
+    case = Recorded(folder)
     recorded = case.json("pieces")["null_correlation_em"]
-    estimate = estimate_null_correlation_em(case.data(None), cov_canonical(case.n_conditions))
+    estimate = estimate_null_correlation_em(case.data(None), cov_canonical(case.params["D"]))
     np.testing.assert_allclose(estimate.correlation, recorded["V"], rtol=0, atol=1e-6)
     # ours are optimal for every V, mashr's within its optimiser's tolerance
     assert len(estimate.logliks) == len(recorded["loglik_trace"])

@@ -7,7 +7,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fatewalk.mash import MashError, estimate_null_correlation_simple, regularise_correlation, set_data
+from fatewalk.mash import (
+    MashError,
+    cov_canonical,
+    estimate_null_correlation_em,
+    estimate_null_correlation_simple,
+    fit_mash,
+    regularise_correlation,
+    set_data,
+)
 
 
 def test_strong_rows_are_left_out():
@@ -82,3 +90,27 @@ def test_result_is_always_usable(seed, n):
 def test_parameters_out_of_range_are_refused(options):
     with pytest.raises(MashError, match="eigenvalue_floor"):
         regularise_correlation(np.eye(2), **options)
+
+
+@pytest.mark.parametrize("missing", [0.0, 0.2, 0.5])
+def test_missing_cells_do_not_draw_correlations_to_zero(missing):
+    rng = np.random.default_rng(8)
+    correlation = 0.4 * np.eye(4) + 0.6
+    betahat = rng.multivariate_normal(np.zeros(4), correlation, 3000)
+    betahat[rng.random(betahat.shape) < missing] = np.nan
+    data = set_data(betahat, np.ones((3000, 4)))
+    off = ~np.eye(4, dtype=bool)
+    # of rows without a large z: the truncation itself takes the correlation down to about 0.5
+    simple = estimate_null_correlation_simple(data).correlation[off]
+    assert 0.42 < simple.mean() < 0.56
+    em = estimate_null_correlation_em(data, cov_canonical(4))
+    assert 0.55 < em.correlation[off].mean() < 0.65
+    assert em.fit.loglik > fit_mash(data.with_correlation(correlation), cov_canonical(4)).loglik - 5
+
+
+def test_pairs_that_are_never_seen_together_are_uncorrelated():
+    rng = np.random.default_rng(9)
+    betahat = rng.normal(size=(40, 2))
+    betahat[:20, 0], betahat[20:, 1] = np.nan, np.nan
+    found = estimate_null_correlation_simple(set_data(betahat, np.ones((40, 2))))
+    np.testing.assert_array_equal(found.correlation, np.eye(2))

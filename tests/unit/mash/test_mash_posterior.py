@@ -180,6 +180,7 @@ def test_a_missing_cell_has_no_units_when_alpha_is_above_zero():
         fit.grid,
         fit.point_mass,
         fit.pi,
+        alpha=1.0,
     )
     part = set_data(betahat[[row]][:, seen], se[[row]][:, seen], alpha=1.0)
     np.testing.assert_allclose(posterior(marginal, part).mean[0], ours.mean[row, seen], atol=1e-8)
@@ -200,6 +201,35 @@ def test_samples_have_the_moments_of_the_posterior(own):
     scale = ours.sd[:, :, None] * ours.sd[:, None, :]
     np.testing.assert_allclose(covariance / scale, posterior_covariance(fit, data) / scale, atol=0.1)
     np.testing.assert_array_equal(posterior_samples(fit, data, 5, seed=3).shape, (5, 8, 3))
+
+
+def test_a_prior_is_for_one_alpha():
+    betahat, se = screen(n=20)
+    fit = fit_mash(set_data(betahat, se, alpha=1.0), cov_canonical(3))
+    with pytest.raises(MashError, match="the data are for alpha = 0"):
+        posterior(fit, set_data(betahat, se))
+
+
+def test_a_huge_standard_error_beside_a_missing_cell_does_no_harm():
+    betahat, se = screen(n=30, missing=0.2)
+    betahat[3, 0], se[3, 0] = 2000.0, 5e5  # nearly as large as the one that stands for missing
+    data = set_data(betahat, se, error_correlation=error_correlation(3))
+    fit = fit_mash(data, cov_canonical(3))
+    gone = betahat.copy()
+    gone[3, 0] = np.nan
+    without = set_data(gone, se, error_correlation=np.eye(3))
+    kept = replace(without, error_correlation=data.error_correlation)
+    others = np.arange(30) != 3
+    np.testing.assert_allclose(posterior(fit, data).mean[others], posterior(fit, kept).mean[others])
+
+
+def test_without_weight_outside_the_point_mass_there_is_no_bayes_factor():
+    fit, data = fitted()
+    pi = np.zeros_like(fit.pi)
+    pi[0], pi[5] = 1 - 1e-12, 1e-12
+    found = compute_vloglik(replace(fit, pi=pi), data)
+    assert np.isnan(found.log10_bayes_factor).all()
+    assert np.isfinite(found.total).all()
 
 
 def test_bayes_factor_is_that_of_the_rest_of_the_mixture():
