@@ -60,6 +60,7 @@ def cov_time(n_days: int) -> dict[str, Array]:
 
     With the days 0..D-1 and k the day of a change, 1 <= k < D, an effect of size b ~ N(0, 1) is about
 
+    - ``sustained``: b on all days;
     - ``early_k``: b on the first k days, and 0 later; ``late_k``: b from day k on, and 0 before;
     - ``transient_j_k``: b from day j to day k, two or more, and 0 on the first and the last day;
     - ``sign_switch_k``: b before day k, and -b from then on;
@@ -70,7 +71,7 @@ def cov_time(n_days: int) -> dict[str, Array]:
     rarely exact), and days of effect 0 stay at 0. Of an effect of exactly one shape the strong days
     would prove the weak ones, and small lfsr would be wrong too often. Of more than one size are
 
-    - ``switch_k``: one level before day k, another one, independent, from then on;
+    - ``switch_k``: about one level before day k, about another one, independent, from then on;
     - ``random_walk``: the sum of independent steps, :math:`\mathrm{cov}(i, j) = \min(i, j) + 1`.
 
     Days count as equally spaced. What `cov_canonical` has already (a single day, all days alike, all
@@ -90,7 +91,8 @@ def cov_time(n_days: int) -> dict[str, Array]:
     if n_days < 2:
         return {}
     ramp = (day + 1) / n_days
-    lines: dict[str, NDArray[Any]] = {f"early_{k}": day < k for k in range(2, n_days)}
+    lines: dict[str, NDArray[Any]] = {"sustained": day >= 0}
+    lines |= {f"early_{k}": day < k for k in range(2, n_days)}
     lines |= {f"late_{k}": day >= k for k in range(1, n_days - 1)}
     lines |= {f"sign_switch_{k}": np.where(day < k, 1, -1) for k in range(1, n_days)}
     inner = combinations(range(1, n_days - 1), 2)
@@ -100,7 +102,8 @@ def cov_time(n_days: int) -> dict[str, Array]:
     covariances["ramp_down"] = _about(ramp[::-1], RAMP_OWN_SHARE)
     if n_days > 2:
         for k in range(1, n_days):
-            covariances[f"switch_{k}"] = np.equal.outer(day < k, day < k).astype(float)
+            levels = np.equal.outer(day < k, day < k).astype(float)
+            covariances[f"switch_{k}"] = (1 - OWN_SHARE) * levels + OWN_SHARE * np.eye(n_days)
     covariances["random_walk"] = np.minimum.outer(day, day) + 1.0
     return covariances
 

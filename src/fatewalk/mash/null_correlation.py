@@ -14,6 +14,9 @@ from fatewalk.mash.errors import MashError
 from fatewalk.mash.fit import MashFit, fit_mash
 from fatewalk.mash.posterior import posterior, posterior_covariance
 
+MIN_PAIR_ROWS = 10
+"""Rows in which two conditions are seen together: fewer say next to nothing of their correlation."""
+
 
 @dataclass(frozen=True)
 class NullCorrelation:
@@ -37,9 +40,10 @@ class NullCorrelation:
 def estimate_null_correlation_simple(data: MashData, z_thresh: float = 2.0) -> NullCorrelation:
     """Correlation of z-scores over the rows whose z-scores are all small.
 
-    Of two conditions the rows count in which neither is missing. (In mashr a missing cell counts as
-    z = 0, which draws the correlations towards zero.) With missing cells the estimate may have negative
-    eigenvalues; `regularise_correlation` mends that.
+    Of two conditions the rows count in which neither is missing; with fewer than `MIN_PAIR_ROWS` of these
+    they are taken as uncorrelated. (In mashr a missing cell counts as z = 0, which draws the
+    correlations towards zero.) With missing cells the estimate may have negative eigenvalues;
+    `regularise_correlation` mends that.
 
     Parameters
     ----------
@@ -73,12 +77,20 @@ def estimate_null_correlation_simple(data: MashData, z_thresh: float = 2.0) -> N
     centred = np.where(seen, null - null.sum(axis=0) / np.maximum(seen.sum(axis=0), 1), 0.0)
     constant = (centred == 0).all(axis=0)
     correlation = _pairwise_correlation(centred.T @ centred, (centred**2).T @ seen)
+    together = seen.astype(float).T @ seen  # [D, D] rows of each pair
+    few = (together < MIN_PAIR_ROWS) & (together < n_null) & ~np.eye(n_conditions, dtype=bool)
+    correlation[few] = 0.0
     note = ""
     if constant.any() and n_conditions > 1:
         note = (
             "the errors of conditions "
             f"{', '.join(map(str, np.flatnonzero(constant)))} (counted from 0) do not vary over "
             f"the {n_null} rows with all |z| < {z_thresh:g}: taken as uncorrelated with the others."
+        )
+    elif few.any():
+        note = (
+            f"{few.sum() // 2} pairs of conditions are seen together in fewer than {MIN_PAIR_ROWS} of the "
+            f"{n_null} rows with all |z| < {z_thresh:g}: taken as uncorrelated."
         )
     return NullCorrelation(correlation, n_null, note)
 

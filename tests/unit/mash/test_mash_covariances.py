@@ -28,10 +28,20 @@ def test_a_single_day_has_no_pattern():
 def test_shapes_over_four_days():
     found = cov_time(4)
     assert set(found) == {
-        *("early_2", "early_3", "late_1", "late_2", "sign_switch_1", "sign_switch_2", "sign_switch_3"),
+        *(
+            "sustained",
+            "early_2",
+            "early_3",
+            "late_1",
+            "late_2",
+            "sign_switch_1",
+            "sign_switch_2",
+            "sign_switch_3",
+        ),
         *("transient_1_2", "ramp_up", "ramp_down", "switch_1", "switch_2", "switch_3", "random_walk"),
     }
     lines = {
+        "sustained": [1, 1, 1, 1],
         "early_2": [1, 1, 0, 0],
         "late_1": [0, 1, 1, 1],
         "sign_switch_3": [1, 1, 1, -1],
@@ -43,6 +53,7 @@ def test_shapes_over_four_days():
         share = 0.25 if name.startswith("ramp") else 0.1
         between = np.outer(line, line) * (1 - share * (1 - np.eye(4)))
         np.testing.assert_allclose(found[name], between)
-    np.testing.assert_allclose(found["switch_1"], [[1, 0, 0, 0], [0, 1, 1, 1], [0, 1, 1, 1], [0, 1, 1, 1]])
+    levels = [[1, 0, 0, 0], [0, 1, 0.9, 0.9], [0, 0.9, 1, 0.9], [0, 0.9, 0.9, 1]]
+    np.testing.assert_allclose(found["switch_1"], levels)
     steps = np.tril(np.ones((4, 4)))
     np.testing.assert_allclose(found["random_walk"], steps @ steps.T)

@@ -108,9 +108,10 @@ def test_missing_cells_do_not_draw_correlations_to_zero(missing):
     assert em.fit.loglik > fit_mash(data.with_correlation(correlation), cov_canonical(4)).loglik - 5
 
 
-def test_pairs_that_are_never_seen_together_are_uncorrelated():
+def test_pairs_that_are_hardly_seen_together_are_uncorrelated():
     rng = np.random.default_rng(9)
     betahat = rng.normal(size=(40, 2))
-    betahat[:20, 0], betahat[20:, 1] = np.nan, np.nan
+    betahat[:20, 0], betahat[23:, 1] = np.nan, np.nan  # three rows have both
     found = estimate_null_correlation_simple(set_data(betahat, np.ones((40, 2))))
     np.testing.assert_array_equal(found.correlation, np.eye(2))
+    assert "1 pairs of conditions are seen together in fewer than 10" in found.note
