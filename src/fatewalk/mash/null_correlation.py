@@ -80,19 +80,19 @@ def estimate_null_correlation_simple(data: MashData, z_thresh: float = 2.0) -> N
     together = seen.astype(float).T @ seen  # [D, D] rows of each pair
     few = (together < MIN_PAIR_ROWS) & (together < n_null) & ~np.eye(n_conditions, dtype=bool)
     correlation[few] = 0.0
-    note = ""
+    notes = []
     if constant.any() and n_conditions > 1:
-        note = (
+        notes.append(
             "the errors of conditions "
             f"{', '.join(map(str, np.flatnonzero(constant)))} (counted from 0) do not vary over "
             f"the {n_null} rows with all |z| < {z_thresh:g}: taken as uncorrelated with the others."
         )
-    elif few.any():
-        note = (
-            f"{few.sum() // 2} pairs of conditions are seen together in fewer than {MIN_PAIR_ROWS} of the "
-            f"{n_null} rows with all |z| < {z_thresh:g}: taken as uncorrelated."
+    if few.any():
+        notes.append(
+            f"{few.sum() // 2} pairs of conditions are seen together in fewer than {MIN_PAIR_ROWS} rows "
+            f"with all |z| < {z_thresh:g}: taken as uncorrelated."
         )
-    return NullCorrelation(correlation, n_null, note)
+    return NullCorrelation(correlation, n_null, " ".join(notes))
 
 
 def _pairwise_correlation(product: Array, square: Array) -> Array:
