@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 
@@ -14,7 +15,22 @@ MEAN_ZERO_TOLERANCE = 1e-5
 
 
 @dataclass(frozen=True)
-class Moments:
+class ArrayFile:
+    """Base of dataclasses whose fields are arrays: the file that holds them."""
+
+    def save(self, path: Path) -> None:
+        """Write as ``.npz``."""
+        save_arrays({field.name: getattr(self, field.name) for field in fields(self)}, path)
+
+    @classmethod
+    def load(cls, path: Path) -> Self:
+        """Read what ``save`` wrote."""
+        with np.load(path, allow_pickle=False) as arrays:
+            return cls(**{field.name: arrays[field.name] for field in fields(cls)})
+
+
+@dataclass(frozen=True)
+class Moments(ArrayFile):
     """Posterior means and SDs; files store genes and guides first.
 
     Attributes
@@ -80,20 +96,10 @@ class Moments:
     gene_cells: np.ndarray
     guide_cells: np.ndarray
 
-    def save(self, path: Path) -> None:
-        """Write as ``.npz``."""
-        save_arrays({field.name: getattr(self, field.name) for field in fields(self)}, path)
-
     @property
     def n_guides(self) -> np.ndarray:
         """Guides of each gene, [L]."""
         return np.bincount(self.guide_to_gene, minlength=len(self.genes))
-
-    @classmethod
-    def load(cls, path: Path) -> Moments:
-        """Read what ``save`` wrote."""
-        with np.load(path, allow_pickle=False) as arrays:
-            return cls(**{field.name: arrays[field.name] for field in fields(cls)})
 
 
 def save_arrays(arrays: dict[str, np.ndarray], path: Path) -> None:

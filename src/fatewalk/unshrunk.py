@@ -5,15 +5,14 @@ Letters: L genes, G guides, F* contrasts, D days.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
-from pathlib import Path
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
 from fatewalk.export import daywise
-from fatewalk.moments import save_arrays
+from fatewalk.moments import ArrayFile
 
 if TYPE_CHECKING:  # the export needs no torch
     from fatewalk.design import Design
@@ -21,7 +20,7 @@ if TYPE_CHECKING:  # the export needs no torch
 
 
 @dataclass(frozen=True)
-class Unshrunk:
+class Unshrunk(ArrayFile):
     """Likelihood-only estimates with their names; missing for a gene or guide without cells on a day.
 
     Attributes
@@ -49,16 +48,6 @@ class Unshrunk:
     guide_to_gene: np.ndarray
     gene_cells: np.ndarray
     guide_cells: np.ndarray
-
-    def save(self, path: Path) -> None:
-        """Write as ``.npz``."""
-        save_arrays({field.name: getattr(self, field.name) for field in fields(self)}, path)
-
-    @classmethod
-    def load(cls, path: Path) -> Unshrunk:
-        """Read what ``save`` wrote."""
-        with np.load(path, allow_pickle=False) as arrays:
-            return cls(**{field.name: arrays[field.name] for field in fields(cls)})
 
 
 def name_estimates(estimates: Estimates, design: Design) -> Unshrunk:

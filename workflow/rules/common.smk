@@ -221,16 +221,11 @@ CONSERVATIVE_KEYS = [
 
 LEARNED_KEYS = ["strong_lfsr", "min_strong", "n_pcs"]
 
+FURTHER_KEYS = ["time_covariances", "min_rows_ed", *LEARNED_KEYS]
+
 MASHR_KEYS = [*CONSERVATIVE_KEYS, *LEARNED_KEYS]
 
-LIKELIHOOD_KEYS = [
-    "se_inflate",
-    "se_floor",
-    "null_weight",
-    "time_covariances",
-    "min_rows_ed",
-    *LEARNED_KEYS,
-]
+LIKELIHOOD_KEYS = ["se_inflate", "se_floor", "null_weight", *FURTHER_KEYS]
 
 
 def keys_of_entry(wildcards):
@@ -270,10 +265,8 @@ def mash_tables(wildcards):
 
 def mash_keys(wildcards):
     """Keys of the built-in engine that the mode reads."""
-    names = CONSERVATIVE_KEYS
-    if wildcards.mode == "enriched":
-        names = [*names, "time_covariances", "min_rows_ed", *LEARNED_KEYS]
-    return keys("mash", *names)(wildcards)
+    further = FURTHER_KEYS if wildcards.mode == "enriched" else []
+    return keys("mash", *CONSERVATIVE_KEYS, *further)(wildcards)
 
 
 def second_engine(wildcards):

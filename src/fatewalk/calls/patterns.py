@@ -44,10 +44,9 @@ def classify(effects: Numbers, observed: Flags, eps: float) -> NDArray[np.int8]:
     """
     active = (np.abs(effects) > eps) & observed  # [..., n, D]
     n_active = active.sum(axis=-1)
-    at_start = _starts_active(active, observed)
-    at_end = _starts_active(active[..., ::-1], observed[..., ::-1])
     # place of a day among the observed ones, so that a run may step over a day without cells
-    place = np.cumsum(observed, axis=-1)  # [n, D]
+    place = np.cumsum(observed, axis=-1)  # [n, D], from 1
+    n_observed = observed.sum(axis=-1)  # [n]
     last = np.where(active, place, 0).max(axis=-1)
     first = np.where(active, place, place.shape[-1] + 1).min(axis=-1)
     unbroken = last - first + 1 == n_active
@@ -55,20 +54,14 @@ def classify(effects: Numbers, observed: Flags, eps: float) -> NDArray[np.int8]:
     conditions = {
         "none": n_active == 0,
         "sign_switch": both,
-        "sustained": n_active == observed.sum(axis=-1),
-        "early": unbroken & at_start,
-        "late": unbroken & at_end,
+        "sustained": n_active == n_observed,
+        "early": unbroken & (first == 1),
+        "late": unbroken & (last == n_observed),
         "transient": unbroken,
     }
     codes = [PATTERNS.index(name) for name in conditions]
     chosen = np.select(list(conditions.values()), codes, default=PATTERNS.index("intermittent"))
     return chosen.astype(np.int8)
-
-
-def _starts_active(active: Flags, observed: Flags) -> Flags:
-    """Whether the first observed day is active [..., n]."""
-    first = observed & (np.cumsum(observed, axis=-1) == 1)  # [n, D]
-    return (active & first).any(axis=-1)
 
 
 def pattern_probabilities(draws: Numbers, observed: Flags, eps: float) -> Numbers:

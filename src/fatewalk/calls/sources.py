@@ -107,14 +107,11 @@ def read_sources(
     eps = calls.effect_size_eps
     table, mixture, errors = likelihood
     alone = mixture_data(table, mixture, errors, "mash_likelihood table")
-    shrunk = mixture_data(*posterior, None, "mash_gene table")
-    found: dict[str, Effects] = {
-        "mash_likelihood": mash_effects(read_mixture(mixture), alone, observed, eps),
-        "mash_posterior": mash_effects(read_mixture(posterior[1]), shrunk, observed, eps),
-        "joint": joint_effects(theta["theta_mean"][:, c], covariance, observed, eps),
-    }
-    if calls.estimand == "gene":
-        del found["mash_posterior"]
+    found = {"mash_likelihood": mash_effects(read_mixture(mixture), alone, observed, eps)}
+    if calls.estimand == "library":
+        shrunk = mixture_data(*posterior, None, "mash_gene table")
+        found["mash_posterior"] = mash_effects(read_mixture(posterior[1]), shrunk, observed, eps)
+    found["joint"] = joint_effects(theta["theta_mean"][:, c], covariance, observed, eps)
     return found
 
 

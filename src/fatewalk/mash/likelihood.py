@@ -69,9 +69,8 @@ class Spectrum:
         gain -= np.log1p(scales[:, None, None] ** 2 * self.precision)
         return self.null + 0.5 * gain.sum(axis=2)
 
-    def moments(self, scales: Array) -> tuple[Array, Array]:
-        """Posterior mean and standard deviation at each scale of the prior: [G, B, D] each."""
-        variance = self.variance(scales)
+    def moments(self, variance: Array) -> tuple[Array, Array]:
+        """Posterior mean and standard deviation at each scale, from `variance` there: [G, B, D] each."""
         mean = self.to_effects(variance * self.score)
         sd = np.sqrt(_times(variance, self.loading**2))
         return mean, np.broadcast_to(sd, mean.shape)
@@ -98,17 +97,13 @@ class Whitened:
         W betahat [B, D].
     whitener
         W = L^-1 S^-1 [B, D, D], or [1, D, D] if the rows have the same errors.
-    log_norm
-        -1/2 log |2 pi S V S| [B].
+    null_loglik
+        Log-likelihood of no effect, -1/2 (|zeta|^2 + log |2 pi S V S|) [B].
     """
 
     zeta: Array
     whitener: Array
-    log_norm: Array
-
-    def null_loglik(self) -> Array:
-        """Log-likelihood of no effect: [B]."""
-        return self.log_norm - 0.5 * (self.zeta**2).sum(axis=1)
+    null_loglik: Array
 
     def spectrum(self, factor: Array) -> Spectrum:
         """Diagonal coordinates for the prior covariance F F', given F [D, r]."""
@@ -117,7 +112,7 @@ class Whitened:
         onto = seen @ vectors  # [B or 1, D, r]
         score = self.zeta @ onto[0] if len(onto) == 1 else (self.zeta[:, None, :] @ onto)[:, 0]
         return Spectrum(
-            null=self.null_loglik(),
+            null=self.null_loglik,
             precision=np.maximum(precision, 0.0),
             score=score,
             loading=factor @ vectors,
@@ -134,11 +129,8 @@ def whiten(data: MashData, rows: slice) -> Whitened:
     whitener = inverse_root * (precision[:1] if alike else precision)[:, None, :]
     log_det = np.log(2 * np.pi * se**2).sum(axis=1)
     log_det = log_det + 2 * np.log(np.diagonal(root, axis1=1, axis2=2)).sum(axis=1)
-    return Whitened(
-        zeta=((betahat / se)[:, None, :] @ np.swapaxes(inverse_root, 1, 2))[:, 0],
-        whitener=whitener,
-        log_norm=-0.5 * log_det,
-    )
+    zeta = ((betahat / se)[:, None, :] @ np.swapaxes(inverse_root, 1, 2))[:, 0]  # [B, D]
+    return Whitened(zeta, whitener, null_loglik=-0.5 * log_det - 0.5 * (zeta**2).sum(axis=1))
 
 
 def loglik_matrix(data: MashData, covariances: Array, grid: Array, *, point_mass: bool) -> Array:
@@ -166,7 +158,7 @@ def loglik_matrix(data: MashData, covariances: Array, grid: Array, *, point_mass
     for rows in data.blocks(max(n_scales, data.n_conditions) * data.n_conditions):
         whitened = whiten(data, rows)
         if point_mass:
-            loglik[rows, 0] = whitened.null_loglik()
+            loglik[rows, 0] = whitened.null_loglik
         for k in range(n_covariances):
             columns = slice(int(point_mass) + k, None, n_covariances)
             loglik[rows, columns] = whitened.spectrum(factors[k]).loglik(grid).T

@@ -65,7 +65,8 @@ def estimate_null_correlation_simple(data: MashData, z_thresh: float = 2.0) -> N
     if not z_thresh > 0:
         raise MashError(f"z_thresh must be > 0; found {z_thresh}")
     z = data.betahat / data.se  # [n, D]
-    null = z[(np.abs(z) < z_thresh).all(axis=1)]
+    is_null = (np.abs(z) < z_thresh).all(axis=1)  # [n]
+    null = z[is_null]
     n_null, n_conditions = null.shape
     if n_null < n_conditions:
         note = (
@@ -73,7 +74,7 @@ def estimate_null_correlation_simple(data: MashData, z_thresh: float = 2.0) -> N
             f"{n_conditions} conditions: the errors are taken as uncorrelated."
         )
         return NullCorrelation(np.eye(n_conditions), n_null, note)
-    seen = ~data.missing[(np.abs(z) < z_thresh).all(axis=1)]  # [n_null, D]
+    seen = ~data.missing[is_null]  # [n_null, D]
     centred = np.where(seen, null - null.sum(axis=0) / np.maximum(seen.sum(axis=0), 1), 0.0)
     constant = (centred == 0).all(axis=0)
     correlation = _pairwise_correlation(centred.T @ centred, (centred**2).T @ seen)

@@ -239,7 +239,7 @@ def compute_vloglik(prior: MashPrior, data: MashData) -> VLoglik:
             used = block.parts[0].first  # behind the point mass, unless its weight is negligible
             rest = np.log(block.weight[used:].sum(axis=0)) - np.log1p(-prior.pi[0])
             alternative[block.rows] = block.loglik + rest
-            null[block.rows] = whiten(data, block.rows).null_loglik()
+            null[block.rows] = block.null_loglik
     shift = to_input_units(data)
     bayes_factor = (alternative - null) / np.log(10)
     return VLoglik(total + shift, null + shift, alternative + shift, bayes_factor)
@@ -294,6 +294,7 @@ class _Mixture:
 
     rows: slice
     loglik: Array  # [B]
+    null_loglik: Array  # of no effect [B]
     weight: Array  # [A, B]
     mean: Array  # [A, B, D]
     sd: Array  # [A, B, D]
@@ -339,20 +340,27 @@ def _mixtures(prior: MashPrior, data: MashData) -> Iterator[_Mixture]:
         null = np.zeros((int(prior.point_mass and used[0]), *whitened.zeta.shape))
         joint, mean, sd, parts = [], [null], [null], []  # log pi + log-likelihood, moments
         if len(null):
-            joint.append(np.log(prior.pi[0]) + whitened.null_loglik()[None])
+            joint.append(np.log(prior.pi[0]) + whitened.null_loglik[None])
         start = len(null)
         for k, root in factors.items():
             spectrum = whitened.spectrum(root)
             scales = used_scales[:, k]
             grid = prior.grid[scales]
             joint.append(np.log(pi[scales, k])[:, None] + spectrum.loglik(grid))
-            component_mean, component_sd = spectrum.moments(grid)
+            variance = spectrum.variance(grid)
+            component_mean, component_sd = spectrum.moments(variance)
             mean.append(component_mean)
             sd.append(component_sd)
-            parts.append(_Part(start, spectrum, spectrum.variance(grid)))
+            parts.append(_Part(start, spectrum, variance))
             start += len(grid)
         stacked = np.concatenate(joint)  # [A, B]
         loglik = logsumexp(stacked, axis=0)  # [B]
         yield _Mixture(
-            rows, loglik, np.exp(stacked - loglik), np.concatenate(mean), np.concatenate(sd), tuple(parts)
+            rows,
+            loglik,
+            whitened.null_loglik,
+            np.exp(stacked - loglik),
+            np.concatenate(mean),
+            np.concatenate(sd),
+            tuple(parts),
         )
