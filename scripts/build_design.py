@@ -7,8 +7,9 @@ import pandas as pd
 
 from fatewalk.config import DesignConfig
 from fatewalk.design import build_design, save_design
+from fatewalk.schema import GUIDE_MAP
 from fatewalk.smk import run_stage
-from fatewalk.tables import GUIDE_MAP, read_table, write_json
+from fatewalk.tables import read_table, write_json
 
 log = logging.getLogger("fatewalk")
 

@@ -2,8 +2,9 @@
 
 from fatewalk.config import CallsConfig
 from fatewalk.evaluate import call_summary, daywise_confusion, recovery_by_day, truth_for_contrast
+from fatewalk.schema import TRUTH_THETA
 from fatewalk.smk import run_stage
-from fatewalk.tables import TRUTH_THETA, read_table, write_json, write_table
+from fatewalk.tables import read_table, write_json, write_table
 
 
 def main(snakemake):

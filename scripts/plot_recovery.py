@@ -2,8 +2,9 @@
 
 from fatewalk.evaluate import truth_for_contrast
 from fatewalk.plot import plot_recovery, save_figure
+from fatewalk.schema import TRUTH_THETA
 from fatewalk.smk import run_stage
-from fatewalk.tables import TRUTH_THETA, read_json, read_table
+from fatewalk.tables import read_json, read_table
 
 
 def main(snakemake):

@@ -33,7 +33,8 @@ from fatewalk.io.canonical import (
     warn_of_controls,
 )
 from fatewalk.io.covariates import build_covariates
-from fatewalk.tables import BURDEN, CLUSTER, MIN_MULTI_GUIDE_GENES, atomic_path, day_columns, write_table
+from fatewalk.schema import BURDEN, CLUSTER, MIN_MULTI_GUIDE_GENES, day_columns
+from fatewalk.tables import atomic_path, write_table
 
 
 @dataclass(frozen=True)

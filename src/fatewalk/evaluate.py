@@ -9,10 +9,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from fatewalk.calls.checks import MARKS
 from fatewalk.config.sections import CallsConfig
 from fatewalk.errors import FatewalkError, first_few
-from fatewalk.tables import TRUTH_THETA, as_bool, count_days, day_columns, require_columns
+from fatewalk.schema import MARKS, TRUTH_THETA, day_columns
+from fatewalk.tables import as_bool, count_days, require_columns
 
 ZERO = 1e-12
 """Effects (logit) closer to zero than this are null; differences of logits leave rounding errors."""

@@ -17,7 +17,7 @@ import pandas as pd
 
 from fatewalk.errors import FatewalkError
 from fatewalk.moments import Moments
-from fatewalk.tables import MIN_MULTI_GUIDE_GENES, day_columns
+from fatewalk.schema import MIN_MULTI_GUIDE_GENES, day_columns
 
 NO_DEFECTS: Mapping[str, str] = MappingProxyType({})
 

@@ -18,7 +18,8 @@ import pandas as pd
 from fatewalk import __version__, mash
 from fatewalk.config import MashConfig
 from fatewalk.errors import FatewalkError
-from fatewalk.tables import count_days, day_columns
+from fatewalk.schema import day_columns
+from fatewalk.tables import count_days
 
 SIGNIFICANT_LFSR = 0.05
 NEGLIGIBLE = 1e-6  # weight of all effects together

@@ -42,7 +42,8 @@ from scipy.special import softmax
 
 from fatewalk.config.simulate import Pattern, SimulateConfig
 from fatewalk.errors import FatewalkError
-from fatewalk.tables import CLUSTER, NTC, atomic_path, prob_columns, write_json, write_table
+from fatewalk.schema import CLUSTER, NTC, prob_columns
+from fatewalk.tables import atomic_path, write_json, write_table
 
 log = logging.getLogger(__name__)
 

@@ -1,4 +1,4 @@
-"""Tables: their names and columns in one place, checked reading, atomic writing.
+"""Files: checked reading of tables, atomic writing.
 
 Every file of the workflow is written under a temporary name and then moved, so that a killed job
 leaves nothing half-written behind.
@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,37 +17,7 @@ import numpy as np
 import pandas as pd
 
 from fatewalk.errors import FatewalkError, first_few
-
-PROB_PREFIX = "p_"  # column of the probability of a fate: p_<fate>
-NTC = "NTC"  # gene name of non-targeting guides
-
-#: Columns that a table must have; it may have more.
-CELLS = ("cell_id", "day", "rep")
-GUIDE_CALLS = ("cell_id", "guide")
-GUIDE_MAP = ("guide_name", "gene_name", "is_ntc")
-TRUTH_THETA = ("gene", "fate", "day", "theta", "theta_gene")
-TRUTH_DELTA = ("guide", "gene", "fate", "delta")
-
-#: With fewer genes of two or more guides the SD of guides within a gene rests on its prior.
-MIN_MULTI_GUIDE_GENES = 10
-
-#: Optional columns of the cells table with a meaning of their own.
-CLUSTER, BURDEN = "cluster", "burden"
-
-
-def is_reserved(name: str) -> bool:
-    """Tell whether a column of the cells table has a meaning of its own, so is no covariate."""
-    return name in (*CELLS, "time", CLUSTER, BURDEN) or name.startswith(PROB_PREFIX)
-
-
-def prob_columns(fates: Iterable[str]) -> list[str]:
-    """Columns of the fate probabilities, ``p_<fate>``."""
-    return [f"{PROB_PREFIX}{fate}" for fate in fates]
-
-
-def day_columns(stem: str, n_days: int) -> list[str]:
-    """Columns ``<stem>_d0``, ``<stem>_d1``, ... of a day-wise table."""
-    return [f"{stem}_d{day}" for day in range(n_days)]
+from fatewalk.schema import day_columns
 
 
 def count_days(table: pd.DataFrame, where: str | Path) -> int:

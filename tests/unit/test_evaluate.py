@@ -13,7 +13,8 @@ from fatewalk.evaluate import (
     recovery_by_day,
     truth_for_contrast,
 )
-from fatewalk.tables import day_columns, read_json, read_table, write_json, write_table
+from fatewalk.schema import day_columns
+from fatewalk.tables import read_json, read_table, write_json, write_table
 
 NAN = np.nan
 

@@ -30,7 +30,7 @@ from fatewalk.plot import (
 )
 from fatewalk.plot.style import day_ticks, day_title, grid_columns, thin_labels
 from fatewalk.plot.volcano import CAP, keep_apart
-from fatewalk.tables import day_columns
+from fatewalk.schema import day_columns
 
 CAPTIONS = Path(__file__).parents[2] / "workflow" / "report"
 LONG = ("definitive_endoderm_late", "presomitic_mesoderm_post")

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from fatewalk.tables import day_columns
+from fatewalk.schema import day_columns
 from fatewalk.unshrunk import Unshrunk, error_covariances, gene_table, guide_table, name_estimates
 
 F, D = 2, 3

@@ -1,14 +1,12 @@
 """From shrunken effects to calls: active days, hits, patterns over days, second views of a gene."""
 
 from fatewalk.calls.aggregate import aggregate_guides
-from fatewalk.calls.checks import MARKS
 from fatewalk.calls.compare import compare_modes
 from fatewalk.calls.hits import rank_hits
 from fatewalk.calls.patterns import PATTERNS, classify, pattern_probabilities
 from fatewalk.calls.sources import Effects, joint_effects, mash_effects, read_sources
 
 __all__ = [
-    "MARKS",
     "PATTERNS",
     "Effects",
     "aggregate_guides",

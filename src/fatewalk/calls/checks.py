@@ -7,10 +7,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from fatewalk.errors import FatewalkError, first_few
-from fatewalk.tables import day_columns
-
-MARKS = ("provisional", "uncentred")
-"""Columns that mark a table of a fit not to be trusted as it stands; carried through."""
+from fatewalk.schema import MARKS, day_columns
 
 Numbers = NDArray[np.float64]
 

@@ -11,7 +11,8 @@ import pandas as pd
 
 from fatewalk.calls.checks import Numbers, marks_of, observed_days, posterior_columns, refuse_repeats
 from fatewalk.errors import FatewalkError, first_few
-from fatewalk.tables import count_days, day_columns, require_columns
+from fatewalk.schema import day_columns
+from fatewalk.tables import count_days, require_columns
 
 
 def compare_modes(

@@ -15,7 +15,8 @@ from fatewalk.calls.patterns import PATTERNS
 from fatewalk.calls.sources import Effects
 from fatewalk.config.sections import CallsConfig
 from fatewalk.errors import FatewalkError
-from fatewalk.tables import count_days, day_columns, require_columns
+from fatewalk.schema import day_columns
+from fatewalk.tables import count_days, require_columns
 
 
 def rank_hits(genes: pd.DataFrame, sources: Mapping[str, Effects], calls: CallsConfig) -> pd.DataFrame:

@@ -23,7 +23,8 @@ from fatewalk.calls.patterns import PATTERNS, pattern_probabilities
 from fatewalk.config.sections import CallsConfig
 from fatewalk.errors import FatewalkError
 from fatewalk.fit_mash import mixture_data, read_mixture
-from fatewalk.tables import count_days, day_columns
+from fatewalk.schema import day_columns
+from fatewalk.tables import count_days
 
 N_DRAWS = 4000  # joint draws behind the patterns: a probability of 0.9 is known to 0.005
 SEED = 1

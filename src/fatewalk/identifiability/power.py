@@ -14,7 +14,7 @@ from fatewalk.infer.coordinates import Coordinates, helmert
 from fatewalk.infer.laplace import START_SHARE
 from fatewalk.model import FateModel, Rows, Sizes
 from fatewalk.model.fate_model import DTYPE
-from fatewalk.tables import day_columns
+from fatewalk.schema import day_columns
 
 DETECTABLE = 1.96 + 0.84  # effect over SE whose |z| exceeds 1.96 with probability 0.8
 

@@ -9,7 +9,8 @@ from fatewalk.config.datasets import AnnDataDataset, PlainDataset
 from fatewalk.io.anndata import read_anndata
 from fatewalk.io.plain import read_plain
 from fatewalk.io.raw import canonical_calls, canonical_cells
-from fatewalk.tables import GUIDE_MAP, as_bool, read_table, write_json, write_table
+from fatewalk.schema import GUIDE_MAP
+from fatewalk.tables import as_bool, read_table, write_json, write_table
 
 __all__ = ["import_screen"]
 

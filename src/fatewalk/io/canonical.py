@@ -16,15 +16,8 @@ import pandas as pd
 from fatewalk.errors import FatewalkError, first_few
 from fatewalk.io.fates import match_fates
 from fatewalk.io.text import as_codes, as_sorted_codes
-from fatewalk.tables import (
-    BURDEN,
-    GUIDE_CALLS,
-    GUIDE_MAP,
-    NTC,
-    PROB_PREFIX,
-    as_bool,
-    require_columns,
-)
+from fatewalk.schema import BURDEN, GUIDE_CALLS, GUIDE_MAP, NTC, PROB_PREFIX
+from fatewalk.tables import as_bool, require_columns
 
 LOOKS_LIKE_NTC = re.compile(
     r"(non?[-_ ]?target.*|(ntc?|neg(ative)?[-_ ]?(control|ctrl)|scrambled?|control|ctrl)([-_ .#]+\d+)?)",

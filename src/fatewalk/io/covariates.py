@@ -16,7 +16,7 @@ import pandas as pd
 
 from fatewalk.errors import FatewalkError, first_few
 from fatewalk.io.text import as_codes, as_sorted_codes, nearest
-from fatewalk.tables import is_reserved
+from fatewalk.schema import is_reserved
 
 MAX_LEVELS = 50  # more levels than this are names of cells or the like, not a covariate
 MISSING_WORDS = ("", "NA", "NaN", "nan", "None", "null")

@@ -12,7 +12,8 @@ from fatewalk.io.fates import one_hot
 from fatewalk.io.raw import RawScreen
 from fatewalk.io.tenx import TENX_CALLS, is_protospacer_table, split_protospacer_calls
 from fatewalk.io.text import nearest
-from fatewalk.tables import BURDEN, CLUSTER, GUIDE_CALLS, PROB_PREFIX, read_table, require_columns
+from fatewalk.schema import BURDEN, CLUSTER, GUIDE_CALLS, PROB_PREFIX
+from fatewalk.tables import read_table, require_columns
 
 FATE = "fate"  # column of a label, instead of probabilities
 

@@ -14,7 +14,7 @@ from fatewalk.io.covariates import read_covariate
 from fatewalk.io.days import read_days
 from fatewalk.io.fates import match_fates
 from fatewalk.io.text import as_sorted_codes, as_text
-from fatewalk.tables import BURDEN, CLUSTER, GUIDE_CALLS, prob_columns
+from fatewalk.schema import BURDEN, CLUSTER, GUIDE_CALLS, prob_columns
 
 
 @dataclass(frozen=True)
