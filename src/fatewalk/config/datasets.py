@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 from pydantic import AfterValidator, Field, model_validator
 
@@ -32,10 +32,16 @@ class DatasetBase(Overrides):
     """What every kind of dataset entry may carry."""
 
     runs: dict[str, Overrides] = Field(default_factory=dict)
+    read_by: ClassVar = ("import_screen",)
 
     def own_keys(self) -> dict[str, Any]:
         """The keys of this kind of entry, as plain containers, without the sections it carries."""
         return self.model_dump(mode="json", exclude=set(DatasetBase.model_fields))
+
+    @property
+    def carried(self) -> list[str]:
+        """Covariates that the cells table of the data set holds."""
+        raise NotImplementedError
 
 
 def _names_of_covariates(names: list[str]) -> list[str]:
@@ -56,6 +62,11 @@ class SimulatedDataset(DatasetBase):
     """``{simulate: {...}}``."""
 
     simulate: SimulateConfig
+
+    @property
+    def carried(self) -> list[str]:
+        """One column, if it has an effect."""
+        return ["covariate"] if self.simulate.covariate_effect else []
 
 
 class AnnDataDataset(DatasetBase):
@@ -102,6 +113,11 @@ class AnnDataDataset(DatasetBase):
         [], description="obs columns (or one-column obsm keys) of cell covariates: numbers or categories"
     )
 
+    @property
+    def carried(self) -> list[str]:
+        """The covariates that the entry names."""
+        return self.covariates
+
     @model_validator(mode="after")
     def _one_source_of_guides(self) -> AnnDataDataset:
         default = type(self).model_fields["guide_key"].default  # a dumped model states it, too
@@ -128,6 +144,11 @@ class PlainDataset(DatasetBase):
         None, description="column of the guide burden; null: distinct guides called in the cell"
     )
     covariates: Covariates = Field([], description="columns of cell covariates: numbers or categories")
+
+    @property
+    def carried(self) -> list[str]:
+        """The covariates that the entry names."""
+        return self.covariates
 
 
 Dataset = SimulatedDataset | AnnDataDataset | PlainDataset

@@ -7,7 +7,6 @@ fatewalk.config.document`` writes them anew.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +16,12 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from fatewalk.config.datasets import AnnDataDataset, Overrides, PlainDataset
+from fatewalk.config.keys import keys_of, nested_section
 from fatewalk.config.root import SECTIONS, RootConfig
 from fatewalk.config.sections import AblationConfig
 from fatewalk.config.simulate import SimulateConfig
 
+CARRIED = frozenset({*Overrides.model_fields, "runs"})  # sections that any dataset entry may carry
 COMMENT_COLUMN = 44
 TABLE_MARK = "<!-- below: written by python -m fatewalk.config.document -->"
 HEADER = """\
@@ -61,7 +62,14 @@ def config_schema() -> str:
     schema = RootConfig.model_json_schema()
     sections = {name: model.model_json_schema() for name, model in SECTIONS.items()}
     schema["properties"] |= sections
-    return json.dumps(schema, indent=2) + "\n"
+    return json.dumps(_without_stages(schema), indent=2) + "\n"
+
+
+def _without_stages(schema: Any) -> Any:
+    """Take out what `fatewalk.config.base.key` says of a key to the workflow, not to an editor."""
+    if isinstance(schema, dict):
+        return {k: _without_stages(v) for k, v in schema.items() if k not in ("read_by", "reruns")}
+    return [_without_stages(v) for v in schema] if isinstance(schema, list) else schema
 
 
 def config_table() -> str:
@@ -75,7 +83,10 @@ def config_table() -> str:
         "datasets.<name> (plain tables)": PlainDataset,
     }
     for name, model in models.items():
-        rows = [f"| `{key}` | `{_value(field)}` | {_text(field)} |" for key, field in _leaves(model)]
+        rows = [
+            f"| `{key.name}` | `{_value(key.field)}` | {_text(key.field)} |"
+            for key in keys_of(model, CARRIED)
+        ]
         parts.append("\n".join([f"### {name}", "", _summary(model), "", "| key | default | meaning |",
                                 "| --- | --- | --- |", *rows]))  # fmt: skip
     return "\n\n".join(parts) + "\n"
@@ -85,7 +96,7 @@ def _section(model: type[BaseModel], indent: int) -> list[str]:
     """Lines ``key: default  # comment`` of a section, nested sections below their key."""
     lines = []
     for key, field in _own_fields(model):
-        nested = _nested(field)
+        nested = nested_section(field)
         if nested is None:
             lines.append(_line(key, field, indent))
         else:
@@ -114,25 +125,9 @@ def _value(field: FieldInfo) -> str:
     return text.removesuffix("\n").removesuffix("\n...")
 
 
-def _leaves(model: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, FieldInfo]]:
-    for key, field in _own_fields(model):
-        nested = _nested(field)
-        if nested is None:
-            yield prefix + key, field
-        else:
-            yield from _leaves(nested, f"{prefix}{key}.")
-
-
 def _own_fields(model: type[BaseModel]) -> list[tuple[str, FieldInfo]]:
     """Fields of the section itself, without those that any dataset entry may carry."""
-    carried = {*Overrides.model_fields, "runs"}
-    return [(k, f) for k, f in model.model_fields.items() if k not in carried]
-
-
-def _nested(field: FieldInfo) -> type[BaseModel] | None:
-    annotation: Any = field.annotation
-    is_section = isinstance(annotation, type) and issubclass(annotation, BaseModel)
-    return annotation if is_section else None
+    return [(k, f) for k, f in model.model_fields.items() if k not in CARRIED]
 
 
 def _summary(model: type[BaseModel]) -> str:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
 
 from pydantic import BaseModel, Field
 
 from fatewalk.config.datasets import KINDS, Dataset, Overrides, SimulatedDataset, dataset_kind
+from fatewalk.config.keys import values_read_by
 from fatewalk.config.messages import Problems, nearest, short
 from fatewalk.config.sections import (
     AblationConfig,
@@ -27,7 +30,7 @@ from fatewalk.config.simulate import SimulateConfig
 MAIN_RUN = "main"
 PATH_KEYS = ("anndata", "cells", "guide_calls", "guide_map", "protospacer_calls")
 RESERVED_DATASETS = ("ablation", "benchmarks", "logs")
-RESERVED_RUNS = ("input", MAIN_RUN)
+RESERVED_RUNS = ("input", "designs", "fits", MAIN_RUN)
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 
 
@@ -47,7 +50,7 @@ class RootConfig(Overrides):
 
 @dataclass(frozen=True)
 class RunSettings:
-    """The sections that hold for one dataset and run."""
+    """The sections that hold for one dataset and run; no value is left to be derived from another."""
 
     design: DesignConfig
     model: ModelConfig
@@ -55,6 +58,31 @@ class RunSettings:
     export: ExportConfig
     mash: MashConfig
     calls: CallsConfig
+
+    def read_by(self, stage: str) -> dict[str, dict[str, Any]]:
+        """Values that the results of a stage depend on, by section, as plain containers.
+
+        Two configs that mean the same give the same values: a default that is written out, or
+        ``ref_fate`` beside ``fates``, changes nothing.
+        """
+        found = {}
+        for name in SECTIONS:
+            section = getattr(self, name)
+            values = section.model_dump(mode="json")
+            if name == "model":
+                values["fates"] = self.model.fate_order
+            found[name] = values_read_by(stage, section, values)
+        return {name: values for name, values in found.items() if values}
+
+    @property
+    def design_id(self) -> str:
+        """Name of the design's folder, a hash of the values that it depends on."""
+        return _digest(self.read_by("build_design"))
+
+    @property
+    def fit_id(self) -> str:
+        """Name of the fit's folder, a hash of the values that design and fit depend on."""
+        return _digest([self.read_by("build_design"), self.read_by("fit_effects")])
 
 
 SECTIONS: dict[str, type[BaseModel]] = {
@@ -91,6 +119,14 @@ class Config:
     def settings(self, dataset: str, run: str) -> RunSettings:
         """Settings of one run of one dataset."""
         return self.runs[dataset][run]
+
+    def settings_of_fit(self, dataset: str, fit: str) -> RunSettings:
+        """Settings of the first run of a dataset that uses a fit; runs that share it agree on it."""
+        return next(s for s in self.runs[dataset].values() if s.fit_id == fit)
+
+    def settings_of_design(self, dataset: str, design: str) -> RunSettings:
+        """Settings of the first run of a dataset that uses a design."""
+        return next(s for s in self.runs[dataset].values() if s.design_id == design)
 
 
 def load_config(raw: Mapping[str, Any]) -> Config:
@@ -150,6 +186,10 @@ def load_config(raw: Mapping[str, Any]) -> Config:
             _check_simulated_fates(path, cast(Dataset, dataset), runs[name][run], problems)
         datasets[name] = _in_folder(cast(Dataset, dataset), root.data_dir)
     problems.raise_if_any()
+    runs = {
+        name: {run: _explicit(settings, datasets[name]) for run, settings in of_dataset.items()}
+        for name, of_dataset in runs.items()
+    }
     return Config(os.path.normpath(root.results_dir), datasets, runs, list(generated))
 
 
@@ -183,6 +223,24 @@ def _resolve(layers: Mapping[str, Mapping[str, Any]], problems: Problems) -> Run
             merged = _merge(merged, change) if isinstance(change, Mapping) else merged
         resolved[section] = problems.validate(model, merged, section, layers)
     return RunSettings(**resolved)
+
+
+def _explicit(settings: RunSettings, dataset: Dataset) -> RunSettings:
+    """Write out what null stands for, so that a default and its value are the same config."""
+    model = settings.model
+    fates = {"ref_fate": model.reference, "contrast_fate": model.contrast}
+    design = settings.design
+    covariates = dataset.carried if design.covariates is None else design.covariates
+    return replace(
+        settings,
+        model=model.model_copy(update=fates),
+        design=design.model_copy(update={"covariates": covariates}),
+    )
+
+
+def _digest(values: Any) -> str:
+    """Ten hexadecimal digits of a hash of plain containers."""
+    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:10]
 
 
 def _merge(base: Mapping[str, Any], change: Mapping[str, Any]) -> dict[str, Any]:

@@ -6,35 +6,44 @@ schema and the table in ``docs/configuration.md``.
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field, PositiveFloat, PositiveInt, field_validator, model_validator
 
-from fatewalk.config.base import Section
+from fatewalk.config.base import Section, key
 
 
 class DesignConfig(Section):
     """What enters the fit."""
 
-    min_umi: int | None = Field(
-        None, ge=1, description="drop guide calls with fewer UMIs (needs calls that carry UMIs)"
+    min_umi: int | None = key(
+        None,
+        ge=1,
+        description="drop guide calls with fewer UMIs (needs calls that carry UMIs)",
+        read_by=["build_design"],
     )
-    genes_without_guides: Literal["drop", "refuse"] = Field(
-        "drop", description="a gene of the guide map whose guides are in no cell: drop | refuse"
+    genes_without_guides: Literal["drop", "refuse"] = key(
+        "drop",
+        description="a gene of the guide map whose guides are in no cell: drop | refuse",
+        read_by=["build_design"],
     )
-    cells_without_guides: Literal["keep", "drop"] = Field(
-        "keep", description="cells without any guide: keep (they inform the intercepts) | drop"
+    cells_without_guides: Literal["keep", "drop"] = key(
+        "keep",
+        description="cells without any guide: keep (they inform the intercepts) | drop",
+        read_by=["build_design"],
     )
-    prob_tolerance: float = Field(
+    prob_tolerance: float = key(
         1e-3,
         gt=0,
         le=0.05,
         description="a cell's fate probabilities may miss 1 by this much; they are then rescaled",
+        read_by=["build_design"],
     )
-    covariates: list[str] | None = Field(
+    covariates: list[str] | None = key(
         None,
         description="cell covariates that enter the model as nuisances; null: all that the dataset entry "
         "carries, []: none",
+        read_by=["build_design"],
     )
 
     @field_validator("covariates")
@@ -48,42 +57,76 @@ class DesignConfig(Section):
 class PriorsConfig(Section):
     """Prior scales, in logit."""
 
-    s_alpha: PositiveFloat = Field(2.5, description="SD of the intercepts by fate and day")
-    s_rep: PositiveFloat = Field(0.8, description="SD of the replicate effects")
-    s_gamma: PositiveFloat = Field(0.8, description="SD of the burden slopes")
-    s_tau: PositiveFloat = Field(1.0, description="scale of tau, the SD of first-day gene effects")
-    s_time: PositiveFloat = Field(0.8, description="scale of sigma_time, the SD of a day's change")
-    s_guide: PositiveFloat = Field(1.0, description="scale of sigma_guide, the SD of guides in a gene")
-    s_covariate: PositiveFloat = Field(1.0, description="SD of the slopes of covariates")
-    s_cluster: PositiveFloat = Field(
-        0.8, description="scale of sigma_cluster, the SD of clusters whose cells carry different guides"
+    s_alpha: PositiveFloat = key(
+        2.5, description="SD of the intercepts by fate and day", read_by=["fit_effects"]
+    )
+    s_rep: PositiveFloat = key(0.8, description="SD of the replicate effects", read_by=["fit_effects"])
+    s_gamma: PositiveFloat = key(0.8, description="SD of the burden slopes", read_by=["fit_effects"])
+    s_tau: PositiveFloat = key(
+        1.0, description="scale of tau, the SD of first-day gene effects", read_by=["fit_effects"]
+    )
+    s_time: PositiveFloat = key(
+        0.8, description="scale of sigma_time, the SD of a day's change", read_by=["fit_effects"]
+    )
+    s_guide: PositiveFloat = key(
+        1.0, description="scale of sigma_guide, the SD of guides in a gene", read_by=["fit_effects"]
+    )
+    s_covariate: PositiveFloat = key(
+        1.0, description="SD of the slopes of covariates", read_by=["fit_effects"]
+    )
+    s_cluster: PositiveFloat = key(
+        0.8,
+        description="scale of sigma_cluster, the SD of clusters whose cells carry different guides",
+        read_by=["fit_effects"],
     )
 
 
 class ModelConfig(Section):
     """The hierarchical model."""
 
-    fates: list[str] = Field(["EC", "MES", "NEU"], min_length=2, description="all fates of the data, by name")
-    ref_fate: str | None = Field(
-        None, description="fate that the contrasts are against; null: the first of fates"
+    fates: list[str] = key(
+        ["EC", "MES", "NEU"],
+        min_length=2,
+        description="all fates of the data, by name",
+        read_by=["import_screen", "build_design", "fit_effects"],
     )
-    contrast_fate: str | None = Field(
-        None, description="contrast at the run's top; null: the first that is not ref_fate"
+    ref_fate: str | None = key(
+        None,
+        description="fate that the contrasts are against; null: the first of fates",
+        read_by=["build_design", "fit_effects", "rank_hits", "evaluate_recovery", "plot_figures"],
     )
-    center_delta: bool = Field(
+    contrast_fate: str | None = key(
+        None,
+        description="contrast at the run's top; null: the first that is not ref_fate",
+        read_by=[
+            "check_delta",
+            "export_effects",
+            "fit_mash",
+            "rank_hits",
+            "evaluate_recovery",
+            "plot_figures",
+        ],
+    )
+    center_delta: bool = key(
         True,
         description="centre guide deviations within a gene; false only to show what that repairs",
+        read_by=["fit_effects"],
     )
-    burden_slope: Literal["per_day", "shared", "none"] = Field(
-        "per_day", description="effect of the number of guides in a cell: per_day | shared | none"
+    burden_slope: Literal["per_day", "shared", "none"] = key(
+        "per_day",
+        description="effect of the number of guides in a cell: per_day | shared | none",
+        read_by=["fit_effects"],
     )
-    replicate_effect: Literal["zero_sum", "free"] = Field(
-        "zero_sum", description="replicate effects: zero_sum (apart from the intercepts) | free"
+    replicate_effect: Literal["zero_sum", "free"] = key(
+        "zero_sum",
+        description="replicate effects: zero_sum (apart from the intercepts) | free",
+        read_by=["fit_effects"],
     )
-    time_scale: Literal["free", "gaps"] = Field(
+    time_scale: Literal["free", "gaps"] = key(
         "free",
         description="SD of the change between days: free (one for each) | gaps (one, growing with the "
         "square root of the time between the days)",
+        read_by=["fit_effects"],
     )
     priors: PriorsConfig = Field(default_factory=PriorsConfig, description="prior scales, in logit")
 
@@ -98,10 +141,10 @@ class ModelConfig(Section):
 
     @model_validator(mode="after")
     def _known_fates(self) -> ModelConfig:
-        for key in ("ref_fate", "contrast_fate"):
-            fate = getattr(self, key)
+        for name in ("ref_fate", "contrast_fate"):
+            fate = getattr(self, name)
             if fate is not None and fate not in self.fates:
-                raise ValueError(f"{key}: found {fate!r}, allowed: {', '.join(self.fates)}")
+                raise ValueError(f"{name}: found {fate!r}, allowed: {', '.join(self.fates)}")
         if self.reference == self.contrast:
             raise ValueError(f"contrast_fate: found {self.contrast!r}, which is the reference")
         return self
@@ -130,103 +173,166 @@ class ModelConfig(Section):
 class FitConfig(Section):
     """Inference."""
 
-    guide: Literal["structured", "laplace", "gene_block", "mean_field"] = Field(
+    guide: Literal["structured", "laplace", "gene_block", "mean_field"] = key(
         "structured",
         description="posterior family: structured (SVI in coordinates whitened by the Laplace covariance) | "
         "laplace (Newton-Laplace alone) | baselines whose SEs are wrong: gene_block, mean_field",
+        read_by=["fit_effects"],
     )
-    likelihood_weight: Literal["auto"] | PositiveFloat = Field(
+    likelihood_weight: Literal["auto"] | PositiveFloat = key(
         "auto",
         description="weight of a cell's label: auto (1 / dispersion of the labels, by day) | a number "
         "(1 is right for independent one-hot labels)",
+        read_by=["fit_effects"],
     )
-    dense_limit: PositiveInt = Field(
+    dense_limit: PositiveInt = key(
         12000,
         description="coordinates (latents but scales and what centring takes out) up to which one covariance "
         "of all is kept; above it gene blocks and what all genes share",
+        read_by=["fit_effects"],
     )
-    batch_size: PositiveInt | None = Field(
-        None, description="distinct rows (identical cells are one) per step; null: all, which is steadier"
+    batch_size: PositiveInt | None = key(
+        None,
+        description="distinct rows (identical cells are one) per step; null: all, which is steadier",
+        read_by=["fit_effects"],
     )
-    max_steps: PositiveInt = Field(20000, description="budget of optimiser steps")
-    device: Literal["auto", "cpu", "cuda"] = Field(
-        "auto", description="auto (CUDA if the job sees it) | cpu | cuda (fails without it)"
+    max_steps: PositiveInt = key(20000, description="budget of optimiser steps", read_by=["fit_effects"])
+    device: Literal["auto", "cpu", "cuda"] = key(
+        "auto",
+        description="auto (CUDA if the job sees it) | cpu | cuda (fails without it)",
+        read_by=["fit_effects"],
+        reruns=False,
     )
-    gpus: Literal[0, 1] = Field(
-        0, description="GPUs that the rule fit_effects asks the cluster for; no other rule asks"
+    gpus: Literal[0, 1] = key(
+        0,
+        description="GPUs that the rule fit_effects asks the cluster for; no other rule asks",
+        read_by=["fit_effects"],
+        reruns=False,
     )
-    require: Literal["converged", "none"] = Field(
+    require: Literal["converged", "none"] = key(
         "converged",
         description="converged: export nothing from another fit | none: export it as provisional",
+        read_by=["export_effects"],
     )
-    seed: int = Field(1, ge=0, description="seed of the fit")
-    debug: bool = Field(False, description="check at every step that delta is centred within genes (slower)")
-    threads: PositiveInt = Field(
-        1, description="CPU threads of the fit; more than one pays off above some 2,000 latent variables"
+    seed: int = key(1, ge=0, description="seed of the fit", read_by=["fit_effects", "summarise_posterior"])
+    debug: bool = key(
+        False,
+        description="check at every step that delta is centred within genes (slower)",
+        read_by=["fit_effects"],
     )
-    checkpoint_minutes: PositiveFloat = Field(
-        10.0, description="time between checkpoints of a running fit, from which a killed job resumes"
+    threads: PositiveInt = key(
+        1,
+        description="CPU threads of the fit; more than one pays off above some 2,000 latent variables",
+        read_by=["fit_effects", "summarise_posterior"],
+        reruns=False,
+    )
+    checkpoint_minutes: PositiveFloat = key(
+        10.0,
+        description="time between checkpoints of a running fit, from which a killed job resumes",
+        read_by=["fit_effects"],
+        reruns=False,
     )
 
 
 class ExportConfig(Section):
     """Posterior moments."""
 
-    draws: int = Field(4000, ge=100, description="joint posterior draws behind the means and SDs (streamed)")
+    draws: int = key(
+        4000,
+        ge=100,
+        description="joint posterior draws behind the means and SDs (streamed)",
+        read_by=["summarise_posterior"],
+    )
 
 
 class MashConfig(Section):
     """Multivariate adaptive shrinkage of the exported tables."""
 
-    engine: Literal["python", "mashr"] = Field(
+    engine: Literal["python", "mashr"] = key(
         "python",
         description="engine of the posterior tables: python (built in) | mashr (R, see envs/mashr.yaml). "
         "Likelihood-only tables, behind the default calls, always go through the built-in one",
+        read_by=["fit_mash", "run_mashr", "rank_hits"],
     )
-    compare_engines: bool = Field(
+    compare_engines: bool = key(
         False,
         description="run the other engine on the gene tables of mode conservative as well and compare "
         "(mash_mode_comparison.csv); the enriched modes of the engines are different models",
+        read_by=["fit_mash", "run_mashr", "rank_hits"],
     )
-    modes: list[Literal["conservative", "enriched"]] = Field(
+    modes: list[Literal["conservative", "enriched"]] = key(
         ["conservative"],
         min_length=1,
         description="of the posterior tables: conservative (canonical covariances, null-biased) | "
         "enriched (data-driven covariances as well, uniform prior)",
+        read_by=["fit_mash", "run_mashr", "rank_hits"],
     )
-    default_mode: Literal["conservative", "enriched"] = Field(
-        "conservative", description="mode behind source mash_posterior of the calls; one of modes"
+    default_mode: Literal["conservative", "enriched"] = key(
+        "conservative",
+        description="mode behind source mash_posterior of the calls; one of modes",
+        read_by=["rank_hits"],
     )
-    se_inflate: PositiveFloat = Field(1.0, description="factor on the standard errors")
-    se_floor: float = Field(0.0, ge=0, description="smallest standard error after inflation (logit)")
-    null_correlation: Literal["simple", "identity"] = Field(
+    se_inflate: PositiveFloat = key(
+        1.0, description="factor on the standard errors", read_by=["fit_mash", "run_mashr"]
+    )
+    se_floor: float = key(
+        0.0,
+        ge=0,
+        description="smallest standard error after inflation (logit)",
+        read_by=["fit_mash", "run_mashr"],
+    )
+    null_correlation: Literal["simple", "identity"] = key(
         "simple",
         description="error correlation between days: simple (from rows with small z) | identity",
+        read_by=["fit_mash", "run_mashr"],
     )
-    null_z: PositiveFloat = Field(2.0, description="simple: rows with every |z| below this are null")
-    eigen_floor: PositiveFloat = Field(1e-6, description="smallest eigenvalue of the error correlation")
-    corr_shrink: float = Field(
-        0.05, ge=0, le=1, description="shrinkage of the error correlation to the identity"
+    null_z: PositiveFloat = key(
+        2.0, description="simple: rows with every |z| below this are null", read_by=["fit_mash", "run_mashr"]
     )
-    null_weight: float = Field(
-        10.0, ge=1, description="prior weight on no effect (1: none), not in mode enriched"
+    eigen_floor: PositiveFloat = key(
+        1e-6, description="smallest eigenvalue of the error correlation", read_by=["fit_mash", "run_mashr"]
     )
-    time_covariances: bool = Field(
+    corr_shrink: float = key(
+        0.05,
+        ge=0,
+        le=1,
+        description="shrinkage of the error correlation to the identity",
+        read_by=["fit_mash", "run_mashr"],
+    )
+    null_weight: float = key(
+        10.0,
+        ge=1,
+        description="prior weight on no effect (1: none), not in mode enriched",
+        read_by=["fit_mash", "run_mashr"],
+    )
+    time_covariances: bool = key(
         True,
         description="likelihood-only tables, enriched with engine python: covariances for effects over "
         "time (early, late, switches, ramps, random walk)",
+        read_by=["fit_mash"],
     )
-    min_rows_ed: PositiveInt = Field(
+    min_rows_ed: PositiveInt = key(
         1000,
         description="the same: tables with fewer rows do not learn covariances from the data",
+        read_by=["fit_mash"],
     )
-    strong_lfsr: float = Field(
-        0.05, gt=0, lt=1, description="learned covariances: rows with a smaller lfsr on a day are strong"
+    strong_lfsr: float = key(
+        0.05,
+        gt=0,
+        lt=1,
+        description="learned covariances: rows with a smaller lfsr on a day are strong",
+        read_by=["fit_mash", "run_mashr"],
     )
-    min_strong: PositiveInt = Field(
-        10, description="learned covariances: with fewer strong rows than this there are none"
+    min_strong: PositiveInt = key(
+        10,
+        description="learned covariances: with fewer strong rows than this there are none",
+        read_by=["fit_mash", "run_mashr"],
     )
-    n_pcs: PositiveInt = Field(3, description="learned covariances: principal components of the strong rows")
+    n_pcs: PositiveInt = key(
+        3,
+        description="learned covariances: principal components of the strong rows",
+        read_by=["fit_mash", "run_mashr"],
+    )
 
     @model_validator(mode="after")
     def _consistent(self) -> MashConfig:
@@ -245,30 +351,56 @@ class MashConfig(Section):
 class CallsConfig(Section):
     """Which gene is called a hit on which day."""
 
-    source: Literal["mash_likelihood", "mash_posterior", "joint"] = Field(
+    source: Literal["mash_likelihood", "mash_posterior", "joint"] = key(
         "mash_likelihood",
         description="what the calls rest on: mash_likelihood (mash on likelihood-only estimates) | "
         "mash_posterior (mash on posterior estimates, shrunk twice) | joint (the posterior, no mash); "
         "the others stand beside it as columns",
+        read_by=["rank_hits", "evaluate_recovery"],
     )
-    estimand: Literal["library", "gene"] = Field(
+    estimand: Literal["library", "gene"] = key(
         "library",
         description="library (mean effect of this library's guides) | gene (adds guide sampling)",
+        read_by=["fit_mash", "rank_hits", "evaluate_recovery"],
     )
-    effect_size_eps: float = Field(0.2, ge=0, description="smallest effect of interest, |theta| in logit")
-    effect_prob_large_min: float = Field(
-        0.9, ge=0, le=1, description="active day: P(|theta| > eps) at least this"
+    effect_size_eps: float = key(
+        0.2,
+        ge=0,
+        description="smallest effect of interest, |theta| in logit",
+        read_by=["rank_hits", "evaluate_recovery", "plot_figures"],
     )
-    lfsr_day: float = Field(0.05, gt=0, le=1, description="active day: local false sign rate below this")
-    anyday_correction: Literal["bonferroni", "fdr", "none"] = Field(
+    effect_prob_large_min: float = key(
+        0.9,
+        ge=0,
+        le=1,
+        description="active day: P(|theta| > eps) at least this",
+        read_by=["rank_hits", "evaluate_recovery"],
+    )
+    lfsr_day: float = key(
+        0.05,
+        gt=0,
+        le=1,
+        description="active day: local false sign rate below this",
+        read_by=["rank_hits", "evaluate_recovery", "plot_figures"],
+    )
+    anyday_correction: Literal["bonferroni", "fdr", "none"] = key(
         "bonferroni",
         description="any-day hit: bonferroni (lfsr_day divided by the number of days) | fdr (largest set "
         "with a mean P(no day with an effect above eps) of anyday_fdr) | none",
+        read_by=["rank_hits", "evaluate_recovery"],
     )
-    anyday_fdr: float = Field(
-        0.05, gt=0, lt=1, description="fdr: Bayesian false discovery rate of the set of hits"
+    anyday_fdr: float = key(
+        0.05,
+        gt=0,
+        lt=1,
+        description="fdr: Bayesian false discovery rate of the set of hits",
+        read_by=["rank_hits", "evaluate_recovery"],
     )
-    min_active_days: PositiveInt = Field(1, description="any-day hit: at least this many active days")
+    min_active_days: PositiveInt = key(
+        1,
+        description="any-day hit: at least this many active days",
+        read_by=["rank_hits", "evaluate_recovery"],
+    )
 
     @model_validator(mode="after")
     def _estimand_of_source(self) -> CallsConfig:
@@ -282,6 +414,8 @@ class CallsConfig(Section):
 
 class AblationConfig(Section):
     """Target ``all_ablation``: centred against uncentred on simulated screens."""
+
+    read_by: ClassVar = ("simulate_screen",)  # through the data sets that it adds
 
     dataset: str = Field("demo", description="simulated dataset entry that is drawn again with other seeds")
     seeds: PositiveInt = Field(5, description="number of screens")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, FiniteFloat, PositiveInt, field_validator, model_validator
 
@@ -17,6 +17,8 @@ Share = Annotated[float, Field(ge=0, lt=1)]
 
 class SimulateConfig(Section):
     """A simulated screen."""
+
+    read_by: ClassVar = ("simulate_screen",)
 
     seed: int = Field(1, ge=0, description="seed of the simulation; the same seed gives the same files")
     cells: PositiveInt = Field(12000, description="cells, spread evenly over days, replicates and clusters")
