@@ -1,15 +1,17 @@
 """Stage ``check_delta``: guide deviations are centred, and mean(beta) equals theta.
 
-The stage always writes its tables and a verdict; ``export_effects`` is what refuses.
+The stage always writes its tables and a verdict on fit and deltas; ``export_effects`` is what refuses.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from fatewalk.export import criterion_words, is_met
 from fatewalk.moments import MEAN_ZERO_TOLERANCE, Moments
 
 WORST_SHOWN = 10
@@ -89,3 +91,39 @@ def delta_verdict(moments: Moments, center_delta: bool) -> dict[str, Any]:
             for gene in order
         ],
     }
+
+
+def run_verdict(card: Mapping[str, Any], delta: Mapping[str, Any]) -> dict[str, Any]:
+    """``verdict.json``: fit and delta check, each with value, limit and words.
+
+    Parameters
+    ----------
+    card
+        ``fit_card.json``.
+    delta
+        From `delta_verdict`.
+
+    Returns
+    -------
+    dict
+        ``verdict``: ``ok`` if the fit converged and the deltas are centred, else ``bad``, or
+        ``uncentred`` where centring was not asked for; ``fit`` and ``delta``.
+    """
+    fit_ok = card["status"] == "converged"
+    fit = {
+        "verdict": "ok" if fit_ok else "bad",
+        "status": card["status"],
+        "words": f"fit {card['status']}" if fit_ok else f"fit not converged (status {card['status']})",
+        "warnings": len(card["warnings"]),
+        "criteria": {
+            name: {**item, "met": is_met(item), "words": criterion_words({name: item})}
+            for name, item in card["criterion"].items()
+        },
+    }
+    words = {
+        "ok": "guide deviations are centred within genes",
+        "bad": "guide deviations are NOT centred within genes",
+        "uncentred": "guide deviations were left uncentred (model.center_delta: false)",
+    }
+    overall = delta["verdict"] if fit_ok else "bad"
+    return {"verdict": overall, "fit": fit, "delta": {**delta, "words": words[delta["verdict"]]}}

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from fatewalk.config.sections import CallsConfig
 from fatewalk.errors import FatewalkError, first_few
 from fatewalk.schema import MARKS, TRUTH_THETA, day_columns
 from fatewalk.tables import as_bool, count_days, require_columns
+
+if TYPE_CHECKING:  # a stage that reads and writes tables needs no config models
+    from fatewalk.config.sections import CallsConfig
 
 ZERO = 1e-12
 """Effects (logit) closer to zero than this are null; differences of logits leave rounding errors."""
@@ -213,7 +215,7 @@ def call_summary(hits: pd.DataFrame, truth: pd.DataFrame, calls: CallsConfig) ->
     }
     overall, any_day = counts.pop("overall"), counts.pop("any")
     return {
-        **calls.model_dump(),
+        **vars(calls),
         "n_genes": len(hits),
         "n_days": truth.shape[1],
         "n_hits": int(as_bool(hits["hit_anyday"], "hits_ranked table").sum()),

@@ -1,7 +1,7 @@
-"""Stages ``export_effects`` and ``export_tables``: the posterior as tables for mash and people.
+"""Stage ``export_effects``: the posterior as tables for mash and people.
 
-``export_effects`` is the gate: it refuses a fit that is not converged and deltas that are not
-centred. ``export_tables`` writes the day-wise tables of one contrast from its arrays.
+The stage is the gate: it refuses a fit that is not converged and deltas that are not centred
+(`refuse`). Then it writes the arrays over all contrasts and the day-wise tables of each.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 
 from fatewalk.errors import FatewalkError
-from fatewalk.moments import Moments
+from fatewalk.moments import FateChange, Moments
 from fatewalk.schema import MIN_MULTI_GUIDE_GENES, day_columns
 
 NO_DEFECTS: Mapping[str, str] = MappingProxyType({})
@@ -30,7 +30,7 @@ def refuse(card: dict[str, Any], verdict: dict[str, Any], require: str) -> None:
     card
         ``fit_card.json``.
     verdict
-        ``qc_delta_verdict.json``.
+        The delta check, entry ``delta`` of ``verdict.json``.
     require
         ``fit.require``.
 
@@ -291,6 +291,32 @@ def pairwise_table(moments: Moments, more: dict[str, Any]) -> pd.DataFrame:
     blocks = {stem: values.reshape(-1, n_days) for stem, values in stacked.items()}  # [L * P, D]
     table = daywise(ids, blocks, np.repeat(moments.gene_cells, len(a), axis=0))
     return table.assign(se_gene_reason=reason, **more)
+
+
+def fate_change_table(change: FateChange, moments: Moments, more: dict[str, Any]) -> pd.DataFrame:
+    """Table ``fate_probability_change.csv``.
+
+    Parameters
+    ----------
+    change
+        Of all genes.
+    moments
+        Of the same fit: names and cell counts.
+    more
+        ``marks`` of the fit.
+
+    Returns
+    -------
+    pandas.DataFrame
+        gene, fate, change_d*, low_d*, high_d* (percentage points), n_cells_d*, marks; gene by gene,
+        the reference fate first. Gene-days without cells are missing.
+    """
+    L, F, D = change.mean.shape
+    fates = [str(moments.reference), *moments.contrasts.tolist()]
+    ids = {"gene": np.repeat(moments.genes, F), "fate": np.tile(fates, L)}
+    named = {"change": change.mean, "low": change.low, "high": change.high}
+    blocks = {stem: values.reshape(L * F, D) for stem, values in named.items()}
+    return daywise(ids, blocks, np.repeat(moments.gene_cells, F, axis=0)).assign(**more)
 
 
 def concordance_table(moments: Moments, contrast: int, more: dict[str, Any]) -> pd.DataFrame:

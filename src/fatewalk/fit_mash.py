@@ -10,16 +10,18 @@ JSON, which is enough to compute any other posterior quantity later (`read_mixtu
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pandas as pd
 
 from fatewalk import __version__, mash
-from fatewalk.config import MashConfig
 from fatewalk.errors import FatewalkError
 from fatewalk.schema import day_columns
 from fatewalk.tables import count_days
+
+if TYPE_CHECKING:  # a stage that reads and writes tables needs no config models
+    from fatewalk.config import MashConfig
 
 SIGNIFICANT_LFSR = 0.05
 NEGLIGIBLE = 1e-6  # weight of all effects together

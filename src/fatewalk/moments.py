@@ -8,7 +8,7 @@ from typing import Self
 
 import numpy as np
 
-from fatewalk.tables import atomic_path
+from fatewalk.files import atomic_path
 
 #: Largest |mean of delta within a gene| that rounding explains (float64; specification).
 MEAN_ZERO_TOLERANCE = 1e-5
@@ -100,6 +100,22 @@ class Moments(ArrayFile):
     def n_guides(self) -> np.ndarray:
         """Guides of each gene, [L]."""
         return np.bincount(self.guide_to_gene, minlength=len(self.genes))
+
+
+@dataclass(frozen=True)
+class FateChange(ArrayFile):
+    """Average changes in percentage points, fates the reference first.
+
+    Attributes
+    ----------
+    mean, low, high : array [L, F, D]
+        Posterior mean and the ends of the 95 % interval (quantiles). Values of gene-days without
+        cells are extrapolations.
+    """
+
+    mean: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
 
 
 def save_arrays(arrays: dict[str, np.ndarray], path: Path) -> None:

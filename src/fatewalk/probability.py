@@ -14,42 +14,23 @@ rows of a day, S draws.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-import pandas as pd
 import torch
 from scipy.sparse import csr_array
 from torch import Tensor
 
 from fatewalk.design import Design
-from fatewalk.export import daywise
 from fatewalk.infer.fit import Posterior
 from fatewalk.model import Effects
 from fatewalk.model.rows import Rows, linear_predictor, make_rows
+from fatewalk.moments import FateChange
 from fatewalk.posterior import draw_effects
 
 MOST_ROWS = 512  # representative rows of a day
 MOST_DRAWS = 1000  # an end of the interval is then known to about 0.08 SD
 BLOCK_NUMBERS = 2_000_000  # float64 numbers of a work array [genes, K, S]: 16 MB
 PERCENT = 100.0
-
-
-@dataclass(frozen=True)
-class FateChange:
-    """Average changes in percentage points, fates as in ``Design.fates``.
-
-    Attributes
-    ----------
-    mean, low, high : array [L, F, D]
-        Posterior mean and the ends of the 95 % interval (quantiles). Values of gene-days without
-        cells are extrapolations.
-    """
-
-    mean: np.ndarray
-    low: np.ndarray
-    high: np.ndarray
 
 
 @torch.no_grad()
@@ -99,31 +80,6 @@ def average_fate_change(
             found[1:, genes, :, day] = np.quantile(change, [0.025, 0.975], axis=-1)
             start = genes.stop
     return FateChange(*found)
-
-
-def fate_change_table(change: FateChange, design: Design, more: dict[str, Any]) -> pd.DataFrame:
-    """Table ``fate_probability_change.csv``.
-
-    Parameters
-    ----------
-    change
-        Of all genes.
-    design
-        Its names and cell counts.
-    more
-        ``marks`` of the fit.
-
-    Returns
-    -------
-    pandas.DataFrame
-        gene, fate, change_d*, low_d*, high_d* (percentage points), n_cells_d*, marks; gene by gene,
-        the reference fate first. Gene-days without cells are missing.
-    """
-    L, F, D = change.mean.shape
-    ids = {"gene": np.repeat(design.genes, F), "fate": np.tile(design.fates, L)}
-    named = {"change": change.mean, "low": change.low, "high": change.high}
-    blocks = {stem: values.reshape(L * F, D) for stem, values in named.items()}
-    return daywise(ids, blocks, np.repeat(design.gene_cells.numpy(), F, axis=0)).assign(**more)
 
 
 def representative_rows(

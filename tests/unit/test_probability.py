@@ -1,14 +1,18 @@
 """Average change in the probability of each fate, against loops over cells and draws."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pandas as pd
 import pytest
 import torch
 
 from fatewalk.config import FitConfig, ModelConfig
+from fatewalk.export import fate_change_table
 from fatewalk.infer.fit import fit_effects
+from fatewalk.moments import FateChange
 from fatewalk.posterior import draw_effects
-from fatewalk.probability import FateChange, average_fate_change, fate_change_table, representative_rows
+from fatewalk.probability import average_fate_change, representative_rows
 from tests.conftest import make_design
 
 DRAWS = 40
@@ -115,12 +119,15 @@ def test_sampled_rows_keep_the_answer(posterior, small_design, change):
 def test_table(small_design):
     L, F, D = 6, 3, 3
     numbers = np.arange(L * F * D, dtype=float).reshape(L, F, D)
-    cells = small_design.gene_cells.clone()
+    cells = small_design.gene_cells.numpy().copy()
     cells[1, 2] = 0
-    design = type(small_design)(**{**small_design.__dict__, "gene_cells": cells})
-    table = fate_change_table(
-        FateChange(numbers, numbers - 1, numbers + 1), design, {"provisional": "budget"}
+    names = SimpleNamespace(
+        genes=np.array(small_design.genes),
+        contrasts=np.array(small_design.contrasts),
+        reference=np.array(small_design.fates[0]),
+        gene_cells=cells,
     )
+    table = fate_change_table(FateChange(numbers, numbers - 1, numbers + 1), names, {"provisional": "budget"})
     stems = ("change", "low", "high", "n_cells")
     assert list(table) == ["gene", "fate", *(f"{s}_d{d}" for s in stems for d in range(D)), "provisional"]
     assert table["fate"].tolist() == list(small_design.fates) * L

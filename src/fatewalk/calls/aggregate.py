@@ -7,7 +7,7 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.stats import chi2
+from scipy.special import chdtrc  # scipy.stats takes a second to import
 
 from fatewalk.calls.checks import marks_of, observed_days, posterior_columns, refuse_repeats
 from fatewalk.errors import FatewalkError, first_few
@@ -112,7 +112,7 @@ def aggregate_guides(
 
 def _p_value(q: pd.DataFrame, df: pd.DataFrame) -> pd.DataFrame:
     """Chance of a larger Q if all guides had the same effect [L, D]."""
-    return pd.DataFrame(chi2.sf(q, df.clip(lower=1)), q.index, q.columns).where(q.notna())
+    return pd.DataFrame(chdtrc(df.clip(lower=1), q), q.index, q.columns).where(q.notna())
 
 
 def _combine(mean: pd.DataFrame, sd: pd.DataFrame, codes: NDArray[np.intp]) -> dict[str, pd.DataFrame]:

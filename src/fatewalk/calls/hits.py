@@ -6,6 +6,7 @@ Letters: n genes, D days.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -13,10 +14,12 @@ import pandas as pd
 from fatewalk.calls.checks import Numbers, marks_of, refuse_repeats, smallest
 from fatewalk.calls.patterns import PATTERNS
 from fatewalk.calls.sources import Effects
-from fatewalk.config.sections import CallsConfig
 from fatewalk.errors import FatewalkError
 from fatewalk.schema import day_columns
 from fatewalk.tables import count_days, require_columns
+
+if TYPE_CHECKING:  # a stage that reads and writes tables needs no config models
+    from fatewalk.config.sections import CallsConfig
 
 
 def rank_hits(genes: pd.DataFrame, sources: Mapping[str, Effects], calls: CallsConfig) -> pd.DataFrame:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -20,11 +20,13 @@ from scipy.special import ndtr
 
 from fatewalk import mash
 from fatewalk.calls.patterns import PATTERNS, pattern_probabilities
-from fatewalk.config.sections import CallsConfig
 from fatewalk.errors import FatewalkError
 from fatewalk.fit_mash import mixture_data, read_mixture
 from fatewalk.schema import day_columns
 from fatewalk.tables import count_days
+
+if TYPE_CHECKING:  # a stage that reads and writes tables needs no config models
+    from fatewalk.config.sections import CallsConfig
 
 N_DRAWS = 4000  # joint draws behind the patterns: a probability of 0.9 is known to 0.005
 SEED = 1

@@ -1,0 +1,212 @@
+"""The two tables over all contrasts: hits as a person reads them, effects as a program does."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from fatewalk.calls.checks import Numbers, marks_of
+from fatewalk.schema import day_columns
+from fatewalk.tables import as_bool
+
+Z95 = 1.959963984540054  # half-width of a 95 % interval, in standard deviations
+DIRECTION = {1: "gain", -1: "loss"}
+
+
+def hits_table(
+    ranked: Mapping[str, pd.DataFrame],
+    concordance: Mapping[str, pd.DataFrame],
+    change: pd.DataFrame,
+    days: Sequence[str],
+    reference: str,
+) -> pd.DataFrame:
+    """The hits of all contrasts, one row for each gene and contrast, as a person reads them.
+
+    Parameters
+    ----------
+    ranked
+        hits_ranked.csv by contrast.
+    concordance
+        guide_concordance.csv by contrast.
+    change
+        fate_probability_change.csv.
+    days : [D]
+        Labels of the days, in time order.
+    reference
+        Fate that the contrasts are against.
+
+    Returns
+    -------
+    pandas.DataFrame
+        hits.csv, best first: rank, gene, contrast, reference, direction (gain or loss of the contrast
+        against the reference; ``gain then loss`` if the sign changes), active_days (labels),
+        strongest_day (the active day with the largest effect) and of that day effect, effect_low,
+        effect_high (logit, mean and 95 % interval after mash), lfsr, plarge, percent_points,
+        percent_points_low, percent_points_high (average change of the fate's own probability, with its
+        95 % interval), guides_agree ("3 of 4" guides with cells have the sign of the gene) and n_cells;
+        then pattern, pattern_prob, n_guides, n_sources_hit, and the marks of the fit.
+    """
+    parts = [
+        _hits_of_contrast(ranked[contrast], concordance[contrast], change, days, contrast, reference)
+        for contrast in ranked
+    ]
+    table = pd.concat(parts, ignore_index=True)
+    order = np.lexsort((table["contrast"], table["gene"], -table["effect"].abs(), table["_key"]))
+    table = table.iloc[order].drop(columns="_key").reset_index(drop=True)
+    table.insert(0, "rank", np.arange(1, len(table) + 1))
+    return table
+
+
+def _hits_of_contrast(
+    ranked: pd.DataFrame,
+    concordance: pd.DataFrame,
+    change: pd.DataFrame,
+    days: Sequence[str],
+    contrast: str,
+    reference: str,
+) -> pd.DataFrame:
+    """Rows of `hits_table` of one contrast, with the key that they are sorted by."""
+    hits = ranked[as_bool(ranked["hit_anyday"], "hits_ranked table")].reset_index(drop=True)
+    agree = concordance.set_index("gene").reindex(hits["gene"])
+    points = change[change["fate"] == contrast].set_index("gene").reindex(hits["gene"])
+    labels, n_days = np.asarray(days, dtype=object), len(days)
+    active = active_days(hits, n_days)  # [n, D]
+    effect = _by_day(hits, "postmean", n_days)
+    best = np.where(active, np.abs(effect), -1.0).argmax(axis=1)  # [n]
+    rows = np.arange(len(hits))
+
+    def on_best(table: pd.DataFrame, stem: str) -> Numbers:
+        return _by_day(table, stem, n_days)[rows, best]
+
+    sd = on_best(hits, "postsd")
+    n_agree, n_seen = on_best(agree, "n_agree"), on_best(agree, "n_guides_seen")
+    columns = {
+        "gene": hits["gene"],
+        "contrast": contrast,
+        "reference": reference,
+        "direction": [_direction(effect[row][active[row]]) for row in rows],
+        "active_days": ["; ".join(labels[active[row]]) for row in rows],
+        "strongest_day": labels[best],
+        "effect": effect[rows, best],
+        "effect_low": effect[rows, best] - Z95 * sd,
+        "effect_high": effect[rows, best] + Z95 * sd,
+        "lfsr": on_best(hits, "lfsr"),
+        "plarge": on_best(hits, "plarge"),
+        "percent_points": on_best(points, "change"),
+        "percent_points_low": on_best(points, "low"),
+        "percent_points_high": on_best(points, "high"),
+        "guides_agree": [f"{a:.0f} of {n:.0f}" for a, n in zip(n_agree, n_seen, strict=True)],
+        "n_cells": on_best(hits, "n_cells").astype(int),
+        **{name: hits[name] for name in ("pattern", "pattern_prob", "n_guides", "n_sources_hit")},
+        "_key": hits["min_lfsr_among_active"],
+    }
+    return pd.DataFrame(columns).assign(**{mark: hits[mark] for mark in marks_of(hits)})
+
+
+def _direction(effects: Numbers) -> str:
+    """``gain``, ``loss``, or their order where the sign changes, from the effects of the active days."""
+    signs = [int(sign) for sign in np.sign(effects)]
+    turns = [sign for i, sign in enumerate(signs) if i == 0 or sign != signs[i - 1]]
+    return " then ".join(DIRECTION[sign] for sign in turns)
+
+
+@dataclass(frozen=True)
+class ContrastEffects:
+    """What is known of the genes or guides of one contrast.
+
+    Attributes
+    ----------
+    likelihood
+        {gene,guide}_daywise_likelihood.csv.
+    posterior
+        {gene,guide}_daywise_for_mash.csv.
+    mash
+        mash_likelihood_{gene,guide}.csv.
+    lfsr, plarge, called : array [n, D]
+        By the source of the calls, in the row order of `likelihood`.
+    """
+
+    likelihood: pd.DataFrame
+    posterior: pd.DataFrame
+    mash: pd.DataFrame
+    lfsr: Numbers
+    plarge: Numbers
+    called: np.ndarray
+
+
+def effects_table(
+    genes: Mapping[str, ContrastEffects], guides: Mapping[str, ContrastEffects], days: Sequence[str]
+) -> pd.DataFrame:
+    """All effects in one tidy table: a row for each gene or guide, contrast and day.
+
+    Parameters
+    ----------
+    genes, guides
+        By contrast.
+    days : [D]
+        Labels of the days, in time order.
+
+    Returns
+    -------
+    pandas.DataFrame
+        effects.parquet: level (gene or guide), gene, guide (missing for genes), scale (contrast: logit
+        against the reference), fate, day (label), estimate and se (likelihood-only), posterior_mean and
+        posterior_sd, mash_mean and mash_sd (mash on the likelihood-only estimates), lfsr and plarge (by
+        the source of the calls; of guides by mash on the likelihood-only ones), called (missing for
+        guides), n_cells, and the marks of the fit. Without cells everything but n_cells is missing.
+    """
+    parts = [
+        _tidy(level, contrast, effects, days)
+        for level, by_contrast in (("gene", genes), ("guide", guides))
+        for contrast, effects in by_contrast.items()
+    ]
+    return pd.concat(parts, ignore_index=True)
+
+
+def _tidy(level: str, contrast: str, effects: ContrastEffects, days: Sequence[str]) -> pd.DataFrame:
+    """Rows of `effects_table` of one level and contrast, day by day within a gene or guide."""
+    n, D = len(effects.likelihood), len(days)
+    sources = {
+        "estimate": (effects.likelihood, "betahat"),
+        "se": (effects.likelihood, "se"),
+        "posterior_mean": (effects.posterior, "betahat"),
+        "posterior_sd": (effects.posterior, "se"),
+        "mash_mean": (effects.mash, "postmean"),
+        "mash_sd": (effects.mash, "postsd"),
+    }
+    guide = effects.likelihood["guide"] if level == "guide" else pd.Series([None] * n, dtype=object)
+    called = pd.array(effects.called.ravel(), dtype="boolean")
+    called[np.isnan(effects.lfsr.ravel()) if level == "gene" else slice(None)] = pd.NA
+    table = pd.DataFrame(
+        {
+            "level": level,
+            "gene": np.repeat(effects.likelihood["gene"].to_numpy(dtype=object), D),
+            "guide": np.repeat(guide.to_numpy(dtype=object), D),
+            "scale": "contrast",
+            "fate": contrast,
+            "day": np.tile(np.asarray(days, dtype=object), n),
+            **{name: _by_day(one, stem, D).ravel() for name, (one, stem) in sources.items()},
+            "lfsr": effects.lfsr.ravel(),
+            "plarge": effects.plarge.ravel(),
+            "called": called,
+            "n_cells": _by_day(effects.likelihood, "n_cells", D).ravel().astype(int),
+        }
+    )
+    marks = marks_of(effects.likelihood)
+    return table.assign(**{mark: np.repeat(effects.likelihood[mark].to_numpy(), D) for mark in marks})
+
+
+def active_days(hits: pd.DataFrame, n_days: int) -> np.ndarray:
+    """Active gene-days of hits_ranked.csv, from ``active_days`` ("d0;d2"), bool [n, D]."""
+    called = hits["active_days"].fillna("").str.split(";")
+    return np.array([[f"d{day}" in row for day in range(n_days)] for row in called], dtype=bool).reshape(
+        len(hits), n_days
+    )
+
+
+def _by_day(table: pd.DataFrame, stem: str, n_days: int) -> Numbers:
+    """Columns ``<stem>_d*`` as numbers [n, D]."""
+    return table[day_columns(stem, n_days)].to_numpy(dtype=float, na_value=np.nan)
