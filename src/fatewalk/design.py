@@ -8,7 +8,7 @@ calls of targeting guides.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from torch import Tensor
 
 from fatewalk.config.sections import DesignConfig
 from fatewalk.errors import FatewalkError, first_few
+from fatewalk.files import atomic_path
 from fatewalk.io.canonical import (
     Guides,
     Report,
@@ -34,7 +35,7 @@ from fatewalk.io.canonical import (
 )
 from fatewalk.io.covariates import build_covariates
 from fatewalk.schema import BURDEN, CLUSTER, MIN_MULTI_GUIDE_GENES, day_columns
-from fatewalk.tables import atomic_path, write_table
+from fatewalk.tables import write_table
 
 
 @dataclass(frozen=True)
@@ -414,6 +415,32 @@ def _describe_genes(design: Design, report: Report) -> None:
 def _quantiles(values: np.ndarray) -> dict[str, float]:
     names = {"min": 0.0, "5 %": 0.05, "25 %": 0.25, "median": 0.5, "75 %": 0.75, "95 %": 0.95, "max": 1.0}
     return dict(zip(names, np.quantile(values, list(names.values())).tolist(), strict=True))
+
+
+def in_words(report: Mapping[str, Any]) -> list[str]:
+    """What went in, came out and was dropped, in three lines for the log.
+
+    Parameters
+    ----------
+    report
+        Content of design_report.json.
+    """
+    cells, guides, calls, genes = (report[name] for name in ("cells", "guides", "guide_calls", "genes"))
+    dropped = {
+        "cells": cells["given"] - cells["kept"],
+        "guides in no cell": guides["in_no_cell_dropped"],
+        "genes": len(genes["dropped"]),
+        "calls of unknown cells": calls["of_unknown_cells_dropped"],
+        "calls below min_umi": calls["below_min_umi_dropped"],
+        "repeated calls": calls["repeats_merged"],
+    }
+    words = ", ".join(f"{n} {what}" for what, n in dropped.items() if n)
+    return [
+        f"in: {cells['given']} cells, {calls['given']} guide calls, {guides['in_map']} guides in the map",
+        f"out: {cells['kept']} cells on {len(report['days'])} days, {genes['kept']} genes, {guides['kept']} "
+        f"targeting guides, {calls['kept']} calls",
+        f"dropped: {words or 'nothing'} (design_report.json)",
+    ]
 
 
 # --------------------------------------------------------------------- files

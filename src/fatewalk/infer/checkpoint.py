@@ -3,12 +3,14 @@
 A checkpoint is a file outside the declared outputs, named by a hash of config and inputs. It is
 written when its time has come, and when the process is asked to end (SIGTERM, which clusters send
 before they kill). It holds everything that the loops carry, random states included, so a resumed
-fit takes the same steps as an uninterrupted one. It is deleted when the fit is done.
+fit takes the same steps as an uninterrupted one. It stays until the outputs of the fit are accepted
+(`delete_checkpoints`): a job that is killed after its last step, too, goes on from there.
 """
 
 from __future__ import annotations
 
 import hashlib
+import json
 import logging
 import pickle
 import signal
@@ -21,22 +23,22 @@ import torch
 
 from fatewalk import __version__
 from fatewalk.config import FitConfig, ModelConfig
-from fatewalk.tables import atomic_path
+from fatewalk.config.keys import values_read_by
+from fatewalk.files import atomic_path
+from fatewalk.stages import STAGE_VERSION
 
 log = logging.getLogger(__name__)
 
 EXIT_CODE = 143  # 128 + SIGTERM, as the shell reports it
 PREFIX = "checkpoint-"
-
-#: Keys of section ``fit`` that the results do not depend on.
-OTHER_KEYS = {"threads", "gpus", "require", "checkpoint_minutes"}
+LONG = 60.0  # seconds of work that are worth a checkpoint at the end
 
 
 def checkpoint_path(folder: Path, design: Path, model: ModelConfig, fit: FitConfig) -> Path:
     """File of a fit's checkpoint, ``checkpoint-<16 hex digits>.pt``.
 
-    Its name is a hash of the design, of the keys that the fit depends on and of the package's
-    version, so that no other fit resumes from it.
+    Its name is a hash of the design, of the keys that the fit depends on, of the version of the
+    stage and of the package, and of the device, so that no other fit resumes from it.
 
     Parameters
     ----------
@@ -49,8 +51,11 @@ def checkpoint_path(folder: Path, design: Path, model: ModelConfig, fit: FitConf
     """
     found = hashlib.sha256(design.read_bytes())
     device = "cuda" if fit.device != "cpu" and torch.cuda.is_available() else "cpu"
-    for text in (model.model_dump_json(), fit.model_dump_json(exclude=OTHER_KEYS), __version__, device):
-        found.update(text.encode())
+    read = [
+        values_read_by("fit_effects", section, section.model_dump(mode="json")) for section in (model, fit)
+    ]
+    for value in (*read, STAGE_VERSION["fit_effects"], __version__, device):
+        found.update(json.dumps(value, sort_keys=True).encode())
     return folder / f"{PREFIX}{found.hexdigest()[:16]}.pt"
 
 
@@ -71,15 +76,17 @@ class Checkpoint:
         self.path = path
         self.seconds = seconds
         self.resumed: dict[str, Any] | None = None
-        self._last = time.monotonic()
+        self._last = self._began = time.monotonic()
         self._terminated = False
         self._handler: Any = None
 
     def __enter__(self) -> Checkpoint:
         """Read an earlier state, if there is one, and start to listen for SIGTERM."""
-        self._last = time.monotonic()
+        self._last = self._began = time.monotonic()
         if self.path is None:
             return self
+        for left in self.path.parent.glob(f".*.{PREFIX}*.pt"):
+            left.unlink(missing_ok=True)  # of a job that was killed while it wrote
         if self.path.exists():
             try:
                 found = torch.load(self.path, weights_only=True)
@@ -107,6 +114,13 @@ class Checkpoint:
         if self.path is None:
             return False
         return self._terminated or time.monotonic() - self._last >= self.seconds
+
+    @property
+    def worth_it(self) -> bool:
+        """Whether so much has been done that it is kept at its end, too."""
+        if self.path is None:
+            return False
+        return self._terminated or time.monotonic() - self._began >= min(self.seconds, LONG)
 
     def state(self, phase: str) -> dict[str, Any] | None:
         """State to resume this phase from; None: begin it."""
@@ -159,8 +173,9 @@ class Checkpoint:
             log.error("asked to end (SIGTERM); run the same command again to resume")
             raise SystemExit(EXIT_CODE)
 
-    def delete(self) -> None:
-        """Remove the checkpoint after success, so that a forced rerun fits anew, and stale ones beside it."""
-        if self.path is not None:
-            for path in self.path.parent.glob(f"{PREFIX}*.pt"):
-                path.unlink(missing_ok=True)
+
+def delete_checkpoints(folder: Path) -> None:
+    """Remove the checkpoints of a fit whose outputs were accepted, so that a forced rerun fits anew."""
+    for pattern in (f"{PREFIX}*.pt", f".*.{PREFIX}*.pt"):
+        for path in folder.glob(pattern):
+            path.unlink(missing_ok=True)

@@ -26,6 +26,7 @@ from fatewalk import __version__
 from fatewalk.config import FitConfig, ModelConfig
 from fatewalk.design import Design
 from fatewalk.errors import FatewalkError
+from fatewalk.files import atomic_path, write_json
 from fatewalk.identifiability import check_identifiability
 from fatewalk.infer import dispersion
 from fatewalk.infer.card import describe_fit
@@ -38,7 +39,7 @@ from fatewalk.infer.start import Start, day_intercepts, make_start
 from fatewalk.infer.svi import SviResult, Window, run_svi
 from fatewalk.model import FateModel, Rows, Sizes
 from fatewalk.model.rows import Columns, guides_vary_in_clusters, make_rows, split_rows
-from fatewalk.tables import atomic_path, write_json, write_table
+from fatewalk.tables import write_table
 
 log = logging.getLogger(__name__)
 

@@ -123,6 +123,8 @@ def run_svi(
         on_step(loop.step)
         if loop.position == loop.length:
             loop.close_window()
+    if checkpoint is not None and checkpoint.worth_it:
+        checkpoint.save("svi", loop.state(), before)  # what is left to do may be cut off as well
     if loop.previous is not None and loop.result.status != "diverged":
         loop.previous.store(loop.parameters)
     return loop.result
@@ -210,6 +212,7 @@ class _Loop:
             "average": self.average.state(),
             "previous": self.previous.state() if self.previous else None,
             "losses": self.losses,
+            "status": self.result.status,
             "trace": [asdict(window) for window in self.result.trace],
             **{name: getattr(self, name) for name in _COUNTERS},
         }
@@ -229,6 +232,7 @@ class _Loop:
             self.previous = _Average(self.parameters)
             self.previous.restore(state["previous"])
         self.losses = state["losses"]
+        self.result.status = state["status"]
         self.result.trace = [Window(**window) for window in state["trace"]]
         for name in _COUNTERS:
             setattr(self, name, state[name])
