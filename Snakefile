@@ -3,13 +3,21 @@
 #   snakemake --cores 4                              config.yaml
 #   snakemake --cores 4 --configfile my_screen.yaml  a config of your own, instead of config.yaml
 #   snakemake --profile profiles/slurm               on a cluster
+from pathlib import Path
+
 from snakemake.utils import min_version
 
 min_version("9.9")
 
 # A user's --configfile replaces config.yaml instead of being merged into it: otherwise the
 # simulated demo would run beside every real screen. Defaults live in the config models.
-if not workflow.overwrite_configfiles:
+if not workflow.overwrite_configfiles and not config:
+    if not Path("config.yaml").exists():
+        raise WorkflowError(
+            f"there is no config.yaml in {Path.cwd()}, where Snakemake works. Name your config with "
+            "--configfile my_screen.yaml, start Snakemake in the folder that holds config.yaml, or "
+            "give that folder with --directory"
+        )
 
     configfile: "config.yaml"
 
@@ -18,6 +26,7 @@ include: "workflow/rules/common.smk"
 include: "workflow/rules/data.smk"
 include: "workflow/rules/design.smk"
 include: "workflow/rules/fit.smk"
+include: "workflow/rules/effects.smk"
 include: "workflow/rules/mash.smk"
 include: "workflow/rules/hits.smk"
 include: "workflow/rules/evaluate.smk"
@@ -32,6 +41,7 @@ localrules:
     all_effects,
     all_mash,
     all_hits,
+    all_figures,
     all_report,
     all_recovery,
     all_ablation,
@@ -40,36 +50,40 @@ localrules:
 rule all:
     default_target: True
     input:
-        run_files(targets_effects),
-        run_files(targets_mash),
-        run_files(targets_hits),
-        run_files(targets_report),
-        run_files(targets_recovery),
+        run_files("run.json", "hits.csv", "figures/heatmap.png"),
+        recovery_files(),
 
 
 rule all_effects:
     input:
-        run_files(targets_effects),
+        run_files("run.json", "theta_posterior_summary.npz"),
 
 
 rule all_mash:
     input:
-        run_files(targets_mash),
+        run_files("run.json"),
+        mash_files(),
 
 
 rule all_hits:
     input:
-        run_files(targets_hits),
+        run_files("run.json", "hits.csv"),
 
 
 rule all_report:
     input:
-        run_files(targets_report),
+        run_files("run.json", "figures/heatmap.png"),
+
+
+rule all_figures:
+    input:
+        run_files("figures/heatmap.png"),
+        contrast_figures(),
 
 
 rule all_recovery:
     input:
-        run_files(targets_recovery),
+        recovery_files(),
 
 
 rule all_ablation:

@@ -1,21 +1,70 @@
-"""Rule export_effects: the gate. Refuses a bad fit, else writes what covers all contrasts."""
+"""Rule export_effects: refuses a bad fit, else writes every table of effects, all contrasts and fates."""
 
+import logging
+import shutil
 from pathlib import Path
 
-from fatewalk.export import marks, pairwise_table, refuse, summaries
-from fatewalk.moments import Moments, save_arrays
-from fatewalk.smk import run_stage
-from fatewalk.tables import read_json, write_table
+import checkout  # noqa: F401
+
+from fatewalk.errors import FatewalkError
+from fatewalk.export import (
+    concordance_table,
+    fate_change_table,
+    gene_table,
+    guide_table,
+    marks,
+    pairwise_table,
+    refuse,
+    summaries,
+)
+from fatewalk.files import atomic_path, read_json
+from fatewalk.moments import FateChange, Moments, save_arrays
+from fatewalk.tables import write_table
+from fatewalk.unshrunk import Unshrunk, error_covariances
+from fatewalk.unshrunk import gene_table as gene_likelihood
+from fatewalk.unshrunk import guide_table as guide_likelihood
+from fatewalk.workflow.manifest import STALE
+from fatewalk.workflow.run_files import RunFiles
+from fatewalk.workflow.stage import run_folder, run_stage, sections
+
+log = logging.getLogger("fatewalk")
 
 
 def main(snakemake):
-    card, verdict = read_json(snakemake.input.card), read_json(snakemake.input.verdict)
-    refuse(card, verdict, snakemake.params.require)
-    moments, more = Moments.load(Path(snakemake.input.moments)), marks(card)
+    files, out, settings = snakemake.input, snakemake.output, sections(snakemake)
+    run = run_folder(snakemake)
+    card, verdict = read_json(files.card), read_json(files.verdict)
+    try:
+        refuse(card, verdict["delta"], settings.fit.require)
+    except FatewalkError as error:
+        stale = f" The tables of an earlier fit are in {run / STALE}." if (run / STALE).is_dir() else ""
+        raise FatewalkError(f"{error}{stale}") from None
+    moments, more = Moments.load(Path(files.moments)), marks(card)
+    unshrunk = Unshrunk.load(Path(files.likelihood))
     arrays = summaries(moments, more)
-    save_arrays(arrays["theta"], Path(snakemake.output.theta))
-    save_arrays(arrays["delta"], Path(snakemake.output.delta))
-    write_table(pairwise_table(moments, more), snakemake.output.pairwise)
+    save_arrays(arrays["theta"], Path(out.theta))
+    save_arrays(arrays["delta"], Path(out.delta))
+    write_table(pairwise_table(moments, more), out.pairwise)
+    write_table(fate_change_table(FateChange.load(Path(files.change)), moments, more), out.change)
+    with atomic_path(out.power) as temporary:
+        shutil.copyfile(files.power, temporary)
+    tables = RunFiles(run, moments.contrasts.tolist(), settings.model.contrast_fate)
+    genes, guides = card["defects"]["genes"], card["defects"]["guides"]
+    for c, contrast in enumerate(tables.contrasts):
+        tables.write(gene_table(moments, c, more, genes), contrast, "gene_daywise_for_mash.csv")
+        tables.write(guide_table(moments, c, more, guides), contrast, "guide_daywise_for_mash.csv")
+        tables.write(concordance_table(moments, c, more), contrast, "guide_concordance.csv")
+        tables.write(gene_likelihood(unshrunk, c, more), contrast, "gene_daywise_likelihood.csv")
+        tables.write(guide_likelihood(unshrunk, c, more), contrast, "guide_daywise_likelihood.csv")
+        covariances = error_covariances(unshrunk, c, arrays["theta"]["guide_sampling"], more)
+        save_arrays(covariances, tables.path(contrast, "mash_error_covariance.npz"))
+    shutil.rmtree(run / STALE, ignore_errors=True)  # this fit takes their place
+    missing = int((moments.gene_cells == 0).sum())
+    log.info(
+        "out: %d genes, %d guides, %d days, %d contrasts; %d gene-days without cells are left empty",
+        *(len(x) for x in (moments.genes, moments.guides, moments.days, moments.contrasts)),
+        missing,
+    )
 
 
-run_stage(main, snakemake)  # noqa: F821
+run_stage("export_effects", main, snakemake)  # noqa: F821

@@ -2,25 +2,26 @@
 
 from pathlib import Path
 
-from fatewalk.config import FitConfig, ModelConfig, load_config
+import checkout  # noqa: F401
+
+from fatewalk.config import load_config
 from fatewalk.design import load_design
 from fatewalk.infer.checkpoint import Checkpoint, checkpoint_path
 from fatewalk.infer.fit import fit_effects, write_fit
-from fatewalk.smk import run_stage
+from fatewalk.workflow.stage import run_stage
 
 
 def main(snakemake):
     out, path = snakemake.output, Path(snakemake.input.design)
     posterior = Path(out.posterior)
-    model = ModelConfig(**snakemake.params.model)
-    fit = FitConfig(**{**snakemake.params.fit, "threads": snakemake.threads})
-    # from the config: as a parameter of the rule it would make another fit
-    settings = load_config(snakemake.config).settings(snakemake.wildcards.dataset, snakemake.wildcards.run)
-    file = checkpoint_path(posterior.parent, path, model, fit)
-    checkpoint = Checkpoint(file, 60 * settings.fit.checkpoint_minutes)
-    results = fit_effects(load_design(path), model, fit, checkpoint=checkpoint)
+    # from the config: device and time between checkpoints steer the job, and are no parameters of the rule
+    wildcards = snakemake.wildcards
+    settings = load_config(snakemake.config).settings_of_fit(wildcards.dataset, wildcards.fit)
+    fit = settings.fit.model_copy(update={"threads": snakemake.threads})
+    file = checkpoint_path(posterior.parent, path, settings.model, fit)
+    checkpoint = Checkpoint(file, 60 * fit.checkpoint_minutes)
+    results = fit_effects(load_design(path), settings.model, fit, checkpoint=checkpoint)
     write_fit(*results, path, posterior, Path(out.card), Path(out.trace))
-    checkpoint.delete()
 
 
-run_stage(main, snakemake)  # noqa: F821
+run_stage("fit_effects", main, snakemake)  # noqa: F821

@@ -1,28 +1,127 @@
-"""Rule rank_hits: which gene is active on which day, ranked."""
+"""Rule rank_hits: which gene is active on which day, ranked, and all effects in one table."""
 
+import logging
+
+import checkout  # noqa: F401
 import numpy as np
 
-from fatewalk.calls import rank_hits, read_sources
-from fatewalk.config import CallsConfig
-from fatewalk.smk import run_stage
-from fatewalk.tables import read_json, read_table, write_table
+from fatewalk import mash
+from fatewalk.calls import (
+    ContrastEffects,
+    active_days,
+    aggregate_guides,
+    compare_modes,
+    effects_table,
+    hits_table,
+    rank_hits,
+    read_sources,
+)
+from fatewalk.files import read_json
+from fatewalk.fit_mash import mixture_data, read_mixture
+from fatewalk.schema import day_columns
+from fatewalk.tables import read_table, write_table
+from fatewalk.workflow.layout import CONTRACT, names
+from fatewalk.workflow.manifest import enter
+from fatewalk.workflow.run_files import RunFiles
+from fatewalk.workflow.stage import run_folder, run_stage, sections
+
+log = logging.getLogger("fatewalk")
 
 
 def main(snakemake):
-    files, calls = snakemake.input, CallsConfig(**snakemake.params.calls)
-    genes, posterior, likelihood = (
-        read_table(path, ["gene"], text=["gene"]) for path in (files.gene, files.posterior, files.likelihood)
+    settings, out, contrasts = sections(snakemake), snakemake.output, snakemake.params.contrasts
+    files = RunFiles(run_folder(snakemake), contrasts, settings.model.contrast_fate)
+    if settings.mash.engine == "mashr":
+        publish_mashr(files, settings.mash.modes)
+    days = [day["label"] for day in read_json(snakemake.input.report)["days"]]
+    ranked, genes, guides = {}, {}, {}
+    with np.load(snakemake.input.theta) as arrays:
+        theta = dict(arrays)
+    for contrast in contrasts:
+        with np.load(files.path(contrast, "mash_error_covariance.npz")) as arrays:
+            errors = dict(arrays)
+        compare(files, contrast, settings)
+        ranked[contrast] = rank(files, contrast, settings, theta, errors)
+        files.write(ranked[contrast], contrast, "hits_ranked.csv")
+        genes[contrast] = effects_of_genes(files, contrast, ranked[contrast])
+        guides[contrast] = effects_of_guides(files, contrast, errors, settings.calls.effect_size_eps)
+    change = read_table(snakemake.input.change, ["gene", "fate"], text=["gene", "fate"])
+    concordance = files.read_all("guide_concordance.csv")
+    hits = hits_table(ranked, concordance, change, days, settings.model.ref_fate)
+    write_table(hits, out.hits)
+    write_table(effects_table(genes, guides, days), out.effects)
+    counts = ", ".join(f"{n} on {fate}" for fate, n in hits["contrast"].value_counts(sort=False).items())
+    log.info(
+        "in: %d genes, %d contrasts, source %s", len(theta["genes"]), len(contrasts), settings.calls.source
     )
-    with np.load(files.errors) as errors, np.load(files.theta) as theta:
-        sources = read_sources(
-            genes,
-            (posterior, read_json(files.posterior_mixture)),
-            (likelihood, read_json(files.likelihood_mixture), errors),
-            theta,
-            snakemake.wildcards.contrast,
-            calls,
-        )
-    write_table(rank_hits(genes, sources, calls), snakemake.output.hits)
+    log.info("out: %d hits%s", len(hits), f" ({counts})" if counts else "")
 
 
-run_stage(main, snakemake)  # noqa: F821
+def publish_mashr(files, modes):
+    """Put what R made into the manifest, and the primary contrast's at the top."""
+    tables = names([*CONTRACT["fit_mash"], "mash_{level}_{mode}.json"], modes)
+    made = [files.path(contrast, name) for contrast in files.contrasts for name in tables]
+    for name in names(CONTRACT["fit_mash"], modes):
+        files.publish(files.primary, name)
+        made.append(files.folder / name)
+    enter(files.folder, "run_mashr", made)
+
+
+def compare(files, contrast, settings):
+    """Guides of a gene combined, modes and engines side by side."""
+    modes, gene = settings.mash.modes, files.read(contrast, "gene_daywise_for_mash.csv")
+    for mode in modes:
+        combined = aggregate_guides(files.read(contrast, f"mash_guide_{mode}.csv"), gene, "posterior")
+        files.write(combined, contrast, f"gene_from_guide_mash_{mode}.csv")
+    combined = aggregate_guides(files.read(contrast, "mash_likelihood_guide.csv"), gene, "likelihood")
+    files.write(combined, contrast, "gene_from_guide_likelihood.csv")
+    other = "mashr" if settings.mash.engine == "python" else "python"
+    second = {}
+    if settings.mash.compare_engines:
+        second["conservative"] = files.read(contrast, f"engine={other}/mash_gene_conservative.csv")
+    tables = {mode: files.read(contrast, f"mash_gene_{mode}.csv") for mode in modes}
+    comparison = compare_modes(tables, settings.calls.lfsr_day, second, other)
+    files.write(comparison, contrast, "mash_mode_comparison.csv")
+
+
+def rank(files, contrast, settings, theta, errors):
+    """Genes of a contrast by rank."""
+    genes = files.read(contrast, "gene_daywise_for_mash.csv")
+    posterior, likelihood = f"mash_gene_{settings.mash.default_mode}", "mash_likelihood_gene"
+    sources = read_sources(
+        genes,
+        (files.read(contrast, f"{posterior}.csv"), files.read_json(contrast, f"{posterior}.json")),
+        (files.read(contrast, f"{likelihood}.csv"), files.read_json(contrast, f"{likelihood}.json"), errors),
+        theta,
+        contrast,
+        settings.calls,
+    )
+    return rank_hits(genes, sources, settings.calls)
+
+
+def effects_of_genes(files, contrast, ranked):
+    likelihood = files.read(contrast, "gene_daywise_likelihood.csv")
+    ranked = ranked.set_index("gene").loc[likelihood["gene"]]
+    n_days = sum(column.startswith("betahat_d") for column in likelihood)
+    return ContrastEffects(
+        likelihood,
+        files.read(contrast, "gene_daywise_for_mash.csv"),
+        files.read(contrast, "mash_likelihood_gene.csv"),
+        *(ranked[day_columns(stem, n_days)].to_numpy(dtype=float) for stem in ("lfsr", "plarge")),
+        active_days(ranked, n_days),
+    )
+
+
+def effects_of_guides(files, contrast, errors, eps):
+    likelihood = files.read(contrast, "guide_daywise_likelihood.csv")
+    n_days = sum(column.startswith("betahat_d") for column in likelihood)
+    table = files.read(contrast, "mash_likelihood_guide.csv")
+    mixture = files.read_json(contrast, "mash_likelihood_guide.json")
+    lfsr = table[day_columns("lfsr", n_days)].to_numpy(dtype=float)
+    data = mixture_data(table, mixture, errors, "mash_likelihood table")
+    plarge = np.where(np.isnan(lfsr), np.nan, mash.prob_large(read_mixture(mixture), data, eps))
+    posterior = files.read(contrast, "guide_daywise_for_mash.csv")
+    return ContrastEffects(likelihood, posterior, table, lfsr, plarge, np.zeros(lfsr.shape, dtype=bool))
+
+
+run_stage("rank_hits", main, snakemake, mash.MashError)  # noqa: F821

@@ -1,18 +1,43 @@
-"""Rule summarise_posterior: means and SDs of theta, delta and beta from joint draws."""
+"""Rule summarise_posterior: all that needs rows or draws of a fit, so that later stages need no torch."""
 
+import logging
 from pathlib import Path
 
+import checkout  # noqa: F401
+import torch
+
 from fatewalk.design import load_design
+from fatewalk.identifiability import gene_power
+from fatewalk.infer.checkpoint import delete_checkpoints
 from fatewalk.infer.fit import load_posterior
+from fatewalk.likelihood import likelihood_estimates
+from fatewalk.model.rows import make_rows
 from fatewalk.posterior import posterior_moments
-from fatewalk.smk import run_stage
+from fatewalk.probability import average_fate_change
+from fatewalk.tables import write_table
+from fatewalk.unshrunk import name_estimates
+from fatewalk.workflow.stage import run_stage
+
+log = logging.getLogger("fatewalk")
 
 
 def main(snakemake):
-    design = load_design(snakemake.input.design)
-    posterior = load_posterior(Path(snakemake.input.posterior))
-    moments = posterior_moments(posterior, design, snakemake.params.draws, snakemake.params.seed)
-    moments.save(Path(snakemake.output.moments))
+    out = snakemake.output
+    torch.set_num_threads(snakemake.threads)
+    path = Path(snakemake.input.posterior)
+    delete_checkpoints(path.parent)  # Snakemake has accepted the fit
+    design, posterior = load_design(snakemake.input.design), load_posterior(path)
+    draws, seed = snakemake.params.draws, snakemake.params.seed
+    log.info("in: fit of %d genes, %d guides, %d days", *map(len, (design.genes, design.guides, design.days)))
+    posterior_moments(posterior, design, draws, seed).save(Path(out.moments))
+    log.info("moments from %d draws", draws)
+    name_estimates(likelihood_estimates(posterior, design), design).save(Path(out.likelihood))
+    log.info("likelihood-only estimates")
+    average_fate_change(posterior, design, draws, seed).save(Path(out.change))
+    log.info("changes of fate probabilities")
+    rows = make_rows(design).weighted(posterior.weight)
+    write_table(gene_power(design, posterior.model.config, rows), out.power)
+    log.info("power")
 
 
-run_stage(main, snakemake)  # noqa: F821
+run_stage("summarise_posterior", main, snakemake)  # noqa: F821

@@ -1,9 +1,15 @@
 """Rule tabulate_ablation: centred against uncentred, over simulated screens."""
 
+import logging
+
+import checkout  # noqa: F401
+
 from fatewalk.evaluate import ablation_table
 from fatewalk.plot import plot_ablation, save_figure
-from fatewalk.smk import run_stage
 from fatewalk.tables import read_table, write_table
+from fatewalk.workflow.stage import run_stage
+
+log = logging.getLogger("fatewalk")
 
 
 def main(snakemake):
@@ -15,6 +21,7 @@ def main(snakemake):
     table = ablation_table(*tables)
     write_table(table, snakemake.output.table)
     save_figure(plot_ablation(table), [snakemake.output.figure, snakemake.output.pdf])
+    log.info("in: %d screens, each centred and uncentred", len(snakemake.params.datasets))
 
 
-run_stage(main, snakemake)  # noqa: F821
+run_stage("tabulate_ablation", main, snakemake)  # noqa: F821

@@ -1,9 +1,23 @@
 # Configuration, paths, wildcards and targets shared by all rules.
-import os
 import re
+import sys
+from pathlib import Path
+
+# The library of this checkout, whatever is installed, and not that of another checkout used as a module.
+SRC = str(Path(str(workflow.current_basedir)).parents[1] / "src")
+if SRC not in sys.path[:1]:
+    sys.path.insert(0, SRC)
+    for name in [name for name in sys.modules if name.partition(".")[0] == "fatewalk"]:
+        del sys.modules[name]
+
+from snakemake.logging import logger as snakemake_logger
+from snakemake.settings.types import Quietness
 
 from fatewalk.config import SimulatedDataset, load_config
 from fatewalk.errors import FatewalkError
+from fatewalk.stages import STAGE_VERSION
+from fatewalk.workflow import layout
+from fatewalk.workflow.closing import Closing
 
 try:
     CONFIG = load_config(config)
@@ -11,46 +25,30 @@ except FatewalkError as error:
     raise WorkflowError(str(error)) from None
 
 RESULTS = CONFIG.results_dir
-INPUT = f"{RESULTS}/{{dataset}}/input"
-RUN = f"{RESULTS}/{{dataset}}/{{run}}"
+DATASET = f"{RESULTS}/{{dataset}}"
+INPUT = f"{DATASET}/input"
+DESIGN = f"{DATASET}/designs/{{design}}"
+FIT = f"{DATASET}/fits/{{fit}}"
+SUMMARY = f"{FIT}/draws={{draws}}"
+RUN = f"{DATASET}/{{run}}"
 CONTRAST = f"{RUN}/contrast={{contrast}}"
 ENVIRONMENT = "../../envs/environment.yaml"
-os.environ.update(
-    FATEWALK_CHECKOUT=workflow.basedir
-)  # for envs/environment.post-deploy.sh
-
-# An edit of the installed library triggers no rerun; a higher number here does. Raise the number
-# of a stage whenever its results change.
-STAGE_VERSION = {
-    "simulate_screen": 2,
-    "import_screen": 2,
-    "build_design": 2,
-    "fit_effects": 2,
-    "summarise_posterior": 3,
-    "likelihood_estimates": 1,
-    "check_delta": 1,
-    "export_effects": 3,
-    "average_fate_change": 1,
-    "export_tables": 2,
-    "export_likelihood": 2,
-    "fit_mash": 4,
-    "fit_mash_likelihood": 3,
-    "run_mashr": 1,
-    "aggregate_guides": 2,
-    "compare_modes": 2,
-    "rank_hits": 3,
-    "evaluate_recovery": 2,
-    "tabulate_ablation": 1,
-    "plots": 1,
-}
 
 SIMULATED = [
     name for name, d in CONFIG.datasets.items() if isinstance(d, SimulatedDataset)
 ]
 IMPORTED = [name for name in CONFIG.datasets if name not in SIMULATED]
 RUNS = [(dataset, run) for dataset, runs in CONFIG.runs.items() for run in runs]
-DATASETS = [name for name in CONFIG.datasets if name not in CONFIG.ablation_datasets]
-LEVELS = ["gene", "guide"]
+MAIN_RUNS = [(d, r) for d, r in RUNS if d not in CONFIG.ablation_datasets]
+ALL_SETTINGS = [CONFIG.settings(dataset, run) for dataset, run in RUNS]
+
+if workflow.is_main_process:
+    Closing(
+        RESULTS,
+        [(d, r, CONFIG.settings(d, r).fit_id) for d, r in MAIN_RUNS],
+        dry=lambda: workflow.dryrun,
+        quiet=lambda: Quietness.ALL in workflow.output_settings.quiet,
+    ).register(snakemake_logger)
 
 
 def one_of(names):
@@ -69,11 +67,73 @@ def where(condition, *folders):
 
 
 wildcard_constraints:
-    dataset=where(lambda s: True, "input"),
+    dataset=where(lambda s: True, "input", "designs", "fits"),
     run=one_of(run for _, run in RUNS),
-    contrast=one_of(c for d, r in RUNS for c in CONFIG.settings(d, r).model.contrasts),
-    level=one_of(LEVELS),
+    design=one_of(s.design_id for s in ALL_SETTINGS),
+    fit=one_of(s.fit_id for s in ALL_SETTINGS),
+    draws=r"\d+",
+    contrast=one_of(c for s in ALL_SETTINGS for c in s.model.contrasts),
+    level=one_of(layout.LEVELS),
     mode="conservative|enriched",
+
+
+# Which files a rule writes depends on the contrasts, the modes and the engines, and Snakemake wants the
+# outputs of a rule listed. So the rules that write them are defined once for each kind of run: nearly
+# always one. The first has the plain names, further ones a number (docs/hpc.md).
+
+
+def kind_of(s):
+    """What the files of a run depend on."""
+    return (
+        tuple(s.model.contrasts),
+        tuple(s.mash.modes),
+        s.mash.engine,
+        s.mash.compare_engines,
+    )
+
+
+class Kind:
+    """A kind of run: names of its rules, its runs, its files."""
+
+    def __init__(self, number, kind):
+        self.number, self.key = number, kind
+        self.contrasts, self.modes, self.engine, self.compare = kind
+        self.dataset = where(lambda s: kind_of(s) == kind)
+        self.simulated = "|".join(
+            f"{re.escape(d)}(?=/{re.escape(r)}/)"
+            for d, r in RUNS
+            if kind_of(CONFIG.settings(d, r)) == kind and d in SIMULATED
+        )
+
+    def rule(self, stage):
+        """Name of a stage's rule."""
+        return stage if self.number == 1 else f"{stage}_{self.number}"
+
+    def tables(self, contract, by_contrast=()):
+        """Files of every contrast, those of the contract at the run's top as well."""
+        contract, further = (
+            layout.names(names, self.modes) for names in (contract, by_contrast)
+        )
+        return [f"{RUN}/{name}" for name in contract] + self.in_contrasts(
+            contract + further
+        )
+
+    def in_contrasts(self, names):
+        """The named files of every contrast."""
+        return [f"{RUN}/contrast={c}/{name}" for c in self.contrasts for name in names]
+
+    def overviews(self, names):
+        """Names of the overview figures; one contrast needs none."""
+        return [f"overview_{name}" for name in names if len(self.contrasts) > 1]
+
+
+KINDS = [
+    Kind(number, kind)
+    for number, kind in enumerate(dict.fromkeys(map(kind_of, ALL_SETTINGS)), start=1)
+]
+
+
+# ------------------------------------------------- params, inputs, resources
 
 
 def settings(wildcards):
@@ -81,14 +141,37 @@ def settings(wildcards):
     return CONFIG.settings(wildcards.dataset, wildcards.run)
 
 
-def keys(section, *names):
-    """Params function: the named keys of a section, or all, as plain containers."""
+def read_by(stage):
+    """Params function: the values of the run that the stage's results depend on, by section."""
+    return lambda wildcards: settings(wildcards).read_by(stage)
 
-    def read(wildcards):
-        values = getattr(settings(wildcards), section).model_dump(mode="json")
-        return {name: values[name] for name in names} if names else values
 
-    return read
+def contrasts(wildcards):
+    """Contrasts of the run."""
+    return settings(wildcards).model.contrasts
+
+
+def design_of_run(name):
+    """Input function: a file of the design that the run uses."""
+    return lambda w: f"{RESULTS}/{w.dataset}/designs/{settings(w).design_id}/{name}"
+
+
+def fit_of_run(name):
+    """Input function: a file of the fit that the run uses."""
+    return lambda w: f"{RESULTS}/{w.dataset}/fits/{settings(w).fit_id}/{name}"
+
+
+def summary_of_run(name):
+    """Input function: a file of the summary of that fit, by the run's number of draws."""
+    return (
+        lambda w: f"{RESULTS}/{w.dataset}/fits/{settings(w).fit_id}/draws={settings(w).export.draws}/{name}"
+    )
+
+
+def design_of_fit(wildcards):
+    """Input function: the design that a fit was made of."""
+    s = CONFIG.settings_of_fit(wildcards.dataset, wildcards.fit)
+    return f"{RESULTS}/{wildcards.dataset}/designs/{s.design_id}/design.pt"
 
 
 def memory(base_mb, per_input_mb=0):
@@ -109,183 +192,38 @@ def minutes(base):
     return runtime
 
 
+def figure(name, category, folder=f"{RUN}/figures", contrast="primary"):
+    """A figure, flagged for the report."""
+    return report(
+        f"{folder}/{name}.png",
+        caption=f"../report/{name.removeprefix('overview_')}.rst",
+        category=category,
+        subcategory="{dataset}, run {run}",
+        labels={"contrast": contrast, "figure": name},
+    )
+
+
 # ---------------------------------------------------------------- targets
 
 
-def run_files(targets):
-    """Files that a function of (dataset, run, settings) names, for all runs of the config."""
+def run_files(*names, runs=MAIN_RUNS):
+    """The named files at the top of every run of the config."""
+    return [f"{RESULTS}/{d}/{r}/{name}" for d, r in runs for name in names]
+
+
+def recovery_files():
+    """What the simulated runs are held against the truth with."""
+    runs = [(d, r) for d, r in MAIN_RUNS if d in SIMULATED]
+    return run_files("daywise_confusion.csv", runs=runs)
+
+
+def contrast_figures():
+    """One figure of the full set of every contrast of every run."""
     return [
-        f"{RESULTS}/{dataset}/{run}/{name}"
-        for dataset, run in RUNS
-        if dataset in DATASETS
-        for name in targets(dataset, run, CONFIG.settings(dataset, run))
+        f"{RESULTS}/{d}/{r}/contrast={c}/figures/heatmap.png"
+        for d, r in MAIN_RUNS
+        for c in CONFIG.settings(d, r).model.contrasts
     ]
-
-
-def in_contrasts(s, names):
-    """The named files of each contrast, and of the primary contrast also at the run's top."""
-    return [f"contrast={c}/{name}" for c in s.model.contrasts for name in names] + names
-
-
-def targets_effects(dataset, run, s):
-    tables = [
-        "gene_daywise_for_mash.csv",
-        "guide_daywise_for_mash.csv",
-        "guide_concordance.csv",
-        "gene_daywise_likelihood.csv",
-        "guide_daywise_likelihood.csv",
-    ]
-    errors = [f"contrast={c}/mash_error_covariance.npz" for c in s.model.contrasts]
-    return [
-        "theta_posterior_summary.npz",
-        "delta_posterior_summary.npz",
-        "pairwise_fate_effects.csv",
-        "fate_probability_change.csv",
-        "gene_power.csv",
-        *errors,
-    ] + in_contrasts(s, tables)
-
-
-def mash_table(level, kind):
-    """Name of the shrunken table: kind is a mode, of posterior estimates, or likelihood."""
-    return (
-        f"mash_likelihood_{level}.csv"
-        if kind == "likelihood"
-        else f"mash_{level}_{kind}.csv"
-    )
-
-
-def targets_mash(dataset, run, s):
-    kinds = [*s.mash.modes, "likelihood"]
-    return in_contrasts(
-        s, [mash_table(level, kind) for level in LEVELS for kind in kinds]
-    )
-
-
-def targets_hits(dataset, run, s):
-    guides = [f"gene_from_guide_mash_{mode}.csv" for mode in s.mash.modes]
-    guides += ["gene_from_guide_likelihood.csv"]
-    return in_contrasts(s, ["hits_ranked.csv", "mash_mode_comparison.csv", *guides])
-
-
-def targets_report(dataset, run, s):
-    figures = ["heatmap", "trajectories", "volcano", "delta"]
-    return ["plots/convergence.png"] + [
-        f"contrast={c}/plots/{figure}.png"
-        for c in s.model.contrasts
-        for figure in figures
-    ]
-
-
-def targets_recovery(dataset, run, s):
-    if dataset not in SIMULATED:
-        return []
-    tables = ["daywise_confusion.csv", "pred_call_summary.json", "recovery_by_day.csv"]
-    figures = [f"contrast={c}/plots/recovery.png" for c in s.model.contrasts]
-    return in_contrasts(s, tables) + figures
-
-
-# ------------------------------------------- input and params functions
-
-# What the posterior depends on: contrast_fate, require, gpus and checkpoint_minutes steer other things.
-MODEL_KEYS_OF_FIT = [
-    "fates",
-    "ref_fate",
-    "center_delta",
-    "burden_slope",
-    "replicate_effect",
-    "time_scale",
-    "priors",
-]
-
-FIT_KEYS_OF_FIT = [
-    "guide",
-    "likelihood_weight",
-    "dense_limit",
-    "batch_size",
-    "max_steps",
-    "device",
-    "seed",
-    "debug",
-]
-
-CONSERVATIVE_KEYS = [
-    "se_inflate",
-    "se_floor",
-    "null_correlation",
-    "null_z",
-    "eigen_floor",
-    "corr_shrink",
-    "null_weight",
-]
-
-LEARNED_KEYS = ["strong_lfsr", "min_strong", "n_pcs"]
-
-FURTHER_KEYS = ["time_covariances", "min_rows_ed", *LEARNED_KEYS]
-
-MASHR_KEYS = [*CONSERVATIVE_KEYS, *LEARNED_KEYS]
-
-LIKELIHOOD_KEYS = ["se_inflate", "se_floor", "null_weight", *FURTHER_KEYS]
-
-
-def keys_of_entry(wildcards):
-    """Keys of an imported dataset entry, without the sections that it may carry."""
-    return CONFIG.datasets[wildcards.dataset].own_keys()
-
-
-def files_of_entry(wildcards):
-    """Files that the dataset entry names."""
-    entry = CONFIG.datasets[wildcards.dataset]
-    names = ["anndata", "cells", "guide_calls", "protospacer_calls", "guide_map"]
-    return {name: path for name in names if (path := getattr(entry, name, None))}
-
-
-def gpus_of_fit(wildcards):
-    """GPUs to ask the cluster for: 0 or 1, never None."""
-    return int(settings(wildcards).fit.gpus)
-
-
-def mashr_options(wildcards):
-    """Command-line options of run_mashr.R."""
-    return " ".join(
-        f"--{key} {value}"
-        for key, value in keys("mash", *MASHR_KEYS)(wildcards).items()
-    )
-
-
-def default_mode(wildcards):
-    return settings(wildcards).mash.default_mode
-
-
-def mash_tables(wildcards):
-    """The gene table of every mode."""
-    modes = settings(wildcards).mash.modes
-    return [f"{CONTRAST}/mash_gene_{mode}.csv" for mode in modes]
-
-
-def mash_keys(wildcards):
-    """Keys of the built-in engine that the mode reads."""
-    further = FURTHER_KEYS if wildcards.mode == "enriched" else []
-    return keys("mash", *CONSERVATIVE_KEYS, *further)(wildcards)
-
-
-def second_engine(wildcards):
-    """The engine that mash.engine does not name."""
-    return "mashr" if settings(wildcards).mash.engine == "python" else "python"
-
-
-def second_tables(wildcards):
-    """The gene table by the other engine, if engines are compared: in the mode that both share."""
-    if not settings(wildcards).mash.compare_engines:
-        return []
-    return f"{CONTRAST}/engine={second_engine(wildcards)}/mash_gene_conservative.csv"
-
-
-def estimand_of_level(wildcards):
-    """Estimand of a shrunken likelihood-only table; guides have their own effects alone."""
-    return (
-        settings(wildcards).calls.estimand if wildcards.level == "gene" else "library"
-    )
 
 
 def ablation_files(wildcards):
@@ -304,14 +242,3 @@ def of_ablation(name):
         for dataset in CONFIG.ablation_datasets
         for run in ("main", "uncentred")
     ]
-
-
-def figure(name, category):
-    """A figure of one contrast, flagged for the report."""
-    return report(
-        f"{CONTRAST}/plots/{name}.png",
-        caption=f"../report/{name}.rst",
-        category=category,
-        subcategory="{dataset}, run {run}",
-        labels={"contrast": "{contrast}", "figure": name},
-    )

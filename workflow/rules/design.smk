@@ -1,4 +1,4 @@
-# Tables to index tensors: checked, counted, cached.
+# Tables to index tensors: checked, counted, cached. A design is shared by all runs that ask for the same.
 
 
 rule build_design:
@@ -7,27 +7,63 @@ rule build_design:
         guide_calls=f"{INPUT}/guide_calls.parquet",
         guide_map=f"{INPUT}/guide_map.csv",
     output:
-        design=f"{RUN}/design/design.pt",
-        guide_to_gene=f"{RUN}/design/guide_to_gene.parquet",
-        n_guides_per_gene=f"{RUN}/design/n_guides_per_gene.parquet",
-        gene_offsets=f"{RUN}/design/gene_offsets.parquet",
-        guides_by_gene=f"{RUN}/design/guides_by_gene.parquet",
-        cells=f"{RUN}/design/cells.parquet",
-        report=f"{RUN}/design_report.json",
+        design=f"{DESIGN}/design.pt",
+        guide_to_gene=f"{DESIGN}/guide_to_gene.parquet",
+        n_guides_per_gene=f"{DESIGN}/n_guides_per_gene.parquet",
+        gene_offsets=f"{DESIGN}/gene_offsets.parquet",
+        guides_by_gene=f"{DESIGN}/guides_by_gene.parquet",
+        cells=f"{DESIGN}/cells.parquet",
+        report=f"{DESIGN}/design_report.json",
     log:
-        f"{RESULTS}/logs/build_design/{{dataset}}/{{run}}.log",
+        f"{RESULTS}/logs/build_design/{{dataset}}/{{design}}.log",
     benchmark:
-        f"{RESULTS}/benchmarks/build_design/{{dataset}}/{{run}}.tsv"
+        f"{RESULTS}/benchmarks/build_design/{{dataset}}/{{design}}.tsv"
     conda:
         ENVIRONMENT
     resources:
         mem_mb=memory(3000, per_input_mb=40),
         runtime=minutes(30),
     params:
-        design=keys("design"),
-        fates=lambda w: settings(w).model.fate_order,
+        settings=lambda w: CONFIG.settings_of_design(w.dataset, w.design).read_by(
+            "build_design"
+        ),
         stage_version=STAGE_VERSION["build_design"],
     message:
-        "Check and index the screen {wildcards.dataset} (run {wildcards.run})"
+        "Check and index the screen {wildcards.dataset}"
     script:
         "../../scripts/build_design.py"
+
+
+# Copies, so that a run's folder holds the design that its numbers rest on; it does not wait for the fit.
+rule publish_design:
+    input:
+        design_of_run("design.pt"),
+        design_of_run("guide_to_gene.parquet"),
+        design_of_run("n_guides_per_gene.parquet"),
+        design_of_run("gene_offsets.parquet"),
+        design_of_run("guides_by_gene.parquet"),
+        design_of_run("design_report.json"),
+    output:
+        design=[
+            f"{RUN}/design/design.pt",
+            f"{RUN}/design/guide_to_gene.parquet",
+            f"{RUN}/design/n_guides_per_gene.parquet",
+            f"{RUN}/design/gene_offsets.parquet",
+            f"{RUN}/design/guides_by_gene.parquet",
+        ],
+        report=f"{RUN}/design_report.json",
+        run=f"{RUN}/run.json",
+    log:
+        f"{RESULTS}/logs/publish_design/{{dataset}}/{{run}}.log",
+    localrule: True
+    conda:
+        ENVIRONMENT
+    params:
+        design=lambda w: settings(w).design_id,
+        fit=lambda w: settings(w).fit_id,
+        draws=lambda w: settings(w).export.draws,
+        stage_version=STAGE_VERSION["publish_design"],
+    message:
+        "Copy the design of {wildcards.dataset} to run {wildcards.run}"
+    script:
+        "../../scripts/publish_design.py"

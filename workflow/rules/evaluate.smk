@@ -1,34 +1,44 @@
 # Where the truth is known: calls and estimates against it.
+for kind in KINDS:
 
-
-rule evaluate_recovery:
-    input:
-        hits=f"{CONTRAST}/hits_ranked.csv",
-        gene=f"{CONTRAST}/gene_daywise_for_mash.csv",
-        truth=f"{INPUT}/truth_theta.csv",
-    output:
-        confusion=f"{CONTRAST}/daywise_confusion.csv",
-        recovery=f"{CONTRAST}/recovery_by_day.csv",
-        summary=f"{CONTRAST}/pred_call_summary.json",
-    log:
-        f"{RESULTS}/logs/evaluate_recovery/{{dataset}}/{{run}}/{{contrast}}.log",
-    benchmark:
-        f"{RESULTS}/benchmarks/evaluate_recovery/{{dataset}}/{{run}}/{{contrast}}.tsv"
-    wildcard_constraints:
-        dataset=one_of(SIMULATED),
-    conda:
-        ENVIRONMENT
-    resources:
-        mem_mb=memory(1500, per_input_mb=100),
-        runtime=minutes(15),
-    params:
-        calls=keys("calls"),
-        reference=lambda w: settings(w).model.reference,
-        stage_version=STAGE_VERSION["evaluate_recovery"],
-    message:
-        "Hold calls against the truth: {wildcards.dataset} (run {wildcards.run}), {wildcards.contrast}"
-    script:
-        "../../scripts/evaluate_recovery.py"
+    rule:
+        name:
+            kind.rule("evaluate_recovery")
+        input:
+            kind.in_contrasts(["hits_ranked.csv", "gene_daywise_for_mash.csv"]),
+            truth=f"{INPUT}/truth_theta.csv",
+            report=f"{RUN}/design_report.json",
+        output:
+            kind.tables(
+                layout.CONTRACT["evaluate_recovery"],
+                layout.BY_CONTRAST["evaluate_recovery"],
+            ),
+            [f"{RUN}/figures/{name}.pdf" for name in kind.overviews(["recovery"])],
+            f"{RUN}/figures/recovery.pdf",
+            [
+                figure(name, "Against the truth", contrast="all")
+                for name in kind.overviews(["recovery"])
+            ],
+            recovery=figure("recovery", "Against the truth"),
+        log:
+            f"{RESULTS}/logs/evaluate_recovery/{{dataset}}/{{run}}.log",
+        benchmark:
+            f"{RESULTS}/benchmarks/evaluate_recovery/{{dataset}}/{{run}}.tsv"
+        wildcard_constraints:
+            dataset=kind.simulated or "(?!)",
+        conda:
+            ENVIRONMENT
+        resources:
+            mem_mb=memory(2000, per_input_mb=60),
+            runtime=minutes(15),
+        params:
+            settings=read_by("evaluate_recovery"),
+            contrasts=contrasts,
+            stage_version=STAGE_VERSION["evaluate_recovery"],
+        message:
+            "Hold calls against the truth: {wildcards.dataset} (run {wildcards.run})"
+        script:
+            "../../scripts/evaluate_recovery.py"
 
 
 rule tabulate_ablation:

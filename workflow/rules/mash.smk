@@ -1,32 +1,77 @@
-# Multivariate adaptive shrinkage of a day-wise table. Posterior tables go through one of two engines with
+# Multivariate adaptive shrinkage of the day-wise tables. Posterior tables go through one of two engines with
 # one contract: the table with postmean, postsd and lfsr, and the fitted mixture in JSON. Likelihood-only
 # tables, with the error covariance of every row, go through the built-in engine alone.
 
 
-rule fit_mash:
-    input:
-        table=f"{CONTRAST}/{{level}}_daywise_for_mash.csv",
-    output:
-        table=f"{CONTRAST}/mash_{{level}}_{{mode}}.csv",
-        mixture=f"{CONTRAST}/mash_{{level}}_{{mode}}.json",
-    log:
-        f"{RESULTS}/logs/fit_mash/{{dataset}}/{{run}}/{{contrast}}_{{level}}_{{mode}}.log",
-    benchmark:
-        f"{RESULTS}/benchmarks/fit_mash/{{dataset}}/{{run}}/{{contrast}}_{{level}}_{{mode}}.tsv"
-    wildcard_constraints:
-        dataset=where(lambda s: s.mash.engine == "python"),
-    conda:
-        ENVIRONMENT
-    resources:
-        mem_mb=memory(2000, per_input_mb=300),
-        runtime=minutes(30),
-    params:
-        mash=mash_keys,
-        stage_version=STAGE_VERSION["fit_mash"],
-    message:
-        "mash on the {wildcards.level} table of {wildcards.dataset} (run {wildcards.run}): {wildcards.contrast}, {wildcards.mode}"
-    script:
-        "../../scripts/fit_mash.py"
+def mash_outputs(kind):
+    """What the built-in engine makes: posterior tables too unless R does, or beside R's if both are compared."""
+    likelihood = kind.in_contrasts(layout.names(layout.BY_CONTRAST["mash_likelihood"]))
+    if kind.engine == "python":
+        return (
+            kind.tables(layout.CONTRACT["fit_mash"], layout.BY_CONTRAST["fit_mash"])
+            + likelihood
+        )
+    suffixes = ("csv", "json") if kind.compare else ()
+    return likelihood + kind.in_contrasts(
+        [f"engine=python/mash_gene_conservative.{suffix}" for suffix in suffixes]
+    )
+
+
+def mash_files():
+    """Every mash table of every run of the config."""
+    names = [*layout.CONTRACT["fit_mash"], *layout.BY_CONTRAST["mash_likelihood"]]
+    return [
+        path.format(dataset=d, run=r)
+        for d, r in MAIN_RUNS
+        for kind in KINDS
+        if kind.key == kind_of(CONFIG.settings(d, r))
+        for path in kind.in_contrasts(layout.names(names, kind.modes))
+    ]
+
+
+def mashr_options(wildcards):
+    """Command-line options of run_mashr.R."""
+    options = settings(wildcards).read_by("run_mashr")["mash"]
+    chosen = {"engine", "compare_engines", "modes"}  # which jobs there are
+    return " ".join(f"--{k} {v}" for k, v in options.items() if k not in chosen)
+
+
+for kind in KINDS:
+
+    rule:
+        name:
+            kind.rule("fit_mash")
+        input:
+            kind.in_contrasts(
+                [
+                    "gene_daywise_for_mash.csv",
+                    "guide_daywise_for_mash.csv",
+                    "gene_daywise_likelihood.csv",
+                    "guide_daywise_likelihood.csv",
+                    "mash_error_covariance.npz",
+                ]
+            ),
+        output:
+            mash_outputs(kind),
+        log:
+            f"{RESULTS}/logs/fit_mash/{{dataset}}/{{run}}.log",
+        benchmark:
+            f"{RESULTS}/benchmarks/fit_mash/{{dataset}}/{{run}}.tsv"
+        wildcard_constraints:
+            dataset=kind.dataset,
+        conda:
+            ENVIRONMENT
+        resources:
+            mem_mb=memory(2500, per_input_mb=60),
+            runtime=minutes(60),
+        params:
+            settings=read_by("fit_mash"),
+            contrasts=contrasts,
+            stage_version=STAGE_VERSION["fit_mash"],
+        message:
+            "mash on the tables of {wildcards.dataset} (run {wildcards.run})"
+        script:
+            "../../scripts/fit_mash.py"
 
 
 rule run_mashr:
@@ -63,18 +108,6 @@ rule run_mashr:
         """
 
 
-use rule fit_mash as fit_mash_beside with:
-    output:
-        table=f"{CONTRAST}/engine=python/mash_{{level}}_{{mode}}.csv",
-        mixture=f"{CONTRAST}/engine=python/mash_{{level}}_{{mode}}.json",
-    log:
-        f"{RESULTS}/logs/fit_mash_beside/{{dataset}}/{{run}}/{{contrast}}_{{level}}_{{mode}}.log",
-    benchmark:
-        f"{RESULTS}/benchmarks/fit_mash_beside/{{dataset}}/{{run}}/{{contrast}}_{{level}}_{{mode}}.tsv"
-    wildcard_constraints:
-        dataset=where(lambda s: s.mash.engine == "mashr" and s.mash.compare_engines),
-
-
 use rule run_mashr as run_mashr_beside with:
     output:
         table=f"{CONTRAST}/engine=mashr/mash_{{level}}_{{mode}}.csv",
@@ -85,29 +118,3 @@ use rule run_mashr as run_mashr_beside with:
         f"{RESULTS}/benchmarks/run_mashr_beside/{{dataset}}/{{run}}/{{contrast}}_{{level}}_{{mode}}.tsv"
     wildcard_constraints:
         dataset=where(lambda s: s.mash.engine == "python" and s.mash.compare_engines),
-
-
-rule fit_mash_likelihood:
-    input:
-        table=f"{CONTRAST}/{{level}}_daywise_likelihood.csv",
-        errors=f"{CONTRAST}/mash_error_covariance.npz",
-    output:
-        table=f"{CONTRAST}/mash_likelihood_{{level}}.csv",
-        mixture=f"{CONTRAST}/mash_likelihood_{{level}}.json",
-    log:
-        f"{RESULTS}/logs/fit_mash_likelihood/{{dataset}}/{{run}}/{{contrast}}_{{level}}.log",
-    benchmark:
-        f"{RESULTS}/benchmarks/fit_mash_likelihood/{{dataset}}/{{run}}/{{contrast}}_{{level}}.tsv"
-    conda:
-        ENVIRONMENT
-    resources:
-        mem_mb=memory(2000, per_input_mb=300),
-        runtime=minutes(30),
-    params:
-        mash=keys("mash", *LIKELIHOOD_KEYS),
-        estimand=estimand_of_level,
-        stage_version=STAGE_VERSION["fit_mash_likelihood"],
-    message:
-        "mash on the likelihood-only {wildcards.level} table of {wildcards.dataset} (run {wildcards.run}): {wildcards.contrast}"
-    script:
-        "../../scripts/fit_mash_likelihood.py"

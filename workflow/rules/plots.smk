@@ -1,37 +1,54 @@
 # Figures, PNG and PDF; the PNGs go into the report.
+for kind in KINDS:
+
+    rule:
+        name:
+            kind.rule("plot_figures")
+        input:
+            kind.in_contrasts(["hits_ranked.csv", "gene_daywise_for_mash.csv"]),
+            lambda w: f"{RUN}/contrast={settings(w).model.contrast}/guide_daywise_for_mash.csv",
+            delta=f"{RUN}/delta_posterior_summary.npz",
+            report=f"{RUN}/design_report.json",
+            trace=f"{RUN}/fit_trace.csv",
+            card=f"{RUN}/fit_card.json",
+        output:
+            [figure(name, "Effects") for name in layout.FIGURES],
+            [
+                figure(name, "All contrasts", contrast="all")
+                for name in kind.overviews(layout.FIGURES)
+            ],
+            [
+                f"{RUN}/figures/{name}.pdf"
+                for name in [
+                    "convergence",
+                    *layout.FIGURES,
+                    *kind.overviews(layout.FIGURES),
+                ]
+            ],
+            convergence=figure("convergence", "Fit", contrast="all"),
+        log:
+            f"{RESULTS}/logs/plot_figures/{{dataset}}/{{run}}.log",
+        benchmark:
+            f"{RESULTS}/benchmarks/plot_figures/{{dataset}}/{{run}}.tsv"
+        wildcard_constraints:
+            dataset=kind.dataset,
+        conda:
+            ENVIRONMENT
+        resources:
+            mem_mb=memory(2000, per_input_mb=60),
+            runtime=minutes(30),
+        params:
+            settings=read_by("plot_figures"),
+            contrasts=contrasts,
+            stage_version=STAGE_VERSION["plot_figures"],
+        message:
+            "Plot the effects of {wildcards.dataset} (run {wildcards.run})"
+        script:
+            "../../scripts/plot_figures.py"
 
 
-rule plot_convergence:
-    input:
-        trace=f"{RUN}/fit_trace.csv",
-        card=f"{RUN}/fit_card.json",
-    output:
-        png=report(
-            f"{RUN}/plots/convergence.png",
-            caption="../report/convergence.rst",
-            category="Fit",
-            subcategory="{dataset}, run {run}",
-            labels={"contrast": "all", "figure": "convergence"},
-        ),
-        pdf=f"{RUN}/plots/convergence.pdf",
-    log:
-        f"{RESULTS}/logs/plot_convergence/{{dataset}}/{{run}}.log",
-    benchmark:
-        f"{RESULTS}/benchmarks/plot_convergence/{{dataset}}/{{run}}.tsv"
-    conda:
-        ENVIRONMENT
-    resources:
-        mem_mb=memory(1500),
-        runtime=minutes(15),
-    params:
-        stage_version=STAGE_VERSION["plots"],
-    message:
-        "Plot the convergence of {wildcards.dataset} (run {wildcards.run})"
-    script:
-        "../../scripts/plot_convergence.py"
-
-
-rule plot_effects:
+# The full set of any contrast: target all_figures.
+rule plot_contrast:
     input:
         hits=f"{CONTRAST}/hits_ranked.csv",
         gene=f"{CONTRAST}/gene_daywise_for_mash.csv",
@@ -39,58 +56,24 @@ rule plot_effects:
         delta=f"{RUN}/delta_posterior_summary.npz",
         report=f"{RUN}/design_report.json",
     output:
-        heatmap=figure("heatmap", "Effects"),
-        trajectories=figure("trajectories", "Effects"),
-        volcano=figure("volcano", "Effects"),
-        delta=figure("delta", "Guides"),
-        pdfs=expand(
-            f"{CONTRAST}/plots/{{figure}}.pdf",
-            figure=["heatmap", "trajectories", "volcano", "delta"],
-            allow_missing=True,
-        ),
+        [
+            figure(name, "Effects", f"{CONTRAST}/figures", "{contrast}")
+            for name in layout.FIGURES
+        ],
+        [f"{CONTRAST}/figures/{name}.pdf" for name in layout.FIGURES],
     log:
-        f"{RESULTS}/logs/plot_effects/{{dataset}}/{{run}}/{{contrast}}.log",
+        f"{RESULTS}/logs/plot_contrast/{{dataset}}/{{run}}/{{contrast}}.log",
     benchmark:
-        f"{RESULTS}/benchmarks/plot_effects/{{dataset}}/{{run}}/{{contrast}}.tsv"
+        f"{RESULTS}/benchmarks/plot_contrast/{{dataset}}/{{run}}/{{contrast}}.tsv"
     conda:
         ENVIRONMENT
     resources:
-        mem_mb=memory(2000, per_input_mb=100),
+        mem_mb=memory(2000, per_input_mb=60),
         runtime=minutes(15),
     params:
-        calls=keys("calls", "effect_size_eps", "lfsr_day"),
-        reference=lambda w: settings(w).model.reference,
-        stage_version=STAGE_VERSION["plots"],
+        settings=read_by("plot_figures"),
+        stage_version=STAGE_VERSION["plot_figures"],
     message:
         "Plot the effects of {wildcards.dataset} (run {wildcards.run}): {wildcards.contrast}"
     script:
-        "../../scripts/plot_effects.py"
-
-
-rule plot_recovery:
-    input:
-        gene=f"{CONTRAST}/gene_daywise_for_mash.csv",
-        truth=f"{INPUT}/truth_theta.csv",
-        report=f"{RUN}/design_report.json",
-    output:
-        png=figure("recovery", "Against the truth"),
-        pdf=f"{CONTRAST}/plots/recovery.pdf",
-    log:
-        f"{RESULTS}/logs/plot_recovery/{{dataset}}/{{run}}/{{contrast}}.log",
-    benchmark:
-        f"{RESULTS}/benchmarks/plot_recovery/{{dataset}}/{{run}}/{{contrast}}.tsv"
-    wildcard_constraints:
-        dataset=one_of(SIMULATED),
-    conda:
-        ENVIRONMENT
-    resources:
-        mem_mb=memory(1500),
-        runtime=minutes(15),
-    params:
-        eps=lambda w: settings(w).calls.effect_size_eps,
-        reference=lambda w: settings(w).model.reference,
-        stage_version=STAGE_VERSION["plots"],
-    message:
-        "Plot estimates against the truth: {wildcards.dataset} (run {wildcards.run}), {wildcards.contrast}"
-    script:
-        "../../scripts/plot_recovery.py"
+        "../../scripts/plot_contrast.py"
