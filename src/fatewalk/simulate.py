@@ -42,8 +42,9 @@ from scipy.special import softmax
 
 from fatewalk.config.simulate import Pattern, SimulateConfig
 from fatewalk.errors import FatewalkError
+from fatewalk.files import atomic_path, write_json
 from fatewalk.schema import CLUSTER, NTC, prob_columns
-from fatewalk.tables import atomic_path, write_json, write_table
+from fatewalk.tables import write_table
 
 log = logging.getLogger(__name__)
 

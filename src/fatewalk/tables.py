@@ -1,22 +1,15 @@
-"""Files: checked reading of tables, atomic writing.
-
-Every file of the workflow is written under a temporary name and then moved, so that a killed job
-leaves nothing half-written behind.
-"""
+"""Tables: checked reading, atomic writing."""
 
 from __future__ import annotations
 
-import contextlib
-import json
-import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from fatewalk.errors import FatewalkError, first_few
+from fatewalk.files import atomic_path
 from fatewalk.schema import day_columns
 
 
@@ -142,25 +135,6 @@ def as_bool(column: pd.Series, where: str | Path) -> np.ndarray:
 # ------------------------------------------------------------------- writing
 
 
-@contextlib.contextmanager
-def atomic_path(path: str | Path) -> Iterator[Path]:
-    """Give a temporary name beside ``path``; move it there when the block ends well.
-
-    Yields
-    ------
-    pathlib.Path
-        The temporary name, with the same suffix.
-    """
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{os.getpid()}.{path.name}")
-    try:
-        yield temporary
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
 def write_table(table: pd.DataFrame, path: str | Path) -> None:
     """Write a table as CSV (numbers round-trip) or Parquet, by the file's name, without the index."""
     with atomic_path(path) as temporary:
@@ -168,26 +142,3 @@ def write_table(table: pd.DataFrame, path: str | Path) -> None:
             table.to_parquet(temporary, index=False)
         else:
             table.to_csv(temporary, index=False)
-
-
-def write_json(content: Any, path: str | Path) -> None:
-    """Write JSON, indented, with NumPy numbers and arrays as plain ones; NaN becomes null."""
-    with atomic_path(path) as temporary:
-        temporary.write_text(json.dumps(_plain(content), indent=2, allow_nan=False) + "\n")
-
-
-def read_json(path: str | Path) -> Any:
-    """Read a JSON file that the workflow wrote."""
-    return json.loads(Path(path).read_text())
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {str(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple | np.ndarray):
-        return [_plain(item) for item in value]
-    if isinstance(value, np.generic):
-        value = value.item()
-    if isinstance(value, float) and not np.isfinite(value):
-        return None
-    return value

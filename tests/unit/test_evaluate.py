@@ -13,8 +13,9 @@ from fatewalk.evaluate import (
     recovery_by_day,
     truth_for_contrast,
 )
+from fatewalk.files import read_json, write_json
 from fatewalk.schema import day_columns
-from fatewalk.tables import read_json, read_table, write_json, write_table
+from fatewalk.tables import read_table, write_table
 
 NAN = np.nan
 

@@ -7,6 +7,7 @@ import pytest
 from fatewalk import mash
 from fatewalk.config import MashConfig
 from fatewalk.errors import FatewalkError
+from fatewalk.files import read_json, write_json
 from fatewalk.fit_mash import (
     fit_mash_likelihood,
     fit_mash_table,
@@ -14,7 +15,6 @@ from fatewalk.fit_mash import (
     mixture_data,
     read_mixture,
 )
-from fatewalk.tables import read_json, write_json
 
 
 @pytest.fixture(scope="module")

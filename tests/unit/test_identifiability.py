@@ -9,6 +9,7 @@ import torch
 
 from fatewalk.config import DesignConfig, ModelConfig, SimulateConfig
 from fatewalk.design import build_design
+from fatewalk.files import write_json
 from fatewalk.identifiability import check_identifiability, directions, gene_power, ntc_slope
 from fatewalk.identifiability.defects import same_sets
 from fatewalk.infer.coordinates import Coordinates
@@ -18,7 +19,6 @@ from fatewalk.infer.start import day_intercepts
 from fatewalk.model import FateModel, Sizes
 from fatewalk.model.rows import centred_burden, make_rows, row_of_cells
 from fatewalk.simulate import simulate_screen
-from fatewalk.tables import write_json
 
 ZSCAPE = Path(__file__).parents[3] / "shared" / "realdata" / "zscape_crispants"
 SMALL = {"cells": 1200, "genes": 8, "guides_per_gene": 2, "ntc_guides": 5, "moi": 3, "active_genes": 2}

@@ -15,9 +15,10 @@ from scipy.special import softmax
 from fatewalk import simulate
 from fatewalk.config import SimulateConfig
 from fatewalk.errors import FatewalkError
+from fatewalk.files import read_json
 from fatewalk.schema import prob_columns
 from fatewalk.simulate import SimulatedScreen, simulate_screen, write_screen
-from fatewalk.tables import read_json, read_table
+from fatewalk.tables import read_table
 
 
 @functools.cache

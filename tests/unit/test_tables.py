@@ -7,7 +7,8 @@ import pandas as pd
 import pytest
 
 from fatewalk.errors import FatewalkError
-from fatewalk.tables import as_bool, atomic_path, count_days, read_json, read_table, write_json, write_table
+from fatewalk.files import atomic_path, read_json, write_json
+from fatewalk.tables import as_bool, count_days, read_table, write_table
 
 
 @pytest.mark.parametrize("name", ["t.csv", "t.tsv", "t.csv.gz", "t.parquet"])

@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from fatewalk.config.datasets import AnnDataDataset, PlainDataset
+from fatewalk.files import write_json
 from fatewalk.io.anndata import read_anndata
 from fatewalk.io.plain import read_plain
 from fatewalk.io.raw import canonical_calls, canonical_cells
 from fatewalk.schema import GUIDE_MAP
-from fatewalk.tables import as_bool, read_table, write_json, write_table
+from fatewalk.tables import as_bool, read_table, write_table
 
 __all__ = ["import_screen"]
 

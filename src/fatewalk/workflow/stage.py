@@ -1,39 +1,84 @@
-"""What every script of the workflow does first and last: the log, the message of an error."""
+"""What every script of the workflow does first and last: the log, the message of an error, the manifest."""
 
 from __future__ import annotations
 
 import logging
 import sys
 from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 from fatewalk.errors import FatewalkError
-from fatewalk.mash import MashError
+from fatewalk.workflow.manifest import enter
+
+log = logging.getLogger("fatewalk")
+
+FORMAT = "%(asctime)s %(levelname)s %(message)s"  # `fatewalk.workflow.closing` looks for the level
 
 
-def run_stage(main: Callable[[Any], None], snakemake: Any) -> None:
-    """Run the body of a rule's script.
+def run_stage(
+    stage: str,
+    main: Callable[[Any], None],
+    snakemake: Any,
+    *user_errors: type[Exception],
+    manifest: bool = True,
+) -> None:
+    """Run the body of a rule's script, then enter its files in the manifest of the run.
 
     Log lines go to the rule's log file and to standard error. A user's mistake ends the job with
-    its message alone; any other exception is a defect and keeps its traceback, also in the log.
+    its message alone, any other exception is a defect and keeps its traceback; either stands in the
+    log, and `fatewalk.workflow.closing` shows it at the end of Snakemake's own output, where it is
+    looked for.
 
     Parameters
     ----------
+    stage
+        Name of the stage.
     main
         Function of the ``snakemake`` object.
     snakemake
         The object that Snakemake hands to a script.
+    *user_errors
+        Exceptions beside FatewalkError that are a user's mistake.
+    manifest
+        Enter the outputs below the run's folder; False where `main` enters them itself.
     """
-    handlers: list[logging.Handler] = [logging.StreamHandler(sys.stderr)]
-    handlers.append(logging.FileHandler(snakemake.log[0], mode="w"))
-    logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s", handlers=handlers, force=True)
-    log = logging.getLogger("fatewalk")
+    file = logging.FileHandler(snakemake.log[0], mode="w")
+    terminal = logging.StreamHandler(sys.stderr)
+    terminal.addFilter(lambda record: record.levelno < logging.ERROR)
+    logging.basicConfig(
+        format="%(asctime)s %(levelname)s %(message)s",
+        datefmt="%H:%M:%S",
+        handlers=[file, terminal],
+        force=True,
+    )
     log.setLevel(logging.INFO)  # other packages speak up only with warnings
+    expected: tuple[type[Exception], ...] = (FatewalkError, *user_errors)
     try:
         main(snakemake)
-    except (FatewalkError, MashError) as error:
+        if manifest and (run := run_folder(snakemake)) is not None:
+            enter(run, stage, [Path(path) for path in snakemake.output])
+    except expected as error:
         log.error("%s", error)
         sys.exit(1)
     except Exception:
         log.exception("this is a defect of fatewalk; please report it with this log")
         sys.exit(1)
+
+
+def run_folder(snakemake: Any) -> Path | None:
+    """Folder of the run that a job writes into, ``<results_dir>/<dataset>/<run>``; None for other jobs."""
+    names = [snakemake.wildcards.get(name) for name in ("dataset", "run")]
+    if None in names:
+        return None
+    marker = "/{}/{}/".format(*names)
+    head, found, _ = str(snakemake.output[0]).rpartition(marker)
+    return Path(head + found) if found else None
+
+
+def sections(snakemake: Any) -> SimpleNamespace:
+    """The settings that a rule was given, ``settings.<section>.<key>``; checked when the config was read."""
+    return SimpleNamespace(
+        **{name: SimpleNamespace(**values) for name, values in snakemake.params.settings.items()}
+    )

@@ -12,11 +12,11 @@ from fatewalk.config import FitConfig, ModelConfig
 from fatewalk.design import save_design
 from fatewalk.errors import FatewalkError
 from fatewalk.export import refuse
+from fatewalk.files import read_json, write_json
 from fatewalk.infer import laplace, svi
 from fatewalk.infer.fit import choose_device, fit_effects, load_posterior, write_fit
 from fatewalk.infer.guides import NEWTON, Structured
 from fatewalk.posterior import posterior_moments
-from fatewalk.tables import read_json, write_json
 from tests.conftest import make_design
 
 SHORT = FitConfig(max_steps=70)

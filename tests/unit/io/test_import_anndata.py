@@ -10,8 +10,8 @@ from pydantic import ValidationError
 
 from fatewalk.config import AnnDataDataset
 from fatewalk.errors import FatewalkError
+from fatewalk.files import read_json
 from fatewalk.io import import_screen
-from fatewalk.tables import read_json
 
 FATES = ["EC", "MES", "NEU"]
 GUIDES = ["gA1", "gA2", "ntc1"]

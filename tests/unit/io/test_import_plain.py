@@ -8,8 +8,8 @@ import pytest
 
 from fatewalk.config import PlainDataset
 from fatewalk.errors import FatewalkError
+from fatewalk.files import read_json
 from fatewalk.io import import_screen
-from fatewalk.tables import read_json
 
 FATES = ["EC", "NEU"]
 CELLS = pd.DataFrame(

@@ -1,0 +1,218 @@
+"""The last words of a Snakemake run: why a job failed, or what each run has found.
+
+Snakemake calls its handlers ``onsuccess`` and ``onerror`` only if there was something to do, and
+prints after them. So the words come when the process ends, whatever it has done; what it has done is
+read from Snakemake's own log events.
+"""
+
+from __future__ import annotations
+
+import atexit
+import csv
+import logging
+import re
+import sys
+import time
+from collections import defaultdict
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from fatewalk.files import atomic_path, read_json
+from fatewalk.workflow.manifest import CARD, NAME, STALE, fit_entry, set_aside
+
+NOTHING = "Nothing to be done"
+NAMED = 5  # hits named for each fate
+TAIL = 5  # lines shown of a log that holds no error of ours
+
+
+class Closing(logging.Handler):
+    """Listens to Snakemake and has the last word.
+
+    Parameters
+    ----------
+    results
+        Folder of all results.
+    runs
+        Dataset, run and name of the fit's folder of every run that is to be summed up.
+    dry
+        Tells whether Snakemake only says what it would do.
+    quiet
+        Tells whether it was asked to say nothing.
+    """
+
+    def __init__(
+        self,
+        results: str,
+        runs: list[tuple[str, str, str]],
+        dry: Callable[[], bool],
+        quiet: Callable[[], bool],
+    ) -> None:
+        super().__init__()
+        self.results = Path(results)
+        self.runs = runs
+        self.dry, self.quiet = dry, quiet
+        self.began, self.clock = time.time(), time.monotonic()
+        self.worked = self.idle = False
+        self.failed: dict[int, Mapping[str, Any]] = {}  # by job, so that a retry that succeeds clears it
+
+    def register(self, logger: logging.Logger) -> None:
+        """Listen to Snakemake's logger, and speak when the process ends."""
+        logger.addHandler(self)
+        atexit.register(self.close_run)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Take note of an event."""
+        event = str(getattr(record, "event", "") or "").rpartition(".")[2].lower()
+        self.idle = self.idle or record.getMessage().startswith(NOTHING)
+        if event == "job_started":
+            self.worked = True
+        elif event == "job_finished":
+            self.failed.pop(getattr(record, "job_id", -1), None)
+        elif event == "job_error":
+            self.failed[getattr(record, "jobid", -1)] = vars(record)
+
+    def close_run(self) -> None:
+        """Say what came of it; nothing where nothing was run."""
+        if self.dry() or not (self.worked or self.idle):
+            return
+        try:
+            words = [*self.summaries(), *self.failures()]
+        except (OSError, ValueError, KeyError) as error:  # the words are a service: never a second failure
+            words = [f"fatewalk could not sum this up: {error!r}"]
+        if words and not self.quiet():
+            print("", *words, sep="\n", file=sys.stderr, flush=True)
+
+    def summaries(self) -> list[str]:
+        """A few lines for each run: of those that changed, or of all where nothing was to be done."""
+        lines: list[str] = []
+        seconds = time.monotonic() - self.clock
+        for dataset, run, _ in self.runs:
+            folder = self.results / dataset / run
+            manifest = folder / NAME
+            if not manifest.exists():
+                continue
+            if self.worked and manifest.stat().st_mtime >= self.began:
+                lines += summarise(folder, f"{dataset}/{run}", f"took {_duration(seconds)}")
+            elif self.idle:
+                lines += summarise(folder, f"{dataset}/{run}", "")
+        return [*lines, "Nothing was to be done."] if self.idle and lines else lines
+
+    def failures(self) -> list[str]:
+        """Why jobs failed, the reason last. Sets aside the tables of other runs that use a refused fit."""
+        lines = []
+        for job in self.failed.values():
+            logs = [Path(path) for path in job.get("log", [])]
+            rule = str(job.get("rule_name", "a job"))
+            where = f" (log: {logs[0]})" if logs else ""
+            lines += [f"fatewalk: {rule} failed{where}", *(f"  {line}" for line in reason(logs))]
+            if rule.startswith("export_effects") and logs:
+                lines += [f"  {line}" for line in self._set_aside_siblings(logs[0])]
+        return lines
+
+    def _set_aside_siblings(self, log: Path) -> list[str]:
+        """Other runs of the refused fit: their tables of another fit go to ``stale/``; the runs by name."""
+        failed = next((r for r in self.runs if (r[0], r[1]) == (log.parent.name, log.stem)), None)
+        if failed is None:
+            return []
+        dataset, _, fit = failed
+        card = self.results / dataset / "fits" / fit / CARD
+        found: list[str] = []
+        if not card.exists():
+            return found
+        for other, run, its_fit in self.runs:
+            folder = self.results / dataset / run
+            shares = (other, its_fit) == (dataset, fit) and run != failed[1]
+            if shares and (folder / NAME).exists() and set_aside(folder, fit_entry(fit, read_json(card))):
+                found.append(f"Tables of another fit were moved to {folder / STALE}.")
+        return found
+
+
+def summarise(folder: Path, name: str, took: str) -> list[str]:
+    """Sum up a run, also in its ``summary.txt``.
+
+    Parameters
+    ----------
+    folder
+        Of the run.
+    name
+        ``<dataset>/<run>``.
+    took
+        How long it took; empty: what ``summary.txt`` says of an earlier time stays.
+
+    Returns
+    -------
+    list of str
+        Three to five lines.
+    """
+    path = folder / "summary.txt"
+    if not took and path.exists():
+        return path.read_text().splitlines()
+    lines = [f"{name}: {_verdict(folder)}"]
+    if (folder / "hits.csv").exists():
+        lines.append(f"  {_hits(folder / 'hits.csv')}")
+        figures = f", figures: {folder / 'figures'}/" if (folder / "figures").is_dir() else ""
+        lines.append(f"  hits: {folder / 'hits.csv'}, all effects: {folder / 'effects.parquet'}{figures}")
+    else:
+        lines.append(f"  no hits yet; what there is: {folder}/")
+    if took:
+        lines.append(f"  {took}")
+    with atomic_path(path) as temporary:
+        temporary.write_text("\n".join(lines) + "\n")
+    return lines
+
+
+def _verdict(folder: Path) -> str:
+    """Verdict of fit and delta check, in words."""
+    path = folder / "verdict.json"
+    if not path.exists():
+        return "not checked yet"
+    verdict = read_json(path)
+    words = f"{verdict['fit']['words']}; {verdict['delta']['words']}"
+    warnings = verdict["fit"]["warnings"]
+    return f"{words} ({warnings} warning{'s' * (warnings != 1)} in {CARD})" if warnings else words
+
+
+def _hits(path: Path) -> str:
+    """Number of hits by fate, the first few by name."""
+    genes: dict[str, list[str]] = defaultdict(list)
+    with path.open(newline="") as file:
+        for row in csv.DictReader(file):
+            genes[row["contrast"]].append(row["gene"])
+    if not genes:
+        return "no hits"
+    return "; ".join(
+        f"{len(names)} hit{'s' * (len(names) != 1)} on {fate} "
+        f"({', '.join(names[:NAMED])}{', ...' * (len(names) > NAMED)})"
+        for fate, names in genes.items()
+    )
+
+
+def reason(logs: list[Path]) -> list[str]:
+    """What a failed job's log gives as the reason: its last error, or its last lines.
+
+    Parameters
+    ----------
+    logs
+        Log files of the job.
+
+    Returns
+    -------
+    list of str
+        Lines.
+    """
+    text = "\n".join(path.read_text(errors="replace") for path in logs if path.is_file()).rstrip()
+    if not text:
+        return ["It left no message: it was killed, or could not start. See Snakemake's lines above."]
+    errors = list(re.finditer(r"^[\d:]+ ERROR (?=.)", text, re.MULTILINE))
+    if not errors:
+        return text.splitlines()[-TAIL:]
+    lines = text[errors[-1].end() :].splitlines()
+    is_defect = any(line.startswith("Traceback (most recent call last)") for line in lines)
+    return [lines[0], lines[-1]] if is_defect else lines
+
+
+def _duration(seconds: float) -> str:
+    """``38 s`` or ``4 min 05 s``."""
+    whole = round(seconds)
+    return f"{whole} s" if whole < 120 else f"{whole // 60} min {whole % 60:02d} s"
