@@ -9,6 +9,13 @@ from fatewalk.plot.columns import marks
 from fatewalk.plot.convergence import plot_convergence
 from fatewalk.plot.delta import plot_delta
 from fatewalk.plot.heatmap import plot_heatmap
+from fatewalk.plot.overview import (
+    overview_delta,
+    overview_heatmap,
+    overview_recovery,
+    overview_trajectories,
+    overview_volcano,
+)
 from fatewalk.plot.recovery import plot_recovery
 from fatewalk.plot.save import save_figure
 from fatewalk.plot.trajectories import plot_trajectories
@@ -16,6 +23,11 @@ from fatewalk.plot.volcano import plot_volcano
 
 __all__ = [
     "marks",
+    "overview_delta",
+    "overview_heatmap",
+    "overview_recovery",
+    "overview_trajectories",
+    "overview_volcano",
     "plot_ablation",
     "plot_convergence",
     "plot_delta",

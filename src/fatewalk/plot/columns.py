@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 
 from fatewalk.errors import FatewalkError, first_few
-from fatewalk.tables import as_bool, day_columns, require_columns
+from fatewalk.schema import day_columns
+from fatewalk.tables import as_bool, require_columns
 
 
 def day_matrix(table: pd.DataFrame, stem: str, n_days: int) -> np.ndarray:

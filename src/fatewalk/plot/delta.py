@@ -66,11 +66,8 @@ def plot_delta(
             "guides; needed: as many of each"
         )
     table = pd.DataFrame({"gene": np.asarray(guide_gene, dtype=str), "mean": delta_mean, "sd": delta_sd})
-    by_gene = table.groupby("gene")["mean"].agg(["size", "mean", "std"])
-    if unknown := sorted(set(by_gene.index) - set(genes)):
-        raise FatewalkError(f"deltas: gene {unknown[0]} of a guide is not among the {len(genes)} genes")
-    by_gene = by_gene.reindex([gene for gene in genes if gene in by_gene.index])
-    several = by_gene[by_gene["size"] > 1].sort_values("std", ascending=False, kind="stable")
+    by_gene = spread_of_genes(table, genes)
+    several = by_gene[by_gene["size"] > 1]
     shown = several.head(max_genes)
 
     longest = max((len(gene) for gene in shown.index), default=0)
@@ -80,6 +77,33 @@ def plot_delta(
     draw_guides(ax, table[table["gene"].isin(shown.index)], shown)
     add_title(fig, f"{contrast} against {reference}: {heading(by_gene, len(several), len(shown))}", notes)
     return fig
+
+
+def spread_of_genes(guides: pd.DataFrame, genes: Sequence[str]) -> pd.DataFrame:
+    """Number of guides, their mean and their SD by gene, largest SD first.
+
+    Parameters
+    ----------
+    guides
+        Columns gene, mean.
+    genes : [L]
+        All genes; genes of equal spread keep this order.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Index: genes with a guide; columns size, mean, std.
+
+    Raises
+    ------
+    FatewalkError
+        If a guide's gene is not in ``genes``.
+    """
+    by_gene = guides.groupby("gene")["mean"].agg(["size", "mean", "std"])
+    if unknown := sorted(set(by_gene.index) - set(genes)):
+        raise FatewalkError(f"deltas: gene {unknown[0]} of a guide is not among the {len(genes)} genes")
+    by_gene = by_gene.reindex([gene for gene in genes if gene in by_gene.index])
+    return by_gene.sort_values("std", ascending=False, kind="stable")
 
 
 def draw_guides(ax: Axes, guides: pd.DataFrame, shown: pd.DataFrame) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
+from matplotlib.artist import Artist
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
@@ -87,12 +88,18 @@ def plot_heatmap(
                        aspect=30, shrink=0.9, pad=0.02)  # fmt: skip
     bar.set_label(effect_label(contrast, reference, 0.8 * width))
     bar.outline.set_visible(False)
-    legend = [Line2D([], [], marker="o", ls="", ms=3, color=BLACK, label="called active"),
-              Patch(facecolor=PALE, edgecolor=GREY, hatch="//////", label="no cells observed")]  # fmt: skip
-    fig.legend(handles=legend, loc="outside lower center", ncols=2)
+    fig.legend(handles=legend_handles(), loc="outside lower center", ncols=2)
     title = f"{len(shown):,} of {len(hits):,} genes, by rank; {count_hits(hits)} in all (bold)"
     add_title(fig, title, marks(hits))
     return fig
+
+
+def legend_handles() -> list[Artist]:
+    """Legend of the dots and of the hatching."""
+    return [
+        Line2D([], [], marker="o", ls="", ms=3, color=BLACK, label="called active"),
+        Patch(facecolor=PALE, edgecolor=GREY, hatch="//////", label="no cells observed"),
+    ]
 
 
 def colour_limit(effect: np.ndarray) -> float:

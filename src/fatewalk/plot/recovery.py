@@ -85,13 +85,8 @@ def plot_recovery(
         ax.set_box_aspect(1)
     for ax in axes[::columns]:
         ax.set_ylabel("estimate (logit)")
-    handles = [
-        Line2D([], [], color=BLUE, marker="o", ms=3, lw=0.5, label=f"active: |true effect| ≥ {eps:g}"),
-        Line2D([], [], color=GREY, marker="o", ms=3, lw=0.5, label="not active"),
-        Line2D([], [], color=BLACK, lw=0.6, ls="--", label="estimate = truth"),
-    ]
     label = effect_label(contrast, reference, fig.get_figwidth(), "true effect on")
-    add_foot(fig, label, handles, 3 if len(days) > 1 else 2)
+    add_foot(fig, label, legend_handles(eps), 3 if len(days) > 1 else 2)
     add_title(fig, f"{len(gene_table):,} genes; bars: 95 % intervals", marks(gene_table))
     return fig
 
@@ -111,6 +106,15 @@ def draw_day(ax: Axes, true: np.ndarray, estimate: np.ndarray, se: np.ndarray, e
             rasterized=bool(rows.sum() > MANY), zorder=2 if name == "active" else 1,
         )  # fmt: skip
         bars.lines[0].set_gid(name)
+
+
+def legend_handles(eps: float) -> list[Line2D]:
+    """Legend of the two kinds of gene-days and of the diagonal."""
+    return [
+        Line2D([], [], color=BLUE, marker="o", ms=3, lw=0.5, label=f"active: |true effect| ≥ {eps:g}"),
+        Line2D([], [], color=GREY, marker="o", ms=3, lw=0.5, label="not active"),
+        Line2D([], [], color=BLACK, lw=0.6, ls="--", label="estimate = truth"),
+    ]
 
 
 def quality(true: np.ndarray, estimate: np.ndarray, se: np.ndarray) -> str:

@@ -9,8 +9,8 @@ import matplotlib.style
 from matplotlib.figure import Figure
 
 from fatewalk.errors import FatewalkError
+from fatewalk.files import atomic_path
 from fatewalk.plot.style import RC
-from fatewalk.tables import atomic_path
 
 #: Per format: dots per inch and metadata. None drops an entry: no time stamp, so that the same
 #: results give the same file.

@@ -159,7 +159,13 @@ def grid_columns(n: int, most: int) -> int:
 
 
 def panel_grid(
-    n: int, panel_height: float, columns: int, *, room: float = 0.9, width: float | None = None
+    n: int,
+    panel_height: float,
+    columns: int,
+    *,
+    room: float = 0.9,
+    width: float | None = None,
+    common_x: bool = True,
 ) -> tuple[Figure, list[Axes]]:
     """A figure of ``n`` panels with common axes, filled row by row.
 
@@ -175,10 +181,12 @@ def panel_grid(
         Inches for title, legend and axis labels.
     width
         Width in inches; one journal column for one panel, else two.
+    common_x
+        Whether the panels have the x axis in common, as they have the y axis.
     """
     rows = -(-n // columns)
     fig = new_figure(width or (SINGLE if columns == 1 else DOUBLE), rows * panel_height + room)
-    grid = fig.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).ravel()
+    grid = fig.subplots(rows, columns, sharex=common_x, sharey=True, squeeze=False).ravel()
     for ax in grid[n:]:
         ax.remove()
     for ax in grid[max(n - columns, 0) : n]:  # the lowest of each column, also above an empty place

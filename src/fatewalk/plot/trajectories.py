@@ -106,13 +106,27 @@ def plot_trajectories(
     return fig
 
 
-def draw_gene(ax: Axes, x: np.ndarray, estimate: np.ndarray, se: np.ndarray, active: np.ndarray) -> None:
+def draw_gene(
+    ax: Axes,
+    x: np.ndarray,
+    estimate: np.ndarray,
+    se: np.ndarray,
+    active: np.ndarray,
+    *,
+    colour: str = BLUE,
+    called: str = CALLED,
+    scale: float = 1.0,
+    ls: str = "-",
+) -> None:
     """Estimates with 95 % intervals; a day that was not observed leaves a gap. All arrays are [D]."""
-    ax.errorbar(x, estimate, Z95 * se, color=BLUE, lw=1.1, elinewidth=1.0, zorder=2)
-    for days, fill, edge, size in ((~active, "white", BLUE, 3.0), (active, CALLED, CALLED, 3.5)):
+    ax.errorbar(x, estimate, Z95 * se, color=colour, lw=1.1 * scale, ls=ls, elinewidth=scale, zorder=2)
+    for days, fill, edge, size, gid in (
+        (~active, "white", colour, 3.0, "inactive"),
+        (active, called, called, 3.5, "active"),
+    ):
         days = days & np.isfinite(estimate)
-        ax.plot(x[days], estimate[days], "o", ms=size, mfc=fill, mec=edge, mew=0.8, zorder=3,
-                gid="active" if fill == CALLED else "inactive")  # fmt: skip
+        ax.plot(x[days], estimate[days], "o", ms=size * scale, mfc=fill, mec=edge, mew=0.8 * scale,
+                zorder=3, gid=gid)  # fmt: skip
 
 
 def write_cells(ax: Axes, x: np.ndarray, cells: np.ndarray) -> None:
@@ -133,13 +147,15 @@ def write_cells(ax: Axes, x: np.ndarray, cells: np.ndarray) -> None:
         ax.text(0.5, 0.01, text, transform=ax.transAxes, **style)
 
 
-def label_days(ax: Axes, days: Sequence[str], times: Sequence[float]) -> str:
+def label_days(
+    ax: Axes, days: Sequence[str], times: Sequence[float], letter_width: float = LABEL_WIDTH
+) -> str:
     """Ticks at the real times, labelled where the labels do not touch; returns the label of the axis."""
     ticks, name = day_ticks(days, times)
     x = np.asarray(times, dtype=float)
     low, high = ax.get_xlim()
     longest = max(len(line) for tick in ticks for line in tick.split("\n"))
-    shown = thin_labels(ticks, x, (longest + 1) * LABEL_WIDTH * (high - low))
+    shown = thin_labels(ticks, x, (longest + 1) * letter_width * (high - low))
     ax.set_xticks(x, shown)
     return name
 

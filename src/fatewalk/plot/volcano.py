@@ -78,19 +78,12 @@ def plot_volcano(
     axes[0].set(xlim=(-1.1 * widest, 1.1 * widest), ylim=(-0.03 * top, 1.05 * top))
     for day, ax in enumerate(axes):
         draw_points(ax, effect[:, day], height[:, day], called[:, day], top)
-        for x in (-eps, eps):
-            ax.axvline(x, color=BLACK, lw=0.5, ls=":", zorder=0)
-        ax.axhline(-np.log10(lfsr_day), color=BLACK, lw=0.5, ls="--", zorder=0)
+        draw_thresholds(ax, eps, lfsr_day)
         ax.set_title(f"{day_title(days[day])}: {called[:, day].sum():,} called")
     fig.supylabel("−log₁₀ local false sign rate")
-    handles = [
-        Line2D([], [], marker="o", ls="", ms=3, color=CALLED, label="called active"),
-        Line2D([], [], marker="o", ls="", ms=3, color=GREY, label="not called"),
-        Line2D([], [], color=BLACK, lw=0.5, ls=":", label=f"|effect| = {eps:g}"),
-        Line2D([], [], color=BLACK, lw=0.5, ls="--", label=f"lfsr = {lfsr_day:g}"),
-    ]
-    if (height > top).any():
-        handles.insert(2, Line2D([], [], marker="^", ls="", ms=3.5, color=GREY, label=f"beyond {top:g}"))
+    handles = legend_handles(
+        ("called active", "not called"), eps, lfsr_day, top if (height > top).any() else None
+    )
     label = effect_label(contrast, reference, fig.get_figwidth())
     add_foot(fig, label, handles, 5 if len(axes) > 1 else 3)
     add_title(fig, f"{len(hits):,} genes", marks(hits))
@@ -117,10 +110,30 @@ def draw_points(ax: Axes, x: np.ndarray, y: np.ndarray, called: np.ndarray, top:
                     gid=f"{'called' if order == 2 else 'rest'}{'-beyond' if beyond else ''}")  # fmt: skip
 
 
-def choose(effect: np.ndarray, called: np.ndarray) -> np.ndarray:
-    """Rows of the strongest calls of a day, at most ``N_LABELS``."""
+def draw_thresholds(ax: Axes, eps: float, lfsr_day: float) -> None:
+    """The smallest effect of interest, on both sides of zero, and the threshold of the lfsr."""
+    for x in (-eps, eps):
+        ax.axvline(x, color=BLACK, lw=0.5, ls=":", zorder=0)
+    ax.axhline(-np.log10(lfsr_day), color=BLACK, lw=0.5, ls="--", zorder=0)
+
+
+def legend_handles(names: tuple[str, str], eps: float, lfsr_day: float, beyond: float | None) -> list[Line2D]:
+    """Legend of a volcano; ``names``: of calls and of the rest; ``beyond``: where points were cut, if any."""
+    handles = [
+        Line2D([], [], marker="o", ls="", ms=3, color=CALLED, label=names[0]),
+        Line2D([], [], marker="o", ls="", ms=3, color=GREY, label=names[1]),
+        Line2D([], [], color=BLACK, lw=0.5, ls=":", label=f"|effect| = {eps:g}"),
+        Line2D([], [], color=BLACK, lw=0.5, ls="--", label=f"lfsr = {lfsr_day:g}"),
+    ]
+    if beyond is not None:
+        handles.insert(2, Line2D([], [], marker="^", ls="", ms=3.5, color=GREY, label=f"beyond {beyond:g}"))
+    return handles
+
+
+def choose(effect: np.ndarray, called: np.ndarray, most: int = N_LABELS) -> np.ndarray:
+    """Rows of the strongest calls of a panel, at most ``most``."""
     rows = np.flatnonzero(called & np.isfinite(effect))
-    return rows[np.argsort(-np.abs(effect[rows]), kind="stable")[:N_LABELS]]
+    return rows[np.argsort(-np.abs(effect[rows]), kind="stable")[:most]]
 
 
 def widen(ax: Axes, labelled: Sequence[tuple[np.ndarray, np.ndarray]]) -> None:
@@ -134,9 +147,9 @@ def widen(ax: Axes, labelled: Sequence[tuple[np.ndarray, np.ndarray]]) -> None:
     ax.set_xlim(-limit, limit)
 
 
-def text_width(text: str) -> float:
-    """Width of a small text in points."""
-    return float(TextPath((0, 0), text, size=SMALL).get_extents().width)
+def text_width(text: str, size: float = SMALL) -> float:
+    """Width of a text of a size, both in points."""
+    return float(TextPath((0, 0), text, size=size).get_extents().width)
 
 
 def name_points(ax: Axes, x: np.ndarray, y: np.ndarray, names: np.ndarray) -> None:
