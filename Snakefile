@@ -51,23 +51,26 @@ rule all:
     default_target: True
     input:
         run_files("run.json", "hits.csv", "figures/heatmap.png"),
+        run_tables("rank_hits"),
         recovery_files(),
 
 
 rule all_effects:
     input:
         run_files("run.json", "theta_posterior_summary.npz"),
+        run_tables("export_effects"),
 
 
 rule all_mash:
     input:
         run_files("run.json"),
-        mash_files(),
+        run_tables("fit_mash", "mash_likelihood"),
 
 
 rule all_hits:
     input:
         run_files("run.json", "hits.csv"),
+        run_tables("rank_hits"),
 
 
 rule all_report:

@@ -1,6 +1,7 @@
 """Rule rank_hits: which gene is active on which day, ranked, and all effects in one table."""
 
 import logging
+from pathlib import Path
 
 import checkout  # noqa: F401
 import numpy as np
@@ -31,8 +32,6 @@ log = logging.getLogger("fatewalk")
 def main(snakemake):
     settings, out, contrasts = sections(snakemake), snakemake.output, snakemake.params.contrasts
     files = RunFiles(run_folder(snakemake), contrasts, settings.model.contrast_fate)
-    if settings.mash.engine == "mashr":
-        publish_mashr(files, settings.mash.modes)
     days = [day["label"] for day in read_json(snakemake.input.report)["days"]]
     ranked, genes, guides = {}, {}, {}
     with np.load(snakemake.input.theta) as arrays:
@@ -50,6 +49,9 @@ def main(snakemake):
     hits = hits_table(ranked, concordance, change, days, settings.model.ref_fate)
     write_table(hits, out.hits)
     write_table(effects_table(genes, guides, days), out.effects)
+    enter(files.folder, "rank_hits", [Path(path) for path in out])
+    if settings.mash.engine == "mashr":
+        publish_mashr(files, settings.mash.modes)
     counts = ", ".join(f"{n} on {fate}" for fate, n in hits["contrast"].value_counts(sort=False).items())
     log.info(
         "in: %d genes, %d contrasts, source %s", len(theta["genes"]), len(contrasts), settings.calls.source
@@ -124,4 +126,4 @@ def effects_of_guides(files, contrast, errors, eps):
     return ContrastEffects(likelihood, posterior, table, lfsr, plarge, np.zeros(lfsr.shape, dtype=bool))
 
 
-run_stage("rank_hits", main, snakemake, mash.MashError)  # noqa: F821
+run_stage("rank_hits", main, snakemake, mash.MashError, manifest=False)  # noqa: F821

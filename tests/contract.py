@@ -133,7 +133,8 @@ def _differ(one, other, relative):
         return "" if same else "holds other values"
     if not np.array_equal(np.isnan(one), np.isnan(other)):
         return "is missing elsewhere"
-    gap = np.nan_to_num(np.abs(one - other))
+    with np.errstate(invalid="ignore"):  # inf - inf
+        gap = np.nan_to_num(np.abs(one - other))
     # a number that is zero up to rounding has no relative difference
     scale = np.maximum(np.nan_to_num(np.abs(one)), 1e-6)
     worst = (gap / scale).max(initial=0)

@@ -1,9 +1,11 @@
 """Snakemake on tiny screens, each in a folder of its own."""
 
+import copy
 import re
+import shutil
 import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -34,9 +36,9 @@ class Workflow:
 
     def run(self, *arguments, path=None):
         """Run Snakemake; return the finished process with stdout and stderr in one text."""
-        (self.folder / "config.yaml").write_text(yaml.safe_dump(self.config))
-        command = [sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile")]
-        command += ["--workflow-profile", "none", "--profile", str(ROOT / "profiles" / "ci"), *arguments]
+        (self.folder / "config.yaml").write_text(yaml.safe_dump(self.config, sort_keys=False))
+        command = [sys.executable, "-m", "snakemake", *arguments, "--snakefile", str(ROOT / "Snakefile")]
+        command += ["--workflow-profile", "none", "--profile", str(ROOT / "profiles" / "ci")]
         env = None if path is None else {"PATH": path}
         done = subprocess.run(
             command, cwd=self.folder, capture_output=True, text=True, timeout=500, check=False, env=env
@@ -44,24 +46,40 @@ class Workflow:
         done.text = done.stdout + done.stderr
         return done
 
-    def planned(self, *arguments):
-        """Names of the rules that a dry run would execute."""
-        done = self.run(*arguments, "--dry-run", "--quiet", "rules")
+    def finish(self, *arguments, **options):
+        """Run Snakemake, which must succeed; return what it printed."""
+        done = self.run(*arguments, **options)
         assert done.returncode == 0, done.text
-        stats = done.text.split("Job stats:")[-1].split("total")[0] if "Job stats:" in done.text else ""
+        return done.text
+
+    def planned(self, *arguments):
+        """Names of the rules that a dry run would execute, target and copies included."""
+        text = self.finish(*arguments, "--dry-run", "--quiet", "rules")
+        stats = text.split("Job stats:")[-1].split("total")[0] if "Job stats:" in text else ""
         return set(re.findall(r"^(\w+) +\d+ *$", stats, re.MULTILINE)) - {"job"}
 
-    def path(self, name):
-        """File of run main."""
-        return self.folder / "results" / "tiny" / "main" / name
+    def changed(self, **sections):
+        """The same folder with some keys changed."""
+        config = copy.deepcopy(self.config)
+        for section, keys in sections.items():
+            config.setdefault(section, {}).update(keys)
+        return replace(self, config=config)
+
+    def copied_to(self, folder):
+        """The same in another folder, with all results."""
+        shutil.copytree(self.folder, folder)
+        return replace(self, folder=folder)
+
+    def path(self, name, run="main"):
+        """File of a run."""
+        return self.folder / "results" / "tiny" / run / name
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def finished(tmp_path_factory):
-    """The tiny screen, run to the end."""
+    """The tiny screen, run to the end; not to be changed: take `copied_to`."""
     workflow = Workflow(tmp_path_factory.mktemp("finished"), TINY)
-    done = workflow.run()
-    assert done.returncode == 0, done.text
+    workflow.said = workflow.finish()
     return workflow
 
 

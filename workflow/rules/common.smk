@@ -43,12 +43,13 @@ MAIN_RUNS = [(d, r) for d, r in RUNS if d not in CONFIG.ablation_datasets]
 ALL_SETTINGS = [CONFIG.settings(dataset, run) for dataset, run in RUNS]
 
 if workflow.is_main_process:
-    Closing(
+    closing = Closing(
         RESULTS,
         [(d, r, CONFIG.settings(d, r).fit_id) for d, r in MAIN_RUNS],
         dry=lambda: workflow.dryrun,
-        quiet=lambda: Quietness.ALL in workflow.output_settings.quiet,
-    ).register(snakemake_logger)
+        quiet=lambda: Quietness.ALL in (workflow.output_settings.quiet or ()),
+    )
+    closing.register(snakemake_logger, short_lists=not workflow.output_settings.verbose)
 
 
 def one_of(names):
@@ -211,10 +212,29 @@ def run_files(*names, runs=MAIN_RUNS):
     return [f"{RESULTS}/{d}/{r}/{name}" for d, r in runs for name in names]
 
 
+def run_tables(*stages, runs=MAIN_RUNS):
+    """Every table by contrast that a stage makes, of every run of the config.
+
+    Targets ask for all of them: Snakemake looks for a changed parameter only where it has made all
+    outputs of a job before, so a table that a changed config adds has to be asked for.
+    """
+    kinds = {kind.key: kind for kind in KINDS}
+    return [
+        path.format(dataset=d, run=r)
+        for d, r in runs
+        for stage in stages
+        for path in kinds[kind_of(CONFIG.settings(d, r))].tables(
+            layout.CONTRACT.get(stage, ()), layout.BY_CONTRAST[stage]
+        )
+    ]
+
+
 def recovery_files():
     """What the simulated runs are held against the truth with."""
     runs = [(d, r) for d, r in MAIN_RUNS if d in SIMULATED]
-    return run_files("daywise_confusion.csv", runs=runs)
+    return run_files("figures/recovery.png", runs=runs) + run_tables(
+        "evaluate_recovery", runs=runs
+    )
 
 
 def contrast_figures():

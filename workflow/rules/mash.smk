@@ -17,18 +17,6 @@ def mash_outputs(kind):
     )
 
 
-def mash_files():
-    """Every mash table of every run of the config."""
-    names = [*layout.CONTRACT["fit_mash"], *layout.BY_CONTRAST["mash_likelihood"]]
-    return [
-        path.format(dataset=d, run=r)
-        for d, r in MAIN_RUNS
-        for kind in KINDS
-        if kind.key == kind_of(CONFIG.settings(d, r))
-        for path in kind.in_contrasts(layout.names(names, kind.modes))
-    ]
-
-
 def mashr_options(wildcards):
     """Command-line options of run_mashr.R."""
     options = settings(wildcards).read_by("run_mashr")["mash"]

@@ -1,0 +1,224 @@
+"""What runs again after a change: for every key of the config, and for runs that share a fit."""
+
+import json
+from dataclasses import replace
+from typing import Literal, get_args, get_origin
+
+import pandas as pd
+import pytest
+
+from fatewalk.config.keys import keys_of
+from fatewalk.config.root import SECTIONS
+from fatewalk.config.simulate import SimulateConfig
+from tests.workflow.conftest import TINY
+from tests.workflow.plan import planned_jobs
+
+ALL = {"all"}
+AFTER_HITS = {"evaluate_recovery", "plot_figures"} | ALL
+AFTER_RANK = {"rank_hits"} | AFTER_HITS
+AFTER_MASH = {"fit_mash"} | AFTER_RANK
+AFTER_EXPORT = {"export_effects"} | AFTER_MASH
+AFTER_CHECK = {"check_delta"} | AFTER_EXPORT
+AFTER_SUMMARY = {"summarise_posterior", "publish_design"} | AFTER_CHECK  # run.json tells fit and draws
+AFTER_FIT = {"fit_effects"} | AFTER_SUMMARY
+AFTER_DESIGN = {"build_design"} | AFTER_FIT
+AFTER_SCREEN = {"simulate_screen"} | AFTER_DESIGN
+
+#: What a change of each key runs again, beside a value that is not its default.
+EXPECTED = {
+    "design.min_umi": (1, AFTER_DESIGN),
+    "design.genes_without_guides": ("refuse", AFTER_DESIGN),
+    "design.cells_without_guides": ("drop", AFTER_DESIGN),
+    "design.prob_tolerance": (0.002, AFTER_DESIGN),
+    "design.covariates": (["other"], AFTER_DESIGN),
+    "model.fates": (["MES", "EC"], AFTER_DESIGN),
+    "model.ref_fate": ("MES", AFTER_DESIGN),
+    "model.contrast_fate": ("MES", set()),  # the only contrast: its default written out
+    "model.center_delta": (False, AFTER_FIT),
+    "model.burden_slope": ("shared", AFTER_FIT),
+    "model.replicate_effect": ("free", AFTER_FIT),
+    "model.time_scale": ("gaps", AFTER_FIT),
+    **{
+        f"model.priors.{name}": (0.3, AFTER_FIT)
+        for name in ["s_alpha", "s_rep", "s_gamma", "s_tau", "s_time", "s_guide", "s_covariate", "s_cluster"]
+    },
+    "fit.guide": ("laplace", AFTER_FIT),
+    "fit.likelihood_weight": (1.0, AFTER_FIT),
+    "fit.dense_limit": (500, AFTER_FIT),
+    "fit.batch_size": (64, AFTER_FIT),
+    "fit.max_steps": (9000, AFTER_FIT),
+    "fit.seed": (2, AFTER_FIT),
+    "fit.debug": (True, AFTER_FIT),
+    "fit.device": ("cpu", set()),
+    "fit.gpus": (1, set()),
+    "fit.threads": (2, set()),
+    "fit.checkpoint_minutes": (1, set()),
+    "fit.require": ("none", AFTER_EXPORT),
+    "export.draws": (300, AFTER_SUMMARY),
+    "mash.engine": ("mashr", {"run_mashr"} | AFTER_MASH),
+    "mash.compare_engines": (True, {"run_mashr_beside"} | AFTER_MASH),
+    "mash.modes": (["conservative", "enriched"], AFTER_MASH),
+    "mash.default_mode": ("conservative", set()),  # the only mode
+    **{
+        f"mash.{name}": (value, AFTER_MASH)
+        for name, value in {
+            "se_inflate": 1.2, "se_floor": 0.1, "null_correlation": "identity", "null_z": 1.5,
+            "eigen_floor": 1e-5, "corr_shrink": 0.1, "null_weight": 5, "time_covariances": False,
+            "min_rows_ed": 10, "strong_lfsr": 0.1, "min_strong": 5, "n_pcs": 2,
+        }.items()
+    },
+    "calls.source": ("joint", AFTER_RANK),
+    "calls.estimand": ("gene", AFTER_MASH),
+    "calls.effect_size_eps": (0.3, AFTER_RANK),
+    "calls.effect_prob_large_min": (0.8, AFTER_RANK),
+    "calls.lfsr_day": (0.04, AFTER_RANK),
+    "calls.anyday_correction": ("fdr", AFTER_RANK),
+    "calls.anyday_fdr": (0.1, AFTER_RANK),
+    "calls.min_active_days": (2, AFTER_RANK),
+}  # fmt: skip
+
+#: Values for the keys of `simulate` whose type does not tell one.
+SIMULATED = {
+    "guides_per_gene": 2, "days": [0, 3], "fates": ["MES", "EC"], "concentration": 20.0,
+    "effect_size": [0.5, 1.0], "effect_patterns": {"early": 1}, "clusters": 4, "covariate_effect": 0.2,
+    "ntc_share": 0.2, "burden_slope": 0.1, "active_genes": 3,
+    "cluster_shares_guides": None,  # asks for clusters
+}  # fmt: skip
+
+
+def nested(path, value):
+    for name in reversed(path.split(".")):
+        value = {name: value}
+    return value
+
+
+def another(field):
+    """A value that the key does not have by default."""
+    if get_origin(field.annotation) is Literal:
+        return next(choice for choice in get_args(field.annotation) if choice != field.default)
+    return field.default + 1
+
+
+def test_every_key_stands_in_the_table():
+    names = {f"{section}.{key.name}" for section, model in SECTIONS.items() for key in keys_of(model)}
+    assert names == set(EXPECTED)
+
+
+@pytest.mark.parametrize("name", EXPECTED)
+def test_a_changed_key_reruns_exactly_what_depends_on_it(finished, name):
+    value, expected = EXPECTED[name]
+    workflow = finished.changed(**nested(name, value))
+    assert set(planned_jobs(finished.folder, workflow.config)) == expected
+
+
+@pytest.mark.parametrize("name", [key.name for key in keys_of(SimulateConfig)])
+def test_every_key_of_a_simulation_simulates_anew(finished, name):
+    value = SIMULATED[name] if name in SIMULATED else another(SimulateConfig.model_fields[name])
+    if value is None:
+        return
+    screen = {**TINY["datasets"]["tiny"]["simulate"], name: value}
+    if screen == TINY["datasets"]["tiny"]["simulate"]:
+        screen[name] += 1
+    workflow = finished.changed(datasets={"tiny": {"simulate": screen}})
+    assert set(planned_jobs(finished.folder, workflow.config)) == AFTER_SCREEN
+
+
+DEFAULTS_WRITTEN_OUT = {
+    "model": {"ref_fate": "EC", "contrast_fate": "MES"},
+    "design": {"covariates": []},
+    "fit": {"gpus": 0, "device": "auto", "likelihood_weight": "auto"},
+    "calls": {"effect_size_eps": 0.2},
+}
+
+
+def test_a_second_run_does_nothing_and_neither_do_defaults_written_out(finished):
+    assert planned_jobs(finished.folder, finished.config) == {}
+    assert planned_jobs(finished.folder, finished.changed(**DEFAULTS_WRITTEN_OUT).config) == {}
+
+
+def test_a_section_inside_the_dataset_entry_reruns_no_more_than_at_the_top(finished):
+    entry = {**TINY["datasets"]["tiny"], "calls": {"effect_prob_large_min": 0.8}}
+    workflow = finished.changed(datasets={"tiny": entry})
+    assert set(planned_jobs(finished.folder, workflow.config)) == AFTER_RANK
+
+
+def test_a_forced_fit_redoes_what_depends_on_it(finished):
+    jobs = planned_jobs(finished.folder, finished.config, force=["fit_effects"])
+    assert set(jobs) == AFTER_FIT - {"publish_design"}
+
+
+@pytest.mark.parametrize(
+    ("section", "keys", "first"),
+    [
+        ("calls", {"lfsr_day": 0.01}, "check_delta"),
+        ("mash", {"null_weight": 1}, "check_delta"),
+        ("fit", {"device": "cpu"}, "check_delta"),
+        ("fit", {"require": "none"}, "check_delta"),
+        ("export", {"draws": 300}, "summarise_posterior"),
+        ("fit", {"seed": 2}, "fit_effects"),
+        ("design", {"cells_without_guides": "drop"}, "build_design"),
+    ],
+)
+def test_a_second_run_shares_design_fit_and_draws_as_far_as_they_are_the_same(finished, section, keys, first):
+    """Of what is before the check nothing runs but from the first stage that reads the key."""
+    chain = [
+        "build_design",
+        "fit_effects",
+        "summarise_posterior",
+        "check_delta",
+        "export_effects",
+        "fit_mash",
+    ]
+    workflow = finished.changed(runs={"second": {section: keys}})
+    jobs = planned_jobs(finished.folder, workflow.config)
+    of_run = AFTER_EXPORT | {"publish_design"}
+    assert jobs == dict.fromkeys([*chain[chain.index(first) :], *of_run], 1)
+
+
+def test_a_second_run_whichever_came_first_makes_the_same_as_alone(finished, tmp_path):
+    both = finished.copied_to(tmp_path / "copy").changed(runs={"loose": {"calls": {"lfsr_day": 0.5}}})
+    posterior = next((both.folder / "results" / "tiny" / "fits").glob("*/posterior.pt"))
+    before = posterior.stat().st_mtime_ns
+    both.finish("all_hits")
+    assert posterior.stat().st_mtime_ns == before
+    assert both.path("run.json", "loose").read_text().count(posterior.parent.name) == 2
+    gene = "gene_daywise_for_mash.csv"
+    assert both.path(gene, "loose").read_bytes() == both.path(gene).read_bytes()
+    loose, strict = (pd.read_csv(both.path("hits_ranked.csv", run)) for run in ("loose", "main"))
+    assert loose["n_active_days"].sum() >= strict["n_active_days"].sum()
+    # the run that came second alone, as main: nothing before the calls is made again
+    swapped = replace(both, config=finished.changed(calls={"lfsr_day": 0.5}).config)
+    assert set(planned_jobs(both.folder, swapped.config, ["all_hits"])) == {"rank_hits", "all_hits"}
+
+
+def test_a_rerun_after_one_key_changes_only_its_files(finished, tmp_path):
+    workflow = finished.copied_to(tmp_path / "copy").changed(calls={"effect_prob_large_min": 0.5})
+    kept = ("fit_card.json", "mash_gene_conservative.csv")
+    before = {name: workflow.path(name).stat().st_mtime_ns for name in kept}
+    old = json.loads(workflow.path("manifest.json").read_text())
+    workflow.finish("all_hits")
+    assert before == {name: workflow.path(name).stat().st_mtime_ns for name in kept}
+    new = json.loads(workflow.path("manifest.json").read_text())
+    changed = {name for name in new if new[name] != old[name]}
+    assert {old[name]["stage"] for name in changed} == {"rank_hits"}
+
+
+FATES = ["EC", "MES", "NEU"]
+
+
+def test_a_second_kind_of_run_has_rules_of_its_own(finished):
+    """Another set of fates: the rules that write files by contrast stand a second time, numbered."""
+    second = {"simulate": {**TINY["datasets"]["tiny"]["simulate"], "fates": FATES}, "model": {"fates": FATES}}
+    workflow = finished.changed(datasets={"second": second})
+    jobs = planned_jobs(finished.folder, workflow.config)
+    numbered = {
+        f"{stage}_2"
+        for stage in (
+            "check_delta", "export_effects", "fit_mash", "rank_hits", "evaluate_recovery", "plot_figures",
+        )
+    }  # fmt: skip
+    shared = {"simulate_screen", "build_design", "publish_design", "fit_effects", "summarise_posterior"}
+    assert set(jobs) == numbered | shared | ALL
+    again = planned_jobs(finished.folder, workflow.config, ["results/second/main/hits.csv"], ["rank_hits_2"])
+    assert again["rank_hits_2"] == 1
+    assert "rank_hits" not in again
