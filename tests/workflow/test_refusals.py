@@ -1,7 +1,9 @@
-"""What the workflow refuses, in one message and without a traceback."""
+"""What the workflow refuses, in one message at the end and without a traceback; no stale tables beside it."""
 
-import copy
+import json
 import os
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,16 +20,11 @@ MARKED = [
     "mash_mode_comparison.csv",
     "hits_ranked.csv",
     "daywise_confusion.csv",
-    "recovery_by_day.csv",
+    "contrast=MES/recovery_by_day.csv",
+    "contrast=MES/mash_likelihood_gene.csv",
     "qc_delta_mean_by_gene.csv",
     "qc_theta_beta_offset_by_gene.csv",
 ]
-
-
-def with_fit(workflow, **fit):
-    config = copy.deepcopy(workflow.config)
-    config["fit"] = fit
-    return replace(workflow, config=config)
 
 
 def test_wrong_keys_are_named_before_anything_runs(fresh):
@@ -41,27 +38,147 @@ def test_wrong_keys_are_named_before_anything_runs(fresh):
     assert not (fresh.folder / "results").exists()
 
 
+def reason_of(text):
+    """What stands after Snakemake's own closing lines."""
+    return text.split("At least one job did not complete successfully.\n")[-1].strip()
+
+
 def test_a_fit_that_is_not_converged_exports_nothing_or_is_marked(fresh):
-    refused = with_fit(fresh, max_steps=50)
-    done = refused.run("all_hits")
+    done = fresh.changed(fit={"max_steps": 50}).run("all_hits")
     assert done.returncode != 0
-    assert "the fit is not converged (status budget" in done.text
+    last = reason_of(done.text)
+    assert last.startswith("tiny/main: fit not converged (status budget)")
+    assert "fatewalk: export_effects failed (log: results/logs/export_effects/tiny/main.log)" in last
+    assert "the fit is not converged (status budget" in last
+    assert done.text.count("the fit is not converged (status budget") == 1
     assert "Traceback" not in done.text
     assert fresh.path("fit_card.json").is_file()
+    assert json.loads(fresh.path("verdict.json").read_text())["fit"]["verdict"] == "bad"
     assert not fresh.path("theta_posterior_summary.npz").exists()
     assert not fresh.path("hits_ranked.csv").exists()
+    assert not fresh.path("stale").exists()
 
-    allowed = with_fit(fresh, max_steps=50, require="none")
-    done = allowed.run("all_effects", "all_mash", "all_hits", "all_recovery")
-    assert done.returncode == 0, done.text
+    allowed = fresh.changed(fit={"max_steps": 50, "require": "none"})
+    allowed.finish("all_effects", "all_mash", "all_hits", "all_recovery")
     for name in MARKED:
         assert (pd.read_csv(fresh.path(name))["provisional"] == "budget").all(), name
+    hits, effects = pd.read_csv(fresh.path("hits.csv")), pd.read_parquet(fresh.path("effects.parquet"))
+    assert (hits["provisional"] == "budget").all()
+    assert (effects["provisional"] == "budget").all()
+
+
+LOOSE = {"loose": {"calls": {"lfsr_day": 0.5}}}
+
+
+def test_tables_of_another_fit_are_set_aside_in_every_run_of_a_refused_one(finished, tmp_path):
+    both = finished.copied_to(tmp_path / "copy").changed(runs=LOOSE)
+    both.finish("all_hits")
+    before = {
+        run: {str(p.relative_to(both.path("", run))) for p in both.path("", run).rglob("*") if p.is_file()}
+        for run in ("main", "loose")
+    }
+    manifest = json.loads(both.path("manifest.json").read_text())
+    made = {name: manifest[name]["stage"] if name in manifest else "" for name in before["main"]}
+    refused = both.changed(fit={"max_steps": 5})
+    done = refused.run("all_hits")  # ends at the first refusal
+    assert done.returncode != 0
+    now = {"verdict.json", "fit_card.json", "fit_trace.csv", "qc_delta_mean_by_gene.csv"}
+    now |= {"qc_theta_beta_offset_by_gene.csv", "manifest.json", "run.json", "summary.txt"}
+    for run, names in before.items():
+        card = json.loads(refused.path("fit_card.json", run).read_text())
+        assert card["status"] == "budget"
+        there = {p for p in refused.path("", run).iterdir() if p.is_file()}
+        assert {path.name for path in there} <= now | {"design_report.json"}, run
+        stale = refused.path("stale", run)
+        assert str(stale.relative_to(refused.folder)) in done.text
+        kept = {str(p.relative_to(stale)) for p in stale.rglob("*") if p.is_file()}
+        unmoved = {name for name in names if name.startswith("design/") or Path(name).name in now}
+        assert kept >= names - unmoved - {"design_report.json"}, run
+        manifest = json.loads(refused.path("manifest.json", run).read_text())
+        assert len({entry["fit"] for entry in manifest.values()}) == 1
+        assert all(refused.path(name, run).is_file() for name in manifest)
+
+    # the fit that was there before, again: nothing is fitted, and the hits are back
+    assert not {"fit_effects", "summarise_posterior"} & both.planned("all_hits")
+    both.finish("all_hits")
+    for run, names in before.items():
+        there = {str(p.relative_to(both.path("", run))) for p in both.path("", run).rglob("*") if p.is_file()}
+        later = {name for name in names if "figures/" in name or made[name] == "evaluate_recovery"}
+        assert names - later <= there
+        assert not both.path("stale", run).exists()
+
+
+def test_the_manifest_tells_stage_fit_and_content_of_every_file(finished):
+    manifest = json.loads(finished.path("manifest.json").read_text())
+    used = json.loads(finished.path("run.json").read_text())
+    files = {str(p.relative_to(finished.path(""))) for p in finished.path("").rglob("*") if p.is_file()}
+    assert set(manifest) == files - {"manifest.json", "summary.txt"}
+    assert {entry["fit"] for entry in manifest.values()} == {used["fit"]}
+    assert manifest["hits.csv"]["stage"] == "rank_hits"
+    assert manifest["contrast=MES/gene_daywise_for_mash.csv"]["stage"] == "export_effects"
+    digest = subprocess.run(["sha256sum", finished.path("hits.csv")], capture_output=True, text=True)
+    assert manifest["hits.csv"]["sha256"] == digest.stdout.split()[0]
+
+
+def test_a_bad_verdict_stops_the_chain_and_names_the_genes(finished, tmp_path):
+    workflow = finished.copied_to(tmp_path / "copy")
+    verdict = json.loads(workflow.path("verdict.json").read_text())
+    verdict["delta"]["verdict"] = "bad"
+    workflow.path("verdict.json").write_text(json.dumps(verdict))
+    done = workflow.run("all_hits", "-R", "export_effects")
+    assert done.returncode != 0
+    assert "Ten worst genes: Gene" in reason_of(done.text)
+    assert "Traceback" not in done.text
+    assert not workflow.path("theta_posterior_summary.npz").exists()
+
+
+def test_the_last_words_tell_what_was_found_and_where(finished):
+    said = finished.said.split("Elapsed time")[-1].splitlines()[2:]
+    assert said[0] == "tiny/main: fit converged; guide deviations are centred within genes"
+    assert said[1] == "  4 hits: 4 on MES"
+    assert said[2].startswith("  the first: Gene")
+    assert "results/tiny/main/hits.csv" in said[3]
+    assert "results/tiny/main/figures/" in said[3]
+    assert said[4].startswith("  took ")
+    assert finished.path("summary.txt").read_text().splitlines() == said[:5]
+
+
+def test_the_last_words_come_also_where_nothing_was_to_be_done(finished, tmp_path):
+    workflow = finished.copied_to(tmp_path / "copy")
+    before = workflow.path("summary.txt").read_text()
+    text = workflow.finish()
+    assert text.endswith(f"{before}Nothing was to be done.\n")
+    assert workflow.path("summary.txt").read_text() == before
+    assert "4 hits" not in workflow.finish("--dry-run")
+    assert "4 hits" not in workflow.finish("--quiet", "all")
+    assert "4 hits" not in workflow.finish("--list-rules")
+
+
+def test_a_run_without_hits_says_so(finished, tmp_path):
+    workflow = finished.copied_to(tmp_path / "copy").changed(calls={"effect_size_eps": 5})
+    text = workflow.finish("all_hits")
+    assert "\n  no hits\n" in text
+    assert len(pd.read_csv(workflow.path("hits.csv"))) == 0
+    assert list(pd.read_csv(workflow.path("hits.csv"))) == list(pd.read_csv(finished.path("hits.csv")))
+
+
+def test_lists_of_files_are_cut_short(fresh):
+    fates = ["EC", *(f"fate_{i}" for i in range(12))]
+    entry = {"tiny": {"simulate": {"fates": fates, "cells": 100, "genes": 5, "active_genes": 1}}}
+    many = replace(
+        fresh.changed(model={"fates": fates}), config={"datasets": entry, "model": {"fates": fates}}
+    )
+    text = many.finish("--dry-run", "--quiet", "host")
+    assert "and 36 more" in text
+    assert max(map(len, text.splitlines())) < 1000
+    whole = many.finish("--dry-run", "--verbose")
+    assert max(map(len, whole.splitlines())) > 2000
 
 
 def test_cuda_without_cuda_fails_loudly(fresh):
-    done = with_fit(fresh, device="cuda").run("all_effects")
+    done = fresh.changed(fit={"device": "cuda"}).run("all_effects")
     assert done.returncode != 0
-    assert "this job sees no CUDA device" in done.text
+    assert "this job sees no CUDA device" in reason_of(done.text)
     assert "Traceback" not in done.text
 
 
@@ -75,7 +192,20 @@ def test_mashr_without_r_is_one_clear_error(fresh, tmp_path):
                 (bare / tool.name).symlink_to(tool)
     done = replace(fresh, config=config).run("all_mash", path=str(bare))
     assert done.returncode != 0
-    assert "need R, and there is no Rscript here" in done.text
+    assert "need R, and there is no Rscript here" in reason_of(done.text)
+
+
+def test_a_folder_without_a_config_is_told_which_it_needs(tmp_path):
+    command = [sys.executable, "-m", "snakemake", "-n", "--snakefile", ROOT / "Snakefile", "--cores", "1"]
+    for extra in ([], ["--directory", str(tmp_path)]):
+        done = subprocess.run(
+            [*command, *extra], cwd=tmp_path if not extra else "/", capture_output=True, text=True, timeout=60
+        )
+        assert done.returncode != 0
+        text = done.stdout + done.stderr
+        assert f"there is no config.yaml in {tmp_path}" in text
+        assert "--configfile my_screen.yaml" in text
+        assert "Traceback" not in text
 
 
 def test_examples_and_profiles_are_valid():
