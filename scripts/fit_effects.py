@@ -4,7 +4,7 @@ from pathlib import Path
 
 import checkout  # noqa: F401
 
-from fatewalk.config import load_config
+from fatewalk.config import FitConfig, ModelConfig, load_config
 from fatewalk.design import load_design
 from fatewalk.infer.checkpoint import Checkpoint, checkpoint_path
 from fatewalk.infer.fit import fit_effects, write_fit
@@ -17,10 +17,12 @@ def main(snakemake):
     # from the config: device and time between checkpoints steer the job, and are no parameters of the rule
     wildcards = snakemake.wildcards
     settings = load_config(snakemake.config).settings_of_fit(wildcards.dataset, wildcards.fit)
-    fit = settings.fit.model_copy(update={"threads": snakemake.threads})
-    file = checkpoint_path(posterior.parent, path, settings.model, fit)
-    checkpoint = Checkpoint(file, 60 * fit.checkpoint_minutes)
-    results = fit_effects(load_design(path), settings.model, fit, checkpoint=checkpoint)
+    read = settings.read_by("fit_effects")
+    model = ModelConfig(**read["model"])
+    fit = FitConfig(**read["fit"], device=settings.fit.device, threads=snakemake.threads)
+    file = checkpoint_path(posterior.parent, path, model, fit)
+    checkpoint = Checkpoint(file, 60 * settings.fit.checkpoint_minutes)
+    results = fit_effects(load_design(path), model, fit, checkpoint=checkpoint)
     write_fit(*results, path, posterior, Path(out.card), Path(out.trace))
 
 

@@ -13,7 +13,7 @@ import logging
 import re
 import sys
 import time
-from collections import defaultdict
+from collections import Counter
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,8 @@ from fatewalk.files import atomic_path, read_json
 from fatewalk.workflow.manifest import CARD, NAME, STALE, fit_entry, set_aside
 
 NOTHING = "Nothing to be done"
-NAMED = 5  # hits named for each fate
+NAMED = 5  # hits told by name
+FILES = 3  # files named where Snakemake would name all
 TAIL = 5  # lines shown of a log that holds no error of ours
 
 
@@ -56,9 +57,19 @@ class Closing(logging.Handler):
         self.worked = self.idle = False
         self.failed: dict[int, Mapping[str, Any]] = {}  # by job, so that a retry that succeeds clears it
 
-    def register(self, logger: logging.Logger) -> None:
-        """Listen to Snakemake's logger, and speak when the process ends."""
+    def register(self, logger: logging.Logger, short_lists: bool) -> None:
+        """Listen to Snakemake's logger, and speak when the process ends.
+
+        Parameters
+        ----------
+        logger
+            Snakemake's.
+        short_lists
+            Cut long lists of files from its lines (`shorten`); ``--verbose`` keeps them.
+        """
         logger.addHandler(self)
+        if short_lists:
+            logger.addFilter(shorten)
         atexit.register(self.close_run)
 
     def emit(self, record: logging.LogRecord) -> None:
@@ -128,6 +139,25 @@ class Closing(logging.Handler):
         return found
 
 
+def shorten(record: logging.LogRecord) -> bool:
+    """Cut the long lists of files from what Snakemake says of a job; a filter that lets all pass."""
+    for name in ("input", "output"):
+        files = getattr(record, name, None)
+        if isinstance(files, list):
+            setattr(record, name, _few(files))
+    if (why := getattr(record, "reason", None)) is not None:
+        parts = [part.partition(": ") for part in str(why).split("; ")]
+        record.reason = "; ".join(
+            f"{what}{colon}{', '.join(_few(files.split(', ')))}" for what, colon, files in parts
+        )
+    return True
+
+
+def _few(files: list[str]) -> list[str]:
+    """The first few, and how many more."""
+    return files if len(files) <= FILES + 1 else [*files[:FILES], f"and {len(files) - FILES} more"]
+
+
 def summarise(folder: Path, name: str, took: str) -> list[str]:
     """Sum up a run, also in its ``summary.txt``.
 
@@ -143,14 +173,14 @@ def summarise(folder: Path, name: str, took: str) -> list[str]:
     Returns
     -------
     list of str
-        Three to five lines.
+        Three to six lines.
     """
     path = folder / "summary.txt"
     if not took and path.exists():
         return path.read_text().splitlines()
     lines = [f"{name}: {_verdict(folder)}"]
     if (folder / "hits.csv").exists():
-        lines.append(f"  {_hits(folder / 'hits.csv')}")
+        lines += [f"  {line}" for line in _hits(folder / "hits.csv")]
         figures = f", figures: {folder / 'figures'}/" if (folder / "figures").is_dir() else ""
         lines.append(f"  hits: {folder / 'hits.csv'}, all effects: {folder / 'effects.parquet'}{figures}")
     else:
@@ -173,19 +203,18 @@ def _verdict(folder: Path) -> str:
     return f"{words} ({warnings} warning{'s' * (warnings != 1)} in {CARD})" if warnings else words
 
 
-def _hits(path: Path) -> str:
-    """Number of hits by fate, the first few by name."""
-    genes: dict[str, list[str]] = defaultdict(list)
+def _hits(path: Path) -> list[str]:
+    """Number of hits by fate, and the first few by name."""
     with path.open(newline="") as file:
-        for row in csv.DictReader(file):
-            genes[row["contrast"]].append(row["gene"])
-    if not genes:
-        return "no hits"
-    return "; ".join(
-        f"{len(names)} hit{'s' * (len(names) != 1)} on {fate} "
-        f"({', '.join(names[:NAMED])}{', ...' * (len(names) > NAMED)})"
-        for fate, names in genes.items()
-    )
+        hits = list(csv.DictReader(file))
+    if not hits:
+        return ["no hits"]
+    by_fate = Counter(hit["contrast"] for hit in hits).most_common()
+    first = ", ".join(f"{hit['gene']} ({hit['direction']} of {hit['contrast']})" for hit in hits[:NAMED])
+    return [
+        f"{len(hits)} hit{'s' * (len(hits) != 1)}: {', '.join(f'{n} on {fate}' for fate, n in by_fate)}",
+        f"the first: {first}",
+    ]
 
 
 def reason(logs: list[Path]) -> list[str]:

@@ -69,7 +69,7 @@ def run_stage(
 
 def run_folder(snakemake: Any) -> Path | None:
     """Folder of the run that a job writes into, ``<results_dir>/<dataset>/<run>``; None for other jobs."""
-    names = [snakemake.wildcards.get(name) for name in ("dataset", "run")]
+    names = [getattr(snakemake.wildcards, name, None) for name in ("dataset", "run")]
     if None in names:
         return None
     marker = "/{}/{}/".format(*names)

@@ -13,8 +13,10 @@ import torch
 
 from fatewalk.config import FitConfig, ModelConfig
 from fatewalk.design import save_design
-from fatewalk.infer.checkpoint import EXIT_CODE, Checkpoint, checkpoint_path
+from fatewalk.infer.checkpoint import EXIT_CODE, Checkpoint, checkpoint_path, delete_checkpoints
 from fatewalk.infer.fit import fit_effects, load_posterior, save_posterior
+from fatewalk.infer.svi import _Loop
+from fatewalk.stages import STAGE_VERSION
 
 ROOT = Path(__file__).parents[3]
 CONFIG = ModelConfig()
@@ -98,6 +100,34 @@ def test_a_resumed_fit_ends_as_an_uninterrupted_one(small_design, whole, tmp_pat
     assert_same(resumed, whole[name], fit.guide, tmp_path)
 
 
+def test_a_fit_that_is_killed_after_its_last_step_has_none_left_to_do(
+    small_design, whole, tmp_path, monkeypatch
+):
+    """Its outputs are lost with the job, its state is not."""
+    monkeypatch.setattr("fatewalk.infer.checkpoint.LONG", 0.0)
+    path = tmp_path / "checkpoint-x.pt"
+    fit_effects(small_design, CONFIG, FITS["structured"], checkpoint=Checkpoint(path))
+    steps = []
+    take_step = _Loop.take_step
+    monkeypatch.setattr(_Loop, "take_step", lambda self: steps.append(1) or take_step(self))
+    again = fit_effects(small_design, CONFIG, FITS["structured"], checkpoint=Checkpoint(path))
+    assert steps == []
+    assert_same(again, whole["structured"], "structured", tmp_path)
+
+
+def test_a_short_fit_leaves_no_checkpoint(small_design, tmp_path):
+    path = tmp_path / "checkpoint-x.pt"
+    fit_effects(small_design, CONFIG, FITS["structured"], checkpoint=Checkpoint(path))
+    assert not path.exists()
+
+
+def test_what_a_killed_job_was_writing_is_removed_at_the_next_start(tmp_path):
+    left = tmp_path / ".77.checkpoint-x.pt"
+    left.write_bytes(b"half")
+    with Checkpoint(tmp_path / "checkpoint-x.pt"):
+        assert not left.exists()
+
+
 def test_time_alone_writes_checkpoints_and_changes_nothing(small_design, whole, tmp_path, monkeypatch):
     now, written = [0.0], []
     checkpoint = Checkpoint(tmp_path / "checkpoint-x.pt", seconds=10)
@@ -131,8 +161,17 @@ def test_a_checkpoint_cut_in_half_is_left_aside(small_design, whole, tmp_path, c
     assert_same(found, whole["laplace"], "laplace", tmp_path)
 
 
-def test_the_name_tells_the_fit(small_design, tmp_path):
-    """Another design, model or guide has another file; threads and the time between checkpoints do not."""
+def checkpoint_of_another_version(folder, design, monkeypatch):
+    with monkeypatch.context() as edited:
+        edited.setitem(STAGE_VERSION, "fit_effects", STAGE_VERSION["fit_effects"] + 1)
+        return checkpoint_path(folder, design, CONFIG, FitConfig())
+
+
+def test_the_name_tells_the_fit(small_design, tmp_path, monkeypatch):
+    """Another design, model, family or version of the stage has another file.
+
+    Threads and the time between checkpoints do not.
+    """
     design, other = tmp_path / "design.pt", tmp_path / "other.pt"
     design.write_bytes(b"1")
     other.write_bytes(b"2")
@@ -144,8 +183,9 @@ def test_the_name_tells_the_fit(small_design, tmp_path):
         checkpoint_path(tmp_path, other, CONFIG, FitConfig()),
         checkpoint_path(tmp_path, design, ModelConfig(priors={"s_tau": 0.5}), FitConfig()),
         checkpoint_path(tmp_path, design, CONFIG, FitConfig(seed=2)),
+        checkpoint_of_another_version(tmp_path, design, monkeypatch),
     ]
-    assert len({name, *others}) == 4
+    assert len({name, *others}) == 5
 
 
 def test_sigterm_is_heard_only_during_the_fit(tmp_path):
@@ -176,12 +216,15 @@ svi._Loop.take_step = slowly(svi._Loop.take_step, float(sys.argv[2]) / 10)
 folder = Path(sys.argv[3])
 name = types.SimpleNamespace
 config = {"datasets": {"tiny": {"simulate": {}}}, "fit": {"checkpoint_minutes": 5}}
+sys.path.append(str(Path(sys.argv[1]).parent))  # where Snakemake finds modules beside a script
+from fatewalk.config import load_config
 snakemake = name(
     input=name(design=str(folder / "design.pt")),
     output=name(**{key: str(folder / "fit" / file) for key, file in
                    (("posterior", "posterior.pt"), ("card", "card.json"), ("trace", "trace.csv"))}),
-    params=name(model={}, fit={}), threads=1, config=config,
-    wildcards=name(dataset="tiny", run="main"), log=[str(folder / "log.txt")],
+    threads=1, config=config,
+    wildcards=name(dataset="tiny", fit=load_config(config).settings("tiny", "main").fit_id),
+    log=[str(folder / "log.txt")],
 )
 runpy.run_path(sys.argv[1], init_globals={"snakemake": snakemake})
 """
@@ -198,13 +241,11 @@ def run_script(folder, seconds=0.0, stop_at=None):
         str(folder),
     ]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
-    lines = []
     for line in process.stderr:
-        lines.append(line)
         if stop_at and stop_at in line:
             process.send_signal(signal.SIGTERM)
             stop_at = None
-    return process.wait(timeout=60), "".join(lines)
+    return process.wait(timeout=60), (folder / "log.txt").read_text()
 
 
 @pytest.mark.parametrize(("stop_at", "phase"), [("round 2 ", "laplace"), ("step     35", "svi")])
@@ -219,13 +260,17 @@ def test_the_script_ends_with_143_and_resumes(small_design, whole, tmp_path, sto
     assert code == 143, text
     assert "asked to end (SIGTERM)" in text
     assert not (fit / "posterior.pt").exists()
-    kept = checkpoint_path(fit, tmp_path / "design.pt", CONFIG, FitConfig())
+    resolved = ModelConfig(ref_fate=CONFIG.reference)  # as the rule hands it on
+    kept = checkpoint_path(fit, tmp_path / "design.pt", resolved, FitConfig())
     assert kept.exists()
     assert torch.load(kept, weights_only=True)["phase"] == phase
 
     code, text = run_script(tmp_path)
     assert code == 0, text
     assert f"resuming from {kept} ({phase})" in text
+    assert kept.exists()  # until Snakemake has accepted the outputs
+    (fit / ".77.checkpoint-0123456789abcdef.pt").write_bytes(b"of a job that was killed while it wrote")
+    delete_checkpoints(fit)
     assert sorted(path.name for path in fit.iterdir()) == ["card.json", "posterior.pt", "trace.csv"]
     resumed = load_posterior(fit / "posterior.pt")
     expected = whole["structured"][0].guide.state_dict()
