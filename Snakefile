@@ -50,7 +50,9 @@ localrules:
 rule all:
     default_target: True
     input:
-        run_files("run.json", "hits.csv", "figures/heatmap.png"),
+        run_files(
+            "run.json", "hits.csv", "figures/heatmap.png", "figures/convergence.png"
+        ),
         run_tables("rank_hits"),
         recovery_files(),
 
@@ -75,7 +77,7 @@ rule all_hits:
 
 rule all_report:
     input:
-        run_files("run.json", "figures/heatmap.png"),
+        run_files("run.json", "figures/heatmap.png", "figures/convergence.png"),
 
 
 rule all_figures:

@@ -1,4 +1,4 @@
-"""Rule plot_figures: convergence, an overview of all contrasts, and the full set of the primary one."""
+"""Rule plot_figures: an overview of all contrasts, and the full set of the primary one."""
 
 import logging
 from pathlib import Path
@@ -13,11 +13,9 @@ from fatewalk.plot import (
     overview_heatmap,
     overview_trajectories,
     overview_volcano,
-    plot_convergence,
     save_figure,
 )
 from fatewalk.plot.sets import contrast_figures
-from fatewalk.tables import read_table
 from fatewalk.workflow.run_files import RunFiles
 from fatewalk.workflow.stage import run_folder, run_stage, sections
 
@@ -34,8 +32,7 @@ def main(snakemake):
     guides = files.read(primary, "guide_daywise_for_mash.csv")
     with np.load(inputs.delta, allow_pickle=False) as arrays:
         delta = dict(arrays)
-    figures = {"convergence": plot_convergence(read_table(inputs.trace), read_json(inputs.card))}
-    figures |= contrast_figures(hits[primary], genes[primary], guides, delta, days, calls, primary, reference)
+    figures = contrast_figures(hits[primary], genes[primary], guides, delta, days, calls, primary, reference)
     if len(contrasts) > 1:
         notes = marks(genes[primary])
         figures |= {
@@ -49,7 +46,7 @@ def main(snakemake):
                 genes[primary]["gene"].tolist(), delta["contrasts"].tolist(), reference, notes=notes,
             ),
         }  # fmt: skip
-    folder = Path(snakemake.output.convergence).parent
+    folder = Path(snakemake.output[0]).parent
     for name, figure in figures.items():
         save_figure(figure, [folder / f"{name}.png", folder / f"{name}.pdf"])
     log.info("in: %d contrasts; out: %d figures in %s", len(contrasts), len(figures), folder)

@@ -21,6 +21,7 @@ STAGE_VERSION = {
     "run_mashr": 1,
     "rank_hits": 4,
     "evaluate_recovery": 3,
+    "plot_convergence": 1,
     "plot_figures": 2,
     "tabulate_ablation": 2,
 }

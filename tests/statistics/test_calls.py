@@ -14,7 +14,7 @@ from fatewalk.config import MashConfig, ModelConfig
 from fatewalk.infer.fit import fit_effects
 from fatewalk.likelihood import likelihood_estimates
 from fatewalk.posterior import posterior_moments
-from fatewalk.tables import day_columns
+from fatewalk.schema import day_columns
 from fatewalk.unshrunk import guide_table, name_estimates
 
 N_ROWS, N_DAYS = 3000, 4

@@ -18,7 +18,7 @@ AFTER_HITS = {"evaluate_recovery", "plot_figures"} | ALL
 AFTER_RANK = {"rank_hits"} | AFTER_HITS
 AFTER_MASH = {"fit_mash"} | AFTER_RANK
 AFTER_EXPORT = {"export_effects"} | AFTER_MASH
-AFTER_CHECK = {"check_delta"} | AFTER_EXPORT
+AFTER_CHECK = {"check_delta", "plot_convergence"} | AFTER_EXPORT
 AFTER_SUMMARY = {"summarise_posterior", "publish_design"} | AFTER_CHECK  # run.json tells fit and draws
 AFTER_FIT = {"fit_effects"} | AFTER_SUMMARY
 AFTER_DESIGN = {"build_design"} | AFTER_FIT
@@ -171,7 +171,7 @@ def test_a_second_run_shares_design_fit_and_draws_as_far_as_they_are_the_same(fi
     ]
     workflow = finished.changed(runs={"second": {section: keys}})
     jobs = planned_jobs(finished.folder, workflow.config)
-    of_run = AFTER_EXPORT | {"publish_design"}
+    of_run = AFTER_CHECK | {"publish_design"}
     assert jobs == dict.fromkeys([*chain[chain.index(first) :], *of_run], 1)
 
 
@@ -218,7 +218,7 @@ def test_a_second_kind_of_run_has_rules_of_its_own(finished):
         )
     }  # fmt: skip
     shared = {"simulate_screen", "build_design", "publish_design", "fit_effects", "summarise_posterior"}
-    assert set(jobs) == numbered | shared | ALL
+    assert set(jobs) == numbered | shared | {"plot_convergence"} | ALL
     again = planned_jobs(finished.folder, workflow.config, ["results/second/main/hits.csv"], ["rank_hits_2"])
     assert again["rank_hits_2"] == 1
     assert "rank_hits" not in again

@@ -1,4 +1,32 @@
 # Figures, PNG and PDF; the PNGs go into the report.
+
+
+# On its own, because a fit that is refused has no other figure.
+rule plot_convergence:
+    input:
+        trace=f"{RUN}/fit_trace.csv",
+        card=f"{RUN}/fit_card.json",
+    output:
+        png=figure("convergence", "Fit", contrast="all"),
+        pdf=f"{RUN}/figures/convergence.pdf",
+    log:
+        f"{RESULTS}/logs/plot_convergence/{{dataset}}/{{run}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/plot_convergence/{{dataset}}/{{run}}.tsv"
+    priority: 10  # before a refusal ends the chain
+    conda:
+        ENVIRONMENT
+    resources:
+        mem_mb=memory(1500),
+        runtime=minutes(15),
+    params:
+        stage_version=STAGE_VERSION["plot_convergence"],
+    message:
+        "Plot the convergence of {wildcards.dataset} (run {wildcards.run})"
+    script:
+        "../../scripts/plot_convergence.py"
+
+
 for kind in KINDS:
 
     rule:
@@ -9,8 +37,6 @@ for kind in KINDS:
             lambda w: f"{RUN}/contrast={settings(w).model.contrast}/guide_daywise_for_mash.csv",
             delta=f"{RUN}/delta_posterior_summary.npz",
             report=f"{RUN}/design_report.json",
-            trace=f"{RUN}/fit_trace.csv",
-            card=f"{RUN}/fit_card.json",
         output:
             [figure(name, "Effects") for name in layout.FIGURES],
             [
@@ -19,13 +45,8 @@ for kind in KINDS:
             ],
             [
                 f"{RUN}/figures/{name}.pdf"
-                for name in [
-                    "convergence",
-                    *layout.FIGURES,
-                    *kind.overviews(layout.FIGURES),
-                ]
+                for name in [*layout.FIGURES, *kind.overviews(layout.FIGURES)]
             ],
-            convergence=figure("convergence", "Fit", contrast="all"),
         log:
             f"{RESULTS}/logs/plot_figures/{{dataset}}/{{run}}.log",
         benchmark:
