@@ -7,6 +7,7 @@ from pathlib import Path
 SRC = str(Path(str(workflow.current_basedir)).parents[1] / "src")
 if SRC not in sys.path[:1]:
     sys.path.insert(0, SRC)
+if not getattr(sys.modules.get("fatewalk"), "__file__", SRC).startswith(SRC):
     for name in [name for name in sys.modules if name.partition(".")[0] == "fatewalk"]:
         del sys.modules[name]
 
@@ -18,6 +19,7 @@ from fatewalk.errors import FatewalkError
 from fatewalk.stages import STAGE_VERSION
 from fatewalk.workflow import layout
 from fatewalk.workflow.closing import Closing
+from fatewalk.workflow.kinds import find_kinds, followed_by, kind_of
 
 try:
     CONFIG = load_config(config)
@@ -40,7 +42,8 @@ SIMULATED = [
 IMPORTED = [name for name in CONFIG.datasets if name not in SIMULATED]
 RUNS = [(dataset, run) for dataset, runs in CONFIG.runs.items() for run in runs]
 MAIN_RUNS = [(d, r) for d, r in RUNS if d not in CONFIG.ablation_datasets]
-ALL_SETTINGS = [CONFIG.settings(dataset, run) for dataset, run in RUNS]
+ALL_SETTINGS = {(d, r): CONFIG.settings(d, r) for d, r in RUNS}
+KINDS = find_kinds(RUN, ALL_SETTINGS)
 
 if workflow.is_main_process:
     closing = Closing(
@@ -57,81 +60,22 @@ def one_of(names):
     return "|".join(re.escape(name) for name in dict.fromkeys(names)) or "(?!)"
 
 
-def where(condition, *folders):
-    """Constraint of {dataset}: those that are followed by a run whose settings meet a condition.
-
-    A dataset may also be followed by one of the given folders.
-    """
-    runs = [(d, r) for d, r in RUNS if condition(CONFIG.settings(d, r))]
-    runs += [(dataset, folder) for dataset in CONFIG.datasets for folder in folders]
-    return "|".join(f"{re.escape(d)}(?=/{re.escape(r)}/)" for d, r in runs) or "(?!)"
+def where(condition):
+    """Constraint of {dataset}: those that are followed by a run whose settings meet a condition."""
+    return followed_by(run for run, s in ALL_SETTINGS.items() if condition(s))
 
 
 wildcard_constraints:
-    dataset=where(lambda s: True, "input", "designs", "fits"),
+    dataset=followed_by(
+        [(d, f) for d in CONFIG.datasets for f in ("input", "designs", "fits")] + RUNS
+    ),
     run=one_of(run for _, run in RUNS),
-    design=one_of(s.design_id for s in ALL_SETTINGS),
-    fit=one_of(s.fit_id for s in ALL_SETTINGS),
+    design=one_of(s.design_id for s in ALL_SETTINGS.values()),
+    fit=one_of(s.fit_id for s in ALL_SETTINGS.values()),
     draws=r"\d+",
-    contrast=one_of(c for s in ALL_SETTINGS for c in s.model.contrasts),
+    contrast=one_of(c for s in ALL_SETTINGS.values() for c in s.model.contrasts),
     level=one_of(layout.LEVELS),
     mode="conservative|enriched",
-
-
-# Which files a rule writes depends on the contrasts, the modes and the engines, and Snakemake wants the
-# outputs of a rule listed. So the rules that write them are defined once for each kind of run: nearly
-# always one. The first has the plain names, further ones a number (docs/hpc.md).
-
-
-def kind_of(s):
-    """What the files of a run depend on."""
-    return (
-        tuple(s.model.contrasts),
-        tuple(s.mash.modes),
-        s.mash.engine,
-        s.mash.compare_engines,
-    )
-
-
-class Kind:
-    """A kind of run: names of its rules, its runs, its files."""
-
-    def __init__(self, number, kind):
-        self.number, self.key = number, kind
-        self.contrasts, self.modes, self.engine, self.compare = kind
-        self.dataset = where(lambda s: kind_of(s) == kind)
-        self.simulated = "|".join(
-            f"{re.escape(d)}(?=/{re.escape(r)}/)"
-            for d, r in RUNS
-            if kind_of(CONFIG.settings(d, r)) == kind and d in SIMULATED
-        )
-
-    def rule(self, stage):
-        """Name of a stage's rule."""
-        return stage if self.number == 1 else f"{stage}_{self.number}"
-
-    def tables(self, contract, by_contrast=()):
-        """Files of every contrast, those of the contract at the run's top as well."""
-        contract, further = (
-            layout.names(names, self.modes) for names in (contract, by_contrast)
-        )
-        return [f"{RUN}/{name}" for name in contract] + self.in_contrasts(
-            contract + further
-        )
-
-    def in_contrasts(self, names):
-        """The named files of every contrast."""
-        return [f"{RUN}/contrast={c}/{name}" for c in self.contrasts for name in names]
-
-    def overviews(self, names):
-        """Names of the overview figures; one contrast needs none."""
-        return [f"overview_{name}" for name in names if len(self.contrasts) > 1]
-
-
-KINDS = [
-    Kind(number, kind)
-    for number, kind in enumerate(dict.fromkeys(map(kind_of, ALL_SETTINGS)), start=1)
-]
 
 
 # ------------------------------------------------- params, inputs, resources
@@ -142,6 +86,18 @@ def settings(wildcards):
     return CONFIG.settings(wildcards.dataset, wildcards.run)
 
 
+def keys_of_entry(wildcards):
+    """Keys of an imported dataset entry, without the sections that it may carry."""
+    return CONFIG.datasets[wildcards.dataset].own_keys()
+
+
+def files_of_entry(wildcards):
+    """Files that the dataset entry names."""
+    entry = CONFIG.datasets[wildcards.dataset]
+    names = ["anndata", "cells", "guide_calls", "protospacer_calls", "guide_map"]
+    return {name: path for name in names if (path := getattr(entry, name, None))}
+
+
 def read_by(stage):
     """Params function: the values of the run that the stage's results depend on, by section."""
     return lambda wildcards: settings(wildcards).read_by(stage)
@@ -150,6 +106,13 @@ def read_by(stage):
 def contrasts(wildcards):
     """Contrasts of the run."""
     return settings(wildcards).model.contrasts
+
+
+def mashr_options(wildcards):
+    """Command-line options of run_mashr.R."""
+    options = settings(wildcards).read_by("run_mashr")["mash"]
+    chosen = {"engine", "compare_engines", "modes"}  # which jobs there are
+    return " ".join(f"--{k} {v}" for k, v in options.items() if k not in chosen)
 
 
 def design_of_run(name):
@@ -218,14 +181,11 @@ def run_tables(*stages, runs=MAIN_RUNS):
     Targets ask for all of them: Snakemake looks for a changed parameter only where it has made all
     outputs of a job before, so a table that a changed config adds has to be asked for.
     """
-    kinds = {kind.key: kind for kind in KINDS}
     return [
         path.format(dataset=d, run=r)
         for d, r in runs
         for stage in stages
-        for path in kinds[kind_of(CONFIG.settings(d, r))].tables(
-            layout.CONTRACT.get(stage, ()), layout.BY_CONTRAST[stage]
-        )
+        for path in KINDS[kind_of(CONFIG.settings(d, r))].tables(stage)
     ]
 
 

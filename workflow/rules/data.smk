@@ -1,18 +1,6 @@
 # The three input tables of a data set, simulated or imported.
 
 
-def keys_of_entry(wildcards):
-    """Keys of an imported dataset entry, without the sections that it may carry."""
-    return CONFIG.datasets[wildcards.dataset].own_keys()
-
-
-def files_of_entry(wildcards):
-    """Files that the dataset entry names."""
-    entry = CONFIG.datasets[wildcards.dataset]
-    names = ["anndata", "cells", "guide_calls", "protospacer_calls", "guide_map"]
-    return {name: path for name in names if (path := getattr(entry, name, None))}
-
-
 rule simulate_screen:
     output:
         cells=f"{INPUT}/cells.parquet",

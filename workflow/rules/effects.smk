@@ -1,15 +1,15 @@
 # From a fit to the tables of a run: check, then export or refuse.
-for kind in KINDS:
+for kind in KINDS.values():
 
     rule:
         name:
-            kind.rule("check_delta")
+            kind.name("check_delta")
         input:
             moments=summary_of_run("moments.npz"),
             card=fit_of_run("fit_card.json"),
             trace=fit_of_run("fit_trace.csv"),
         output:
-            kind.tables(layout.CONTRACT["check_delta"]),
+            kind.tables("check_delta"),
             verdict=f"{RUN}/verdict.json",
             card=f"{RUN}/fit_card.json",
             trace=f"{RUN}/fit_trace.csv",
@@ -18,7 +18,7 @@ for kind in KINDS:
         benchmark:
             f"{RESULTS}/benchmarks/check_delta/{{dataset}}/{{run}}.tsv"
         wildcard_constraints:
-            dataset=kind.dataset,
+            dataset=kind.datasets(),
         priority: 10  # all runs of a fit learn of it before any of them is refused
         conda:
             ENVIRONMENT
@@ -35,7 +35,7 @@ for kind in KINDS:
 
     rule:
         name:
-            kind.rule("export_effects")
+            kind.name("export_effects")
         input:
             verdict=f"{RUN}/verdict.json",
             card=f"{RUN}/fit_card.json",
@@ -44,9 +44,7 @@ for kind in KINDS:
             change=summary_of_run("fate_change.npz"),
             power=summary_of_run("gene_power.csv"),
         output:
-            kind.tables(
-                layout.CONTRACT["export_effects"], layout.BY_CONTRAST["export_effects"]
-            ),
+            kind.tables("export_effects"),
             theta=f"{RUN}/theta_posterior_summary.npz",
             delta=f"{RUN}/delta_posterior_summary.npz",
             pairwise=f"{RUN}/pairwise_fate_effects.csv",
@@ -57,7 +55,7 @@ for kind in KINDS:
         benchmark:
             f"{RESULTS}/benchmarks/export_effects/{{dataset}}/{{run}}.tsv"
         wildcard_constraints:
-            dataset=kind.dataset,
+            dataset=kind.datasets(),
         conda:
             ENVIRONMENT
         resources:

@@ -1,18 +1,15 @@
 # Where the truth is known: calls and estimates against it.
-for kind in KINDS:
+for kind in KINDS.values():
 
     rule:
         name:
-            kind.rule("evaluate_recovery")
+            kind.name("evaluate_recovery")
         input:
             kind.in_contrasts(["hits_ranked.csv", "gene_daywise_for_mash.csv"]),
             truth=f"{INPUT}/truth_theta.csv",
             report=f"{RUN}/design_report.json",
         output:
-            kind.tables(
-                layout.CONTRACT["evaluate_recovery"],
-                layout.BY_CONTRAST["evaluate_recovery"],
-            ),
+            kind.tables("evaluate_recovery"),
             [f"{RUN}/figures/{name}.pdf" for name in kind.overviews(["recovery"])],
             f"{RUN}/figures/recovery.pdf",
             [
@@ -25,7 +22,7 @@ for kind in KINDS:
         benchmark:
             f"{RESULTS}/benchmarks/evaluate_recovery/{{dataset}}/{{run}}.tsv"
         wildcard_constraints:
-            dataset=kind.simulated or "(?!)",
+            dataset=kind.datasets(SIMULATED),
         conda:
             ENVIRONMENT
         resources:

@@ -1,50 +1,18 @@
 # From mash tables to calls, and all effects in one table.
-
-
-def mash_inputs(kind):
-    """Tables and mixtures of every contrast that the calls rest on, by the built-in engine and by R."""
-    names = layout.names(
-        [
-            *layout.CONTRACT["fit_mash"],
-            *layout.BY_CONTRAST["fit_mash"],
-            *layout.BY_CONTRAST["mash_likelihood"],
-        ],
-        kind.modes,
-    )
-    other = "mashr" if kind.engine == "python" else "python"
-    second = [f"engine={other}/mash_gene_conservative.csv"] if kind.compare else []
-    return kind.in_contrasts(names + second)
-
-
-def published_mashr(kind):
-    """The primary contrast's tables by R, at the run's top."""
-    names = layout.names(layout.CONTRACT["fit_mash"], kind.modes)
-    return [f"{RUN}/{name}" for name in names if kind.engine == "mashr"]
-
-
-for kind in KINDS:
+for kind in KINDS.values():
 
     rule:
         name:
-            kind.rule("rank_hits")
+            kind.name("rank_hits")
         input:
-            mash_inputs(kind),
-            kind.in_contrasts(
-                [
-                    "gene_daywise_for_mash.csv",
-                    "guide_daywise_for_mash.csv",
-                    "guide_concordance.csv",
-                    "gene_daywise_likelihood.csv",
-                    "guide_daywise_likelihood.csv",
-                    "mash_error_covariance.npz",
-                ]
-            ),
+            kind.mash_inputs(),
+            kind.effects(),
             theta=f"{RUN}/theta_posterior_summary.npz",
             change=f"{RUN}/fate_probability_change.csv",
             report=f"{RUN}/design_report.json",
         output:
-            kind.tables(layout.CONTRACT["rank_hits"], layout.BY_CONTRAST["rank_hits"]),
-            published_mashr(kind),
+            kind.tables("rank_hits"),
+            kind.published_mashr(),
             hits=f"{RUN}/hits.csv",
             effects=f"{RUN}/effects.parquet",
         log:
@@ -52,7 +20,7 @@ for kind in KINDS:
         benchmark:
             f"{RESULTS}/benchmarks/rank_hits/{{dataset}}/{{run}}.tsv"
         wildcard_constraints:
-            dataset=kind.dataset,
+            dataset=kind.datasets(),
         conda:
             ENVIRONMENT
         resources:

@@ -1,52 +1,21 @@
 # Multivariate adaptive shrinkage of the day-wise tables. Posterior tables go through one of two engines with
 # one contract: the table with postmean, postsd and lfsr, and the fitted mixture in JSON. Likelihood-only
 # tables, with the error covariance of every row, go through the built-in engine alone.
-
-
-def mash_outputs(kind):
-    """What the built-in engine makes: posterior tables too unless R does, or beside R's if both are compared."""
-    likelihood = kind.in_contrasts(layout.names(layout.BY_CONTRAST["mash_likelihood"]))
-    if kind.engine == "python":
-        return (
-            kind.tables(layout.CONTRACT["fit_mash"], layout.BY_CONTRAST["fit_mash"])
-            + likelihood
-        )
-    suffixes = ("csv", "json") if kind.compare else ()
-    return likelihood + kind.in_contrasts(
-        [f"engine=python/mash_gene_conservative.{suffix}" for suffix in suffixes]
-    )
-
-
-def mashr_options(wildcards):
-    """Command-line options of run_mashr.R."""
-    options = settings(wildcards).read_by("run_mashr")["mash"]
-    chosen = {"engine", "compare_engines", "modes"}  # which jobs there are
-    return " ".join(f"--{k} {v}" for k, v in options.items() if k not in chosen)
-
-
-for kind in KINDS:
+for kind in KINDS.values():
 
     rule:
         name:
-            kind.rule("fit_mash")
+            kind.name("fit_mash")
         input:
-            kind.in_contrasts(
-                [
-                    "gene_daywise_for_mash.csv",
-                    "guide_daywise_for_mash.csv",
-                    "gene_daywise_likelihood.csv",
-                    "guide_daywise_likelihood.csv",
-                    "mash_error_covariance.npz",
-                ]
-            ),
+            kind.effects(),
         output:
-            mash_outputs(kind),
+            kind.mash_outputs(),
         log:
             f"{RESULTS}/logs/fit_mash/{{dataset}}/{{run}}.log",
         benchmark:
             f"{RESULTS}/benchmarks/fit_mash/{{dataset}}/{{run}}.tsv"
         wildcard_constraints:
-            dataset=kind.dataset,
+            dataset=kind.datasets(),
         conda:
             ENVIRONMENT
         resources:

@@ -27,11 +27,11 @@ rule plot_convergence:
         "../../scripts/plot_convergence.py"
 
 
-for kind in KINDS:
+for kind in KINDS.values():
 
     rule:
         name:
-            kind.rule("plot_figures")
+            kind.name("plot_figures")
         input:
             kind.in_contrasts(["hits_ranked.csv", "gene_daywise_for_mash.csv"]),
             lambda w: f"{RUN}/contrast={settings(w).model.contrast}/guide_daywise_for_mash.csv",
@@ -52,7 +52,7 @@ for kind in KINDS:
         benchmark:
             f"{RESULTS}/benchmarks/plot_figures/{{dataset}}/{{run}}.tsv"
         wildcard_constraints:
-            dataset=kind.dataset,
+            dataset=kind.datasets(),
         conda:
             ENVIRONMENT
         resources:
