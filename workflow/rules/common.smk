@@ -217,8 +217,9 @@ def ablation_files(wildcards):
 
 def of_ablation(name):
     """The named table of every screen of the ablation, primary contrast, centred and uncentred."""
-    return [
-        f"{RESULTS}/{dataset}/{run}/{name}"
-        for dataset in CONFIG.ablation_datasets
-        for run in ("main", "uncentred")
+    runs = [(d, r) for d in CONFIG.ablation_datasets for r in ("main", "uncentred")]
+    folders = [
+        f"{RESULTS}/{d}/{r}/contrast={CONFIG.settings(d, r).model.contrast}"
+        for d, r in runs
     ]
+    return [f"{folder}/{name}" for folder in folders]

@@ -20,10 +20,13 @@ from fatewalk.config.keys import keys_of, nested_section
 from fatewalk.config.root import SECTIONS, RootConfig
 from fatewalk.config.sections import AblationConfig
 from fatewalk.config.simulate import SimulateConfig
+from fatewalk.stages import STAGES
 
 CARRIED = frozenset({*Overrides.model_fields, "runs"})  # sections that any dataset entry may carry
 COMMENT_COLUMN = 44
 TABLE_MARK = "<!-- below: written by python -m fatewalk.config.document -->"
+TABLE_END = "<!-- above: written by python -m fatewalk.config.document -->"
+NO_RERUN = "none: where and how fast the fit runs is no result"
 HEADER = """\
 # Every key of fatewalk with its default. Keep the keys you change, delete the rest: a config of
 # your own needs no more than `datasets` and `model: {fates: [...]}`, see docs/configuration.md.
@@ -35,12 +38,11 @@ DATASETS_HEADER = """\
 # carry any section below (design, model, fit, export, mash, calls, runs): it then holds for that
 # data set only."""
 RUNS = """\
-# Further runs: sections whose keys differ from the run `main`. This one fits the same data without
-# centring the guide deviations, to show what centring repairs; drop it for a real screen.
-runs:
-  uncentred:
-    model:
-      center_delta: false
+# Further runs: sections whose keys differ from the run `main`. Runs share design, fit and draws as far as
+# their keys are the same. This one leaves the guide deviations uncentred, to show what centring repairs:
+# runs:
+#   uncentred:
+#     model: {center_delta: false}
 """
 
 
@@ -92,6 +94,21 @@ def config_table() -> str:
     return "\n\n".join(parts) + "\n"
 
 
+def rerun_table() -> str:
+    """Markdown table of the first stage that runs again when a key changes, for ``docs/hpc.md``."""
+    rows = ["| key | first rule that runs again | also read by |", "| --- | --- | --- |"]
+    for section, model in SECTIONS.items():
+        groups: dict[tuple[str, ...], dict[str, None]] = {}  # top keys by the stages that they rerun
+        for key in keys_of(model):
+            stages = tuple(sorted(key.read_by, key=STAGES.index)) if key.reruns else ()
+            groups.setdefault(stages, {})[key.path[0]] = None
+        for stages, names in groups.items():
+            keys = f"`{section}`" if len(groups) == 1 else ", ".join(f"`{section}.{name}`" for name in names)
+            first, *others = (f"`{stage}`" for stage in stages or ("none",))
+            rows.append(f"| {keys} | {first if stages else NO_RERUN} | {', '.join(others)} |")
+    return "\n".join(rows) + "\n"
+
+
 def _section(model: type[BaseModel], indent: int) -> list[str]:
     """Lines ``key: default  # comment`` of a section, nested sections below their key."""
     lines = []
@@ -140,13 +157,20 @@ def _text(field: FieldInfo) -> str:
 
 def documents(root: Path) -> dict[Path, str]:
     """Path and text of each document below the repository's root."""
-    page = root / "docs" / "configuration.md"
-    head = page.read_text().split(TABLE_MARK)[0] if page.exists() else "# Configuration\n\n"
+    docs = root / "docs"
     return {
         root / "config.yaml": config_yaml(),
         root / "workflow" / "schemas" / "config.schema.json": config_schema(),
-        page: f"{head}{TABLE_MARK}\n\n{config_table()}",
+        docs / "configuration.md": _between(docs / "configuration.md", config_table()),
+        docs / "hpc.md": _between(docs / "hpc.md", rerun_table()),
     }
+
+
+def _between(page: Path, table: str) -> str:
+    """A page with the table in its place, between the marks."""
+    head, _, rest = page.read_text().partition(TABLE_MARK)
+    tail = rest.partition(TABLE_END)[2] if TABLE_END in rest else "\n"
+    return f"{head}{TABLE_MARK}\n\n{table}\n{TABLE_END}{tail}"
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from fatewalk.config import load_config
-from fatewalk.config.document import config_yaml, documents
+from fatewalk.config.document import config_yaml, documents, rerun_table
 from fatewalk.config.root import SECTIONS
 from fatewalk.config.simulate import SimulateConfig
 
@@ -25,7 +25,18 @@ def test_config_yaml_holds_every_key_with_its_default():
         assert model(**raw[name]) == model()
         assert set(raw[name]) == set(model.model_fields)
     assert SimulateConfig(**raw["datasets"]["demo"]["simulate"]) == SimulateConfig()
-    assert load_config(raw).settings("demo", "uncentred").model.center_delta is False
+    assert "runs" not in raw
+    # the further run that is shown as a comment is a valid one
+    example = yaml.safe_load(config_yaml().rpartition("# runs:")[2].replace("#   ", "  "))
+    assert load_config(raw | {"runs": example}).settings("demo", "uncentred").model.center_delta is False
+
+
+def test_the_table_of_reruns_names_every_key_once():
+    rows = [row.split("|")[1:-1] for row in rerun_table().splitlines()[2:]]
+    cells = [name.strip(" `") for keys, _, _ in rows for name in keys.split(",")]
+    names = {f"{section}.{key}" for section, model in SECTIONS.items() for key in model.model_fields}
+    assert len(cells) == len(set(cells))
+    assert set(cells) - set(SECTIONS) | {n for n in names if n.partition(".")[0] in cells} == names
 
 
 def test_every_key_is_described():
