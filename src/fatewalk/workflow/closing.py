@@ -24,6 +24,7 @@ from fatewalk.workflow.manifest import CARD, NAME, STALE, fit_entry, set_aside
 NOTHING = "Nothing to be done"
 NAMED = 5  # hits told by name
 FILES = 3  # files named where Snakemake would name all
+ERROR = re.compile(r"^[\d:]+ ERROR |^(?=Error)", re.MULTILINE)  # ours, or R's
 TAIL = 5  # lines shown of a log that holds no error of ours
 
 
@@ -112,14 +113,22 @@ class Closing(logging.Handler):
     def failures(self) -> list[str]:
         """Why jobs failed, the reason last. Sets aside the tables of other runs that use a refused fit."""
         lines = []
-        for job in self.failed.values():
-            logs = [Path(path) for path in job.get("log", [])]
-            rule = str(job.get("rule_name", "a job"))
+        for rule, logs in self._failed_jobs():
             where = f" (log: {logs[0]})" if logs else ""
             lines += [f"fatewalk: {rule} failed{where}", *(f"  {line}" for line in reason(logs))]
             if rule.startswith("export_effects") and logs:
                 lines += [f"  {line}" for line in self._set_aside_siblings(logs[0])]
         return lines
+
+    def _failed_jobs(self) -> list[tuple[str, list[Path]]]:
+        """Rule and logs of the jobs that failed; of a group, all of whose jobs are reported, the culprits."""
+        found = {
+            key: (str(job.get("rule_name", "a job")), [Path(path) for path in job.get("log", [])])
+            for key, job in self.failed.items()
+        }
+        of_group = {key for key, job in self.failed.items() if job.get("indent")}
+        culprits = {key for key in of_group if ERROR.search(_text(found[key][1]))}
+        return [job for key, job in found.items() if key not in of_group or key in (culprits or of_group)]
 
     def _set_aside_siblings(self, log: Path) -> list[str]:
         """Other runs of the refused fit: their tables of another fit go to ``stale/``; the runs by name."""
@@ -230,15 +239,20 @@ def reason(logs: list[Path]) -> list[str]:
     list of str
         Lines.
     """
-    text = "\n".join(path.read_text(errors="replace") for path in logs if path.is_file()).rstrip()
+    text = _text(logs)
     if not text:
         return ["It left no message: it was killed, or could not start. See Snakemake's lines above."]
-    errors = list(re.finditer(r"^[\d:]+ ERROR (?=.)", text, re.MULTILINE))
+    errors = list(ERROR.finditer(text))
     if not errors:
         return text.splitlines()[-TAIL:]
     lines = text[errors[-1].end() :].splitlines()
     is_defect = any(line.startswith("Traceback (most recent call last)") for line in lines)
     return [lines[0], lines[-1]] if is_defect else lines
+
+
+def _text(logs: list[Path]) -> str:
+    """What log files hold; those that are not there hold nothing."""
+    return "\n".join(path.read_text(errors="replace") for path in logs if path.is_file()).rstrip()
 
 
 def _duration(seconds: float) -> str:

@@ -1,0 +1,76 @@
+"""Entries of a manifest, and what is set aside when a run gets another fit."""
+
+import json
+from concurrent.futures import ThreadPoolExecutor
+
+from fatewalk.workflow.manifest import enter, fit_entry, set_aside
+
+OLD = fit_entry("aaaa", {"hash_of_config_and_design": "1"})
+NEW = fit_entry("bbbb", {"hash_of_config_and_design": "2"})
+SAME_KEYS_OTHER_DATA = fit_entry("aaaa", {"hash_of_config_and_design": "3"})
+
+
+def write(run, *names):
+    paths = [run / name for name in names]
+    for path in paths:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(path.name)
+    return paths
+
+
+def manifest(run):
+    return json.loads((run / "manifest.json").read_text())
+
+
+def a_run(tmp_path):
+    run = tmp_path / "results" / "screen" / "main"
+    enter(run, "publish_design", write(run, "design/design.pt"), {"fit": "aaaa"})
+    enter(run, "check_delta", write(run, "fit_card.json"), OLD)
+    enter(run, "rank_hits", write(run, "hits.csv", "contrast=MES/hits_ranked.csv"))
+    return run
+
+
+def test_later_stages_take_the_fit_of_the_card(tmp_path):
+    run = a_run(tmp_path)
+    assert manifest(run)["hits.csv"]["fit"] == "aaaa"
+    assert manifest(run)["hits.csv"]["fit_sha256"] == "1"
+    assert manifest(run)["contrast=MES/hits_ranked.csv"]["stage"] == "rank_hits"
+    assert [path.name for path in run.iterdir() if path.name.startswith(".")] == []
+
+
+def test_files_outside_the_run_and_files_that_are_not_there_are_passed_over(tmp_path):
+    run = a_run(tmp_path)
+    before = manifest(run)
+    enter(run, "fit_mash", [tmp_path / "elsewhere.csv", run / "absent.csv"])
+    assert manifest(run) == before
+
+
+def test_files_of_the_same_fit_stay(tmp_path):
+    run = a_run(tmp_path)
+    assert set_aside(run, OLD) == []
+    assert not (run / "stale").exists()
+
+
+def test_files_of_another_fit_are_set_aside_also_if_only_the_data_changed(tmp_path):
+    for fit in (NEW, SAME_KEYS_OTHER_DATA):
+        run = a_run(tmp_path / fit["fit_sha256"])
+        moved = set_aside(run, fit)
+        assert sorted(moved) == ["contrast=MES/hits_ranked.csv", "fit_card.json", "hits.csv"]
+        assert (run / "stale" / "contrast=MES" / "hits_ranked.csv").read_text() == "hits_ranked.csv"
+        assert not (run / "hits.csv").exists()
+        assert list(manifest(run)) == ["design/design.pt"]
+
+
+def test_what_is_set_aside_takes_the_place_of_what_was_before(tmp_path):
+    run = a_run(tmp_path)
+    write(run, "stale/older.csv")
+    set_aside(run, NEW)
+    assert not (run / "stale" / "older.csv").exists()
+
+
+def test_jobs_that_end_at_the_same_time_lose_no_entry(tmp_path):
+    run = a_run(tmp_path)
+    paths = write(run, *(f"figure_{i}.png" for i in range(24)))
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda path: enter(run, "plot_figures", [path]), paths))
+    assert sum(entry["stage"] == "plot_figures" for entry in manifest(run).values()) == 24
