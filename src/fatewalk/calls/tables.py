@@ -13,6 +13,11 @@ from fatewalk.schema import day_columns
 from fatewalk.tables import as_bool
 
 Z95 = 1.959963984540054  # half-width of a 95 % interval, in standard deviations
+#: Digits that a person reads; all of them stand in effects.parquet.
+DECIMALS = {
+    **dict.fromkeys(("effect", "effect_low", "effect_high", "plarge", "pattern_prob"), 3),
+    **dict.fromkeys(("percent_points", "percent_points_low", "percent_points_high"), 1),
+}
 DIRECTION = {1: "gain", -1: "loss"}
 
 
@@ -47,7 +52,8 @@ def hits_table(
         effect_high (logit, mean and 95 % interval after mash), lfsr, plarge, percent_points,
         percent_points_low, percent_points_high (average change of the fate's own probability, with its
         95 % interval), guides_agree ("3 of 4" guides with cells have the sign of the gene) and n_cells;
-        then pattern, pattern_prob, n_guides, n_sources_hit, and the marks of the fit.
+        then pattern, pattern_prob, n_guides, n_sources_hit, and the marks of the fit. Numbers are
+        rounded (`DECIMALS`, lfsr to three digits).
     """
     parts = [
         _hits_of_contrast(ranked[contrast], concordance[contrast], change, days, contrast, reference)
@@ -57,7 +63,12 @@ def hits_table(
     order = np.lexsort((table["contrast"], table["gene"], -table["effect"].abs(), table["_key"]))
     table = table.iloc[order].drop(columns="_key").reset_index(drop=True)
     table.insert(0, "rank", np.arange(1, len(table) + 1))
-    return table
+    return table.round(DECIMALS).assign(lfsr=_significant(table["lfsr"]))
+
+
+def _significant(values: pd.Series) -> list[float]:
+    """Numbers of any size with three digits."""
+    return [float(f"{value:.3g}") for value in values]
 
 
 def _hits_of_contrast(
