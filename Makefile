@@ -8,7 +8,6 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
 demo: .venv/ready
 	$(BIN)/snakemake --profile profiles/local --cores $(CORES)
-	@echo "Ranked hits: results/demo/main/hits_ranked.csv    figures: results/demo/main/contrast=*/plots/"
 
 test: .venv/ready
 	$(BIN)/python -m pytest -n $(CORES)

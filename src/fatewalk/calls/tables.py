@@ -47,21 +47,21 @@ def hits_table(
     -------
     pandas.DataFrame
         hits.csv, best first: rank, gene, contrast, reference, direction (gain or loss of the contrast
-        against the reference; ``gain then loss`` if the sign changes), active_days (labels),
-        strongest_day (the active day with the largest effect) and of that day effect, effect_low,
-        effect_high (logit, mean and 95 % interval after mash), lfsr, plarge, percent_points,
-        percent_points_low, percent_points_high (average change of the fate's own probability, with its
-        95 % interval), guides_agree ("3 of 4" guides with cells have the sign of the gene) and n_cells;
-        then pattern, pattern_prob, n_guides, n_sources_hit, and the marks of the fit. Numbers are
-        rounded (`DECIMALS`, lfsr to three digits).
+        against the reference; ``gain then loss`` if the sign changes), active_days (labels), lfsr (the
+        smallest of these days, which the rank follows), strongest_day (the active day with the largest
+        effect) and of that day effect, effect_low, effect_high (logit, mean and 95 % interval after
+        mash), plarge, percent_points, percent_points_low, percent_points_high (average change of the
+        fate's own probability, with its 95 % interval), guides_agree ("3 of 4" guides with cells have the
+        sign of the gene) and n_cells; then pattern, pattern_prob, n_guides, n_sources_hit, and the marks
+        of the fit. Numbers are rounded (`DECIMALS`, lfsr to three digits).
     """
     parts = [
         _hits_of_contrast(ranked[contrast], concordance[contrast], change, days, contrast, reference)
         for contrast in ranked
     ]
     table = pd.concat(parts, ignore_index=True)
-    order = np.lexsort((table["contrast"], table["gene"], -table["effect"].abs(), table["_key"]))
-    table = table.iloc[order].drop(columns="_key").reset_index(drop=True)
+    order = np.lexsort((table["contrast"], table["gene"], -table["effect"].abs(), table["lfsr"]))
+    table = table.iloc[order].reset_index(drop=True)
     table.insert(0, "rank", np.arange(1, len(table) + 1))
     return table.round(DECIMALS).assign(lfsr=_significant(table["lfsr"]))
 
@@ -79,7 +79,7 @@ def _hits_of_contrast(
     contrast: str,
     reference: str,
 ) -> pd.DataFrame:
-    """Rows of `hits_table` of one contrast, with the key that they are sorted by."""
+    """Rows of `hits_table` of one contrast."""
     hits = ranked[as_bool(ranked["hit_anyday"], "hits_ranked table")].reset_index(drop=True)
     agree = concordance.set_index("gene").reindex(hits["gene"])
     points = change[change["fate"] == contrast].set_index("gene").reindex(hits["gene"])
@@ -100,11 +100,11 @@ def _hits_of_contrast(
         "reference": reference,
         "direction": [_direction(effect[row][active[row]]) for row in rows],
         "active_days": ["; ".join(labels[active[row]]) for row in rows],
+        "lfsr": hits["min_lfsr_among_active"],
         "strongest_day": labels[best],
         "effect": effect[rows, best],
         "effect_low": effect[rows, best] - Z95 * sd,
         "effect_high": effect[rows, best] + Z95 * sd,
-        "lfsr": on_best(hits, "lfsr"),
         "plarge": on_best(hits, "plarge"),
         "percent_points": on_best(points, "change"),
         "percent_points_low": on_best(points, "low"),
@@ -112,7 +112,6 @@ def _hits_of_contrast(
         "guides_agree": [f"{a:.0f} of {n:.0f}" for a, n in zip(n_agree, n_seen, strict=True)],
         "n_cells": on_best(hits, "n_cells").astype(int),
         **{name: hits[name] for name in ("pattern", "pattern_prob", "n_guides", "n_sources_hit")},
-        "_key": hits["min_lfsr_among_active"],
     }
     return pd.DataFrame(columns).assign(**{mark: hits[mark] for mark in marks_of(hits)})
 

@@ -69,7 +69,7 @@ def test_hits_of_all_contrasts_best_first_in_words():
     assert table["strongest_day"].tolist() == ["24hpf", "36hpf"]
     assert table["effect"].tolist() == [-0.7, -1.1]
     np.testing.assert_allclose(table["effect_high"] - table["effect_low"], 2 * 1.96 * 0.1, atol=1e-3)
-    assert table["lfsr"].tolist() == [1.23e-6, 1e-3]  # as a person reads them
+    assert table["lfsr"].tolist() == [1.23e-6, 1e-4]  # as a person reads them
     # numbers of the strongest day: guides, cells, percentage points of the fate itself
     assert table["guides_agree"].tolist() == ["2 of 3", "2 of 2"]
     assert table["n_cells"].tolist() == [15, 25]
