@@ -205,7 +205,7 @@ def _verdict(folder: Path) -> str:
     """Verdict of fit and delta check, in words."""
     path = folder / "verdict.json"
     if not path.exists():
-        return "not checked yet"
+        return "not fitted yet"
     verdict = read_json(path)
     words = f"{verdict['fit']['words']}; {verdict['delta']['words']}"
     warnings = verdict["fit"]["warnings"]
