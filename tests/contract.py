@@ -47,7 +47,7 @@ LAPLACE = {"fit": {"guide": "laplace"}}  # no random numbers: the same to the la
 
 def examples():
     """Config of every example whose data are here."""
-    demo = yaml.safe_load((ROOT / "config.yaml").read_text()) | {"runs": {}}
+    demo = yaml.safe_load((ROOT / "config.yaml").read_text())
     demo = {"datasets": {"demo": demo["datasets"]["demo"]}, "model": {"fates": demo["model"]["fates"]}}
     found = {"tiny": TINY, "tiny_laplace": TINY | LAPLACE, "demo": demo, "demo_laplace": demo | LAPLACE}
     for name in ("zscape_crispants", "mcf10a_cropseq_dox"):

@@ -25,6 +25,7 @@ NOTHING = "Nothing to be done"
 NAMED = 5  # hits told by name
 FILES = 3  # files named where Snakemake would name all
 ERROR = re.compile(r"^[\d:]+ ERROR |^(?=Error)", re.MULTILINE)  # ours, or R's
+OURS = re.compile(r"^[\d:]+ (INFO|WARNING) ", re.MULTILINE)
 TAIL = 5  # lines shown of a log that holds no error of ours
 
 
@@ -227,7 +228,7 @@ def _hits(path: Path) -> list[str]:
 
 
 def reason(logs: list[Path]) -> list[str]:
-    """What a failed job's log gives as the reason: its last error, or its last lines.
+    """What a failed job's log gives as the reason: its last error, else its last lines.
 
     Parameters
     ----------
@@ -244,7 +245,8 @@ def reason(logs: list[Path]) -> list[str]:
         return ["It left no message: it was killed, or could not start. See Snakemake's lines above."]
     errors = list(ERROR.finditer(text))
     if not errors:
-        return text.splitlines()[-TAIL:]
+        killed = ["It ended without a reason: killed for memory or time, perhaps. Its last words:"]
+        return (killed if OURS.search(text) else []) + text.splitlines()[-TAIL:]
     lines = text[errors[-1].end() :].splitlines()
     is_defect = any(line.startswith("Traceback (most recent call last)") for line in lines)
     return [lines[0], lines[-1]] if is_defect else lines

@@ -30,6 +30,13 @@ def log_file(folder, name, text):
             ["Error in solve(): singular", "Execution halted"],
         ),
         ("one\ntwo\n", ["one", "two"]),
+        (
+            "10:00:00 INFO round 1\n",
+            [
+                "It ended without a reason: killed for memory or time, perhaps. Its last words:",
+                "10:00:00 INFO round 1",
+            ],
+        ),
     ],
 )
 def test_the_reason_is_the_last_error_of_the_log(tmp_path, text, expected):
