@@ -25,6 +25,8 @@ def main(snakemake):
         "design": params.design,
         "fit": params.fit,
         "draws": params.draws,
+        "reference": params.reference,
+        "contrasts": params.contrasts,
         "folders": {
             "design": str(folder / "designs" / params.design),
             "fit": str(folder / "fits" / params.fit),

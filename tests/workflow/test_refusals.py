@@ -57,9 +57,14 @@ def test_a_fit_that_is_not_converged_exports_nothing_or_is_marked(fresh):
     assert not fresh.path("theta_posterior_summary.npz").exists()
     assert not fresh.path("hits_ranked.csv").exists()
     assert not fresh.path("stale").exists()
+    assert "nothing was exported of this fit" in last
+    # and the same words when it is tried again, where nothing but the export is left to do
+    again = fresh.changed(fit={"max_steps": 50}).run("all_hits")
+    assert "tiny/main: fit not converged (status budget)" in reason_of(again.text)
 
     allowed = fresh.changed(fit={"max_steps": 50, "require": "none"})
-    allowed.finish("all_effects", "all_mash", "all_hits", "all_recovery")
+    text = allowed.finish("all_effects", "all_mash", "all_hits", "all_recovery")
+    assert "PROVISIONAL, not to be published" in text
     for name in MARKED:
         assert (pd.read_csv(fresh.path(name))["provisional"] == "budget").all(), name
     hits, effects = pd.read_csv(fresh.path("hits.csv")), pd.read_parquet(fresh.path("effects.parquet"))
@@ -91,6 +96,7 @@ def test_tables_of_another_fit_are_set_aside_in_every_run_of_a_refused_one(finis
         assert {path.name for path in there} <= now | {"design_report.json"}, run
         stale = refused.path("stale", run)
         assert str(stale.relative_to(refused.folder)) in done.text
+        assert "stale" in refused.path("summary.txt", run).read_text()
         kept = {str(p.relative_to(stale)) for p in stale.rglob("*") if p.is_file()}
         unmoved = {name for name in names if name.startswith("design/") or Path(name).name in now}
         assert kept >= names - unmoved - {"design_report.json"}, run
@@ -135,7 +141,7 @@ def test_a_bad_verdict_stops_the_chain_and_names_the_genes(finished, tmp_path):
 def test_the_last_words_tell_what_was_found_and_where(finished):
     said = finished.said.split("Elapsed time")[-1].splitlines()[2:]
     assert said[0] == "tiny/main: fit converged; guide deviations are centred within genes"
-    assert said[1] == "  4 hits: 4 on MES"
+    assert said[1] == "  4 hits in 4 genes: 4 on MES"
     assert said[2].startswith("  the first: Gene")
     assert "results/tiny/main/hits.csv" in said[3]
     assert "results/tiny/main/figures/" in said[3]

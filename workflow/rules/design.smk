@@ -62,6 +62,8 @@ rule publish_design:
         design=lambda w: settings(w).design_id,
         fit=lambda w: settings(w).fit_id,
         draws=lambda w: settings(w).export.draws,
+        reference=lambda w: settings(w).model.reference,
+        contrasts=contrasts,
         stage_version=STAGE_VERSION["publish_design"],
     message:
         "Copy the design of {wildcards.dataset} to run {wildcards.run}"

@@ -73,7 +73,7 @@ def describe_fit(
     card: dict[str, Any] = {
         "status": status,
         "criterion": criterion(laplace, svi) | {"common_shift_sd": _anchor(posterior, checks)},
-        "steps": svi.trace[-1].step if svi and svi.trace else 0,
+        "steps": svi.steps if svi else 0,
         "rounds": len(laplace.trace),
         "loss": svi.trace[-1].loss if svi and svi.trace else None,
         "guide": fit.guide,

@@ -62,10 +62,13 @@ class SviResult:
         ``converged``; ``budget``: the steps ended first; ``diverged``: the ELBO is not finite.
     trace
         Windows in order.
+    steps
+        Taken, also those after the last full window.
     """
 
     status: str = "budget"
     trace: list[Window] = field(default_factory=list)
+    steps: int = 0
 
     @property
     def criterion(self) -> dict[str, dict[str, float | None]]:
@@ -123,6 +126,7 @@ def run_svi(
         on_step(loop.step)
         if loop.position == loop.length:
             loop.close_window()
+    loop.result.steps = loop.step
     if checkpoint is not None and checkpoint.worth_it:
         checkpoint.save("svi", loop.state(), before)  # what is left to do may be cut off as well
     if loop.previous is not None and loop.result.status != "diverged":

@@ -13,6 +13,7 @@ from matplotlib.patches import Patch
 
 from fatewalk.plot.columns import active_matrix, best_ranked, count_hits, day_matrix, marks
 from fatewalk.plot.style import (
+    AFTER_MASH,
     BLACK,
     DOUBLE,
     GREY,
@@ -86,7 +87,7 @@ def plot_heatmap(
     beyond = bool(np.nanmax(np.abs(effect), initial=0) > limit)
     bar = fig.colorbar(mesh, ax=ax, location="bottom", extend="both" if beyond else "neither",
                        aspect=30, shrink=0.9, pad=0.02)  # fmt: skip
-    bar.set_label(effect_label(contrast, reference, 0.8 * width))
+    bar.set_label(effect_label(contrast, reference, 0.8 * width, AFTER_MASH))
     bar.outline.set_visible(False)
     fig.legend(handles=legend_handles(), loc="outside lower center", ncols=2)
     title = f"{len(shown):,} of {len(hits):,} genes, by rank; {count_hits(hits)} in all (bold)"

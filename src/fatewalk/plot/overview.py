@@ -25,6 +25,8 @@ from fatewalk.plot.delta import draw_guides, spread_of_genes
 from fatewalk.plot.heatmap import LETTER, ROW, colour_limit
 from fatewalk.plot.recovery import draw_day, quality
 from fatewalk.plot.style import (
+    AFTER_MASH,
+    BEFORE_MASH,
     BLACK,
     BLUE,
     DOUBLE,
@@ -141,7 +143,7 @@ def overview_heatmap(
     beyond = bool(np.nanmax(np.abs(effect), initial=0) > mesh.get_clim()[1])
     bar = fig.colorbar(mesh, ax=ax, location="bottom", extend="both" if beyond else "neither",
                        aspect=30, shrink=min(0.9, 3.0 / width), pad=0.02)  # fmt: skip
-    bar.set_label(effect_label(each(hits), reference, width - side))
+    bar.set_label(effect_label(each(hits), reference, width - side, AFTER_MASH))
     bar.outline.set_visible(False)
     fig.legend(handles=heatmap.legend_handles(), loc="outside lower center", ncols=2)
     some = "one or more of " if len(hits) > 1 else ""
@@ -323,7 +325,7 @@ def overview_trajectories(
     axes[0].set(xlim=time_limits(x), ylim=limits)
     title_panels(axes, list(gene_tables), [count_hits(hits[contrast]) for contrast in gene_tables],
                  panel_width(fig, columns))  # fmt: skip
-    fig.supylabel(effect_label(each(gene_tables), reference, fig.get_figheight() - 1.2))
+    fig.supylabel(effect_label(each(gene_tables), reference, fig.get_figheight() - 1.2, BEFORE_MASH))
     handles = [
         Line2D([], [], color=BLUE, marker="o", ms=2.8, label="called active"),
         Line2D([], [], color=BLUE, marker="o", ms=2.4, mfc="white", label="not called"),
@@ -518,7 +520,9 @@ def overview_volcano(
     heights = np.concatenate([height for _, height in points])
     top = min(CAP, max(float(np.nanmax(heights, initial=0)), -np.log10(lfsr_day)) + 0.3)
 
-    labelled = [choose(effect, hit, N_NAMES) for (effect, _), hit in zip(points, called, strict=True)]
+    # the best hits are named; a height of 300 is an lfsr of 0 but for rounding
+    certainty = [np.minimum(height, 300.0) for _, height in points]
+    labelled = [choose(of, hit, N_NAMES) for of, hit in zip(certainty, called, strict=True)]
     shown = [name[rows] for name, rows in zip(names, labelled, strict=True)]
     columns = panel_columns(len(points), np.concatenate(shown), letters=10)
     fig, axes = panel_grid(len(points), 1.5 if columns == 3 else 1.75, columns)
@@ -532,7 +536,7 @@ def overview_volcano(
     fig.supylabel("−log₁₀ local false sign rate")
     beyond = top if (heights > top).any() else None
     handles = volcano.legend_handles(("hit", "no hit"), eps, lfsr_day, beyond)
-    label = effect_label(each(hits), reference, fig.get_figwidth())
+    label = effect_label(each(hits), reference, fig.get_figwidth(), AFTER_MASH)
     add_foot(fig, label, handles, 5 if len(axes) > 1 else 3)
     title = f"{most_rows(hits):,} genes, each on the day of its smallest local false sign rate"
     add_title(fig, title, all_marks(hits.values()))

@@ -13,6 +13,7 @@ from matplotlib.lines import Line2D
 
 from fatewalk.plot.columns import active_matrix, best_ranked, count_hits, day_matrix, marks, rows_of
 from fatewalk.plot.style import (
+    BEFORE_MASH,
     BLACK,
     BLUE,
     CALLED,
@@ -28,6 +29,7 @@ from fatewalk.plot.style import (
     styled,
     thin_labels,
 )
+from fatewalk.tables import as_bool
 
 NUMBER_WIDTH = 0.09  # width of a count of cells, as a share of a panel
 LABEL_WIDTH = 0.024  # width of a letter of a tick text, likewise
@@ -72,6 +74,7 @@ def plot_trajectories(
     genes = rows_of(gene_table, list(top["gene"]), "gene table")
     estimate, se, cells = (day_matrix(genes, stem, len(days)) for stem in ("betahat", "se", "n_cells"))
     active = active_matrix(top, len(days))
+    hit = as_bool(top["hit_anyday"], "table of hits")
     of_top = guide_table[guide_table["gene"].isin(genes.index)]
     guides = {gene: day_matrix(rows, "betahat", len(days)) for gene, rows in of_top.groupby("gene")}
     x = np.asarray(times, dtype=float)  # [D]
@@ -83,14 +86,14 @@ def plot_trajectories(
         ax.plot(x, own.T, color=GREY, lw=0.5, marker=".", ms=1.5, alpha=0.7, zorder=1, gid="guides")
         draw_gene(ax, x, estimate[row], se[row], active[row])
         plural = "guide" if len(own) == 1 else "guides"
-        ax.set_title(f"{gene} ({len(own)} {plural})", weight="bold")
+        ax.set_title(f"{gene} ({len(own)} {plural})", weight="bold" if hit[row] else "normal")
     span = max(float(np.ptp(x)), 1.0)
     axes[0].set_xlim(x[0] - 0.08 * span, x[-1] + 0.08 * span)
     low, high = axes[0].get_ylim()
     axes[0].set_ylim(low - 0.16 * (high - low), high)  # room for the numbers of cells
     for row, ax in enumerate(axes):
         write_cells(ax, x, cells[row])
-    fig.supylabel(effect_label(contrast, reference, fig.get_figheight() - 0.9))
+    fig.supylabel(effect_label(contrast, reference, fig.get_figheight() - 0.9, BEFORE_MASH))
 
     handles = [
         Line2D([], [], color=BLUE, marker="o", ms=3, mfc="white", label="gene, 95 % interval"),
@@ -99,7 +102,7 @@ def plot_trajectories(
     ]
     add_foot(fig, label_days(axes[0], days, times), handles, 3 if len(axes) > 1 else 2)
     title = (
-        f"The {len(genes)} best-ranked of {len(hits):,} genes ({count_hits(hits)} in all). "
+        f"The {len(genes)} best-ranked of {len(hits):,} genes ({count_hits(hits)} in all: bold). "
         "Numbers above the axis: cells with the gene's guides"
     )
     add_title(fig, title, marks(gene_table))

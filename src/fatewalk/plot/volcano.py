@@ -15,6 +15,7 @@ from matplotlib.textpath import TextPath
 
 from fatewalk.plot.columns import active_matrix, day_matrix, marks
 from fatewalk.plot.style import (
+    AFTER_MASH,
     BLACK,
     CALLED,
     GREY,
@@ -84,7 +85,7 @@ def plot_volcano(
     handles = legend_handles(
         ("called active", "not called"), eps, lfsr_day, top if (height > top).any() else None
     )
-    label = effect_label(contrast, reference, fig.get_figwidth())
+    label = effect_label(contrast, reference, fig.get_figwidth(), AFTER_MASH)
     add_foot(fig, label, handles, 5 if len(axes) > 1 else 3)
     add_title(fig, f"{len(hits):,} genes", marks(hits))
 

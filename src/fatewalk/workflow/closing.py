@@ -22,6 +22,7 @@ from fatewalk.files import atomic_path, read_json
 from fatewalk.workflow.manifest import CARD, NAME, STALE, fit_entry, set_aside
 
 NOTHING = "Nothing to be done"
+VERDICT = "verdict.json"
 NAMED = 5  # hits told by name
 FILES = 3  # files named where Snakemake would name all
 ERROR = re.compile(r"^[\d:]+ ERROR |^(?=Error)", re.MULTILINE)  # ours, or R's
@@ -100,12 +101,14 @@ class Closing(logging.Handler):
         """A few lines for each run: of those that changed, or of all where nothing was to be done."""
         lines: list[str] = []
         seconds = time.monotonic() - self.clock
+        failed = {(log.parent.name, log.stem) for _, logs in self._failed_jobs() for log in logs}
         for dataset, run, _ in self.runs:
             folder = self.results / dataset / run
             manifest = folder / NAME
             if not manifest.exists():
                 continue
-            if self.worked and manifest.stat().st_mtime >= self.began:
+            changed = manifest.stat().st_mtime >= self.began or (dataset, run) in failed
+            if self.worked and changed:
                 lines += summarise(folder, f"{dataset}/{run}", f"took {_duration(seconds)}")
             elif self.idle:
                 lines += summarise(folder, f"{dataset}/{run}", "")
@@ -194,7 +197,7 @@ def summarise(folder: Path, name: str, took: str) -> list[str]:
         figures = f", figures: {folder / 'figures'}/" if (folder / "figures").is_dir() else ""
         lines.append(f"  hits: {folder / 'hits.csv'}, all effects: {folder / 'effects.parquet'}{figures}")
     else:
-        lines.append(f"  no hits yet; what there is: {folder}/")
+        lines.append(f"  {_without_hits(folder)}")
     if took:
         lines.append(f"  {took}")
     with atomic_path(path) as temporary:
@@ -202,13 +205,25 @@ def summarise(folder: Path, name: str, took: str) -> list[str]:
     return lines
 
 
+def _without_hits(folder: Path) -> str:
+    """Why a run has no list of hits, and what there is instead."""
+    path = folder / VERDICT
+    if not path.exists() or read_json(path)["verdict"] != "bad":
+        return f"no hits yet; what there is: {folder}/"
+    if (folder / STALE).is_dir():
+        return f"nothing was exported of this fit; tables of an earlier one: {folder / STALE}/"
+    return f"nothing was exported of this fit; what there is: {folder}/"
+
+
 def _verdict(folder: Path) -> str:
     """Verdict of fit and delta check, in words."""
-    path = folder / "verdict.json"
+    path = folder / VERDICT
     if not path.exists():
         return "not fitted yet"
     verdict = read_json(path)
     words = f"{verdict['fit']['words']}; {verdict['delta']['words']}"
+    if verdict["verdict"] == "bad" and (folder / "hits.csv").exists():
+        words += "; PROVISIONAL, not to be published"
     warnings = verdict["fit"]["warnings"]
     return f"{words} ({warnings} warning{'s' * (warnings != 1)} in {CARD})" if warnings else words
 
@@ -221,8 +236,10 @@ def _hits(path: Path) -> list[str]:
         return ["no hits"]
     by_fate = Counter(hit["contrast"] for hit in hits).most_common()
     first = ", ".join(f"{hit['gene']} ({hit['direction']} of {hit['contrast']})" for hit in hits[:NAMED])
+    n_genes = len({hit["gene"] for hit in hits})
     return [
-        f"{len(hits)} hit{'s' * (len(hits) != 1)}: {', '.join(f'{n} on {fate}' for fate, n in by_fate)}",
+        f"{len(hits)} hit{'s' * (len(hits) != 1)} in {n_genes} gene{'s' * (n_genes != 1)}: "
+        + ", ".join(f"{n} on {fate}" for fate, n in by_fate),
         f"the first: {first}",
     ]
 
