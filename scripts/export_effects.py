@@ -23,7 +23,7 @@ from fatewalk.tables import write_table
 from fatewalk.unshrunk import Unshrunk, error_covariances
 from fatewalk.unshrunk import gene_table as gene_likelihood
 from fatewalk.unshrunk import guide_table as guide_likelihood
-from fatewalk.workflow.manifest import STALE
+from fatewalk.workflow.manifest import STALE, set_aside_export
 from fatewalk.workflow.run_files import RunFiles
 from fatewalk.workflow.stage import run_folder, run_stage, sections
 
@@ -37,6 +37,7 @@ def main(snakemake):
     try:
         refuse(card, verdict["delta"], settings.fit.require)
     except FatewalkError as error:
+        set_aside_export(run)
         stale = f" The tables of an earlier fit are in {run / STALE}." if (run / STALE).is_dir() else ""
         raise FatewalkError(f"{error}{stale}") from None
     moments, more = Moments.load(Path(files.moments)), marks(card)

@@ -29,4 +29,4 @@ def main(snakemake):
     log.info("out: %d figures in %s", len(figures), folder)
 
 
-run_stage("plot_figures", main, snakemake)  # noqa: F821
+run_stage("plot_contrast", main, snakemake, part=True)  # noqa: F821

@@ -27,6 +27,7 @@ def main(snakemake):
         "draws": params.draws,
         "reference": params.reference,
         "contrasts": params.contrasts,
+        "mash": params.mash,
         "folders": {
             "design": str(folder / "designs" / params.design),
             "fit": str(folder / "fits" / params.fit),

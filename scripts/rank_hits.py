@@ -50,8 +50,10 @@ def main(snakemake):
     write_table(hits, out.hits)
     write_table(effects_table(genes, guides, days), out.effects)
     enter(files.folder, "rank_hits", [Path(path) for path in out])
-    if settings.mash.engine == "mashr":
-        publish_mashr(files, settings.mash.modes)
+    enter(files.folder, "run_mashr", publish_mashr(files, settings.mash))
+    enter(
+        files.folder, "plot_contrast", []
+    )  # the full sets of earlier calls, which no other target makes anew
     counts = ", ".join(f"{n} on {fate}" for fate, n in hits["contrast"].value_counts(sort=False).items())
     log.info(
         "in: %d genes, %d contrasts, source %s", len(theta["genes"]), len(contrasts), settings.calls.source
@@ -59,14 +61,18 @@ def main(snakemake):
     log.info("out: %d hits%s", len(hits), f" ({counts})" if counts else "")
 
 
-def publish_mashr(files, modes):
-    """Put what R made into the manifest, and the primary contrast's at the top."""
-    tables = names([*CONTRACT["fit_mash"], "mash_{level}_{mode}.json"], modes)
-    made = [files.path(contrast, name) for contrast in files.contrasts for name in tables]
-    for name in names(CONTRACT["fit_mash"], modes):
-        files.publish(files.primary, name)
-        made.append(files.folder / name)
-    enter(files.folder, "run_mashr", made)
+def publish_mashr(files, config):
+    """Files that R made, the primary contrast's at the top as well."""
+    if config.engine == "mashr":
+        tables = names(CONTRACT["fit_mash"], config.modes)
+        for name in tables:
+            files.publish(files.primary, name)
+        tables += names(["mash_{level}_{mode}.json"], config.modes)
+        top = [files.folder / name for name in tables]
+    else:
+        stem = "engine=mashr/mash_gene_conservative"
+        tables, top = [f"{stem}.{suffix}" for suffix in ("csv", "json") if config.compare_engines], []
+    return top + [files.path(contrast, name) for contrast in files.contrasts for name in tables]
 
 
 def compare(files, contrast, settings):

@@ -23,6 +23,7 @@ STAGE_VERSION = {
     "evaluate_recovery": 3,
     "plot_convergence": 1,
     "plot_figures": 2,
+    "plot_contrast": 1,
     "tabulate_ablation": 2,
 }
 

@@ -254,6 +254,21 @@ def test_engines_stand_side_by_side(finished, tmp_path, with_stub):
     assert table.loc[first, "lfsr_conservative_mashr"].tolist() == other["lfsr_d0"].tolist()
 
 
+def test_files_of_a_mode_that_is_named_no_more_are_removed(finished, tmp_path):
+    both = finished.copied_to(tmp_path / "copy").changed(mash={"modes": ["conservative", "enriched"]})
+    both.finish("all_hits", "all_figures")
+    enriched = [
+        both.path(name) for name in ("mash_gene_enriched.csv", "contrast=MES/mash_guide_enriched.json")
+    ]
+    figure = both.path("contrast=MES/figures/heatmap.png")
+    assert all(path.exists() for path in [*enriched, figure])
+    one = both.changed(mash={"modes": ["conservative"]}, calls={"lfsr_day": 0.01})
+    one.finish("all_hits")
+    assert not any(path.exists() for path in [*enriched, figure])  # nor are figures of the earlier calls left
+    names = json.loads(one.path("manifest.json").read_text())
+    assert not [name for name in names if "enriched" in name or name.startswith("contrast=MES/figures/")]
+
+
 def test_tables_by_r_are_published_and_entered(finished, tmp_path, with_stub):
     workflow = finished.copied_to(tmp_path / "copy").changed(
         mash={"engine": "mashr", "compare_engines": True}

@@ -65,11 +65,19 @@ def test_a_fit_that_is_not_converged_exports_nothing_or_is_marked(fresh):
     allowed = fresh.changed(fit={"max_steps": 50, "require": "none"})
     text = allowed.finish("all_effects", "all_mash", "all_hits", "all_recovery")
     assert "PROVISIONAL, not to be published" in text
-    for name in MARKED:
-        assert (pd.read_csv(fresh.path(name))["provisional"] == "budget").all(), name
-    hits, effects = pd.read_csv(fresh.path("hits.csv")), pd.read_parquet(fresh.path("effects.parquet"))
-    assert (hits["provisional"] == "budget").all()
-    assert (effects["provisional"] == "budget").all()
+
+    def marked(name):
+        return (pd.read_csv(fresh.path(name))["provisional"] == "budget").all()
+
+    assert [name for name in [*MARKED, "hits.csv"] if not marked(name)] == []
+    assert (pd.read_parquet(fresh.path("effects.parquet"))["provisional"] == "budget").all()
+
+    # asked for a converged fit again, the provisional tables do not stay, nor does the manifest name them
+    assert fresh.changed(fit={"max_steps": 50}).run("all_hits").returncode != 0
+    assert not fresh.path("hits.csv").exists()
+    assert fresh.path("stale/hits.csv").exists()
+    manifest = json.loads(fresh.path("manifest.json").read_text())
+    assert all(fresh.path(name).is_file() for name in manifest)
 
 
 LOOSE = {"loose": {"calls": {"lfsr_day": 0.5}}}
@@ -166,6 +174,32 @@ def test_a_run_without_hits_says_so(finished, tmp_path):
     assert "\n  no hits\n" in text
     assert len(pd.read_csv(workflow.path("hits.csv"))) == 0
     assert list(pd.read_csv(workflow.path("hits.csv"))) == list(pd.read_csv(finished.path("hits.csv")))
+
+
+def test_the_last_words_come_with_directory_and_a_failure_also_when_all_is_quiet(finished, tmp_path):
+    workflow = finished.copied_to(tmp_path / "copy").changed(calls={"effect_size_eps": 5})
+    workflow.run("--dry-run")  # writes the config
+    command = [
+        sys.executable,
+        "-m",
+        "snakemake",
+        "all_hits",
+        "--snakefile",
+        ROOT / "Snakefile",
+        "--cores",
+        "2",
+    ]
+    command += ["--workflow-profile", "none", "--directory", str(workflow.folder)]
+    done = subprocess.run(command, cwd="/", capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    assert "\n  no hits\n" in done.stderr
+    assert "no hits" in workflow.path("summary.txt").read_text()
+    (workflow.folder / "results" / "tiny" / "input" / "cells.parquet").unlink()
+    (workflow.folder / "results" / "tiny" / "input" / "cells.parquet").mkdir()
+    command[3:4] = ["all_hits", "-R", "build_design", "--quiet", "all"]
+    done = subprocess.run(command, cwd="/", capture_output=True, text=True, timeout=300)
+    assert done.returncode != 0
+    assert "failed (log: results/logs/" in done.stderr  # also when all else is quiet
 
 
 def test_lists_of_files_are_cut_short(fresh):

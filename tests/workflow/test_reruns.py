@@ -55,9 +55,9 @@ EXPECTED = {
     "fit.checkpoint_minutes": (1, set()),
     "fit.require": ("none", AFTER_EXPORT),
     "export.draws": (300, AFTER_SUMMARY),
-    "mash.engine": ("mashr", {"run_mashr"} | AFTER_MASH),
-    "mash.compare_engines": (True, {"run_mashr_beside"} | AFTER_MASH),
-    "mash.modes": (["conservative", "enriched"], AFTER_MASH),
+    "mash.engine": ("mashr", {"run_mashr", "publish_design"} | AFTER_MASH),  # run.json tells modes, engines
+    "mash.compare_engines": (True, {"run_mashr_beside", "publish_design"} | AFTER_MASH),
+    "mash.modes": (["conservative", "enriched"], {"publish_design"} | AFTER_MASH),
     "mash.default_mode": ("conservative", set()),  # the only mode
     **{
         f"mash.{name}": (value, AFTER_MASH)
@@ -121,6 +121,23 @@ def test_every_key_of_a_simulation_simulates_anew(finished, name):
         screen[name] += 1
     workflow = finished.changed(datasets={"tiny": {"simulate": screen}})
     assert set(planned_jobs(finished.folder, workflow.config)) == AFTER_SCREEN
+
+
+@pytest.mark.parametrize(
+    ("target", "last"),
+    [
+        ("results/tiny/main/hits.csv", set()),
+        ("all_report", {"plot_figures", "all_report"}),
+        ("all_recovery", {"evaluate_recovery", "all_recovery"}),
+        ("results/tiny/main/figures/volcano.png", {"plot_figures"}),
+    ],
+)
+def test_a_new_mode_is_seen_by_every_target_that_rests_on_it(finished, target, last):
+    """Also where the target itself has no new file, and no parameter of its own has changed."""
+    mash = {"modes": ["conservative", "enriched"], "default_mode": "enriched", "se_inflate": 1.5}
+    workflow = finished.changed(mash=mash)
+    jobs = set(planned_jobs(finished.folder, workflow.config, [target]))
+    assert jobs == {"publish_design", "fit_mash", "rank_hits"} | last
 
 
 DEFAULTS_WRITTEN_OUT = {

@@ -47,7 +47,7 @@ KINDS = find_kinds(RUN, ALL_SETTINGS)
 
 if workflow.is_main_process:
     closing = Closing(
-        RESULTS,
+        (getattr(workflow.modifier.path_modifier, "prefix", None) or "") + RESULTS,
         [(d, r, CONFIG.settings(d, r).fit_id) for d, r in MAIN_RUNS],
         dry=lambda: workflow.dryrun,
         quiet=lambda: Quietness.ALL in (workflow.output_settings.quiet or ()),
@@ -176,11 +176,7 @@ def run_files(*names, runs=MAIN_RUNS):
 
 
 def run_tables(*stages, runs=MAIN_RUNS):
-    """Every table by contrast that a stage makes, of every run of the config.
-
-    Targets ask for all of them: Snakemake looks for a changed parameter only where it has made all
-    outputs of a job before, so a table that a changed config adds has to be asked for.
-    """
+    """Every table by contrast that a stage makes, of every run of the config."""
     return [
         path.format(dataset=d, run=r)
         for d, r in runs

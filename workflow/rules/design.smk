@@ -35,6 +35,8 @@ rule build_design:
 
 
 # Copies, so that a run's folder holds the design that its numbers rest on; it does not wait for the fit.
+# run.json also tells what the files of the run depend on, and the stages that write them read it: Snakemake
+# looks for changed parameters only where it has made all outputs of a job before.
 rule publish_design:
     input:
         design_of_run("design.pt"),
@@ -64,6 +66,9 @@ rule publish_design:
         draws=lambda w: settings(w).export.draws,
         reference=lambda w: settings(w).model.reference,
         contrasts=contrasts,
+        mash=lambda w: settings(w).mash.model_dump(
+            include={"modes", "engine", "compare_engines"}
+        ),
         stage_version=STAGE_VERSION["publish_design"],
     message:
         "Copy the design of {wildcards.dataset} to run {wildcards.run}"

@@ -7,6 +7,7 @@ for kind in KINDS.values():
         input:
             kind.mash_inputs(),
             kind.effects(),
+            run=f"{RUN}/run.json",
             theta=f"{RUN}/theta_posterior_summary.npz",
             change=f"{RUN}/fate_probability_change.csv",
             report=f"{RUN}/design_report.json",

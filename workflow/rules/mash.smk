@@ -8,6 +8,7 @@ for kind in KINDS.values():
             kind.name("fit_mash")
         input:
             kind.effects(),
+            run=f"{RUN}/run.json",
         output:
             kind.mash_outputs(),
         log:

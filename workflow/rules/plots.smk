@@ -93,7 +93,7 @@ rule plot_contrast:
         runtime=minutes(15),
     params:
         settings=read_by("plot_figures"),
-        stage_version=STAGE_VERSION["plot_figures"],
+        stage_version=STAGE_VERSION["plot_contrast"],
     message:
         "Plot the effects of {wildcards.dataset} (run {wildcards.run}): {wildcards.contrast}"
     script:

@@ -8,6 +8,7 @@ read from Snakemake's own log events.
 from __future__ import annotations
 
 import atexit
+import contextlib
 import csv
 import logging
 import re
@@ -19,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from fatewalk.files import atomic_path, read_json
-from fatewalk.workflow.manifest import CARD, NAME, STALE, fit_entry, set_aside
+from fatewalk.workflow.manifest import CARD, NAME, STALE, fit_entry, prune, set_aside
 
 NOTHING = "Nothing to be done"
 VERDICT = "verdict.json"
@@ -53,6 +54,7 @@ class Closing(logging.Handler):
         quiet: Callable[[], bool],
     ) -> None:
         super().__init__()
+        self.base = Path.cwd()  # Snakemake works here now (--directory), and not when the process ends
         self.results = Path(results)
         self.runs = runs
         self.dry, self.quiet = dry, quiet
@@ -91,10 +93,12 @@ class Closing(logging.Handler):
         if self.dry() or not (self.worked or self.idle):
             return
         try:
-            words = [*self.summaries(), *self.failures()]
+            with contextlib.chdir(self.base):
+                summaries, failures = self.summaries(), self.failures()
         except (OSError, ValueError, KeyError) as error:  # the words are a service: never a second failure
-            words = [f"fatewalk could not sum this up: {error!r}"]
-        if words and not self.quiet():
+            summaries, failures = [], [f"fatewalk could not sum this up: {error!r}"]
+        words = failures if self.quiet() else summaries + failures
+        if words:
             print("", *words, sep="\n", file=sys.stderr, flush=True)
 
     def summaries(self) -> list[str]:
@@ -107,6 +111,8 @@ class Closing(logging.Handler):
             manifest = folder / NAME
             if not manifest.exists():
                 continue
+            if (dataset, run) in failed:
+                prune(folder)
             changed = manifest.stat().st_mtime >= self.began or (dataset, run) in failed
             if self.worked and changed:
                 lines += summarise(folder, f"{dataset}/{run}", f"took {_duration(seconds)}")
@@ -116,11 +122,12 @@ class Closing(logging.Handler):
 
     def failures(self) -> list[str]:
         """Why jobs failed, the reason last. Sets aside the tables of other runs that use a refused fit."""
-        lines = []
+        lines: list[str] = []
         for rule, logs in self._failed_jobs():
             where = f" (log: {logs[0]})" if logs else ""
-            lines += [f"fatewalk: {rule} failed{where}", *(f"  {line}" for line in reason(logs))]
-            if rule.startswith("export_effects") and logs:
+            why = [f"  {line}" for line in reason(logs)]
+            lines += [f"fatewalk: {rule} failed{where}", *(["  as above"] if set(why) <= set(lines) else why)]
+            if logs and logs[0].parts[-3] == "export_effects":  # whatever a module calls the rule
                 lines += [f"  {line}" for line in self._set_aside_siblings(logs[0])]
         return lines
 
@@ -205,14 +212,20 @@ def summarise(folder: Path, name: str, took: str) -> list[str]:
     return lines
 
 
+def _entry(path: Path) -> dict[str, Any]:
+    """Content of a JSON file, empty if it is not there."""
+    found: dict[str, Any] = read_json(path) if path.exists() else {}
+    return found
+
+
 def _without_hits(folder: Path) -> str:
     """Why a run has no list of hits, and what there is instead."""
     path = folder / VERDICT
-    if not path.exists() or read_json(path)["verdict"] != "bad":
-        return f"no hits yet; what there is: {folder}/"
+    refused = path.exists() and read_json(path)["verdict"] == "bad"
+    words = "nothing was exported of this fit" if refused else "no hits yet"
     if (folder / STALE).is_dir():
-        return f"nothing was exported of this fit; tables of an earlier one: {folder / STALE}/"
-    return f"nothing was exported of this fit; what there is: {folder}/"
+        return f"{words}; tables of an earlier one: {folder / STALE}/"
+    return f"{words}; what there is: {folder}/"
 
 
 def _verdict(folder: Path) -> str:
@@ -222,6 +235,11 @@ def _verdict(folder: Path) -> str:
         return "not fitted yet"
     verdict = read_json(path)
     words = f"{verdict['fit']['words']}; {verdict['delta']['words']}"
+    fits = [_entry(folder / "run.json").get("fit"), _entry(folder / NAME).get(CARD, {}).get("fit")]
+    if None not in fits and fits[0] != fits[1]:
+        words += (
+            f"; these are tables of fit {fits[1]}, and fit {fits[0]}, which the config asks for, is not done"
+        )
     if verdict["verdict"] == "bad" and (folder / "hits.csv").exists():
         words += "; PROVISIONAL, not to be published"
     warnings = verdict["fit"]["warnings"]

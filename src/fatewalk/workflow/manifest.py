@@ -21,12 +21,15 @@ from fatewalk.stages import STAGE_VERSION
 
 NAME = "manifest.json"
 STALE = "stale"
+BEFORE_EXPORT = ("publish_design", "check_delta", "plot_convergence")  # stages that a refused fit passes
 CARD = "fit_card.json"  # its entry says which fit the run has
 WAIT = 120  # seconds for another job of the run to finish its entry
 Manifest = dict[str, dict[str, Any]]
 
 
-def enter(run: Path, stage: str, files: list[Path], fit: dict[str, str] | None = None) -> None:
+def enter(
+    run: Path, stage: str, files: list[Path], fit: dict[str, str] | None = None, part: bool = False
+) -> None:
     """Enter the files of a stage in the manifest of a run.
 
     Parameters
@@ -36,20 +39,28 @@ def enter(run: Path, stage: str, files: list[Path], fit: dict[str, str] | None =
     stage
         The stage that wrote the files.
     files
-        Its files; those outside the run's folder are passed over.
+        Its files; those outside the run's folder are passed over. Files that the stage made before and
+        makes no more (of a mode or an engine that the config names no more) are removed.
     fit
         What tells the fit (`fit_entry`); None: the fit of the run's ``fit_card.json``.
+    part
+        These are only some of the stage's files; none is removed.
     """
     with _locked(run) as manifest:
         found = fit or _fit_of(manifest.get(CARD, {}))
-        for path in files:
-            if path.is_file() and path.is_relative_to(run):
-                manifest[str(path.relative_to(run))] = {
-                    "stage": stage,
-                    **found,
-                    "sha256": _sha256(path),
-                    "schema_version": STAGE_VERSION[stage],
-                }
+        made = {
+            str(path.relative_to(run)): path for path in files if path.is_file() and path.is_relative_to(run)
+        }
+        for name, path in made.items():
+            manifest[name] = {
+                "stage": stage,
+                **found,
+                "sha256": _sha256(path),
+                "schema_version": STAGE_VERSION[stage],
+            }
+        if not part:
+            for name in [n for n, entry in manifest.items() if entry["stage"] == stage and n not in made]:
+                _remove(run / name, manifest.pop(name))
 
 
 def fit_entry(folder: str, card: dict[str, Any]) -> dict[str, str]:
@@ -70,20 +81,52 @@ def set_aside(run: Path, fit: dict[str, str]) -> list[str]:
     Returns
     -------
     list of str
-        Files that were moved, relative to the run's folder. If there are any, an earlier ``stale/``
-        has made room for them.
+        Files that were moved, relative to the run's folder.
     """
     with _locked(run) as manifest:
-        moved = [name for name, entry in manifest.items() if "fit_sha256" in entry and _fit_of(entry) != fit]
-        if moved:
-            shutil.rmtree(run / STALE, ignore_errors=True)
-        for name in moved:
-            del manifest[name]
-            if (run / name).exists():
-                target = run / STALE / name
-                target.parent.mkdir(parents=True, exist_ok=True)
-                (run / name).replace(target)
-    return moved
+        others = [name for name, entry in manifest.items() if "fit_sha256" in entry and _fit_of(entry) != fit]
+        return _move(run, manifest, others)
+
+
+def set_aside_export(run: Path) -> list[str]:
+    """Move what an earlier export has led to, as `set_aside` does: the export is refused now."""
+    with _locked(run) as manifest:
+        later = [name for name, entry in manifest.items() if entry["stage"] not in BEFORE_EXPORT]
+        return _move(run, manifest, later)
+
+
+def prune(run: Path) -> None:
+    """Drop the entries of files that are not there: Snakemake removes the outputs of a job that fails."""
+    with _locked(run):
+        pass
+
+
+def _move(run: Path, manifest: Manifest, names: list[str]) -> list[str]:
+    """Move files to ``stale/``, in place of what is there.
+
+    Of a fit that was refused itself there is only its figure of convergence: it is removed, and what an
+    earlier fit left in ``stale/`` stays.
+    """
+    there = [name for name in names if (run / name).exists()]
+    exported = [name for name in there if manifest[name]["stage"] not in BEFORE_EXPORT]
+    if exported:
+        shutil.rmtree(run / STALE, ignore_errors=True)
+    for name in there:
+        target = run / STALE / name
+        if exported:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            (run / name).replace(target)
+        else:
+            (run / name).unlink()
+    for name in names:
+        del manifest[name]
+    return exported and there
+
+
+def _remove(path: Path, entry: dict[str, Any]) -> None:
+    """Remove a file, if it still is what was entered: R may have written its own table there by now."""
+    if path.exists() and _sha256(path) == entry["sha256"]:
+        path.unlink()
 
 
 def _fit_of(entry: dict[str, Any]) -> dict[str, str]:
@@ -101,8 +144,9 @@ def _locked(run: Path) -> Iterator[Manifest]:
         manifest: Manifest = read_json(path) if path.exists() else {}
         before = json.dumps(manifest)
         yield manifest
-        if json.dumps(manifest) != before:
-            write_json(dict(sorted(manifest.items())), path)
+        kept = {name: manifest[name] for name in sorted(manifest) if (run / name).exists()}
+        if json.dumps(kept) != before:
+            write_json(kept, path)
 
 
 def _sha256(path: Path) -> str:

@@ -23,6 +23,7 @@ def run_stage(
     snakemake: Any,
     *user_errors: type[Exception],
     manifest: bool = True,
+    part: bool = False,
 ) -> None:
     """Run the body of a rule's script, then enter its files in the manifest of the run.
 
@@ -43,6 +44,8 @@ def run_stage(
         Exceptions beside FatewalkError that are a user's mistake.
     manifest
         Enter the outputs below the run's folder; False where `main` enters them itself.
+    part
+        Other jobs of the run make other files of the stage (`fatewalk.workflow.manifest.enter`).
     """
     file = logging.FileHandler(snakemake.log[0], mode="w")
     terminal = logging.StreamHandler(sys.stderr)
@@ -58,7 +61,7 @@ def run_stage(
     try:
         main(snakemake)
         if manifest and (run := run_folder(snakemake)) is not None:
-            enter(run, stage, [Path(path) for path in snakemake.output])
+            enter(run, stage, [Path(path) for path in snakemake.output], part=part)
     except expected as error:
         log.error("%s", error)
         sys.exit(1)

@@ -3,7 +3,7 @@
 import json
 from concurrent.futures import ThreadPoolExecutor
 
-from fatewalk.workflow.manifest import enter, fit_entry, set_aside
+from fatewalk.workflow.manifest import enter, fit_entry, prune, set_aside, set_aside_export
 
 OLD = fit_entry("aaaa", {"hash_of_config_and_design": "1"})
 NEW = fit_entry("bbbb", {"hash_of_config_and_design": "2"})
@@ -68,9 +68,45 @@ def test_what_is_set_aside_takes_the_place_of_what_was_before(tmp_path):
     assert not (run / "stale" / "older.csv").exists()
 
 
+def test_a_second_refused_fit_leaves_the_accepted_tables_where_they_are(tmp_path):
+    run = a_run(tmp_path)
+    set_aside(run, NEW)
+    enter(run, "check_delta", write(run, "fit_card.json"), NEW)
+    enter(run, "plot_convergence", write(run, "figures/convergence.png"))
+    assert set_aside(run, SAME_KEYS_OTHER_DATA) == []
+    assert (run / "stale" / "hits.csv").exists()
+    assert not (run / "figures" / "convergence.png").exists()
+
+
+def test_a_refused_export_takes_what_an_earlier_one_led_to_with_it(tmp_path):
+    run = a_run(tmp_path)
+    assert sorted(set_aside_export(run)) == ["contrast=MES/hits_ranked.csv", "hits.csv"]
+    assert sorted(manifest(run)) == ["design/design.pt", "fit_card.json"]
+
+
+def test_files_that_a_stage_makes_no_more_are_removed(tmp_path):
+    run = a_run(tmp_path)
+    enter(run, "fit_mash", write(run, "mash_gene_conservative.csv", "mash_gene_enriched.csv"))
+    enter(run, "fit_mash", write(run, "mash_gene_conservative.csv"))
+    assert not (run / "mash_gene_enriched.csv").exists()
+    assert "mash_gene_enriched.csv" not in manifest(run)
+    # R writes its own table in place of ours, and is entered later
+    (run / "mash_gene_conservative.csv").write_text("by R")
+    enter(run, "fit_mash", write(run, "mash_likelihood_gene.csv"))
+    assert (run / "mash_gene_conservative.csv").read_text() == "by R"
+    assert (run / "hits.csv").exists()
+
+
+def test_entries_of_files_that_are_gone_are_dropped(tmp_path):
+    run = a_run(tmp_path)
+    (run / "hits.csv").unlink()
+    prune(run)
+    assert "hits.csv" not in manifest(run)
+
+
 def test_jobs_that_end_at_the_same_time_lose_no_entry(tmp_path):
     run = a_run(tmp_path)
     paths = write(run, *(f"figure_{i}.png" for i in range(24)))
     with ThreadPoolExecutor(8) as pool:
-        list(pool.map(lambda path: enter(run, "plot_figures", [path]), paths))
-    assert sum(entry["stage"] == "plot_figures" for entry in manifest(run).values()) == 24
+        list(pool.map(lambda path: enter(run, "plot_contrast", [path], part=True), paths))
+    assert sum(entry["stage"] == "plot_contrast" for entry in manifest(run).values()) == 24
