@@ -76,12 +76,14 @@ configfile: "config.yaml"
 module fatewalk:
     snakefile: "{root}/Snakefile"
     config: config
+    prefix: "below"
 
 use rule * from fatewalk as fatewalk_*
+use rule all_hits from fatewalk as hits
 
 rule mine:
     default_target: True
-    input: "results/tiny/main/hits.csv"
+    input: "below/results/tiny/main/hits.csv"
     output: "mine.txt"
     shell: "wc -l {{input}} > {{output}}"
 """
@@ -113,8 +115,8 @@ def test_the_workflow_is_a_module_of_another_without_being_installed(tmp_path, p
     environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
     done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
-    assert "results/tiny/main/hits.csv" in (folder / "mine.txt").read_text()
-    assert "hits: results/tiny/main/hits.csv" in done.stderr
+    assert "below/results/tiny/main/hits.csv" in (folder / "mine.txt").read_text()
+    assert done.stderr.count("hits: below/results/tiny/main/hits.csv") == 1  # the last words, once
 
 
 TWO = """

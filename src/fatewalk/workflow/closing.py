@@ -72,6 +72,11 @@ class Closing(logging.Handler):
         short_lists
             Cut long lists of files from its lines (`shorten`); ``--verbose`` keeps them.
         """
+        earlier = _registered.pop((self.base, self.results), None)
+        if earlier is not None:  # a module's Snakefile is read once for each of its `use rule` lines
+            atexit.unregister(earlier.close_run)
+            logger.removeHandler(earlier)
+        _registered[self.base, self.results] = self
         logger.addHandler(self)
         if short_lists:
             logger.addFilter(shorten)
@@ -157,6 +162,9 @@ class Closing(logging.Handler):
             if shares and (folder / NAME).exists() and set_aside(folder, fit_entry(fit, read_json(card))):
                 found.append(f"Tables of another fit were moved to {folder / STALE}.")
         return found
+
+
+_registered: dict[tuple[Path, Path], Closing] = {}
 
 
 def shorten(record: logging.LogRecord) -> bool:
