@@ -23,7 +23,7 @@ def main(snakemake):
     days = read_json(snakemake.input.report)["days"]
     with np.load(snakemake.input.delta, allow_pickle=False) as delta:
         figures = contrast_figures(*tables, delta, days, settings.calls, contrast, settings.model.ref_fate)
-    folder = Path(snakemake.output[0]).parent
+    folder = Path(snakemake.output.figures[0]).parent
     for name, figure in figures.items():
         save_figure(figure, [folder / f"{name}.png", folder / f"{name}.pdf"])
     log.info("out: %d figures in %s", len(figures), folder)

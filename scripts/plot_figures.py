@@ -46,7 +46,7 @@ def main(snakemake):
                 genes[primary]["gene"].tolist(), delta["contrasts"].tolist(), reference, notes=notes,
             ),
         }  # fmt: skip
-    folder = Path(snakemake.output[0]).parent
+    folder = Path(snakemake.output.figures[0]).parent
     for name, figure in figures.items():
         save_figure(figure, [folder / f"{name}.png", folder / f"{name}.pdf"])
     log.info("in: %d contrasts; out: %d figures in %s", len(contrasts), len(figures), folder)

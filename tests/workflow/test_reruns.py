@@ -223,9 +223,19 @@ def test_a_rerun_after_one_key_changes_only_its_files(finished, tmp_path):
 FATES = ["EC", "MES", "NEU"]
 
 
-def test_a_second_kind_of_run_has_rules_of_its_own(finished):
+def test_the_ablation_draws_and_fits_its_own_screens(finished):
+    workflow = finished.changed(ablation={"dataset": "tiny", "seeds": 2})
+    jobs = planned_jobs(finished.folder, workflow.config, ["all_ablation"])
+    # two screens, each with a run main and a run uncentred on the same design
+    assert (jobs["simulate_screen"], jobs["build_design"], jobs["fit_effects"]) == (2, 2, 4)
+    assert (jobs["rank_hits"], jobs["evaluate_recovery"], jobs["tabulate_ablation"]) == (4, 4, 1)
+    assert "plot_figures" not in jobs
+
+
+def test_a_second_kind_of_run_has_rules_of_its_own(finished, tmp_path):
     """Another set of fates: the rules that write files by contrast stand a second time, numbered."""
-    second = {"simulate": {**TINY["datasets"]["tiny"]["simulate"], "fates": FATES}, "model": {"fates": FATES}}
+    screen = {**TINY["datasets"]["tiny"]["simulate"], "fates": FATES, "cells": 800}
+    second = {"simulate": screen, "model": {"fates": FATES}, "fit": {"guide": "laplace"}}
     workflow = finished.changed(datasets={"second": second})
     jobs = planned_jobs(finished.folder, workflow.config)
     numbered = {
@@ -236,6 +246,13 @@ def test_a_second_kind_of_run_has_rules_of_its_own(finished):
     }  # fmt: skip
     shared = {"simulate_screen", "build_design", "publish_design", "fit_effects", "summarise_posterior"}
     assert set(jobs) == numbered | shared | {"plot_convergence"} | ALL
-    again = planned_jobs(finished.folder, workflow.config, ["results/second/main/hits.csv"], ["rank_hits_2"])
-    assert again["rank_hits_2"] == 1
-    assert "rank_hits" not in again
+    # one rule of the second data set again, in earnest
+    both = workflow.copied_to(tmp_path / "copy")
+    both.finish("results/second/main/hits.csv")
+    hits = both.folder / "results" / "second" / "main" / "hits.csv"
+    before, of_first = hits.stat().st_mtime_ns, both.path("hits.csv").stat().st_mtime_ns
+    text = both.finish("results/second/main/hits.csv", "-R", "rank_hits_2", "--quiet", "host")
+    assert text.count("Rank the hits of second") == 1
+    assert "mash on the tables" not in text
+    assert hits.stat().st_mtime_ns > before
+    assert both.path("hits.csv").stat().st_mtime_ns == of_first

@@ -9,7 +9,7 @@ for kind in KINDS.values():
             card=fit_of_run("fit_card.json"),
             trace=fit_of_run("fit_trace.csv"),
         output:
-            kind.tables("check_delta"),
+            tables=kind.tables("check_delta"),
             verdict=f"{RUN}/verdict.json",
             card=f"{RUN}/fit_card.json",
             trace=f"{RUN}/fit_trace.csv",
@@ -44,7 +44,7 @@ for kind in KINDS.values():
             change=summary_of_run("fate_change.npz"),
             power=summary_of_run("gene_power.csv"),
         output:
-            kind.tables("export_effects"),
+            tables=kind.tables("export_effects"),
             theta=f"{RUN}/theta_posterior_summary.npz",
             delta=f"{RUN}/delta_posterior_summary.npz",
             pairwise=f"{RUN}/pairwise_fate_effects.csv",

@@ -5,14 +5,16 @@ for kind in KINDS.values():
         name:
             kind.name("evaluate_recovery")
         input:
-            kind.in_contrasts(["hits_ranked.csv", "gene_daywise_for_mash.csv"]),
+            tables=kind.in_contrasts(["hits_ranked.csv", "gene_daywise_for_mash.csv"]),
             truth=f"{INPUT}/truth_theta.csv",
             report=f"{RUN}/design_report.json",
         output:
-            kind.tables("evaluate_recovery"),
-            [f"{RUN}/figures/{name}.pdf" for name in kind.overviews(["recovery"])],
-            f"{RUN}/figures/recovery.pdf",
-            [
+            tables=kind.tables("evaluate_recovery"),
+            pdfs=[
+                f"{RUN}/figures/{name}.pdf"
+                for name in ["recovery", *kind.overviews(["recovery"])]
+            ],
+            overviews=[
                 figure(name, "Against the truth", contrast="all")
                 for name in kind.overviews(["recovery"])
             ],

@@ -5,15 +5,15 @@ for kind in KINDS.values():
         name:
             kind.name("rank_hits")
         input:
-            kind.mash_inputs(),
-            kind.effects(),
+            mash=kind.mash_inputs(),
+            effects=kind.effects(),
             run=f"{RUN}/run.json",
             theta=f"{RUN}/theta_posterior_summary.npz",
             change=f"{RUN}/fate_probability_change.csv",
             report=f"{RUN}/design_report.json",
         output:
-            kind.tables("rank_hits"),
-            kind.published_mashr(),
+            tables=kind.tables("rank_hits"),
+            published=kind.published_mashr(),
             hits=f"{RUN}/hits.csv",
             effects=f"{RUN}/effects.parquet",
         log:

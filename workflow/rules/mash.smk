@@ -7,10 +7,10 @@ for kind in KINDS.values():
         name:
             kind.name("fit_mash")
         input:
-            kind.effects(),
+            effects=kind.effects(),
             run=f"{RUN}/run.json",
         output:
-            kind.mash_outputs(),
+            tables=kind.mash_outputs(),
         log:
             f"{RESULTS}/logs/fit_mash/{{dataset}}/{{run}}.log",
         benchmark:

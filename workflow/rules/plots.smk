@@ -33,17 +33,17 @@ for kind in KINDS.values():
         name:
             kind.name("plot_figures")
         input:
-            kind.in_contrasts(["hits_ranked.csv", "gene_daywise_for_mash.csv"]),
-            lambda w: f"{RUN}/contrast={settings(w).model.contrast}/guide_daywise_for_mash.csv",
+            tables=kind.in_contrasts(["hits_ranked.csv", "gene_daywise_for_mash.csv"]),
+            guides=lambda w: f"{RUN}/contrast={settings(w).model.contrast}/guide_daywise_for_mash.csv",
             delta=f"{RUN}/delta_posterior_summary.npz",
             report=f"{RUN}/design_report.json",
         output:
-            [figure(name, "Effects") for name in layout.FIGURES],
-            [
+            figures=[figure(name, "Effects") for name in layout.FIGURES],
+            overviews=[
                 figure(name, "All contrasts", contrast="all")
                 for name in kind.overviews(layout.FIGURES)
             ],
-            [
+            pdfs=[
                 f"{RUN}/figures/{name}.pdf"
                 for name in [*layout.FIGURES, *kind.overviews(layout.FIGURES)]
             ],
@@ -77,11 +77,11 @@ rule plot_contrast:
         delta=f"{RUN}/delta_posterior_summary.npz",
         report=f"{RUN}/design_report.json",
     output:
-        [
+        figures=[
             figure(name, "Effects", f"{CONTRAST}/figures", "{contrast}")
             for name in layout.FIGURES
         ],
-        [f"{CONTRAST}/figures/{name}.pdf" for name in layout.FIGURES],
+        pdfs=[f"{CONTRAST}/figures/{name}.pdf" for name in layout.FIGURES],
     log:
         f"{RESULTS}/logs/plot_contrast/{{dataset}}/{{run}}/{{contrast}}.log",
     benchmark:
