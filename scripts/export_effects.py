@@ -38,7 +38,9 @@ def main(snakemake):
         refuse(card, verdict["delta"], settings.fit.require)
     except FatewalkError as error:
         set_aside_export(run)
-        stale = f" The tables of an earlier fit are in {run / STALE}." if (run / STALE).is_dir() else ""
+        stale = (
+            f" Tables that an earlier export led to are in {run / STALE}." if (run / STALE).is_dir() else ""
+        )
         raise FatewalkError(f"{error}{stale}") from None
     moments, more = Moments.load(Path(files.moments)), marks(card)
     unshrunk = Unshrunk.load(Path(files.likelihood))

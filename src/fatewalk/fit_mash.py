@@ -1,4 +1,4 @@
-"""Stages ``fit_mash`` and ``fit_mash_likelihood``: mash on a day-wise table, with the built-in engine.
+"""Stage ``fit_mash``: mash on a day-wise table, with the built-in engine.
 
 Two kinds of tables are shrunk. The posterior tables (``*_daywise_for_mash.csv``) go through the same
 model as R's script, mode by mode, so that the engines can be compared. The likelihood-only tables
@@ -190,7 +190,7 @@ def _row_covariances(
     if (place < 0).any():
         raise FatewalkError(
             f"{where}: {level} {table[level][place < 0].iloc[0]!r} has no covariance in "
-            "mash_error_covariance.npz; run export_likelihood again"
+            "mash_error_covariance.npz; run export_effects again"
         )
     covariance = errors[level][place]
     if estimand == "library":

@@ -1,4 +1,4 @@
-"""Stages ``likelihood_estimates`` and ``export_likelihood``: files of the likelihood-only estimates.
+"""Files of the likelihood-only estimates: what ``summarise_posterior`` keeps and ``export_effects`` writes.
 
 Letters: L genes, G guides, F* contrasts, D days.
 """

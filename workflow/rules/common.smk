@@ -7,7 +7,8 @@ from pathlib import Path
 SRC = str(Path(str(workflow.current_basedir)).parents[1] / "src")
 if SRC not in sys.path[:1]:
     sys.path.insert(0, SRC)
-if not getattr(sys.modules.get("fatewalk"), "__file__", SRC).startswith(SRC):
+loaded = getattr(sys.modules.get("fatewalk"), "__file__", None)
+if loaded and not Path(loaded).is_relative_to(SRC):
     for name in [name for name in sys.modules if name.partition(".")[0] == "fatewalk"]:
         del sys.modules[name]
 

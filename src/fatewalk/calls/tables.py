@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from fatewalk.calls.checks import Numbers, marks_of
+from fatewalk.errors import FatewalkError
 from fatewalk.schema import day_columns
 from fatewalk.tables import as_bool
 
@@ -179,6 +180,12 @@ def effects_table(
 def _tidy(level: str, contrast: str, effects: ContrastEffects, days: Sequence[str]) -> pd.DataFrame:
     """Rows of `effects_table` of one level and contrast, day by day within a gene or guide."""
     n, D = len(effects.likelihood), len(days)
+    for other in (effects.posterior, effects.mash):
+        if not effects.likelihood[level].equals(other[level]):
+            raise FatewalkError(
+                f"the {level} tables of {contrast} do not have the same rows in the same order, so they are "
+                "not of one run: run export_effects and fit_mash again"
+            )
     sources = {
         "estimate": (effects.likelihood, "betahat"),
         "se": (effects.likelihood, "se"),

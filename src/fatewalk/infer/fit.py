@@ -24,6 +24,7 @@ from tqdm.contrib.logging import logging_redirect_tqdm
 
 from fatewalk import __version__
 from fatewalk.config import FitConfig, ModelConfig
+from fatewalk.config.keys import keys_of
 from fatewalk.design import Design
 from fatewalk.errors import FatewalkError
 from fatewalk.files import atomic_path, write_json
@@ -337,8 +338,13 @@ def write_fit(
     posterior_path: Path, card_path: Path, trace_path: Path,
 ) -> None:  # fmt: skip
     """Write the outputs of the stage, the card with the hash of its inputs."""
+    steering = {one.name for one in keys_of(FitConfig) if not one.reruns}  # the same fit on another machine
+    config = {
+        section: {key: value for key, value in values.items() if key not in steering}
+        for section, values in card["config"].items()
+    }
     inputs = hashlib.sha256(design_path.read_bytes())
-    inputs.update(json.dumps(card["config"], sort_keys=True).encode())
+    inputs.update(json.dumps(config, sort_keys=True).encode())
     save_posterior(posterior, card["guide"], posterior_path)
     write_table(trace, trace_path)
     write_json({**card, "hash_of_config_and_design": inputs.hexdigest()}, card_path)

@@ -221,6 +221,8 @@ class _Newton:
                 checkpoint.save("laplace", self._state())
             self._round()
         memory = self._state()
+        if checkpoint.worth_it and checkpoint.earlier("svi") is None:  # no later state is overwritten
+            checkpoint.save("laplace", memory)
         self._linearise()
         self._products()
         return self._finish(memory)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import copy
 import csv
 import logging
 import re
@@ -58,8 +59,9 @@ class Closing(logging.Handler):
         self.results = Path(results)
         self.runs = runs
         self.dry, self.quiet = dry, quiet
-        self.began, self.clock = time.time(), time.monotonic()
+        self.clock = time.monotonic()
         self.worked = self.idle = False
+        self.begun: set[tuple[str, str]] = set()  # dataset and run of the jobs
         self.failed: dict[int, Mapping[str, Any]] = {}  # by job, so that a retry that succeeds clears it
 
     def register(self, logger: logging.Logger, short_lists: bool) -> None:
@@ -78,15 +80,19 @@ class Closing(logging.Handler):
             logger.removeHandler(earlier)
         _registered[self.base, self.results] = self
         logger.addHandler(self)
-        if short_lists:
-            logger.addFilter(shorten)
+        for handler in logger.handlers if short_lists else []:
+            if handler.formatter and not isinstance(handler.formatter, ShortLists):
+                handler.setFormatter(ShortLists(handler.formatter))
         atexit.register(self.close_run)
 
     def emit(self, record: logging.LogRecord) -> None:
         """Take note of an event."""
         event = str(getattr(record, "event", "") or "").rpartition(".")[2].lower()
         self.idle = self.idle or record.getMessage().startswith(NOTHING)
-        if event == "job_started":
+        if event == "job_info":
+            places = [self._place(Path(log)) for log in getattr(record, "log", None) or []]
+            self.begun.update(place[1:] for place in places if place)
+        elif event == "job_started":
             self.worked = True
         elif event == "job_finished":
             self.failed.pop(getattr(record, "job_id", -1), None)
@@ -100,7 +106,7 @@ class Closing(logging.Handler):
         try:
             with contextlib.chdir(self.base):
                 summaries, failures = self.summaries(), self.failures()
-        except (OSError, ValueError, KeyError) as error:  # the words are a service: never a second failure
+        except Exception as error:  # the words are a service: never a second failure
             summaries, failures = [], [f"fatewalk could not sum this up: {error!r}"]
         words = failures if self.quiet() else summaries + failures
         if words:
@@ -110,16 +116,13 @@ class Closing(logging.Handler):
         """A few lines for each run: of those that changed, or of all where nothing was to be done."""
         lines: list[str] = []
         seconds = time.monotonic() - self.clock
-        failed = {(log.parent.name, log.stem) for _, logs in self._failed_jobs() for log in logs}
         for dataset, run, _ in self.runs:
             folder = self.results / dataset / run
-            manifest = folder / NAME
-            if not manifest.exists():
+            if not (folder / NAME).exists():
                 continue
-            if (dataset, run) in failed:
+            if self.failed:
                 prune(folder)
-            changed = manifest.stat().st_mtime >= self.began or (dataset, run) in failed
-            if self.worked and changed:
+            if self.worked and (dataset, run) in self.begun:
                 lines += summarise(folder, f"{dataset}/{run}", f"took {_duration(seconds)}")
             elif self.idle:
                 lines += summarise(folder, f"{dataset}/{run}", "")
@@ -132,8 +135,9 @@ class Closing(logging.Handler):
             where = f" (log: {logs[0]})" if logs else ""
             why = [f"  {line}" for line in reason(logs)]
             lines += [f"fatewalk: {rule} failed{where}", *(["  as above"] if set(why) <= set(lines) else why)]
-            if logs and logs[0].parts[-3] == "export_effects":  # whatever a module calls the rule
-                lines += [f"  {line}" for line in self._set_aside_siblings(logs[0])]
+            place = self._place(logs[0]) if logs else None
+            if place and place[0] == "export_effects":
+                lines += [f"  {line}" for line in self._set_aside_siblings(*place[1:])]
         return lines
 
     def _failed_jobs(self) -> list[tuple[str, list[Path]]]:
@@ -146,19 +150,22 @@ class Closing(logging.Handler):
         culprits = {key for key in of_group if ERROR.search(_text(found[key][1]))}
         return [job for key, job in found.items() if key not in of_group or key in (culprits or of_group)]
 
-    def _set_aside_siblings(self, log: Path) -> list[str]:
+    def _place(self, log: Path) -> tuple[str, str, str] | None:
+        """Stage, dataset and run of a log of ours, ``logs/<stage>/<dataset>/<run>...``; else None."""
+        logs = self.results / "logs"
+        parts = log.relative_to(logs).parts if log.is_relative_to(logs) else ()
+        return (parts[0], parts[1], parts[2].removesuffix(".log")) if len(parts) > 2 else None
+
+    def _set_aside_siblings(self, dataset: str, refused: str) -> list[str]:
         """Other runs of the refused fit: their tables of another fit go to ``stale/``; the runs by name."""
-        failed = next((r for r in self.runs if (r[0], r[1]) == (log.parent.name, log.stem)), None)
-        if failed is None:
-            return []
-        dataset, _, fit = failed
+        fit = next((its_fit for d, r, its_fit in self.runs if (d, r) == (dataset, refused)), "")
         card = self.results / dataset / "fits" / fit / CARD
         found: list[str] = []
         if not card.exists():
             return found
         for other, run, its_fit in self.runs:
             folder = self.results / dataset / run
-            shares = (other, its_fit) == (dataset, fit) and run != failed[1]
+            shares = (other, its_fit) == (dataset, fit) and run != refused
             if shares and (folder / NAME).exists() and set_aside(folder, fit_entry(fit, read_json(card))):
                 found.append(f"Tables of another fit were moved to {folder / STALE}.")
         return found
@@ -167,8 +174,26 @@ class Closing(logging.Handler):
 _registered: dict[tuple[Path, Path], Closing] = {}
 
 
-def shorten(record: logging.LogRecord) -> bool:
-    """Cut the long lists of files from what Snakemake says of a job; a filter that lets all pass."""
+class ShortLists(logging.Formatter):
+    """Formats what Snakemake says of a job for the terminal, without long lists; its log file keeps them.
+
+    Parameters
+    ----------
+    whole
+        Snakemake's formatter.
+    """
+
+    def __init__(self, whole: logging.Formatter) -> None:
+        super().__init__()
+        self.whole = whole
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Format a shortened copy."""
+        return self.whole.format(shorten(copy.copy(record)))
+
+
+def shorten(record: logging.LogRecord) -> logging.LogRecord:
+    """Cut the long lists of files from a record."""
     for name in ("input", "output"):
         files = getattr(record, name, None)
         if isinstance(files, list):
@@ -178,7 +203,7 @@ def shorten(record: logging.LogRecord) -> bool:
         record.reason = "; ".join(
             f"{what}{colon}{', '.join(_few(files.split(', ')))}" for what, colon, files in parts
         )
-    return True
+    return record
 
 
 def _few(files: list[str]) -> list[str]:

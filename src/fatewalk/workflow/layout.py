@@ -33,20 +33,6 @@ BY_CONTRAST = {
     "evaluate_recovery": ("recovery_by_day.csv",),
 }
 
-#: Files over all fates, at the run's top.
-OF_RUN = {
-    "publish_design": ("design_report.json", "run.json"),
-    "check_delta": ("verdict.json", "fit_card.json", "fit_trace.csv"),
-    "export_effects": (
-        "theta_posterior_summary.npz",
-        "delta_posterior_summary.npz",
-        "pairwise_fate_effects.csv",
-        "fate_probability_change.csv",
-        "gene_power.csv",
-    ),
-    "rank_hits": ("hits.csv", "effects.parquet"),
-}
-
 #: Figures of one contrast; recovery where the truth is known.
 FIGURES = ("heatmap", "trajectories", "volcano", "delta")
 

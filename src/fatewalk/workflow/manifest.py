@@ -16,11 +16,13 @@ from typing import Any
 
 from filelock import FileLock
 
+from fatewalk.errors import FatewalkError
 from fatewalk.files import read_json, write_json
 from fatewalk.stages import STAGE_VERSION
 
 NAME = "manifest.json"
 STALE = "stale"
+BY_R = ("contrast=*/mash_g*", "contrast=*/engine=mashr/mash_g*")  # tables and mixtures of genes, guides
 BEFORE_EXPORT = ("publish_design", "check_delta", "plot_convergence")  # stages that a refused fit passes
 CARD = "fit_card.json"  # its entry says which fit the run has
 WAIT = 120  # seconds for another job of the run to finish its entry
@@ -46,16 +48,18 @@ def enter(
     part
         These are only some of the stage's files; none is removed.
     """
+    made = {
+        str(path.relative_to(run)): _sha256(path)
+        for path in files
+        if path.is_file() and path.is_relative_to(run)
+    }
     with _locked(run) as manifest:
         found = fit or _fit_of(manifest.get(CARD, {}))
-        made = {
-            str(path.relative_to(run)): path for path in files if path.is_file() and path.is_relative_to(run)
-        }
-        for name, path in made.items():
+        for name, digest in made.items():
             manifest[name] = {
                 "stage": stage,
                 **found,
-                "sha256": _sha256(path),
+                "sha256": digest,
                 "schema_version": STAGE_VERSION[stage],
             }
         if not part:
@@ -97,8 +101,9 @@ def set_aside_export(run: Path) -> list[str]:
 
 def prune(run: Path) -> None:
     """Drop the entries of files that are not there: Snakemake removes the outputs of a job that fails."""
-    with _locked(run):
-        pass
+    with _locked(run) as manifest:
+        for name in [name for name in manifest if not (run / name).exists()]:
+            del manifest[name]
 
 
 def _move(run: Path, manifest: Manifest, names: list[str]) -> list[str]:
@@ -109,6 +114,9 @@ def _move(run: Path, manifest: Manifest, names: list[str]) -> list[str]:
     """
     there = [name for name in names if (run / name).exists()]
     exported = [name for name in there if manifest[name]["stage"] not in BEFORE_EXPORT]
+    if exported:  # what R made of them, too; it is entered only once the calls have read it
+        by_r = [str(path.relative_to(run)) for pattern in BY_R for path in run.glob(pattern)]
+        there += [name for name in by_r if name not in manifest]
     if exported:
         shutil.rmtree(run / STALE, ignore_errors=True)
     for name in there:
@@ -120,7 +128,7 @@ def _move(run: Path, manifest: Manifest, names: list[str]) -> list[str]:
             (run / name).unlink()
     for name in names:
         del manifest[name]
-    return exported and there
+    return there if exported else []
 
 
 def _remove(path: Path, entry: dict[str, Any]) -> None:
@@ -139,14 +147,21 @@ def _locked(run: Path) -> Iterator[Manifest]:
     # beside the logs: a lock file stays behind, and a run's folder is for results
     lock = run.parent.parent / "logs" / "manifest" / run.parent.name / f"{run.name}.lock"
     lock.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(lock, timeout=WAIT):
+    try:
+        held = FileLock(lock, timeout=WAIT).acquire()
+    except (OSError, NotImplementedError) as error:
+        raise FatewalkError(
+            f"{lock}: this lock, by which the jobs of a run take turns at manifest.json, cannot be taken "
+            f"({error or type(error).__name__}); remove the file if no job is running, or set results_dir to "
+            "a file system with file locks"
+        ) from error
+    with held:
         path = run / NAME
         manifest: Manifest = read_json(path) if path.exists() else {}
         before = json.dumps(manifest)
         yield manifest
-        kept = {name: manifest[name] for name in sorted(manifest) if (run / name).exists()}
-        if json.dumps(kept) != before:
-            write_json(kept, path)
+        if json.dumps(manifest) != before:
+            write_json(dict(sorted(manifest.items())), path)
 
 
 def _sha256(path: Path) -> str:

@@ -50,12 +50,7 @@ def run_stage(
     file = logging.FileHandler(snakemake.log[0], mode="w")
     terminal = logging.StreamHandler(sys.stderr)
     terminal.addFilter(lambda record: record.levelno < logging.ERROR)
-    logging.basicConfig(
-        format="%(asctime)s %(levelname)s %(message)s",
-        datefmt="%H:%M:%S",
-        handlers=[file, terminal],
-        force=True,
-    )
+    logging.basicConfig(format=FORMAT, datefmt="%H:%M:%S", handlers=[file, terminal], force=True)
     log.setLevel(logging.INFO)  # other packages speak up only with warnings
     expected: tuple[type[Exception], ...] = (FatewalkError, *user_errors)
     try:
@@ -65,7 +60,10 @@ def run_stage(
     except expected as error:
         log.error("%s", error)
         sys.exit(1)
-    except Exception:
+    except Exception as error:
+        if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+            log.error("out of memory (%s): give the job more, see docs/hpc.md", error or "no more said")
+            sys.exit(1)
         log.exception("this is a defect of fatewalk; please report it with this log")
         sys.exit(1)
 

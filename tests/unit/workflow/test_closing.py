@@ -98,7 +98,7 @@ def test_long_lists_are_cut_and_short_ones_are_not():
     one = record(
         input=files, output=files[:4], reason=f"Missing output files: {', '.join(files)}; Forced execution"
     )
-    assert shorten(one)
+    assert shorten(one) is one
     assert one.input == [*files[:3], "and 6 more"]
     assert one.output == files[:4]
     assert one.reason == f"Missing output files: {', '.join(files[:3])}, and 6 more; Forced execution"
