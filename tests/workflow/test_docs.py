@@ -26,7 +26,8 @@ COMMANDS = (
     "source",
 )
 
-REPOSITORY = ["Snakefile", "workflow", "scripts", "src", "envs", "examples", "config.yaml", "benchmarks"]
+REPOSITORY = ["Snakefile", "workflow", "scripts", "src", "envs", "examples", "benchmarks", "tests"]
+REPOSITORY += ["config.yaml"]
 
 #: Commands that need a network or a cluster: they stand in the docs, and are not run here.
 ELSEWHERE = ("pip install", ".venv/bin/pip install", "python3.11 -m venv", "conda env create", "srun ")
