@@ -25,6 +25,8 @@ MARKS = ("provisional", "uncentred")
 
 LEVELS = ("gene", "guide")
 
+Z95 = 1.959963984540054  # half-width of a 95 % interval, in standard deviations
+
 
 def is_reserved(name: str) -> bool:
     """Tell whether a column of the cells table has a meaning of its own, so is no covariate."""

@@ -10,8 +10,8 @@ import pytest
 from benchmarks.common import true_effects
 from fatewalk.config import FitConfig, ModelConfig
 from fatewalk.infer.fit import fit_effects
-from fatewalk.plot.style import Z95
 from fatewalk.posterior import posterior_moments
+from fatewalk.schema import Z95
 from tests.conftest import make_design
 
 GRID = {

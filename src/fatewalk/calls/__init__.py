@@ -5,13 +5,12 @@ from fatewalk.calls.compare import compare_modes
 from fatewalk.calls.hits import rank_hits
 from fatewalk.calls.patterns import PATTERNS, classify, pattern_probabilities
 from fatewalk.calls.sources import Effects, joint_effects, mash_effects, read_sources
-from fatewalk.calls.tables import ContrastEffects, active_days, effects_table, hits_table
+from fatewalk.calls.tables import ContrastEffects, effects_table, hits_table
 
 __all__ = [
     "PATTERNS",
     "ContrastEffects",
     "Effects",
-    "active_days",
     "aggregate_guides",
     "classify",
     "compare_modes",

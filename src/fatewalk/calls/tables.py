@@ -10,10 +10,9 @@ import pandas as pd
 
 from fatewalk.calls.checks import Numbers, marks_of
 from fatewalk.errors import FatewalkError
-from fatewalk.schema import day_columns
-from fatewalk.tables import as_bool
+from fatewalk.schema import Z95
+from fatewalk.tables import active_matrix, as_bool, day_matrix
 
-Z95 = 1.959963984540054  # half-width of a 95 % interval, in standard deviations
 #: Digits that a person reads; all of them stand in effects.parquet.
 DECIMALS = {
     **dict.fromkeys(("effect", "effect_low", "effect_high", "plarge", "pattern_prob"), 3),
@@ -85,13 +84,13 @@ def _hits_of_contrast(
     agree = concordance.set_index("gene").reindex(hits["gene"])
     points = change[change["fate"] == contrast].set_index("gene").reindex(hits["gene"])
     labels, n_days = np.asarray(days, dtype=object), len(days)
-    active = active_days(hits, n_days)  # [n, D]
-    effect = _by_day(hits, "postmean", n_days)
+    active = active_matrix(hits, n_days)  # [n, D]
+    effect = day_matrix(hits, "postmean", n_days)
     best = np.where(active, np.abs(effect), -1.0).argmax(axis=1)  # [n]
     rows = np.arange(len(hits))
 
     def on_best(table: pd.DataFrame, stem: str) -> Numbers:
-        return _by_day(table, stem, n_days)[rows, best]
+        return day_matrix(table, stem, n_days)[rows, best]
 
     sd = on_best(hits, "postsd")
     n_agree, n_seen = on_best(agree, "n_agree"), on_best(agree, "n_guides_seen")
@@ -205,25 +204,12 @@ def _tidy(level: str, contrast: str, effects: ContrastEffects, days: Sequence[st
             "scale": "contrast",
             "fate": contrast,
             "day": np.tile(np.asarray(days, dtype=object), n),
-            **{name: _by_day(one, stem, D).ravel() for name, (one, stem) in sources.items()},
+            **{name: day_matrix(one, stem, D).ravel() for name, (one, stem) in sources.items()},
             "lfsr": effects.lfsr.ravel(),
             "plarge": effects.plarge.ravel(),
             "called": called,
-            "n_cells": _by_day(effects.likelihood, "n_cells", D).ravel().astype(int),
+            "n_cells": day_matrix(effects.likelihood, "n_cells", D).ravel().astype(int),
         }
     )
     marks = marks_of(effects.likelihood)
     return table.assign(**{mark: np.repeat(effects.likelihood[mark].to_numpy(), D) for mark in marks})
-
-
-def active_days(hits: pd.DataFrame, n_days: int) -> np.ndarray:
-    """Active gene-days of hits_ranked.csv, from ``active_days`` ("d0;d2"), bool [n, D]."""
-    called = hits["active_days"].fillna("").str.split(";")
-    return np.array([[f"d{day}" in row for day in range(n_days)] for row in called], dtype=bool).reshape(
-        len(hits), n_days
-    )
-
-
-def _by_day(table: pd.DataFrame, stem: str, n_days: int) -> Numbers:
-    """Columns ``<stem>_d*`` as numbers [n, D]."""
-    return table[day_columns(stem, n_days)].to_numpy(dtype=float, na_value=np.nan)

@@ -17,7 +17,7 @@ from fatewalk.plot.overview import (
     overview_volcano,
 )
 from fatewalk.plot.recovery import plot_recovery
-from fatewalk.plot.save import save_figure
+from fatewalk.plot.save import save_figure, save_figures
 from fatewalk.plot.trajectories import plot_trajectories
 from fatewalk.plot.volcano import plot_volcano
 
@@ -36,4 +36,5 @@ __all__ = [
     "plot_trajectories",
     "plot_volcano",
     "save_figure",
+    "save_figures",
 ]

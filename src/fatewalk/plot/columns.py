@@ -4,52 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
 import pandas as pd
 
 from fatewalk.errors import FatewalkError, first_few
-from fatewalk.schema import day_columns
 from fatewalk.tables import as_bool, require_columns
-
-
-def day_matrix(table: pd.DataFrame, stem: str, n_days: int) -> np.ndarray:
-    """Columns ``<stem>_d0``.. of a table.
-
-    Returns
-    -------
-    numpy.ndarray, float64 [rows, D]
-        Missing values are NaN.
-
-    Raises
-    ------
-    FatewalkError
-        If a column is missing.
-    """
-    columns = day_columns(stem, n_days)
-    require_columns(table, columns, "table to plot")
-    return table[columns].to_numpy(dtype=float, na_value=np.nan)
-
-
-def active_matrix(hits: pd.DataFrame, n_days: int) -> np.ndarray:
-    """Gene-days that are called, from ``active_days`` ("d0;d2", or empty).
-
-    Returns
-    -------
-    numpy.ndarray, bool [rows, D]
-
-    Raises
-    ------
-    FatewalkError
-        If the column is missing or names a day that the other columns do not have.
-    """
-    require_columns(hits, ["active_days"], "table of hits")
-    called = hits["active_days"].fillna("").astype(str).str.get_dummies(";")
-    days = [f"d{day}" for day in range(n_days)]
-    if unknown := sorted(set(called.columns) - set(days)):
-        raise FatewalkError(
-            f"table of hits: column active_days: found {first_few(unknown)}; allowed: {first_few(days, 12)}"
-        )
-    return called.reindex(columns=days, fill_value=0).to_numpy(dtype=bool)
 
 
 def best_ranked(hits: pd.DataFrame, n: int) -> pd.DataFrame:

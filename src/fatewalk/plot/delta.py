@@ -15,12 +15,12 @@ from fatewalk.plot.style import (
     BLUE,
     DOUBLE,
     GREY,
-    Z95,
     add_title,
     new_figure,
     say,
     styled,
 )
+from fatewalk.schema import Z95
 
 
 @styled

@@ -20,7 +20,7 @@ from matplotlib.patches import Rectangle
 
 from fatewalk.errors import FatewalkError
 from fatewalk.plot import heatmap, recovery, volcano
-from fatewalk.plot.columns import active_matrix, best_ranked, count_hits, day_matrix, marks, rows_of
+from fatewalk.plot.columns import best_ranked, count_hits, marks, rows_of
 from fatewalk.plot.delta import draw_guides, spread_of_genes
 from fatewalk.plot.heatmap import LETTER, ROW, colour_limit
 from fatewalk.plot.recovery import draw_day, quality
@@ -37,7 +37,6 @@ from fatewalk.plot.style import (
     SINGLE,
     SMALL,
     VERMILLION,
-    Z95,
     add_foot,
     add_title,
     day_ticks,
@@ -61,7 +60,8 @@ from fatewalk.plot.volcano import (
     text_width,
     widen,
 )
-from fatewalk.tables import as_bool, count_days, require_columns
+from fatewalk.schema import Z95
+from fatewalk.tables import active_matrix, as_bool, count_days, day_matrix, require_columns
 
 PURPLE = "#AA3377"
 COLOURS = (VERMILLION, BLUE, GREEN, PURPLE, BLACK, "#56B4E9", "#999933", "#882255")  # then again, dashed

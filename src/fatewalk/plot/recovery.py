@@ -11,14 +11,13 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from fatewalk.errors import FatewalkError
-from fatewalk.plot.columns import day_matrix, marks, rows_of
+from fatewalk.plot.columns import marks, rows_of
 from fatewalk.plot.style import (
     BLACK,
     BLUE,
     GREY,
     MANY,
     SINGLE,
-    Z95,
     add_foot,
     add_title,
     day_title,
@@ -28,7 +27,8 @@ from fatewalk.plot.style import (
     say,
     styled,
 )
-from fatewalk.tables import require_columns
+from fatewalk.schema import Z95
+from fatewalk.tables import day_matrix, require_columns
 
 
 @styled

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import matplotlib.style
@@ -18,6 +18,12 @@ _FORMATS: dict[str, tuple[int, dict[str, str | None]]] = {
     ".png": (150, {"Software": None}),
     ".pdf": (300, {"CreationDate": None, "Creator": "fatewalk", "Producer": None}),
 }
+
+
+def save_figures(figures: Mapping[str, Figure], folder: str | Path) -> None:
+    """Write figures by their names into a folder, each as PNG and PDF (`save_figure`)."""
+    for name, figure in figures.items():
+        save_figure(figure, [Path(folder, f"{name}.png"), Path(folder, f"{name}.pdf")])
 
 
 def save_figure(fig: Figure, paths: Iterable[str | Path]) -> None:

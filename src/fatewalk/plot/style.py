@@ -22,7 +22,6 @@ BLUE, VERMILLION, GREEN, ORANGE = "#0072B2", "#D55E00", "#009E73", "#E69F00"
 BLACK, GREY, PALE = "#000000", "#8C8C8C", "#D9D9D9"
 CALLED, WARNING = VERMILLION, VERMILLION
 
-Z95 = 1.959963984540054  # half-width of a 95 % interval, in standard deviations
 SMALL = 5.5  # size of text inside panels, points
 MANY = 2000  # more points than this become pixels in the PDF, which stays small
 

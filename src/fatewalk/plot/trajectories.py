@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from fatewalk.plot.columns import active_matrix, best_ranked, count_hits, day_matrix, marks, rows_of
+from fatewalk.plot.columns import best_ranked, count_hits, marks, rows_of
 from fatewalk.plot.style import (
     BEFORE_MASH,
     BLACK,
@@ -19,7 +19,6 @@ from fatewalk.plot.style import (
     CALLED,
     GREY,
     SMALL,
-    Z95,
     add_foot,
     add_title,
     day_ticks,
@@ -29,7 +28,8 @@ from fatewalk.plot.style import (
     styled,
     thin_labels,
 )
-from fatewalk.tables import as_bool
+from fatewalk.schema import Z95
+from fatewalk.tables import active_matrix, as_bool, day_matrix
 
 NUMBER_WIDTH = 0.09  # width of a count of cells, as a share of a panel
 LABEL_WIDTH = 0.024  # width of a letter of a tick text, likewise

@@ -13,7 +13,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patheffects import withStroke
 from matplotlib.textpath import TextPath
 
-from fatewalk.plot.columns import active_matrix, day_matrix, marks
+from fatewalk.plot.columns import marks
 from fatewalk.plot.style import (
     AFTER_MASH,
     BLACK,
@@ -30,7 +30,7 @@ from fatewalk.plot.style import (
     say,
     styled,
 )
-from fatewalk.tables import require_columns
+from fatewalk.tables import active_matrix, day_matrix, require_columns
 
 CAP = 10.0  # -log10 lfsr above this is drawn at this
 N_LABELS = 6  # calls named in a panel
