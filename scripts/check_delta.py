@@ -1,14 +1,13 @@
 """Rule check_delta: guide deviations are centred, and mean(beta) equals theta; the verdict on the fit."""
 
 import logging
-import shutil
 from pathlib import Path
 
 import checkout  # noqa: F401
 
 from fatewalk.check_delta import delta_mean_table, delta_verdict, offset_table, run_verdict
 from fatewalk.export import marks
-from fatewalk.files import atomic_path, read_json, write_json
+from fatewalk.files import copy_file, read_json, write_json
 from fatewalk.moments import Moments
 from fatewalk.workflow.manifest import STALE, enter, fit_entry, set_aside
 from fatewalk.workflow.run_files import RunFiles
@@ -32,8 +31,7 @@ def main(snakemake):
         tables.write(delta_mean.assign(**more), contrast, "qc_delta_mean_by_gene.csv")
         tables.write(offset.assign(**more), contrast, "qc_theta_beta_offset_by_gene.csv")
     for source, target in ((files.card, out.card), (files.trace, out.trace)):
-        with atomic_path(target) as temporary:
-            shutil.copyfile(source, temporary)
+        copy_file(source, target)
     delta = delta_verdict(moments, card["center_delta"])
     verdict = run_verdict(card, delta)
     write_json(verdict, out.verdict)

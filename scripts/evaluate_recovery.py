@@ -7,7 +7,7 @@ import checkout  # noqa: F401
 
 from fatewalk.evaluate import call_summary, daywise_confusion, recovery_by_day, truth_for_contrast
 from fatewalk.files import read_json
-from fatewalk.plot import overview_recovery, plot_recovery, save_figure
+from fatewalk.plot import overview_recovery, plot_recovery, save_figures
 from fatewalk.schema import TRUTH_THETA
 from fatewalk.tables import read_table
 from fatewalk.workflow.run_files import RunFiles
@@ -38,9 +38,7 @@ def main(snakemake):
     figures = {"recovery": plot_recovery(genes[primary], truth[primary], days, eps, primary, reference)}
     if len(contrasts) > 1:
         figures["overview_recovery"] = overview_recovery(genes, truth, eps, reference)
-    for name, figure in figures.items():
-        folder = Path(snakemake.output.recovery).parent
-        save_figure(figure, [folder / f"{name}.png", folder / f"{name}.pdf"])
+    save_figures(figures, Path(snakemake.output.recovery).parent)
 
 
 run_stage("evaluate_recovery", main, snakemake)  # noqa: F821

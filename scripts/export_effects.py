@@ -17,7 +17,7 @@ from fatewalk.export import (
     refuse,
     summaries,
 )
-from fatewalk.files import atomic_path, read_json
+from fatewalk.files import copy_file, read_json
 from fatewalk.moments import FateChange, Moments, save_arrays
 from fatewalk.tables import write_table
 from fatewalk.unshrunk import Unshrunk, error_covariances
@@ -38,10 +38,9 @@ def main(snakemake):
         refuse(card, verdict["delta"], settings.fit.require)
     except FatewalkError as error:
         set_aside_export(run)
-        stale = (
-            f" Tables that an earlier export led to are in {run / STALE}." if (run / STALE).is_dir() else ""
-        )
-        raise FatewalkError(f"{error}{stale}") from None
+        stale = run / STALE
+        earlier = f" Tables that an earlier export led to are in {stale}." if stale.is_dir() else ""
+        raise FatewalkError(f"{error}{earlier}") from None
     moments, more = Moments.load(Path(files.moments)), marks(card)
     unshrunk = Unshrunk.load(Path(files.likelihood))
     arrays = summaries(moments, more)
@@ -49,8 +48,7 @@ def main(snakemake):
     save_arrays(arrays["delta"], Path(out.delta))
     write_table(pairwise_table(moments, more), out.pairwise)
     write_table(fate_change_table(FateChange.load(Path(files.change)), moments, more), out.change)
-    with atomic_path(out.power) as temporary:
-        shutil.copyfile(files.power, temporary)
+    copy_file(files.power, out.power)
     tables = RunFiles(run, moments.contrasts.tolist(), settings.model.contrast_fate)
     genes, guides = card["defects"]["genes"], card["defects"]["guides"]
     for c, contrast in enumerate(tables.contrasts):

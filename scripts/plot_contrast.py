@@ -7,7 +7,7 @@ import checkout  # noqa: F401
 import numpy as np
 
 from fatewalk.files import read_json
-from fatewalk.plot import save_figure
+from fatewalk.plot import save_figures
 from fatewalk.plot.sets import contrast_figures
 from fatewalk.workflow.run_files import RunFiles
 from fatewalk.workflow.stage import run_folder, run_stage, sections
@@ -24,8 +24,7 @@ def main(snakemake):
     with np.load(snakemake.input.delta, allow_pickle=False) as delta:
         figures = contrast_figures(*tables, delta, days, settings.calls, contrast, settings.model.ref_fate)
     folder = Path(snakemake.output.figures[0]).parent
-    for name, figure in figures.items():
-        save_figure(figure, [folder / f"{name}.png", folder / f"{name}.pdf"])
+    save_figures(figures, folder)
     log.info("out: %d figures in %s", len(figures), folder)
 
 

@@ -13,7 +13,7 @@ from fatewalk.plot import (
     overview_heatmap,
     overview_trajectories,
     overview_volcano,
-    save_figure,
+    save_figures,
 )
 from fatewalk.plot.sets import contrast_figures
 from fatewalk.workflow.run_files import RunFiles
@@ -47,8 +47,7 @@ def main(snakemake):
             ),
         }  # fmt: skip
     folder = Path(snakemake.output.figures[0]).parent
-    for name, figure in figures.items():
-        save_figure(figure, [folder / f"{name}.png", folder / f"{name}.pdf"])
+    save_figures(figures, folder)
     log.info("in: %d contrasts; out: %d figures in %s", len(contrasts), len(figures), folder)
 
 

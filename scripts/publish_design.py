@@ -1,12 +1,11 @@
 """Rule publish_design: the design of a run, and which fit it uses, in the run's folder."""
 
 import logging
-import shutil
 from pathlib import Path
 
 import checkout  # noqa: F401
 
-from fatewalk.files import atomic_path, write_json
+from fatewalk.files import copy_file, write_json
 from fatewalk.workflow.manifest import enter
 from fatewalk.workflow.stage import run_folder, run_stage
 
@@ -15,9 +14,8 @@ log = logging.getLogger("fatewalk")
 
 def main(snakemake):
     out, params, run = snakemake.output, snakemake.params, run_folder(snakemake)
-    for source, target in zip(snakemake.input, [*out.design, out.report], strict=True):
-        with atomic_path(target) as temporary:
-            shutil.copyfile(source, temporary)
+    for name, source in snakemake.input.items():
+        copy_file(source, out[name])
     folder = Path(snakemake.wildcards.dataset)
     used = {
         "dataset": snakemake.wildcards.dataset,

@@ -20,7 +20,7 @@ from fatewalk.errors import FatewalkError
 from fatewalk.stages import STAGE_VERSION
 from fatewalk.workflow import layout
 from fatewalk.workflow.closing import Closing
-from fatewalk.workflow.kinds import find_kinds, followed_by, kind_of
+from fatewalk.workflow.kinds import OF_KIND, find_kinds, followed_by, kind_of
 
 try:
     CONFIG = load_config(config)
@@ -112,8 +112,7 @@ def contrasts(wildcards):
 def mashr_options(wildcards):
     """Command-line options of run_mashr.R."""
     options = settings(wildcards).read_by("run_mashr")["mash"]
-    chosen = {"engine", "compare_engines", "modes"}  # which jobs there are
-    return " ".join(f"--{k} {v}" for k, v in options.items() if k not in chosen)
+    return " ".join(f"--{k} {v}" for k, v in options.items() if k not in OF_KIND)
 
 
 def design_of_run(name):

@@ -39,20 +39,18 @@ rule build_design:
 # looks for changed parameters only where it has made all outputs of a job before.
 rule publish_design:
     input:
-        design_of_run("design.pt"),
-        design_of_run("guide_to_gene.parquet"),
-        design_of_run("n_guides_per_gene.parquet"),
-        design_of_run("gene_offsets.parquet"),
-        design_of_run("guides_by_gene.parquet"),
-        design_of_run("design_report.json"),
+        design=design_of_run("design.pt"),
+        guide_to_gene=design_of_run("guide_to_gene.parquet"),
+        n_guides_per_gene=design_of_run("n_guides_per_gene.parquet"),
+        gene_offsets=design_of_run("gene_offsets.parquet"),
+        guides_by_gene=design_of_run("guides_by_gene.parquet"),
+        report=design_of_run("design_report.json"),
     output:
-        design=[
-            f"{RUN}/design/design.pt",
-            f"{RUN}/design/guide_to_gene.parquet",
-            f"{RUN}/design/n_guides_per_gene.parquet",
-            f"{RUN}/design/gene_offsets.parquet",
-            f"{RUN}/design/guides_by_gene.parquet",
-        ],
+        design=f"{RUN}/design/design.pt",
+        guide_to_gene=f"{RUN}/design/guide_to_gene.parquet",
+        n_guides_per_gene=f"{RUN}/design/n_guides_per_gene.parquet",
+        gene_offsets=f"{RUN}/design/gene_offsets.parquet",
+        guides_by_gene=f"{RUN}/design/guides_by_gene.parquet",
         report=f"{RUN}/design_report.json",
         run=f"{RUN}/run.json",
     log:
@@ -66,9 +64,7 @@ rule publish_design:
         draws=lambda w: settings(w).export.draws,
         reference=lambda w: settings(w).model.reference,
         contrasts=contrasts,
-        mash=lambda w: settings(w).mash.model_dump(
-            include={"modes", "engine", "compare_engines"}
-        ),
+        mash=lambda w: settings(w).mash.model_dump(include=set(OF_KIND)),
         stage_version=STAGE_VERSION["publish_design"],
     message:
         "Copy the design of {wildcards.dataset} to run {wildcards.run}"

@@ -113,7 +113,7 @@ class Closing(logging.Handler):
             print("", *words, sep="\n", file=sys.stderr, flush=True)
 
     def summaries(self) -> list[str]:
-        """A few lines for each run: of those that changed, or of all where nothing was to be done."""
+        """A few lines for each run: of those that had jobs, or of all where nothing was to be done."""
         lines: list[str] = []
         seconds = time.monotonic() - self.clock
         for dataset, run, _ in self.runs:

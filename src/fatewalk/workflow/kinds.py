@@ -18,6 +18,8 @@ from fatewalk.workflow import layout
 if TYPE_CHECKING:
     from fatewalk.config import RunSettings
 
+#: Keys of section ``mash`` that tell which tables a run has, in the order of the fields of `Kind`.
+OF_KIND = ("modes", "engine", "compare_engines")
 Key = tuple[tuple[str, ...], tuple[str, ...], str, bool]
 
 

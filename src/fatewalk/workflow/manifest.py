@@ -114,10 +114,10 @@ def _move(run: Path, manifest: Manifest, names: list[str]) -> list[str]:
     """
     there = [name for name in names if (run / name).exists()]
     exported = [name for name in there if manifest[name]["stage"] not in BEFORE_EXPORT]
-    if exported:  # what R made of them, too; it is entered only once the calls have read it
+    if exported:
+        # what R made of them, too; it is entered only once the calls have read it
         by_r = [str(path.relative_to(run)) for pattern in BY_R for path in run.glob(pattern)]
         there += [name for name in by_r if name not in manifest]
-    if exported:
         shutil.rmtree(run / STALE, ignore_errors=True)
     for name in there:
         target = run / STALE / name

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from fatewalk.files import atomic_path, read_json, write_json
+from fatewalk.files import copy_file, read_json, write_json
 from fatewalk.tables import read_table, write_table
 from fatewalk.workflow.layout import contrast_folder, in_contract
 
@@ -62,5 +61,4 @@ class RunFiles:
     def publish(self, contrast: str, name: str) -> None:
         """Copy a contract table of the primary contrast to the run's top."""
         if contrast == self.primary and in_contract(name):
-            with atomic_path(self.folder / name) as temporary:
-                shutil.copyfile(self.path(contrast, name), temporary)
+            copy_file(self.path(contrast, name), self.folder / name)
