@@ -35,8 +35,8 @@ rule build_design:
 
 
 # Copies, so that a run's folder holds the design that its numbers rest on; it does not wait for the fit.
-# run.json also tells what the files of the run depend on, and the stages that write them read it: Snakemake
-# looks for changed parameters only where it has made all outputs of a job before.
+# run.json also tells what the files of the run depend on, and fit_mash and rank_hits rest on these copies:
+# Snakemake looks for changed parameters only where it has made all outputs of a job before.
 rule publish_design:
     input:
         design=design_of_run("design.pt"),
