@@ -27,8 +27,8 @@ from benchmarks.common import (
 )
 from fatewalk.config import ModelConfig
 from fatewalk.infer.fit import fit_effects
-from fatewalk.plot.style import Z95
 from fatewalk.posterior import posterior_moments
+from fatewalk.schema import Z95
 
 WEIGHT_LIMIT = 0.03  # relative
 RATIO_LIMIT, RMSE_LIMIT = 0.5, 0.027

@@ -71,8 +71,11 @@ def main() -> None:
             results, tables = folder / "results", Path(scratch) / "tables"
             keep(results / "tiny" / "main", tables / str(trial))
             found = differences(tables / "0", tables / str(trial))
-            left = [p for p in results.rglob("*") if p.name.startswith((".", "checkpoint"))]
-            left = [str(p.relative_to(folder)) for p in left if p.name != ".snakemake_timestamp"]
+            left = [
+                str(path.relative_to(folder))
+                for path in results.rglob("*")
+                if path.name.startswith((".", "checkpoint")) and path.name != ".snakemake_timestamp"
+            ]
             found = [
                 text for text in found if not text.startswith(("figures", "manifest", "summary", "fit_"))
             ]

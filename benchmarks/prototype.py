@@ -24,8 +24,8 @@ from benchmarks.calls.screens import estimates
 from benchmarks.common import draw_screen, fit_config
 from fatewalk.config import CallsConfig, MashConfig, ModelConfig
 from fatewalk.infer.fit import fit_effects
-from fatewalk.plot.style import Z95
 from fatewalk.posterior import posterior_moments
+from fatewalk.schema import Z95
 from fatewalk.tables import write_table
 
 OUTPUT = Path("benchmarks/prototype.csv")

@@ -16,7 +16,8 @@ from matplotlib.figure import Figure
 
 from fatewalk.errors import FatewalkError, first_few
 from fatewalk.plot.save import save_figure
-from fatewalk.plot.style import BLUE, GREY, PALE, VERMILLION, Z95, new_figure, styled
+from fatewalk.plot.style import BLUE, GREY, PALE, VERMILLION, new_figure, styled
+from fatewalk.schema import Z95
 from fatewalk.tables import write_table
 
 GRID_RANGE, CELL_RANGE = (0.93, 0.97), (0.91, 0.98)

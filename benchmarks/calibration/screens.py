@@ -26,8 +26,8 @@ from fatewalk.config import FitConfig, ModelConfig
 from fatewalk.export import gene_sd
 from fatewalk.infer.fit import fit_effects
 from fatewalk.likelihood import likelihood_estimates
-from fatewalk.plot.style import Z95
 from fatewalk.posterior import posterior_moments
+from fatewalk.schema import Z95
 from fatewalk.tables import write_table
 
 
