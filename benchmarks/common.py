@@ -10,8 +10,8 @@ import numpy as np
 
 from fatewalk.config import DesignConfig, FitConfig
 from fatewalk.config.simulate import SimulateConfig
-from fatewalk.design import Design, build_design
-from fatewalk.simulate import SimulatedScreen, simulate_screen
+from fatewalk.screen.design import Design, build_design
+from fatewalk.screen.simulate import SimulatedScreen, simulate_screen
 
 
 def add_fit_arguments(parser: argparse.ArgumentParser) -> None:

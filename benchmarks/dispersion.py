@@ -26,9 +26,9 @@ from benchmarks.common import (
     weights_by_day,
 )
 from fatewalk.config import ModelConfig
-from fatewalk.infer.fit import fit_effects
-from fatewalk.posterior import posterior_moments
-from fatewalk.schema import Z95
+from fatewalk.core.schema import Z95
+from fatewalk.estimates.from_draws import posterior_moments
+from fatewalk.stages.fit_effects import fit_effects
 
 WEIGHT_LIMIT = 0.03  # relative
 RATIO_LIMIT, RMSE_LIMIT = 0.5, 0.027

@@ -23,10 +23,10 @@ from benchmarks.calls.compare import sources
 from benchmarks.calls.screens import estimates
 from benchmarks.common import draw_screen, fit_config
 from fatewalk.config import CallsConfig, MashConfig, ModelConfig
-from fatewalk.infer.fit import fit_effects
-from fatewalk.posterior import posterior_moments
-from fatewalk.schema import Z95
-from fatewalk.tables import write_table
+from fatewalk.core.schema import Z95
+from fatewalk.core.tables import write_table
+from fatewalk.estimates.from_draws import posterior_moments
+from fatewalk.stages.fit_effects import fit_effects
 
 OUTPUT = Path("benchmarks/prototype.csv")
 RMSE_LIMIT, COVERAGE_LIMITS = 0.026, (0.93, 0.97)  # by contrast, RMSE also by day

@@ -18,12 +18,12 @@ import pandas as pd
 
 from benchmarks.common import add_fit_arguments, fit_config
 from fatewalk.config import DesignConfig, FitConfig, ModelConfig
-from fatewalk.design import Design, build_design
-from fatewalk.files import read_json
-from fatewalk.infer.fit import fit_effects
-from fatewalk.moments import Moments
-from fatewalk.posterior import posterior_moments
-from fatewalk.tables import write_table
+from fatewalk.core.files import read_json
+from fatewalk.core.tables import write_table
+from fatewalk.estimates.arrays import Moments
+from fatewalk.estimates.from_draws import posterior_moments
+from fatewalk.screen.design import Design, build_design
+from fatewalk.stages.fit_effects import fit_effects
 
 RATIO_LIMITS = (0.95, 1.05)  # SD over NUTS SD, geometric mean over the genes
 SPREAD_LIMIT = 0.06  # SD of the log of that ratio, over all genes, contrasts and days

@@ -25,8 +25,8 @@ import torch
 
 from benchmarks.common import add_fit_arguments, draw_screen, fit_config, weights_by_day
 from fatewalk.config import ModelConfig
-from fatewalk.design import load_design, save_design
-from fatewalk.infer.fit import fit_effects
+from fatewalk.screen.design import load_design, save_design
+from fatewalk.stages.fit_effects import fit_effects
 
 MANY_GUIDES: dict[str, Any] = {
     "genes": 300,

@@ -6,10 +6,10 @@ from pathlib import Path
 import checkout  # noqa: F401
 import pandas as pd
 
-from fatewalk.design import build_design, in_words, save_design
-from fatewalk.files import write_json
-from fatewalk.schema import GUIDE_MAP
-from fatewalk.tables import read_table
+from fatewalk.core.files import write_json
+from fatewalk.core.schema import GUIDE_MAP
+from fatewalk.core.tables import read_table
+from fatewalk.screen.design import build_design, in_words, save_design
 from fatewalk.workflow.stage import run_stage, sections
 
 log = logging.getLogger("fatewalk")

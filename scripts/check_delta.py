@@ -5,10 +5,10 @@ from pathlib import Path
 
 import checkout  # noqa: F401
 
-from fatewalk.check_delta import delta_mean_table, delta_verdict, offset_table, run_verdict
-from fatewalk.export import marks
-from fatewalk.files import copy_file, read_json, write_json
-from fatewalk.moments import Moments
+from fatewalk.core.files import copy_file, read_json, write_json
+from fatewalk.diagnostics.centring import delta_mean_table, delta_verdict, offset_table, run_verdict
+from fatewalk.estimates.arrays import Moments
+from fatewalk.estimates.export import marks
 from fatewalk.workflow.manifest import STALE, enter, fit_entry, set_aside
 from fatewalk.workflow.run_files import RunFiles
 from fatewalk.workflow.stage import run_folder, run_stage, sections

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import checkout  # noqa: F401
 
-from fatewalk.evaluate import call_summary, daywise_confusion, recovery_by_day, truth_for_contrast
-from fatewalk.files import read_json
+from fatewalk.core.files import read_json
+from fatewalk.core.schema import TRUTH_THETA
+from fatewalk.core.tables import read_table
+from fatewalk.evaluate.recovery import call_summary, daywise_confusion, recovery_by_day, truth_for_contrast
 from fatewalk.plot import overview_recovery, plot_recovery, save_figures
-from fatewalk.schema import TRUTH_THETA
-from fatewalk.tables import read_table
 from fatewalk.workflow.run_files import RunFiles
 from fatewalk.workflow.stage import run_folder, run_stage, sections
 

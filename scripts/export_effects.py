@@ -6,23 +6,23 @@ from pathlib import Path
 
 import checkout  # noqa: F401
 
-from fatewalk.errors import FatewalkError
-from fatewalk.export import (
+from fatewalk.core.errors import FatewalkError
+from fatewalk.core.files import copy_file, read_json
+from fatewalk.core.tables import write_table
+from fatewalk.estimates.arrays import FateChange, Moments, save_arrays
+from fatewalk.estimates.export import (
     concordance_table,
     fate_change_table,
     gene_table,
     guide_table,
     marks,
     pairwise_table,
-    refuse,
     summaries,
 )
-from fatewalk.files import copy_file, read_json
-from fatewalk.moments import FateChange, Moments, save_arrays
-from fatewalk.tables import write_table
-from fatewalk.unshrunk import Unshrunk, error_covariances
-from fatewalk.unshrunk import gene_table as gene_likelihood
-from fatewalk.unshrunk import guide_table as guide_likelihood
+from fatewalk.estimates.unshrunk import Unshrunk, error_covariances
+from fatewalk.estimates.unshrunk import gene_table as gene_likelihood
+from fatewalk.estimates.unshrunk import guide_table as guide_likelihood
+from fatewalk.stages.export_effects import refuse
 from fatewalk.workflow.manifest import STALE, set_aside_export
 from fatewalk.workflow.run_files import RunFiles
 from fatewalk.workflow.stage import run_folder, run_stage, sections

@@ -5,9 +5,9 @@ from pathlib import Path
 import checkout  # noqa: F401
 
 from fatewalk.config import FitConfig, ModelConfig, load_config
-from fatewalk.design import load_design
 from fatewalk.infer.checkpoint import Checkpoint, checkpoint_path
-from fatewalk.infer.fit import fit_effects, write_fit
+from fatewalk.screen.design import load_design
+from fatewalk.stages.fit_effects import fit_effects, write_fit
 from fatewalk.workflow.stage import run_stage
 
 

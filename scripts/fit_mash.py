@@ -5,9 +5,9 @@ import logging
 import checkout  # noqa: F401
 import numpy as np
 
-from fatewalk.fit_mash import fit_mash_likelihood, fit_mash_table
+from fatewalk.calls.shrink import fit_mash_likelihood, fit_mash_table
+from fatewalk.core.schema import LEVELS
 from fatewalk.mash import MashError
-from fatewalk.schema import LEVELS
 from fatewalk.workflow.run_files import RunFiles
 from fatewalk.workflow.stage import run_folder, run_stage, sections
 

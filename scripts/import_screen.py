@@ -6,8 +6,8 @@ from pathlib import Path
 import checkout  # noqa: F401
 
 from fatewalk.config import AnnDataDataset, PlainDataset
-from fatewalk.files import read_json
-from fatewalk.io import import_screen
+from fatewalk.core.files import read_json
+from fatewalk.stages.import_screen import import_screen
 from fatewalk.workflow.stage import run_stage
 
 log = logging.getLogger("fatewalk")

@@ -4,9 +4,9 @@ import logging
 
 import checkout  # noqa: F401
 
-from fatewalk.files import read_json
+from fatewalk.core.files import read_json
+from fatewalk.core.tables import read_table
 from fatewalk.plot import plot_convergence, save_figure
-from fatewalk.tables import read_table
 from fatewalk.workflow.stage import run_stage
 
 log = logging.getLogger("fatewalk")

@@ -6,7 +6,7 @@ from pathlib import Path
 import checkout  # noqa: F401
 import numpy as np
 
-from fatewalk.files import read_json
+from fatewalk.core.files import read_json
 from fatewalk.plot import (
     marks,
     overview_delta,

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import checkout  # noqa: F401
 
-from fatewalk.files import copy_file, write_json
+from fatewalk.core.files import copy_file, write_json
 from fatewalk.workflow.manifest import enter
 from fatewalk.workflow.stage import run_folder, run_stage
 

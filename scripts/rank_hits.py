@@ -17,9 +17,9 @@ from fatewalk.calls import (
     rank_hits,
     read_sources,
 )
-from fatewalk.files import read_json
-from fatewalk.fit_mash import mixture_data, read_mixture
-from fatewalk.tables import active_matrix, count_days, day_matrix, read_table, write_table
+from fatewalk.calls.shrink import mixture_data, read_mixture
+from fatewalk.core.files import read_json
+from fatewalk.core.tables import active_matrix, count_days, day_matrix, read_table, write_table
 from fatewalk.workflow.layout import CONTRACT, names
 from fatewalk.workflow.manifest import enter
 from fatewalk.workflow.run_files import RunFiles

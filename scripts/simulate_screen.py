@@ -6,7 +6,7 @@ from pathlib import Path
 import checkout  # noqa: F401
 
 from fatewalk.config import SimulateConfig
-from fatewalk.simulate import simulate_screen, write_screen
+from fatewalk.screen.simulate import simulate_screen, write_screen
 from fatewalk.workflow.stage import run_stage
 
 log = logging.getLogger("fatewalk")

@@ -6,16 +6,16 @@ from pathlib import Path
 import checkout  # noqa: F401
 import torch
 
-from fatewalk.design import load_design
-from fatewalk.identifiability import gene_power
+from fatewalk.core.tables import write_table
+from fatewalk.diagnostics.power import gene_power
+from fatewalk.estimates.fate_change import average_fate_change
+from fatewalk.estimates.from_draws import posterior_moments
+from fatewalk.estimates.likelihood_only import likelihood_estimates
+from fatewalk.estimates.unshrunk import name_estimates
 from fatewalk.infer.checkpoint import delete_checkpoints
-from fatewalk.infer.fit import load_posterior
-from fatewalk.likelihood import likelihood_estimates
+from fatewalk.infer.fitted import load_posterior
 from fatewalk.model.rows import make_rows
-from fatewalk.posterior import posterior_moments
-from fatewalk.probability import average_fate_change
-from fatewalk.tables import write_table
-from fatewalk.unshrunk import name_estimates
+from fatewalk.screen.design import load_design
 from fatewalk.workflow.stage import run_stage
 
 log = logging.getLogger("fatewalk")

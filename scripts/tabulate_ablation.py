@@ -4,9 +4,9 @@ import logging
 
 import checkout  # noqa: F401
 
-from fatewalk.evaluate import ablation_table
+from fatewalk.core.tables import read_table, write_table
+from fatewalk.evaluate.recovery import ablation_table
 from fatewalk.plot import plot_ablation, save_figure
-from fatewalk.tables import read_table, write_table
 from fatewalk.workflow.stage import run_stage
 
 log = logging.getLogger("fatewalk")

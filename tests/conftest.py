@@ -9,13 +9,13 @@ import torch
 from hypothesis import settings
 
 from fatewalk.config import DesignConfig, ModelConfig, SimulateConfig
-from fatewalk.design import build_design
-from fatewalk.infer.coordinates import Coordinates
 from fatewalk.infer.laplace import Laplace, fit_laplace
 from fatewalk.infer.start import day_intercepts
 from fatewalk.model import FateModel, Sizes
+from fatewalk.model.coordinates import Coordinates
 from fatewalk.model.rows import make_rows
-from fatewalk.simulate import simulate_screen
+from fatewalk.screen.design import build_design
+from fatewalk.screen.simulate import simulate_screen
 
 torch.set_num_threads(1)
 settings.register_profile("shared_machine", deadline=None)

@@ -23,12 +23,12 @@ from benchmarks.common import (
     weights_by_day,
 )
 from fatewalk.config import FitConfig, ModelConfig
-from fatewalk.export import gene_sd
-from fatewalk.infer.fit import fit_effects
-from fatewalk.likelihood import likelihood_estimates
-from fatewalk.posterior import posterior_moments
-from fatewalk.schema import Z95
-from fatewalk.tables import write_table
+from fatewalk.core.schema import Z95
+from fatewalk.core.tables import write_table
+from fatewalk.estimates.export import gene_sd
+from fatewalk.estimates.from_draws import posterior_moments
+from fatewalk.estimates.likelihood_only import likelihood_estimates
+from fatewalk.stages.fit_effects import fit_effects
 
 
 def compare(estimate: np.ndarray, se: np.ndarray, truth: np.ndarray, is_null: np.ndarray) -> dict[str, float]:

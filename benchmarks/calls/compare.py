@@ -17,11 +17,17 @@ import pandas as pd
 from scipy.stats import rankdata
 
 from fatewalk.calls import Effects, joint_effects, mash_effects
+from fatewalk.calls.shrink import (
+    fit_mash_likelihood,
+    fit_mash_table,
+    likelihood_data,
+    mixture_data,
+    read_mixture,
+)
 from fatewalk.config import CallsConfig, MashConfig
-from fatewalk.evaluate import ZERO
-from fatewalk.export import daywise
-from fatewalk.fit_mash import fit_mash_likelihood, fit_mash_table, likelihood_data, mixture_data, read_mixture
-from fatewalk.tables import write_table
+from fatewalk.core.tables import write_table
+from fatewalk.estimates.export import daywise
+from fatewalk.evaluate.recovery import ZERO
 
 LEVELS = (0.01, 0.05, 0.10)
 CALLS = CallsConfig()

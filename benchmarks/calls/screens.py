@@ -20,12 +20,13 @@ import torch
 
 from benchmarks.common import draw_screen, fit_config, true_effects
 from fatewalk.config import ModelConfig
-from fatewalk.design import Design
-from fatewalk.infer.fit import Posterior, fit_effects
-from fatewalk.likelihood import likelihood_estimates
-from fatewalk.moments import Moments, save_arrays
-from fatewalk.posterior import posterior_moments
-from fatewalk.simulate import SimulatedScreen
+from fatewalk.estimates.arrays import Moments, save_arrays
+from fatewalk.estimates.from_draws import posterior_moments
+from fatewalk.estimates.likelihood_only import likelihood_estimates
+from fatewalk.infer.fitted import Posterior
+from fatewalk.screen.design import Design
+from fatewalk.screen.simulate import SimulatedScreen
+from fatewalk.stages.fit_effects import fit_effects
 
 DRAWS = 2000
 SCREEN: dict[str, Any] = {

@@ -9,9 +9,9 @@ import pytest
 
 from benchmarks.common import true_effects
 from fatewalk.config import FitConfig, ModelConfig
-from fatewalk.infer.fit import fit_effects
-from fatewalk.posterior import posterior_moments
-from fatewalk.schema import Z95
+from fatewalk.core.schema import Z95
+from fatewalk.estimates.from_draws import posterior_moments
+from fatewalk.stages.fit_effects import fit_effects
 from tests.conftest import make_design
 
 GRID = {

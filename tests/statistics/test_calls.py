@@ -11,11 +11,11 @@ from benchmarks.common import draw_screen, fit_config
 from fatewalk import mash
 from fatewalk.calls import aggregate_guides
 from fatewalk.config import MashConfig, ModelConfig
-from fatewalk.infer.fit import fit_effects
-from fatewalk.likelihood import likelihood_estimates
-from fatewalk.posterior import posterior_moments
-from fatewalk.schema import day_columns
-from fatewalk.unshrunk import guide_table, name_estimates
+from fatewalk.core.schema import day_columns
+from fatewalk.estimates.from_draws import posterior_moments
+from fatewalk.estimates.likelihood_only import likelihood_estimates
+from fatewalk.estimates.unshrunk import guide_table, name_estimates
+from fatewalk.stages.fit_effects import fit_effects
 
 N_ROWS, N_DAYS = 3000, 4
 

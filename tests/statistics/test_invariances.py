@@ -8,9 +8,9 @@ import torch
 from pyro import poutine
 
 from fatewalk.config import ModelConfig
-from fatewalk.design import Design
 from fatewalk.model import FateModel, Sizes
 from fatewalk.model.rows import make_rows
+from fatewalk.screen.design import Design
 from tests.conftest import laplace_fit
 
 

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from fatewalk.config import FitConfig, ModelConfig
-from fatewalk.infer.fit import fit_effects
-from fatewalk.likelihood import likelihood_estimates
-from fatewalk.posterior import posterior_moments
+from fatewalk.estimates.from_draws import posterior_moments
+from fatewalk.estimates.likelihood_only import likelihood_estimates
+from fatewalk.stages.fit_effects import fit_effects
 from tests.conftest import make_design
 
 

@@ -7,10 +7,10 @@ import pytest
 
 from benchmarks.reference import compare, load_reference
 from fatewalk.config import FitConfig, ModelConfig
-from fatewalk.evaluate import recovery_by_day, truth_for_contrast
-from fatewalk.export import gene_table
-from fatewalk.infer.fit import fit_effects
-from fatewalk.posterior import posterior_moments
+from fatewalk.estimates.export import gene_table
+from fatewalk.estimates.from_draws import posterior_moments
+from fatewalk.evaluate.recovery import recovery_by_day, truth_for_contrast
+from fatewalk.stages.fit_effects import fit_effects
 from tests.conftest import make_design
 
 ROOT = Path(__file__).parents[2]

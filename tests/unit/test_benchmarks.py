@@ -16,8 +16,8 @@ from benchmarks.speed import CASES, simulate_settings
 from fatewalk.calls import PATTERNS, Effects
 from fatewalk.config.sections import CallsConfig
 from fatewalk.config.simulate import SimulateConfig
-from fatewalk.errors import FatewalkError
-from fatewalk.simulate import simulate_screen
+from fatewalk.core.errors import FatewalkError
+from fatewalk.screen.simulate import simulate_screen
 
 SMALL = {"cells": 200, "genes": 5, "active_genes": 5, "effect_patterns": {"random_walk": 1},
          "guide_effects": "uncentred", "moi": 2}  # fmt: skip

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from fatewalk.export import gene_table, guide_table
-from fatewalk.moments import Moments
-from fatewalk.tables import write_table
+from fatewalk.core.tables import write_table
+from fatewalk.estimates.arrays import Moments
+from fatewalk.estimates.export import gene_table, guide_table
 
 RECORDED = Path(__file__).parents[1] / "data" / "mash_tables"
 

@@ -20,8 +20,8 @@ import pandas as pd
 import pytest
 
 from fatewalk import mash
-from fatewalk.files import read_json
-from fatewalk.fit_mash import mixture_data, read_mixture
+from fatewalk.calls.shrink import mixture_data, read_mixture
+from fatewalk.core.files import read_json
 
 SCRIPT = Path(__file__).resolve().parents[2] / "scripts" / "run_mashr.R"
 RSCRIPT = shutil.which("Rscript")

@@ -218,9 +218,9 @@ OTHER_ENGINE = """#!{python}
 import sys
 sys.path.insert(0, "{source}")
 from fatewalk.config import MashConfig
-from fatewalk.files import write_json
-from fatewalk.fit_mash import fit_mash_table
-from fatewalk.tables import read_table, write_table
+from fatewalk.core.files import write_json
+from fatewalk.calls.shrink import fit_mash_table
+from fatewalk.core.tables import read_table, write_table
 
 options = dict(zip(sys.argv[3::2], sys.argv[4::2]))
 table = read_table(options["--table"], ["gene"], text=["gene"])

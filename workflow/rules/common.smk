@@ -16,8 +16,8 @@ from snakemake.logging import logger as snakemake_logger
 from snakemake.settings.types import Quietness
 
 from fatewalk.config import SimulatedDataset, load_config
-from fatewalk.errors import FatewalkError
-from fatewalk.stages import STAGE_VERSION
+from fatewalk.core.errors import FatewalkError
+from fatewalk.core.versions import STAGE_VERSION
 from fatewalk.workflow import layout
 from fatewalk.workflow.closing import Closing
 from fatewalk.workflow.kinds import OF_KIND, find_kinds, followed_by, kind_of

@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from scipy.special import chdtrc  # scipy.stats takes a second to import
 
 from fatewalk.calls.checks import marks_of, observed_days, posterior_columns, refuse_repeats
-from fatewalk.errors import FatewalkError, first_few
-from fatewalk.schema import day_columns
-from fatewalk.tables import count_days, require_columns
+from fatewalk.core.errors import FatewalkError, first_few
+from fatewalk.core.schema import day_columns
+from fatewalk.core.tables import count_days, require_columns
 
 Estimates = Literal["posterior", "likelihood"]
 STEMS: dict[Estimates, tuple[str, str]] = {

@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from fatewalk.errors import FatewalkError, first_few
-from fatewalk.schema import MARKS, day_columns
+from fatewalk.core.errors import FatewalkError, first_few
+from fatewalk.core.schema import MARKS, day_columns
 
 Numbers = NDArray[np.float64]
 

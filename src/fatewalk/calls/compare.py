@@ -10,9 +10,9 @@ import numpy as np
 import pandas as pd
 
 from fatewalk.calls.checks import Numbers, marks_of, observed_days, posterior_columns, refuse_repeats
-from fatewalk.errors import FatewalkError, first_few
-from fatewalk.schema import day_columns
-from fatewalk.tables import count_days, require_columns
+from fatewalk.core.errors import FatewalkError, first_few
+from fatewalk.core.schema import day_columns
+from fatewalk.core.tables import count_days, require_columns
 
 
 def compare_modes(

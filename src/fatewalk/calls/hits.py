@@ -14,9 +14,9 @@ import pandas as pd
 from fatewalk.calls.checks import Numbers, marks_of, refuse_repeats, smallest
 from fatewalk.calls.patterns import PATTERNS
 from fatewalk.calls.sources import Effects
-from fatewalk.errors import FatewalkError
-from fatewalk.schema import day_columns
-from fatewalk.tables import count_days, require_columns
+from fatewalk.core.errors import FatewalkError
+from fatewalk.core.schema import day_columns
+from fatewalk.core.tables import count_days, require_columns
 
 if TYPE_CHECKING:  # a stage that reads and writes tables needs no config models
     from fatewalk.config.sections import CallsConfig

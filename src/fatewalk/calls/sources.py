@@ -20,10 +20,10 @@ from scipy.special import ndtr
 
 from fatewalk import mash
 from fatewalk.calls.patterns import PATTERNS, pattern_probabilities
-from fatewalk.errors import FatewalkError
-from fatewalk.fit_mash import mixture_data, read_mixture
-from fatewalk.schema import day_columns
-from fatewalk.tables import count_days
+from fatewalk.calls.shrink import mixture_data, read_mixture
+from fatewalk.core.errors import FatewalkError
+from fatewalk.core.schema import day_columns
+from fatewalk.core.tables import count_days
 
 if TYPE_CHECKING:  # a stage that reads and writes tables needs no config models
     from fatewalk.config.sections import CallsConfig

@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 
 from fatewalk.calls.checks import Numbers, marks_of
-from fatewalk.errors import FatewalkError
-from fatewalk.schema import Z95
-from fatewalk.tables import active_matrix, as_bool, day_matrix
+from fatewalk.core.errors import FatewalkError
+from fatewalk.core.schema import Z95
+from fatewalk.core.tables import active_matrix, as_bool, day_matrix
 
 #: Digits that a person reads; all of them stand in effects.parquet.
 DECIMALS = {

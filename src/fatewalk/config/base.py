@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from fatewalk.stages import STAGES
+from fatewalk.core.versions import STAGES
 
 
 class Section(BaseModel):

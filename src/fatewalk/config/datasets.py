@@ -9,7 +9,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from fatewalk.config.base import Section
 from fatewalk.config.simulate import SimulateConfig
-from fatewalk.schema import is_reserved
+from fatewalk.core.schema import is_reserved
 
 Keys = dict[str, Any]
 

@@ -20,7 +20,7 @@ from fatewalk.config.keys import keys_of, nested_section
 from fatewalk.config.root import SECTIONS, RootConfig
 from fatewalk.config.sections import AblationConfig
 from fatewalk.config.simulate import SimulateConfig
-from fatewalk.stages import STAGES
+from fatewalk.core.versions import STAGES
 
 CARRIED = frozenset({*Overrides.model_fields, "runs"})  # sections that any dataset entry may carry
 COMMENT_COLUMN = 44

@@ -9,7 +9,7 @@ from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
 
-from fatewalk.errors import FatewalkError
+from fatewalk.core.errors import FatewalkError
 
 Layers = Mapping[str, Mapping[str, Any]]
 

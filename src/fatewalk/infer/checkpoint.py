@@ -24,8 +24,8 @@ import torch
 from fatewalk import __version__
 from fatewalk.config import FitConfig, ModelConfig
 from fatewalk.config.keys import values_read_by
-from fatewalk.files import atomic_path
-from fatewalk.stages import STAGE_VERSION
+from fatewalk.core.files import atomic_path
+from fatewalk.core.versions import STAGE_VERSION
 
 log = logging.getLogger(__name__)
 

@@ -32,12 +32,12 @@ from torch.nn.functional import log_softmax
 
 from fatewalk.infer import dispersion
 from fatewalk.infer.checkpoint import Checkpoint
-from fatewalk.infer.coordinates import Coordinates, variance_factor
-from fatewalk.infer.information import RowIndex, curvature, fate_probabilities
 from fatewalk.infer.systems import BlockSystem, DenseSystem, System
 from fatewalk.infer.whitening import Whitening
 from fatewalk.model import Rows
+from fatewalk.model.coordinates import Coordinates, variance_factor
 from fatewalk.model.fate_model import DTYPE
+from fatewalk.model.information import RowIndex, curvature, fate_probabilities
 from fatewalk.model.rows import linear_predictor
 
 log = logging.getLogger(__name__)

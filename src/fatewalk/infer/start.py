@@ -12,9 +12,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from fatewalk.design import Design
 from fatewalk.model import FateModel, Rows
 from fatewalk.model.rows import centred_burden
+from fatewalk.screen.design import Design
 
 LOG_SCALE_SD = 0.2  # posterior SD of a log scale to begin with
 

@@ -22,7 +22,7 @@ from pyro.infer import Trace_ELBO
 from torch import Tensor
 
 from fatewalk.infer.checkpoint import Checkpoint
-from fatewalk.infer.guides import Guide, Schedule
+from fatewalk.infer.families import Guide, Schedule
 from fatewalk.model import FateModel, Rows
 
 log = logging.getLogger(__name__)

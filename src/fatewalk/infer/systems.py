@@ -17,11 +17,11 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from fatewalk.infer.coordinates import Coordinates
-from fatewalk.infer.information import RowIndex, information
 from fatewalk.infer.whitening import BlockWhitening, DenseWhitening, Whitening
 from fatewalk.model import Rows
+from fatewalk.model.coordinates import Coordinates
 from fatewalk.model.fate_model import DTYPE
+from fatewalk.model.information import RowIndex, information
 
 log = logging.getLogger(__name__)
 

@@ -28,7 +28,7 @@ from fatewalk.mash.covariances import autoselect_grid, cov_canonical, cov_time
 from fatewalk.mash.data import MISSING_SE, MashData, set_data
 from fatewalk.mash.errors import MashError
 from fatewalk.mash.extreme_deconvolution import EdFit, cov_ed, cov_pca, cov_teem
-from fatewalk.mash.fit import MashFit, MashPrior, fit_mash
+from fatewalk.mash.mixture import MashFit, MashPrior, fit_mash
 from fatewalk.mash.null_correlation import (
     EmCorrelation,
     NullCorrelation,

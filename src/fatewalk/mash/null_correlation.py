@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 
 from fatewalk.mash.data import Array, MashData, as_correlation
 from fatewalk.mash.errors import MashError
-from fatewalk.mash.fit import MashFit, fit_mash
+from fatewalk.mash.mixture import MashFit, fit_mash
 from fatewalk.mash.posterior import posterior, posterior_covariance
 
 MIN_PAIR_ROWS = 10

@@ -18,8 +18,8 @@ from scipy.special import logsumexp, ndtr
 
 from fatewalk.mash.data import Array, MashData
 from fatewalk.mash.errors import MashError
-from fatewalk.mash.fit import MashPrior
 from fatewalk.mash.likelihood import Spectrum, factor, to_input_units, whiten
+from fatewalk.mash.mixture import MashPrior
 
 PI_THRESHOLD = 1e-10
 """Components of a smaller weight play no part in posteriors, as in mashr."""

@@ -21,7 +21,7 @@ from torch import Tensor
 from torch.nn.functional import log_softmax
 
 from fatewalk.config import ModelConfig
-from fatewalk.design import Design
+from fatewalk.core.schema import MEAN_ZERO_TOLERANCE
 from fatewalk.model.effects import (
     Effects,
     center_within_gene,
@@ -29,7 +29,7 @@ from fatewalk.model.effects import (
     within_gene_mean,
 )
 from fatewalk.model.rows import Columns, Rows, centred_burden, linear_predictor
-from fatewalk.moments import MEAN_ZERO_TOLERANCE
+from fatewalk.screen.design import Design
 
 DTYPE = torch.float64  # sums over a million cells need it, and sparse products cost the same
 

@@ -18,8 +18,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from fatewalk.design import Design
 from fatewalk.model.sparse import csr
+from fatewalk.screen.design import Design
 
 
 @dataclass(frozen=True)

@@ -9,9 +9,9 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from fatewalk.errors import FatewalkError, first_few
+from fatewalk.core.errors import FatewalkError, first_few
+from fatewalk.core.tables import require_columns
 from fatewalk.plot.style import BLUE, DOUBLE, GREY, VERMILLION, add_foot, add_title, new_figure, styled
-from fatewalk.tables import require_columns
 
 RUNS = {"main": ("centred", BLUE, -0.18), "uncentred": ("uncentred", VERMILLION, 0.18)}
 MEASURES = {

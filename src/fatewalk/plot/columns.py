@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from fatewalk.errors import FatewalkError, first_few
-from fatewalk.tables import as_bool, require_columns
+from fatewalk.core.errors import FatewalkError, first_few
+from fatewalk.core.tables import as_bool, require_columns
 
 
 def best_ranked(hits: pd.DataFrame, n: int) -> pd.DataFrame:

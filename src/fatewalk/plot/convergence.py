@@ -11,7 +11,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, NullFormatter
 
-from fatewalk.export import criterion_words
+from fatewalk.core.outcome import criterion_words
+from fatewalk.core.tables import require_columns
 from fatewalk.plot.style import (
     BLACK,
     BLUE,
@@ -26,7 +27,6 @@ from fatewalk.plot.style import (
     styled,
     thin_labels,
 )
-from fatewalk.tables import require_columns
 
 ROUNDS = {  # column of the trace, name, colour, where its dashes start
     "newton_step": ("Newton step (SDs)", BLUE, 0),

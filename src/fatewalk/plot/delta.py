@@ -9,7 +9,8 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from fatewalk.errors import FatewalkError
+from fatewalk.core.errors import FatewalkError
+from fatewalk.core.schema import Z95
 from fatewalk.plot.style import (
     BLACK,
     BLUE,
@@ -20,7 +21,6 @@ from fatewalk.plot.style import (
     say,
     styled,
 )
-from fatewalk.schema import Z95
 
 
 @styled

@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
+from fatewalk.core.tables import active_matrix, as_bool, day_matrix
 from fatewalk.plot.columns import best_ranked, count_hits, marks
 from fatewalk.plot.style import (
     AFTER_MASH,
@@ -25,7 +26,6 @@ from fatewalk.plot.style import (
     new_figure,
     styled,
 )
-from fatewalk.tables import active_matrix, as_bool, day_matrix
 
 ROW = 0.125  # height of a gene, inches
 LETTER = 0.055  # width of a letter of a tick text, inches

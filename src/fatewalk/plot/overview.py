@@ -18,7 +18,9 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 
-from fatewalk.errors import FatewalkError
+from fatewalk.core.errors import FatewalkError
+from fatewalk.core.schema import Z95
+from fatewalk.core.tables import active_matrix, as_bool, count_days, day_matrix, require_columns
 from fatewalk.plot import heatmap, recovery, volcano
 from fatewalk.plot.columns import best_ranked, count_hits, marks, rows_of
 from fatewalk.plot.delta import draw_guides, spread_of_genes
@@ -60,8 +62,6 @@ from fatewalk.plot.volcano import (
     text_width,
     widen,
 )
-from fatewalk.schema import Z95
-from fatewalk.tables import active_matrix, as_bool, count_days, day_matrix, require_columns
 
 PURPLE = "#AA3377"
 COLOURS = (VERMILLION, BLUE, GREEN, PURPLE, BLACK, "#56B4E9", "#999933", "#882255")  # then again, dashed

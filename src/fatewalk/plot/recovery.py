@@ -10,7 +10,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from fatewalk.errors import FatewalkError
+from fatewalk.core.errors import FatewalkError
+from fatewalk.core.schema import Z95
+from fatewalk.core.tables import day_matrix, require_columns
 from fatewalk.plot.columns import marks, rows_of
 from fatewalk.plot.style import (
     BLACK,
@@ -27,8 +29,6 @@ from fatewalk.plot.style import (
     say,
     styled,
 )
-from fatewalk.schema import Z95
-from fatewalk.tables import day_matrix, require_columns
 
 
 @styled

@@ -8,8 +8,8 @@ from pathlib import Path
 import matplotlib.style
 from matplotlib.figure import Figure
 
-from fatewalk.errors import FatewalkError
-from fatewalk.files import atomic_path
+from fatewalk.core.errors import FatewalkError
+from fatewalk.core.files import atomic_path
 from fatewalk.plot.style import RC
 
 #: Per format: dots per inch and metadata. None drops an entry: no time stamp, so that the same

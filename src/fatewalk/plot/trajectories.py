@@ -11,6 +11,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from fatewalk.core.schema import Z95
+from fatewalk.core.tables import active_matrix, as_bool, day_matrix
 from fatewalk.plot.columns import best_ranked, count_hits, marks, rows_of
 from fatewalk.plot.style import (
     BEFORE_MASH,
@@ -28,8 +30,6 @@ from fatewalk.plot.style import (
     styled,
     thin_labels,
 )
-from fatewalk.schema import Z95
-from fatewalk.tables import active_matrix, as_bool, day_matrix
 
 NUMBER_WIDTH = 0.09  # width of a count of cells, as a share of a panel
 LABEL_WIDTH = 0.024  # width of a letter of a tick text, likewise

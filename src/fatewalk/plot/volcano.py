@@ -13,6 +13,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patheffects import withStroke
 from matplotlib.textpath import TextPath
 
+from fatewalk.core.tables import active_matrix, day_matrix, require_columns
 from fatewalk.plot.columns import marks
 from fatewalk.plot.style import (
     AFTER_MASH,
@@ -30,7 +31,6 @@ from fatewalk.plot.style import (
     say,
     styled,
 )
-from fatewalk.tables import active_matrix, day_matrix, require_columns
 
 CAP = 10.0  # -log10 lfsr above this is drawn at this
 N_LABELS = 6  # calls named in a panel

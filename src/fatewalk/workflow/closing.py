@@ -20,7 +20,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from fatewalk.files import atomic_path, read_json
+from fatewalk.core.files import atomic_path, read_json
 from fatewalk.workflow.manifest import CARD, NAME, STALE, fit_entry, prune, set_aside
 
 NOTHING = "Nothing to be done"

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from fatewalk.schema import LEVELS
+from fatewalk.core.schema import LEVELS
 
 #: Tables that stand in every contrast's folder, and of the primary contrast at the run's top as well,
 #: under the names that other people's scripts read. {level} and {mode} are filled in.

@@ -16,9 +16,9 @@ from typing import Any
 
 from filelock import FileLock
 
-from fatewalk.errors import FatewalkError
-from fatewalk.files import read_json, write_json
-from fatewalk.stages import STAGE_VERSION
+from fatewalk.core.errors import FatewalkError
+from fatewalk.core.files import read_json, write_json
+from fatewalk.core.versions import STAGE_VERSION
 
 NAME = "manifest.json"
 STALE = "stale"

@@ -8,8 +8,8 @@ from typing import Any
 
 import pandas as pd
 
-from fatewalk.files import copy_file, read_json, write_json
-from fatewalk.tables import read_table, write_table
+from fatewalk.core.files import copy_file, read_json, write_json
+from fatewalk.core.tables import read_table, write_table
 from fatewalk.workflow.layout import contrast_folder, in_contract
 
 NAMES = ("gene", "guide", "active_days", "best_day", "best_day_among_active", "pattern")

@@ -9,7 +9,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from fatewalk.errors import FatewalkError
+from fatewalk.core.errors import FatewalkError
 from fatewalk.workflow.manifest import enter
 
 log = logging.getLogger("fatewalk")

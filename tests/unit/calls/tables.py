@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from fatewalk.schema import day_columns
+from fatewalk.core.schema import day_columns
 
 NAN = np.nan
 

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from fatewalk.calls import aggregate_guides
-from fatewalk.errors import FatewalkError
+from fatewalk.core.errors import FatewalkError
 from tests.unit.calls.tables import NAN, daywise, mash_guides
 
 

@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 
 from fatewalk.calls import compare_modes
-from fatewalk.errors import FatewalkError
+from fatewalk.core.errors import FatewalkError
 from tests.unit.calls.tables import NAN, mash_genes
 
 

@@ -6,9 +6,9 @@ import pytest
 
 from fatewalk.calls import PATTERNS, Effects, rank_hits
 from fatewalk.config import CallsConfig
-from fatewalk.errors import FatewalkError
-from fatewalk.schema import day_columns
-from fatewalk.tables import read_table, write_table
+from fatewalk.core.errors import FatewalkError
+from fatewalk.core.schema import day_columns
+from fatewalk.core.tables import read_table, write_table
 from tests.unit.calls.tables import NAN, daywise
 
 SOURCE = CallsConfig().source

@@ -6,10 +6,10 @@ from scipy.stats import multivariate_normal, norm
 
 from fatewalk import mash
 from fatewalk.calls import PATTERNS, joint_effects, mash_effects, read_sources
+from fatewalk.calls.shrink import fit_mash_likelihood, fit_mash_table
 from fatewalk.config import CallsConfig, MashConfig
-from fatewalk.errors import FatewalkError
-from fatewalk.export import daywise
-from fatewalk.fit_mash import fit_mash_likelihood, fit_mash_table
+from fatewalk.core.errors import FatewalkError
+from fatewalk.estimates.export import daywise
 
 ALL = np.ones((3, 2), dtype=bool)
 

@@ -10,7 +10,7 @@ from fatewalk.config.keys import keys_of
 from fatewalk.config.root import SECTIONS
 from fatewalk.config.sections import AblationConfig
 from fatewalk.config.simulate import SimulateConfig
-from fatewalk.stages import STAGES
+from fatewalk.core.versions import STAGES
 
 CARRIED = frozenset({*Overrides.model_fields, "runs"})
 MODELS = [*SECTIONS.values(), AblationConfig, SimulateConfig, AnnDataDataset, PlainDataset]

@@ -3,7 +3,7 @@
 import pytest
 
 from fatewalk.config import PlainDataset, SimulatedDataset, load_config
-from fatewalk.errors import FatewalkError
+from fatewalk.core.errors import FatewalkError
 
 DEMO = {"demo": {"simulate": {"cells": 500}}}
 PLAIN = {"cells": "c.csv", "guide_calls": "g.csv", "guide_map": "m.csv"}

@@ -12,11 +12,12 @@ import pytest
 import torch
 
 from fatewalk.config import FitConfig, ModelConfig
-from fatewalk.design import save_design
+from fatewalk.core.versions import STAGE_VERSION
 from fatewalk.infer.checkpoint import EXIT_CODE, Checkpoint, checkpoint_path, delete_checkpoints
-from fatewalk.infer.fit import fit_effects, load_posterior, save_posterior
+from fatewalk.infer.fitted import load_posterior, save_posterior
 from fatewalk.infer.svi import _Loop
-from fatewalk.stages import STAGE_VERSION
+from fatewalk.screen.design import save_design
+from fatewalk.stages.fit_effects import fit_effects
 
 ROOT = Path(__file__).parents[3]
 CONFIG = ModelConfig()

@@ -7,16 +7,17 @@ import math
 import pytest
 import torch
 
-from fatewalk.check_delta import delta_verdict
 from fatewalk.config import FitConfig, ModelConfig
-from fatewalk.design import save_design
-from fatewalk.errors import FatewalkError
-from fatewalk.export import refuse
-from fatewalk.files import read_json, write_json
+from fatewalk.core.errors import FatewalkError
+from fatewalk.core.files import read_json, write_json
+from fatewalk.diagnostics.centring import delta_verdict
+from fatewalk.estimates.from_draws import posterior_moments
 from fatewalk.infer import laplace, svi
-from fatewalk.infer.fit import choose_device, fit_effects, load_posterior, write_fit
-from fatewalk.infer.guides import NEWTON, Structured
-from fatewalk.posterior import posterior_moments
+from fatewalk.infer.families import NEWTON, Structured
+from fatewalk.infer.fitted import load_posterior
+from fatewalk.screen.design import save_design
+from fatewalk.stages.export_effects import refuse
+from fatewalk.stages.fit_effects import choose_device, fit_effects, write_fit
 from tests.conftest import make_design
 
 SHORT = FitConfig(max_steps=70)

@@ -2,9 +2,9 @@
 
 import torch
 
-from fatewalk.infer.information import RowIndex, curvature, fate_probabilities, information
 from fatewalk.infer.systems import BlockSystem, DenseSystem, gene_grams, gene_information
-from tests.unit.infer.test_coordinates import case, some  # noqa: F401 (a fixture)
+from fatewalk.model.information import RowIndex, curvature, fate_probabilities, information
+from tests.unit.model.test_coordinates import case, some  # noqa: F401 (a fixture)
 
 
 def systems(case):  # noqa: F811

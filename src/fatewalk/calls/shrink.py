@@ -1,0 +1,359 @@
+"""Stage ``fit_mash``: mash on a day-wise table, with the built-in engine.
+
+Two kinds of tables are shrunk. The posterior tables (``*_daywise_for_mash.csv``) go through the same
+model as R's script, mode by mode, so that the engines can be compared. The likelihood-only tables
+(``*_daywise_likelihood.csv``) are unshrunk and come with an error covariance per row, as mash
+assumes. Either way two files result: the table with posterior columns, and the fitted mixture in
+JSON, which is enough to compute any other posterior quantity later (`read_mixture`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import pandas as pd
+
+from fatewalk import __version__, mash
+from fatewalk.core.errors import FatewalkError
+from fatewalk.core.schema import day_columns
+from fatewalk.core.tables import count_days
+
+if TYPE_CHECKING:  # a stage that reads and writes tables needs no config models
+    from fatewalk.config import MashConfig
+
+SIGNIFICANT_LFSR = 0.05
+NEGLIGIBLE = 1e-6  # weight of all effects together
+TIE = 1e-9  # days whose lfsr differs by less, relatively, differ by rounding only
+
+Mode = Literal["conservative", "enriched"]
+Estimand = Literal["library", "gene"]
+
+
+def fit_mash_table(
+    table: pd.DataFrame, config: MashConfig, mode: Mode, where: str
+) -> tuple[pd.DataFrame, dict[str, Any]]:
+    """Shrink a posterior table.
+
+    Parameters
+    ----------
+    table
+        gene_daywise_for_mash.csv or guide_daywise_for_mash.csv; empty betahat and se are missing.
+    config
+        Section ``mash``.
+    mode
+        conservative: canonical covariances, null-biased prior of the weights; enriched: covariances
+        for time and of the data as well (`further_covariances`), uniform prior.
+    where
+        Name of the table, for messages.
+
+    Returns
+    -------
+    table : pandas.DataFrame
+        All columns of the input, then postmean_d*, postsd_d*, lfsr_d*, lfsr_min, best_day.
+    mixture : dict
+        Fitted mixture and settings, the content of the JSON file.
+
+    Raises
+    ------
+    FatewalkError
+        If days are left out or values are not usable.
+    """
+    n_days = count_days(table, where)
+    data = _data(table, n_days, config.se_inflate, config.se_floor)
+    notes = []
+    if config.null_correlation == "simple":
+        null = mash.estimate_null_correlation_simple(data, config.null_z)
+        notes += [null.note] if null.note else []
+        data = data.with_correlation(
+            mash.regularise_correlation(
+                null.correlation, eigenvalue_floor=config.eigen_floor, shrinkage=config.corr_shrink
+            )
+        )
+    covariances = mash.cov_canonical(n_days, day_columns("betahat", n_days))
+    if mode == "enriched":
+        more, note = further_covariances(data, config)
+        covariances |= more
+        notes += note
+    fit = mash.fit_mash(
+        data,
+        covariances,
+        prior="uniform" if mode == "enriched" else "nullbiased",
+        null_weight=config.null_weight,
+    )
+    settings = {"mode": mode, "error_correlation": data.error_correlation}
+    return _results(table, data, fit, config, settings | {"notes": notes})
+
+
+def fit_mash_likelihood(
+    table: pd.DataFrame,
+    errors: Mapping[str, np.ndarray],
+    config: MashConfig,
+    where: str,
+    estimand: Estimand = "library",
+) -> tuple[pd.DataFrame, dict[str, Any]]:
+    """Shrink a likelihood-only table, with the error covariance of each row.
+
+    Parameters
+    ----------
+    table
+        gene_daywise_likelihood.csv or guide_daywise_likelihood.csv; empty betahat and se are missing.
+    errors
+        Arrays of mash_error_covariance.npz.
+    config
+        Section ``mash``.
+    where
+        Name of the table, for messages.
+    estimand
+        library: the mean effect of the library's guides; gene: guide sampling is one more error.
+
+    Returns
+    -------
+    table : pandas.DataFrame
+        All columns of the input (se_d* of the estimand), then postmean_d*, postsd_d*, lfsr_d*,
+        lfsr_min, best_day.
+    mixture : dict
+        Fitted mixture and settings, the content of the JSON file.
+
+    Raises
+    ------
+    FatewalkError
+        If days are left out, values are not usable, rows have no covariance, or the variance of guide
+        sampling is not known.
+    """
+    table = with_errors(table, errors, where, estimand)
+    data = likelihood_data(table, errors, config.se_inflate, config.se_floor, where, estimand)
+    covariances = mash.cov_canonical(data.n_conditions, day_columns("betahat", data.n_conditions))
+    more, notes = further_covariances(data, config)
+    fit = mash.fit_mash(data, covariances | more, null_weight=config.null_weight)
+    settings = {
+        "mode": "likelihood",
+        "estimand": estimand,
+        "error_correlation": "one per row, mash_error_covariance.npz",
+    }
+    return _results(table, data, fit, config, settings | {"notes": notes})
+
+
+def likelihood_data(
+    table: pd.DataFrame,
+    errors: Mapping[str, np.ndarray],
+    se_inflate: float,
+    se_floor: float,
+    where: str,
+    estimand: Estimand = "library",
+) -> mash.MashData:
+    """Data of a likelihood-only table with the error correlation of each row.
+
+    Parameters
+    ----------
+    table
+        gene_daywise_likelihood.csv or guide_daywise_likelihood.csv, with the errors of the estimand.
+    errors
+        Arrays of mash_error_covariance.npz.
+    se_inflate, se_floor
+        As in the config.
+    where
+        Name of the table, for messages.
+    estimand
+        As in `fit_mash_likelihood`.
+
+    Raises
+    ------
+    FatewalkError
+        If rows of the table have no covariance, or the variance of guide sampling is not known.
+    """
+    covariance = _row_covariances(table, errors, where, estimand)
+    sd = np.sqrt(np.diagonal(covariance, axis1=1, axis2=2))
+    correlation = covariance / sd[:, :, None] / sd[:, None, :]
+    return _data(table, count_days(table, where), se_inflate, se_floor, correlation)
+
+
+def with_errors(
+    table: pd.DataFrame, errors: Mapping[str, np.ndarray], where: str, estimand: Estimand
+) -> pd.DataFrame:
+    """The table with the standard errors of the estimand; arguments as in `likelihood_data`."""
+    if estimand == "library":
+        return table
+    covariance = _row_covariances(table, errors, where, estimand)
+    sd = np.sqrt(np.diagonal(covariance, axis1=1, axis2=2))
+    columns = day_columns("se", count_days(table, where))
+    return table.assign(**dict(zip(columns, np.where(table[columns].isna(), np.nan, sd).T, strict=True)))
+
+
+def _row_covariances(
+    table: pd.DataFrame, errors: Mapping[str, np.ndarray], where: str, estimand: Estimand
+) -> np.ndarray:
+    """Error covariance of every row [n, D, D]."""
+    level = "guide" if "guide" in table else "gene"
+    place = pd.Index(errors[f"{level}s"]).get_indexer(table[level])
+    if (place < 0).any():
+        raise FatewalkError(
+            f"{where}: {level} {table[level][place < 0].iloc[0]!r} has no covariance in "
+            "mash_error_covariance.npz; run export_effects again"
+        )
+    covariance = errors[level][place]
+    if estimand == "library":
+        return covariance
+    sampling = errors["guide_sampling"][place]  # [n]
+    if np.isnan(sampling).any():
+        raise FatewalkError(
+            "calls.estimand: gene needs the variance between the guides of a gene, and too few genes have "
+            "two or more guides to learn it (column se_gene_reason of gene_daywise_for_mash.csv); set "
+            "calls.estimand: library"
+        )
+    return covariance + sampling[:, None, None]
+
+
+def further_covariances(data: mash.MashData, config: MashConfig) -> tuple[dict[str, np.ndarray], list[str]]:
+    """Covariances beside the canonical ones: for time, and learned from the strong rows.
+
+    Returns
+    -------
+    covariances : dict of str to array
+        `fatewalk.mash.cov_time` if asked for; then ED_* from `fatewalk.mash.cov_ed`, unless the table
+        has too few rows, too few strong rows, or fewer than three days.
+    notes : list of str
+        Why there are no learned ones.
+    """
+    time = mash.cov_time(data.n_conditions) if config.time_covariances else {}
+    if data.n_rows < config.min_rows_ed:
+        return time, [
+            f"no covariances were learned from the data: {data.n_rows} rows, mash.min_rows_ed is "
+            f"{config.min_rows_ed}"
+        ]
+    strong = mash.get_significant_results(mash.mash_1by1(data).lfsr, config.strong_lfsr)
+    n_pcs = min(config.n_pcs, data.n_conditions - 1, len(strong))
+    if len(strong) < config.min_strong or n_pcs < 2:
+        return time, [
+            f"no covariances were learned from the data: {len(strong)} rows with lfsr < "
+            f"{config.strong_lfsr:g} (mash.min_strong is {config.min_strong}), {data.n_conditions} days"
+        ]
+    start = mash.cov_pca(data, n_pcs, strong)
+    learned = mash.cov_ed(data, start, strong)
+    return time | dict(learned.covariances), []
+
+
+def read_mixture(mixture: Mapping[str, Any]) -> mash.MashPrior:
+    """Read the fitted mixture of a JSON file, of either engine.
+
+    Raises
+    ------
+    FatewalkError
+        If it lacks an entry.
+    """
+    try:
+        names = tuple(mixture["covariances"])
+        prior = mash.MashPrior(
+            covariance_names=names,
+            covariances=np.array([mixture["covariances"][name] for name in names], dtype=float),
+            grid=np.atleast_1d(np.array(mixture["grid"], dtype=float)),
+            point_mass="null" in mixture["pi"],
+            pi=np.array(list(mixture["pi"].values()), dtype=float),
+        )
+    except KeyError as error:
+        raise FatewalkError(f"the mash mixture (JSON) lacks the entry {error}; run mash again") from error
+    if list(mixture["pi"]) != list(prior.component_names):
+        raise FatewalkError("the mash mixture (JSON) names other components than its grid; run mash again")
+    return prior
+
+
+def mixture_data(
+    table: pd.DataFrame, mixture: Mapping[str, Any], errors: Mapping[str, np.ndarray] | None, where: str
+) -> mash.MashData:
+    """The data that a mixture was fitted to.
+
+    Parameters
+    ----------
+    table
+        The shrunken table, or the one it was made of.
+    mixture
+        Content of its JSON file, of either engine.
+    errors
+        Arrays of mash_error_covariance.npz, for a likelihood-only table.
+    where
+        Name of the table, for messages.
+
+    Raises
+    ------
+    FatewalkError
+        If the mixture lacks an entry.
+    """
+    try:
+        se_inflate, se_floor = float(mixture["se_inflate"]), float(mixture["se_floor"])
+        correlation = mixture["error_correlation"]
+    except KeyError as error:
+        raise FatewalkError(f"the mash mixture (JSON) lacks the entry {error}; run mash again") from error
+    if errors is not None:
+        return likelihood_data(table, errors, se_inflate, se_floor, where, mixture["estimand"])
+    n_days = count_days(table, where)
+    return _data(table, n_days, se_inflate, se_floor, np.array(correlation, dtype=float))
+
+
+def _data(
+    table: pd.DataFrame,
+    n_days: int,
+    se_inflate: float,
+    se_floor: float,
+    correlation: np.ndarray | None = None,
+) -> mash.MashData:
+    """Betahat and se of a day-wise table."""
+    return mash.set_data(
+        table[day_columns("betahat", n_days)].to_numpy(dtype=float),
+        table[day_columns("se", n_days)].to_numpy(dtype=float),
+        error_correlation=correlation,
+        se_inflate=se_inflate,
+        se_floor=se_floor,
+    )
+
+
+def _results(
+    table: pd.DataFrame,
+    data: mash.MashData,
+    fit: mash.MashFit,
+    config: MashConfig,
+    settings: Mapping[str, Any],
+) -> tuple[pd.DataFrame, dict[str, Any]]:
+    """The table with posterior columns, and the content of the JSON file."""
+    found = mash.posterior(fit, data)
+    # a missing cell stays missing, also where other days inform it
+    shrunk = {
+        stem: np.where(data.missing, np.nan, values)
+        for stem, values in {"postmean": found.mean, "postsd": found.sd, "lfsr": found.lfsr}.items()
+    }
+    if fit.point_mass and fit.pi[0] > 1 - NEGLIGIBLE:
+        settings["notes"].append(
+            "the mixture has all its weight on no effect: every effect is shrunk to 0, every lfsr is 1"
+        )
+    mixture = {
+        "engine": "python",
+        "versions": {"fatewalk": __version__},
+        "n_rows": data.n_rows,
+        "n_significant": int((shrunk["lfsr"] < SIGNIFICANT_LFSR).any(axis=1).sum()),
+        "se_inflate": config.se_inflate,
+        "se_floor": config.se_floor,
+        **settings,
+        "covariances": dict(zip(fit.covariance_names, fit.covariances, strict=True)),
+        "grid": fit.grid,
+        "pi": dict(zip(fit.component_names, fit.pi, strict=True)),
+        "loglik": fit.loglik,
+        "kkt_gap": fit.kkt_gap,
+    }
+    columns = [
+        pd.DataFrame(values, columns=day_columns(stem, data.n_conditions)) for stem, values in shrunk.items()
+    ]
+    return pd.concat([table, *columns, _best_day(shrunk["lfsr"])], axis=1), mixture
+
+
+def _best_day(lfsr: np.ndarray) -> pd.DataFrame:
+    """Columns lfsr_min and best_day from lfsr [n, D]; empty for a row without an observed day."""
+    filled = np.where(np.isnan(lfsr), np.inf, lfsr)
+    smallest = filled.min(axis=1)
+    seen = np.isfinite(smallest)
+    best = (filled <= smallest[:, None] * (1 + TIE)).argmax(axis=1)  # the first of tied days
+    return pd.DataFrame(
+        {
+            "lfsr_min": np.where(seen, smallest, np.nan),
+            "best_day": [f"d{day}" if ok else None for day, ok in zip(best, seen.tolist(), strict=True)],
+        }
+    )

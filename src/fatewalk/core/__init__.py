@@ -1,0 +1,1 @@
+"""What every room uses: errors, files and tables, names of columns, versions of the stages."""

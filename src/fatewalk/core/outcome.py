@@ -1,0 +1,35 @@
+"""What became of a numerical step, in values and in words."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+#: Entries of ``criterion`` in the fit card, in words.
+CRITERIA = {
+    "newton_step": "Newton step in SDs",
+    "scale_step": "change of log scales",
+    "weight_step": "change of log weights",
+    "drift_mean": "drift of means in SDs",
+    "drift_sd": "drift of log SDs",
+    "common_shift_sd": "SD that the labels leave to the common shift",
+}
+
+
+def criterion_words(criterion: Mapping[str, Mapping[str, float | None]]) -> str:
+    """Every quantity that the stopping rules watch, with value and limit, in words."""
+    return "; ".join(
+        f"{CRITERIA[name]} {number(item['value'])} (limit {number(item['limit'])})"
+        for name, item in criterion.items()
+    )
+
+
+def is_met(item: Mapping[str, float | None]) -> bool:
+    """Tell whether an entry of ``criterion`` is within its limit; a missing value is not."""
+    value, limit = item["value"], item["limit"]
+    return value is not None and limit is not None and value <= limit
+
+
+def number(value: float | None) -> str:
+    """A number with three digits, or ``not known``."""
+    return "not known" if value is None or not math.isfinite(value) else f"{value:.3g}"

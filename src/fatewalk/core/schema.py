@@ -1,0 +1,46 @@
+"""Names that files and stages share: columns, prefixes, marks. Imports nothing, so every stage can."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+PROB_PREFIX = "p_"  # column of the probability of a fate: p_<fate>
+NTC = "NTC"  # gene name of non-targeting guides
+
+#: Columns that a table must have; it may have more.
+CELLS = ("cell_id", "day", "rep")
+GUIDE_CALLS = ("cell_id", "guide")
+GUIDE_MAP = ("guide_name", "gene_name", "is_ntc")
+TRUTH_THETA = ("gene", "fate", "day", "theta", "theta_gene")
+TRUTH_DELTA = ("guide", "gene", "fate", "delta")
+
+#: With fewer genes of two or more guides the SD of guides within a gene rests on its prior.
+MIN_MULTI_GUIDE_GENES = 10
+
+#: Optional columns of the cells table with a meaning of their own.
+CLUSTER, BURDEN = "cluster", "burden"
+
+#: Columns that mark a table of a fit not to be trusted as it stands; carried through every table.
+MARKS = ("provisional", "uncentred")
+
+LEVELS = ("gene", "guide")
+
+#: Largest |mean of delta within a gene| that rounding explains (float64; specification).
+MEAN_ZERO_TOLERANCE = 1e-5
+
+Z95 = 1.959963984540054  # half-width of a 95 % interval, in standard deviations
+
+
+def is_reserved(name: str) -> bool:
+    """Tell whether a column of the cells table has a meaning of its own, so is no covariate."""
+    return name in (*CELLS, "time", CLUSTER, BURDEN) or name.startswith(PROB_PREFIX)
+
+
+def prob_columns(fates: Iterable[str]) -> list[str]:
+    """Columns of the fate probabilities, ``p_<fate>``."""
+    return [f"{PROB_PREFIX}{fate}" for fate in fates]
+
+
+def day_columns(stem: str, n_days: int) -> list[str]:
+    """Columns ``<stem>_d0``, ``<stem>_d1``, ... of a day-wise table."""
+    return [f"{stem}_d{day}" for day in range(n_days)]

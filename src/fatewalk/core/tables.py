@@ -1,0 +1,184 @@
+"""Tables: checked reading, atomic writing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from fatewalk.core.errors import FatewalkError, first_few
+from fatewalk.core.files import atomic_path
+from fatewalk.core.schema import day_columns
+
+
+def count_days(table: pd.DataFrame, where: str | Path) -> int:
+    """Number of days of a day-wise table, from its ``betahat_d*`` columns.
+
+    Raises
+    ------
+    FatewalkError
+        If there are none or a day is left out.
+    """
+    found = [column for column in table.columns if column.startswith("betahat_d")]
+    if not found or set(found) != set(day_columns("betahat", len(found))):
+        raise FatewalkError(
+            f"{where}: found columns {first_few(found) or 'none'} for betahat; needed: betahat_d0, "
+            "betahat_d1, ... without gaps"
+        )
+    return len(found)
+
+
+# ------------------------------------------------------------------- reading
+
+
+def read_table(path: str | Path, required: Sequence[str] = (), text: Sequence[str] = ()) -> pd.DataFrame:
+    """Read a CSV, TSV (both also gzip-compressed) or Parquet table.
+
+    Parameters
+    ----------
+    path
+        File; its name tells the format.
+    required
+        Columns that must be there.
+    text
+        Columns that are names and stay text, also where they look like numbers.
+
+    Returns
+    -------
+    pandas.DataFrame
+        The table. Empty fields are missing, but "NA" and "None" are text: they are names of
+        guides, genes and fates in the wild.
+
+    Raises
+    ------
+    FatewalkError
+        If the file is absent, of another format, unreadable, or lacks a column.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FatewalkError(f"{path}: no such file; correct the path in the config")
+    suffixes = [suffix for suffix in path.suffixes if suffix != ".gz"]
+    suffix = suffixes[-1].lower() if suffixes else ""
+    try:
+        if suffix in {".parquet", ".pq"}:
+            table = pd.read_parquet(path)
+            table = table.assign(**{column: _as_text(table[column]) for column in text if column in table})
+        elif suffix in {".csv", ".tsv", ".txt"}:
+            table = pd.read_csv(
+                path,
+                sep="," if suffix == ".csv" else "\t",
+                dtype=dict.fromkeys(text, str),
+                keep_default_na=False,
+                na_values=[""],
+            )
+        else:
+            raise FatewalkError(
+                f"{path}: unknown kind of table {suffix!r}; allowed: .csv, .tsv, .csv.gz, .tsv.gz, .parquet"
+            )
+    except FatewalkError:
+        raise
+    except Exception as error:  # whatever the parser raises, the user needs the file's name
+        raise FatewalkError(f"{path}: cannot be read as a table: {error}") from error
+    require_columns(table, required, path)
+    return table
+
+
+def _as_text(column: pd.Series) -> pd.Series:
+    """Names as text; missing names stay missing, categories of text stay categories."""
+    if isinstance(column.dtype, pd.CategoricalDtype) and column.cat.categories.dtype == object:
+        return column
+    return column.astype(str).where(column.notna())
+
+
+def require_columns(table: pd.DataFrame, required: Sequence[str], where: str | Path) -> None:
+    """Refuse a table that lacks a column.
+
+    Raises
+    ------
+    FatewalkError
+        Naming the missing columns and those that were found.
+    """
+    missing = [column for column in required if column not in table.columns]
+    if missing:
+        raise FatewalkError(
+            f"{where}: column {first_few(missing)} is missing; found: {first_few(table.columns, 12)}"
+        )
+
+
+def day_matrix(table: pd.DataFrame, stem: str, n_days: int) -> np.ndarray:
+    """Columns ``<stem>_d0``.. of a table.
+
+    Returns
+    -------
+    numpy.ndarray, float64 [rows, D]
+        Missing values are NaN.
+
+    Raises
+    ------
+    FatewalkError
+        If a column is missing.
+    """
+    columns = day_columns(stem, n_days)
+    require_columns(table, columns, "day-wise table")
+    return table[columns].to_numpy(dtype=float, na_value=np.nan)
+
+
+def active_matrix(hits: pd.DataFrame, n_days: int) -> np.ndarray:
+    """Gene-days that are called, from ``active_days`` ("d0;d2", or empty).
+
+    Returns
+    -------
+    numpy.ndarray, bool [rows, D]
+
+    Raises
+    ------
+    FatewalkError
+        If the column is missing or names a day that the other columns do not have.
+    """
+    require_columns(hits, ["active_days"], "table of hits")
+    called = hits["active_days"].fillna("").astype(str).str.get_dummies(";")
+    days = [f"d{day}" for day in range(n_days)]
+    if unknown := sorted(set(called.columns) - set(days)):
+        raise FatewalkError(
+            f"table of hits: column active_days: found {first_few(unknown)}; allowed: {first_few(days, 12)}"
+        )
+    return called.reindex(columns=days, fill_value=0).to_numpy(dtype=bool)
+
+
+def as_bool(column: pd.Series, where: str | Path) -> np.ndarray:
+    """Read a column of truth values spelled True/False, TRUE/FALSE, 0/1 or yes/no.
+
+    Returns
+    -------
+    numpy.ndarray
+        Booleans, one per row.
+
+    Raises
+    ------
+    FatewalkError
+        If a value is anything else.
+    """
+    words = {"true": True, "false": False, "1": True, "0": False, "yes": True, "no": False,
+             "1.0": True, "0.0": False}  # fmt: skip
+    text = column.astype(str).str.strip().str.lower()
+    unknown = ~text.isin(list(words))
+    if unknown.any():
+        raise FatewalkError(
+            f"{where}: column {column.name}: found {first_few(column[unknown].unique())}; "
+            "allowed: True, False"
+        )
+    return text.map(words).to_numpy(dtype=bool)
+
+
+# ------------------------------------------------------------------- writing
+
+
+def write_table(table: pd.DataFrame, path: str | Path) -> None:
+    """Write a table as CSV (numbers round-trip) or Parquet, by the file's name, without the index."""
+    with atomic_path(path) as temporary:
+        if Path(path).suffix == ".parquet":
+            table.to_parquet(temporary, index=False)
+        else:
+            table.to_csv(temporary, index=False)

@@ -1,0 +1,106 @@
+"""The common shift of all genes, which only cells without targeting guides and NTC guides tell."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from fatewalk.config import ModelConfig
+from fatewalk.diagnostics.profile import NO_INFORMATION, Profile
+from fatewalk.diagnostics.words import join, on_days
+from fatewalk.model.fate_model import DTYPE
+from fatewalk.screen.design import Design
+
+LITTLE_ANCHOR = 0.25  # SD of the common shift over s_tau: above it the controls say little
+
+
+@dataclass(frozen=True)
+class Shift:
+    """Common shift of all genes by day: SD [F*, D], what it trades against, features [M, D]."""
+
+    sd: Tensor
+    against: list[str]
+    left: Tensor  # [M, D] what the nuisances leave of the number of targeting guides
+
+
+def common_shift(profile: Profile) -> Shift:
+    """SD of the common shift of all genes from the number of targeting guides in the cells.
+
+    theta + c for all genes of a day changes the linear predictor of a cell with m targeting guides
+    by c m, which intercept and burden slope imitate unless NTC guides or cells without targeting
+    guides make m differ at the same burden (design, 3.7).
+    """
+    n_days = profile.c.sizes.days
+    of_day = torch.nn.functional.one_hot(profile.rows.day, n_days).to(DTYPE)  # [M, D]
+    m = profile.n_targeting[:, None] * of_day
+    left = profile.residual(m)
+    whole = profile.product(m, m).diagonal()  # [D]
+    variance = _joint_variance(profile.product(m, left), whole)  # [D]
+    sd = (profile.mean_per_cell * variance / profile.per_cell).sqrt()  # [F*, D]
+    sd = torch.where(profile.per_cell > 0, sd, torch.inf)
+    against = ["the intercept of the day"] * n_days
+    if "gamma" in profile.c.blocks:
+        before = profile.residual(m, profile.c.blocks["gamma"].start)
+        without_slope = profile.product(m, before).diagonal()
+        with_slope = profile.product(m, left).diagonal()
+        against = [
+            "the burden slope" if slope < 0.5 * none else intercept
+            for slope, none, intercept in zip(with_slope, without_slope, against, strict=True)
+        ]
+    return Shift(sd, against, left)
+
+
+def _joint_variance(information: Tensor, whole: Tensor) -> Tensor:
+    """Variances of parameters with a flat prior; infinite where they load on what is not known."""
+    scale = torch.where(whole > 0, whole.rsqrt(), 0.0)
+    values, vectors = torch.linalg.eigh(scale[:, None] * information * scale)
+    known = values > NO_INFORMATION
+    inverse = torch.where(known, 1 / values.clamp(min=NO_INFORMATION), 0.0)
+    variance = (vectors.square() * inverse).sum(dim=1) * scale.square()
+    unknown = vectors.square() @ (~known).to(DTYPE) > 1e-6
+    return torch.where(unknown | (whole <= 0), torch.inf, variance)
+
+
+def judge_anchor(
+    design: Design, config: ModelConfig, sd: np.ndarray, against: list[str]
+) -> tuple[bool, list[str]]:
+    """Whether no day has an anchor, and sentences for the days that lack one or have a weak one."""
+    best = sd.min(axis=0)  # [D] the contrast with the most information
+    limit = config.priors.s_tau
+    has_guides = design.gene_cells.sum(dim=0).numpy() > 0
+    lost = has_guides & (best > limit)
+    if lost[has_guides].all():
+        return True, [
+            "The common shift of all genes is not known on any day: no cells differ in their number of "
+            "targeting guides beyond what intercepts"
+            + (" and the burden slope" if "the burden slope" in against else "")
+            + " explain. Effects are only known relative to each other and to their prior. Add NTC guides "
+            "or cells without targeting guides"
+            + (", or set model.burden_slope: none if cells with more guides are known to behave alike."
+               if "the burden slope" in against else ".")
+        ]  # fmt: skip
+    found = []
+    for name, is_lost, value, what in zip(design.days, lost, best, against, strict=True):
+        if is_lost:
+            size = (
+                "nothing" if np.isinf(value) else f"little (SD {value:.2g}, more than the prior's {limit:g})"
+            )
+            found.append(
+                f"The common shift of all genes on {on_days([name])} is not told from {what}: NTC guides "
+                f"and cells without targeting guides say {size} of it. Effects of that day are known "
+                "relative to each other; their common level rests on the prior and on other days."
+            )
+    weak = [
+        f"{on_days([day])} (SD {value:.2g})"
+        for day, is_lost, value in zip(design.days, lost, best, strict=True)
+        if not is_lost and np.isfinite(value) and value > LITTLE_ANCHOR * limit
+    ]
+    if weak:
+        found.append(
+            f"NTC guides and cells without targeting guides say little of the common shift of all genes on "
+            f"{join(weak)}: an error of that size is shared by all effects of the day."
+        )
+    return False, found

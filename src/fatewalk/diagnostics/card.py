@@ -1,0 +1,254 @@
+"""The fit card: what a reader must know of a fit before reading its tables."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from fatewalk.config import FitConfig
+from fatewalk.core.outcome import criterion_words
+from fatewalk.diagnostics.identifiability import Identifiability
+from fatewalk.diagnostics.ntc import ntc_slope
+from fatewalk.infer import laplace as newton
+from fatewalk.infer.dispersion import PHI_SPREAD_WARN
+from fatewalk.infer.families import BASELINES, Structured
+from fatewalk.infer.fitted import Posterior
+from fatewalk.infer.laplace import Laplace
+from fatewalk.infer.svi import SviResult
+from fatewalk.infer.whitening import DenseWhitening
+from fatewalk.model.rows import guides_vary_in_clusters
+from fatewalk.screen.design import Design
+
+MOST_DRAWS = 1000
+MOST_NUMBERS = 20_000_000  # draws times latent variables; fewer draws of very large posteriors
+PHI_DAYS_WARN = 20.0  # days whose phi differ by more
+PHI_RATIO_WARN = 1.5  # fixed weight x phi outside [1 / 1.5, 1.5]: the SEs do not fit the labels
+
+
+@torch.no_grad()
+def describe_fit(
+    posterior: Posterior,
+    design: Design,
+    fit: FitConfig,
+    laplace: Laplace,
+    svi: SviResult | None,
+    checks: Identifiability,
+) -> dict[str, Any]:
+    """Describe a fit: status, stopping rule, dispersion, scales, agreement, warnings.
+
+    Parameters
+    ----------
+    posterior
+        Fitted, on the CPU.
+    design
+        The cells.
+    fit
+        Section ``fit``.
+    laplace, svi
+        How the two phases ended; svi is None for ``guide: laplace``.
+    checks
+        What the design cannot tell.
+    """
+    status = _status(laplace, svi)
+    if status == "converged" and checks.unanchored:
+        status = "unanchored"
+    slope = ntc_slope(laplace, design)
+    days, d = design.days, laplace.dispersion
+    n_latents = sum(value[0].numel() for value in posterior.guide.draw(1).values())
+    n_draws = max(100, min(MOST_DRAWS, MOST_NUMBERS // n_latents))
+    card: dict[str, Any] = {
+        "status": status,
+        "criterion": criterion(laplace, svi) | {"common_shift_sd": _anchor(posterior, checks)},
+        "steps": svi.steps if svi else 0,
+        "rounds": len(laplace.trace),
+        "loss": svi.trace[-1].loss if svi and svi.trace else None,
+        "guide": fit.guide,
+        "center_delta": posterior.model.config.center_delta,
+        "likelihood_weight": fit.likelihood_weight,
+        "weight_by_day": _by_day(days, _mean_weights(laplace, len(days))),
+        "phi_by_day": _by_day(days, d.phi),
+        "phi_by_fate_and_day": {
+            fate: _by_day(days, phi) for fate, phi in zip(design.fates, d.phi_by_fate, strict=True)
+        },
+        "rho_by_day": _by_day(days, d.rho) if bool((d.rho > 0).any()) else None,
+        "scales": _scales(posterior, design, n_draws),
+        "laplace_and_svi": _agreement(posterior, n_draws) if fit.guide == "structured" else None,
+        "identifiability": checks.report(),
+        "ntc_slope": slope.report() if slope else None,
+        "defects": {"genes": checks.gene_defects, "guides": checks.guide_defects},
+        "covariance": "dense" if isinstance(laplace.whitening, DenseWhitening) else "blocks",
+        "clusters": _clusters(design),
+        "cells": design.n_cells,
+        "rows": len(laplace.rows),
+        "latents": n_latents,
+    }
+    of_slope = slope.warnings if slope else []
+    card["warnings"] = [*checks.warnings, *of_slope, *_warnings(status, design, fit, laplace, svi)]
+    return card
+
+
+def _anchor(posterior: Posterior, checks: Identifiability) -> dict[str, float | None]:
+    """What the labels leave open of the common shift of all genes, on the best day and contrast."""
+    best = float(checks.shift_sd.min())
+    limit = posterior.model.config.priors.s_tau
+    return {"value": best if math.isfinite(best) else None, "limit": limit}
+
+
+def _clusters(design: Design) -> str | None:
+    """How clusters enter the likelihood."""
+    if not design.clusters:
+        return None
+    if guides_vary_in_clusters(design):
+        return "an intercept for each cluster: its cells carry different guides"
+    return "weights by cluster size: all cells of a cluster carry the same guides"
+
+
+def _status(laplace: Laplace, svi: SviResult | None) -> str:
+    if svi is not None and svi.status != "converged":
+        return svi.status
+    return laplace.status
+
+
+def criterion(laplace: Laplace, svi: SviResult | None) -> dict[str, Any]:
+    """Every quantity that the stopping rules watch: value and limit."""
+    last = laplace.trace[-1]
+    found = {
+        "newton_step": {"value": last.newton_step, "limit": newton.NEWTON_LIMIT},
+        "scale_step": {"value": last.scale_step, "limit": newton.SCALE_LIMIT},
+        "weight_step": {"value": last.weight_step, "limit": newton.WEIGHT_LIMIT},
+    }
+    return found | (svi.criterion if svi else {})
+
+
+def _by_day(days: tuple[str, ...], values: Tensor) -> dict[str, float | None]:
+    finite = [value if math.isfinite(value) else None for value in values.tolist()]
+    return dict(zip(days, finite, strict=True))
+
+
+def _mean_weights(laplace: Laplace, n_days: int) -> Tensor:
+    """Mean weight over the cells of each day, [D]."""
+    rows = laplace.rows
+    zeros = torch.zeros(n_days, dtype=torch.float64, device=rows.day.device)
+    total = zeros.index_add(0, rows.day, rows.weight * rows.cells)
+    return total / zeros.index_add(0, rows.day, rows.cells)
+
+
+def _scales(posterior: Posterior, design: Design, n_draws: int) -> dict[str, Any]:
+    """Posterior mean and SD of the scales by contrast."""
+    torch.manual_seed(0)
+    draws = posterior.guide.draw(n_draws)
+    values = {
+        "tau": draws["tau"],
+        "sigma_time": posterior.model.sigma_time(draws),
+        "sigma_guide": draws["sigma_guide"],
+        **({"sigma_cluster": draws["sigma_cluster"]} if "sigma_cluster" in draws else {}),
+    }
+    return {
+        name: {
+            contrast: {"mean": value[:, f].mean(0).tolist(), "sd": value[:, f].std(0).tolist()}
+            for f, contrast in enumerate(design.contrasts)
+        }
+        for name, value in values.items()
+    }
+
+
+def _agreement(posterior: Posterior, n_draws: int) -> dict[str, Any]:
+    """How far SVI moved theta from its Laplace start: ratio of SDs, difference of means in SDs.
+
+    Both from the same noise, so that its error mostly cancels.
+    """
+    guide = posterior.guide
+    assert isinstance(guide, Structured)
+    moments = []
+    trained = {name: value.clone() for name, value in guide.state_dict().items()}
+    for state in ("laplace", "svi"):
+        if state == "laplace":
+            guide.untrain()
+        else:
+            guide.load_state_dict(trained)
+        torch.manual_seed(0)
+        theta = posterior.model.effects(guide.draw(n_draws)).theta
+        moments.append((theta.mean(0), theta.std(0)))
+    (mean_l, sd_l), (mean_s, sd_s) = moments
+    difference = ((mean_s - mean_l) / sd_l).abs().reshape(-1)
+    ratio = (sd_s / sd_l).reshape(-1)
+    return {
+        "sd_ratio": {
+            "median": float(ratio.median()),
+            **{f"{name}": float(ratio.quantile(q)) for name, q in (("1 %", 0.01), ("99 %", 0.99))},
+            **_tails(ratio),
+        },
+        "mean_difference_in_sd": {
+            "median": float(difference.median()),
+            "99 %": float(difference.quantile(0.99)) if len(difference) < 1e6 else None,
+            "max": float(difference.max()),
+        },
+    }
+
+
+def _tails(values: Tensor) -> dict[str, float]:
+    return {"min": float(values.min()), "max": float(values.max())}
+
+
+def _warnings(
+    status: str, design: Design, fit: FitConfig, laplace: Laplace, svi: SviResult | None
+) -> list[str]:
+    """What a reader of the card must know, in sentences."""
+    found = []
+    if laplace.status == "budget":
+        words = criterion_words(criterion(laplace, None))
+        found.append(
+            f"Newton-Laplace used its {len(laplace.trace)} rounds without meeting its stopping rule: "
+            f"{words}. Look at these rounds in fit_trace.csv: where only the weights do not settle, fix "
+            "fit.likelihood_weight; where the scales do not, make model.priors narrower."
+        )
+    if svi is not None and svi.status == "budget":
+        found.append(
+            f"SVI used its {fit.max_steps} steps without meeting its stopping rule. Raise fit.max_steps."
+        )
+    if status == "diverged":
+        found.append("The ELBO became infinite or NaN: look for extreme values in the design report.")
+        return found
+    if fit.guide in BASELINES:
+        found.append(
+            f"fit.guide {fit.guide} is a baseline: its standard errors are too small. Use structured."
+        )
+    d = laplace.dispersion
+    if fit.likelihood_weight != "auto":
+        weight = float(fit.likelihood_weight)
+        # a weight lowered for clusters is no mistake: cells show phi = 1 whatever their clusters do
+        lowest = 0.0 if design.clusters and weight < 1 else 1 / PHI_RATIO_WARN
+        off = [
+            f"{day} (phi {value:.3f})"
+            for day, value in zip(design.days, d.phi.tolist(), strict=True)
+            if not lowest <= weight * value <= PHI_RATIO_WARN
+        ]
+        if off:
+            found.append(
+                f"fit.likelihood_weight {weight:g} does not fit the spread of the labels on "
+                f"{', '.join(off)}: the weight that fits is about 1 / phi. With too small a weight effects "
+                "are shrunk too much, with too large a one standard errors are too small. auto finds it."
+            )
+    if float(d.phi.max() / d.phi.min()) > PHI_DAYS_WARN:
+        low, high = design.days[int(d.phi.argmin())], design.days[int(d.phi.argmax())]
+        found.append(
+            f"Labels scatter much less on day {low} (phi {float(d.phi.min()):.3g}) than on day {high} "
+            f"({float(d.phi.max()):.3g}). Guide deviations are the same on all days, so day {low} dominates "
+            "them, and what its labels have in common beyond the model (a smoothed graph, for example) too."
+        )
+    for day, phi in zip(design.days, d.phi_by_fate.T, strict=True):
+        usable = phi[phi.isfinite()]
+        if len(usable) and float(usable.max() / usable.min()) > PHI_SPREAD_WARN:
+            low, high = (
+                design.fates[int(phi.nan_to_num(9e9).argmin())],
+                design.fates[int(phi.nan_to_num(-1).argmax())],
+            )
+            found.append(
+                f"Labels scatter unequally by fate on day {day}: phi {float(usable.min()):.3g} for {low}, "
+                f"{float(usable.max()):.3g} for {high}. One weight serves all fates of a day, so standard "
+                f"errors of {high} are too small and those of {low} too large."
+            )
+    return found

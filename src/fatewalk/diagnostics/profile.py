@@ -1,0 +1,110 @@
+"""Weighted sums over the rows of a design, with the nuisances profiled out.
+
+At the mean fate shares pi of each day the information of the labels on a combination of guide
+effects of contrast f is that of a weighted regression: its variance, with the other contrasts free,
+is (1 / pi_f + 1 / pi_0) over the weighted sum of squares that the nuisances leave.
+
+Letters: M rows (identical cells collapsed), F* contrasts, L genes, G guides, D days, Q columns of the
+regression, k nuisances.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from fatewalk.model import Rows
+from fatewalk.model.coordinates import Coordinates
+from fatewalk.model.fate_model import DTYPE
+
+NO_INFORMATION = 1e-9  # share of a sum of squares that is rounding error
+
+
+class Profile:
+    """Weighted sums of squares and products after the nuisances are profiled out.
+
+    The nuisances are intercepts, replicates, burden slopes and covariates, all with flat priors, and
+    the intercepts of clusters with theirs. Where a nuisance is shared by days, the days count with
+    the mean over contrasts of pi_f pi_0 / (pi_f + pi_0); within a day the sums are exact.
+    """
+
+    def __init__(self, rows: Rows, coordinates: Coordinates) -> None:
+        c = coordinates
+        self.rows, self.c = rows, c
+        n_days = c.sizes.days
+        total = torch.zeros(n_days, rows.target.shape[1], dtype=DTYPE).index_add(0, rows.day, rows.target)
+        self.shares = total / total.sum(dim=1, keepdim=True)  # [D, F]
+        #: [F*, D] information of one cell in a contrast, the others free
+        self.per_cell = 1 / (1 / self.shares[:, 1:] + 1 / self.shares[:, :1]).T
+        self.mean_per_cell = self.per_cell.mean(dim=0)  # [D]
+        self.weight = rows.weight * rows.cells * self.mean_per_cell[rows.day]  # [M]
+        at = c.columns
+        heads = 3 + at.n_covariates + (1 if at.n_clusters else 0)  # entries of a row that are no guides
+        self.n_targeting = (rows.matrix.crow_indices().diff() - heads).double()  # [M]
+        n = c.n_nuisance - at.n_clusters  # cluster intercepts come last
+        unit = torch.zeros(n, 1, c.size, dtype=DTYPE)
+        unit[torch.arange(n), 0, torch.arange(n)] = 1
+        coefficients = c.coefficients(unit)[:, 0].T.contiguous()  # [Q, k]
+        self.of_clusters = at.n_clusters
+        if at.n_clusters:
+            prior = c.model.config.priors.s_cluster**-2
+            sums = torch.zeros(at.n_clusters, dtype=DTYPE)
+            self._cluster_total = prior + sums.index_add(0, rows.cluster, self.weight)
+        self.nuisances = rows.matrix @ coefficients  # [M, k]
+        self.within = self.within_clusters(self.nuisances)
+        self.inverse = _pseudo_inverse(self.product(self.nuisances, self.within))
+
+    def product(self, a: Tensor, b: Tensor) -> Tensor:
+        """Weighted products of features, [M, a] x [M, b] -> [a, b]."""
+        return a.T @ (self.weight[:, None] * b)
+
+    def within_clusters(self, a: Tensor) -> Tensor:
+        """What the intercepts of clusters, with their prior, leave of features, [M, a] -> [M, a]."""
+        if not self.of_clusters:
+            return a
+        sums = torch.zeros(self.of_clusters, a.shape[1], dtype=DTYPE)
+        sums.index_add_(0, self.rows.cluster, self.weight[:, None] * a)
+        return a - (sums / self._cluster_total[:, None])[self.rows.cluster]
+
+    def residual(self, a: Tensor, n: int | None = None) -> Tensor:
+        """What the first n nuisances (None: all) leave of features, [M, a] -> [M, a]."""
+        within = self.within_clusters(a)
+        z, inverse = self.within, self.inverse
+        if n is not None:
+            z = z[:, :n]
+            inverse = _pseudo_inverse(self.product(self.nuisances[:, :n], z))
+        return within - z @ (inverse @ self.product(self.nuisances[:, : z.shape[1]], within))
+
+    def guides(self, a: Tensor) -> Tensor:
+        """Weighted products of each guide and day with features, [M, a] -> [D, G, a]."""
+        both = self.rows.transpose @ (self.weight[:, None] * a)  # [Q, a]
+        return both[self.c.columns.guides :].reshape(self.c.sizes.days, self.c.sizes.guides, -1)
+
+    def gene_squares(self) -> Tensor:
+        """Weighted sum of the squared number of guides of each gene, by day, [D, L]."""
+        at, n_genes, n_days = self.c.columns, self.c.sizes.genes, self.c.sizes.days
+        matrix = self.rows.matrix
+        row = torch.repeat_interleave(torch.arange(len(self.rows)), matrix.crow_indices().diff())
+        column = matrix.col_indices() - at.guides
+        is_guide = column >= 0
+        gene = self.c.guide_to_gene[column[is_guide] % at.n_guides]
+        key = torch.sort(row[is_guide] * n_genes + gene).values
+        key, counts = torch.unique_consecutive(key, return_counts=True)
+        row, gene = key // n_genes, key % n_genes
+        sums = torch.zeros(n_days * n_genes, dtype=DTYPE)
+        sums.index_add_(0, self.rows.day[row] * n_genes + gene, self.weight[row] * counts.double().square())
+        return sums.view(n_days, n_genes)
+
+    def genes(self, of_guides: Tensor) -> Tensor:
+        """Sum guides by gene, [D, G, a] -> [D, L, a]."""
+        zeros = of_guides.new_zeros(len(of_guides), self.c.sizes.genes, of_guides.shape[2])
+        return zeros.index_add(1, self.c.guide_to_gene, of_guides)
+
+
+def _pseudo_inverse(gram: Tensor) -> Tensor:
+    """Invert a Gram matrix on the directions that it sees, at unit diagonal."""
+    scale = gram.diagonal().clamp(min=0).sqrt()
+    scale = torch.where(scale > 0, 1 / scale, 0.0)
+    values, vectors = torch.linalg.eigh(scale[:, None] * gram * scale)
+    inverse = torch.where(values > NO_INFORMATION, 1 / values, 0.0)
+    return scale[:, None] * ((vectors * inverse) @ vectors.T) * scale

@@ -1,0 +1,1 @@
+"""From a fitted posterior to effects with errors: draws, likelihood-only, changes of fates, tables."""

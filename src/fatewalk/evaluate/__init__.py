@@ -1,0 +1,1 @@
+"""Calls and estimates against a known truth."""

@@ -1,0 +1,1 @@
+"""From files to a checked design: readers of each format, checks, covariates, the simulator."""

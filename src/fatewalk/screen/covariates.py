@@ -1,0 +1,256 @@
+"""Cell covariates: optional columns of the cells table that enter the model as nuisances.
+
+A numeric covariate becomes one column, centred and scaled to SD 1. A categorical one becomes one
+indicator column a level, but for the most frequent level, centred over the cells.
+
+Dimensions: N cells, K columns, D days, R replicates.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from fatewalk.core.errors import FatewalkError, first_few
+from fatewalk.core.schema import is_reserved
+from fatewalk.screen.text import as_codes, as_sorted_codes, nearest
+
+MAX_LEVELS = 50  # more levels than this are names of cells or the like, not a covariate
+MISSING_WORDS = ("", "NA", "NaN", "nan", "None", "null")
+CONSTANT = 1e-10  # range against magnitude below which numbers differ by rounding only
+DEPENDENT = 1e-8  # share of a column's variance that the others leave, below which it is a copy
+
+Report = dict[str, Any]
+
+
+def read_covariate(column: pd.Series, cell_ids: pd.Index | pd.Series, where: str) -> np.ndarray:
+    """Read a covariate: numbers and truth values as numbers, anything else as text.
+
+    Parameters
+    ----------
+    column
+        One value a cell, [N].
+    cell_ids
+        Names of the cells, [N], for the error.
+    where
+        File or table, for the error.
+
+    Returns
+    -------
+    numpy.ndarray, float64 or object [N]
+        Numbers (True is 1, False 0), or text.
+
+    Raises
+    ------
+    FatewalkError
+        If a value is missing: empty, NA, NaN, None, null or infinite.
+    """
+    is_numeric = pd.api.types.is_numeric_dtype(column.dtype)  # truth values included, categories not
+    if is_numeric or pd.api.types.infer_dtype(column, skipna=True) == "boolean":
+        numbers = column.astype("Float64").to_numpy(dtype=float, na_value=np.nan)  # [N]
+        _refuse_missing(~np.isfinite(numbers), column, cell_ids, where)
+        return numbers
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        column = column.cat.remove_unused_categories()
+        missing = column.isna() | column.isin([c for c in column.cat.categories if str(c) in MISSING_WORDS])
+    else:
+        missing = column.isna() | column.isin(MISSING_WORDS)
+    _refuse_missing(missing.to_numpy(dtype=bool), column, cell_ids, where)
+    codes, names = as_codes(column, where)
+    return names.to_numpy(dtype=object)[codes]
+
+
+def _refuse_missing(
+    missing: np.ndarray, column: pd.Series, cell_ids: pd.Index | pd.Series, where: str
+) -> None:
+    if missing.any():
+        raise FatewalkError(
+            f"{where}: covariate {column.name!r} is missing (empty, NA, NaN, None, null or infinite) in "
+            f"{missing.sum()} of {len(missing)} cells: {first_few(np.asarray(cell_ids)[missing])}; fill it "
+            "in, leave these cells out, or take it out of covariates"
+        )
+
+
+# --------------------------------------------------------------------- build
+
+
+def build_covariates(
+    cells: pd.DataFrame,
+    cell_ids: pd.Index,
+    wanted: Sequence[str] | None,
+    day: np.ndarray,
+    rep: np.ndarray,
+    report: Report,
+) -> tuple[np.ndarray, tuple[str, ...]]:
+    """Turn the covariates into columns of a regression; drop those that say nothing of their own.
+
+    Parameters
+    ----------
+    cells
+        Cells that enter the fit, N rows; every column without a meaning of its own is a covariate.
+    cell_ids
+        Their names, [N].
+    wanted
+        Covariates to use, in this order; None: all.
+    day, rep : numpy.ndarray, int64 [N]
+        Day and replicate of each cell, whose effects the model has anyway.
+    report
+        Gets ``covariates``, and sentences in ``notes`` and ``warnings``.
+
+    Returns
+    -------
+    values : numpy.ndarray, float64 [N, K]
+        Numbers have mean 0 and SD 1, indicators mean 0.
+    names : tuple of str, [K]
+        ``<covariate>``, or ``<covariate>=<level>``.
+
+    Raises
+    ------
+    FatewalkError
+        If a covariate is absent, has missing values or too many levels.
+    """
+    carried = [str(name) for name in cells.columns if not is_reserved(str(name))]
+    used = carried if wanted is None else list(wanted)
+    if absent := [name for name in used if name not in carried]:
+        raise FatewalkError(
+            f"cells: design.covariates names {first_few(map(repr, absent))}, which the cells table does not "
+            f"carry{nearest(absent[0], carried)}; it carries: {', '.join(carried) or 'none'}. Name it under "
+            "covariates in the dataset entry, or correct design.covariates"
+        )
+    if unused := [name for name in carried if name not in used]:
+        report["notes"].append(f"Covariates that design.covariates leaves out: {', '.join(unused)}.")
+    columns: dict[str, np.ndarray] = {}
+    report["covariates"] = []
+    for name in used:
+        own, described = _encode(name, read_covariate(cells[name], cell_ids, "cells"), report)
+        if twice := [column for column in own if column in columns]:
+            raise FatewalkError(
+                f"cells: two covariates give a column {twice[0]!r}; rename the column {name!r} of the cells"
+            )
+        columns |= own
+        report["covariates"].append(described)
+    kept = _independent(columns, day, rep, report)
+    for described in report["covariates"]:
+        described["columns"] = [name for name in described["columns"] if name in kept]
+    values = np.empty((len(day), len(kept)))
+    for k, name in enumerate(kept):
+        values[:, k] = columns[name]
+    return values, tuple(kept)
+
+
+def _encode(name: str, values: np.ndarray, report: Report) -> tuple[dict[str, np.ndarray], Report]:
+    """Columns of one covariate, [N] each, by name, and its description."""
+    if values.dtype == float:
+        columns, described = _encode_numbers(name, values)
+    else:
+        columns, described = _encode_levels(name, values)
+    if not columns:
+        value = f"{values[0]:g}" if described["kind"] == "numeric" else values[0]
+        report["warnings"].append(f"Covariate {name} is {value} in all cells of the fit and is left out.")
+    return columns, {"name": name, **described, "columns": list(columns)}
+
+
+def _encode_numbers(name: str, values: np.ndarray) -> tuple[dict[str, np.ndarray], Report]:
+    mean, spread = float(values.mean()), float(np.ptp(values))
+    if spread <= CONSTANT * np.abs(values).max():
+        return {}, {"kind": "numeric", "mean": mean, "sd": 0.0}
+    sd = float(values.std())
+    return {name: (values - mean) / sd}, {"kind": "numeric", "mean": mean, "sd": sd}
+
+
+def _encode_levels(name: str, values: np.ndarray) -> tuple[dict[str, np.ndarray], Report]:
+    codes, levels = as_sorted_codes(pd.Series(values, name=name), "cells")
+    counts = np.bincount(codes, minlength=len(levels))
+    if len(levels) > MAX_LEVELS:
+        raise FatewalkError(
+            f"cells: covariate {name!r} has {len(levels)} levels ({first_few(map(repr, levels))}), allowed: "
+            f"at most {MAX_LEVELS}; it is probably an identifier, or numbers with words among them. Leave "
+            "it out, or mend the column"
+        )
+    baseline = int(counts.argmax())  # the first in alphabetical order where counts tie
+    columns = {
+        f"{name}={level}": (codes == i) - counts[i] / len(codes)
+        for i, level in enumerate(levels)
+        if i != baseline
+    }
+    return columns, {
+        "kind": "categorical",
+        "levels": dict(zip(levels, counts.tolist(), strict=True)),
+        "baseline": levels[baseline],
+    }
+
+
+# ------------------------------------------------------- linear dependence
+
+
+def _independent(
+    columns: dict[str, np.ndarray], day: np.ndarray, rep: np.ndarray, report: Report
+) -> list[str]:
+    """Names of the columns that days, replicates and earlier columns do not determine.
+
+    Columns are taken one by one: days, replicates, covariates. Each is regressed on those taken
+    before, from the Gram matrix of all, which needs no matrix larger than cells x covariates.
+    """
+    if not columns:
+        return []
+    gram, n_days, n_reps = _gram_matrix(columns, day, rep)
+    scale = np.sqrt(gram.diagonal())  # [D + R + K]
+    gram = gram / np.outer(scale, scale)
+    names = list(columns)
+    first = n_days + n_reps  # of the covariates
+    taken: list[int] = []
+    for j in range(len(gram)):
+        weight = np.linalg.solve(gram[np.ix_(taken, taken)], gram[taken, j])
+        if 1 - gram[j, taken] @ weight > DEPENDENT:
+            taken.append(j)
+        elif j >= first:
+            raw = dict(zip(taken, (weight * scale[j] / scale[taken]).tolist(), strict=True))
+            of = _parts(raw, n_days, first, names)
+            report["warnings"].append(
+                f"Covariate {names[j - first]} is determined by {' and '.join(of)}, so its effect cannot be "
+                "told from theirs; it is left out."
+            )
+    return [names[j - first] for j in taken if j >= first]
+
+
+def _gram_matrix(
+    columns: dict[str, np.ndarray], day: np.ndarray, rep: np.ndarray
+) -> tuple[np.ndarray, int, int]:
+    """Inner products of indicators of days, of replicates, and covariates; [D + R + K] squared."""
+    values = np.column_stack(list(columns.values()))  # [N, K]
+    n_days, n_reps = int(day.max()) + 1, int(rep.max()) + 1
+    group = day * n_reps + rep  # [N]
+    n = np.bincount(group, minlength=n_days * n_reps).reshape(n_days, n_reps)
+    sums = np.stack([np.bincount(group, weights=v, minlength=n.size) for v in values.T], axis=1)
+    sums = sums.reshape(n_days, n_reps, -1)  # [D, R, K]
+    by_day, by_rep = sums.sum(1), sums.sum(0)
+    gram = np.block(
+        [
+            [np.diag(n.sum(1)), n, by_day],
+            [n.T, np.diag(n.sum(0)), by_rep],
+            [by_day.T, by_rep.T, values.T @ values],
+        ]
+    )
+    return gram, n_days, n_reps
+
+
+def _parts(weight: dict[int, float], n_days: int, first: int, names: list[str]) -> list[str]:
+    """Name what a dependent column is made of; a constant part is not worth a word.
+
+    Parameters
+    ----------
+    weight
+        Weights of the columns taken before it, by their index.
+    n_days, first
+        Days come first, covariates from ``first`` on.
+    names
+        Of the covariates' columns.
+    """
+    small = 1e-4 * max(map(abs, weight.values()))
+    of_days = [w for j, w in weight.items() if j < n_days]
+    parts = ["the days"] if np.ptp(of_days) > small else []
+    parts += ["the replicates"] if any(abs(weight[j]) > small for j in weight if n_days <= j < first) else []
+    return parts + [names[j - first] for j, w in weight.items() if j >= first and abs(w) > small]

@@ -1,0 +1,72 @@
+"""Fate probabilities: their names against ``model.fates``, and labels as one-hot probabilities."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from fatewalk.core.errors import FatewalkError, first_few
+from fatewalk.screen.text import as_codes, nearest
+
+
+def match_fates(prob: pd.DataFrame, fates: Sequence[str], where: str) -> tuple[pd.DataFrame, list[str]]:
+    """Keep the columns of the configured fates.
+
+    Parameters
+    ----------
+    prob
+        Fate probabilities [N, any], columns named by fate.
+    fates
+        ``model.fates``.
+    where
+        File, for the error.
+
+    Returns
+    -------
+    prob : pandas.DataFrame
+        The columns of ``fates`` in the order of the data.
+    left_out : list of str
+        Other fates of the data; no cell has any probability of them.
+
+    Raises
+    ------
+    FatewalkError
+        If the data lack a fate, or have a further one with some probability, without which the
+        others would not sum to one.
+    """
+    found = [str(name) for name in prob.columns]
+    prob = prob.set_axis(found, axis=1)
+    if repeated := sorted({name for name in found if found.count(name) > 1}):
+        raise FatewalkError(f"{where}: fate {first_few(repeated)} stands in several columns; keep one")
+    others = [name for name in found if name not in fates]
+    problems = [f"{fate!r} is not in the data{nearest(fate, others)}" for fate in fates if fate not in found]
+    zero = [name for name in others if bool((prob[name] == 0).all())]
+    problems += [f"{name!r} is not in model.fates" for name in others if name not in zero]
+    if problems:
+        raise FatewalkError(
+            f"{where}: the fates differ: {'; '.join(problems)}. model.fates: {', '.join(fates)}. "
+            f"Data: {', '.join(found) or 'none'}. List every fate of the data in model.fates, spelled alike"
+        )
+    return prob[[name for name in found if name in fates]], zero
+
+
+def one_hot(labels: pd.Series, where: str) -> pd.DataFrame:
+    """Turn fate labels into probabilities 0 and 1.
+
+    Returns
+    -------
+    pandas.DataFrame
+        float64 [N, number of distinct labels], columns in alphabetical order.
+
+    Raises
+    ------
+    FatewalkError
+        If a cell has no label.
+    """
+    codes, names = as_codes(labels, where)
+    prob = np.zeros((len(codes), len(names)))  # [N, F]
+    prob[np.arange(len(codes)), codes] = 1.0
+    used = np.flatnonzero(prob.any(axis=0))
+    return pd.DataFrame(prob[:, used], columns=names[used]).sort_index(axis=1)

@@ -1,0 +1,164 @@
+"""A screen as it was found, the same for every kind of source, and its canonical tables."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from fatewalk.core.errors import FatewalkError, first_few
+from fatewalk.core.schema import BURDEN, CLUSTER, GUIDE_CALLS, prob_columns
+from fatewalk.screen.covariates import read_covariate
+from fatewalk.screen.days import read_days
+from fatewalk.screen.fates import match_fates
+from fatewalk.screen.text import as_sorted_codes, as_text
+
+
+@dataclass(frozen=True)
+class RawScreen:
+    """What a reader found.
+
+    Attributes
+    ----------
+    where
+        File of the cells, for messages.
+    cell_id, day, rep, cluster, burden : pandas.Series, [N]
+        Columns of the cells; the last three may be absent.
+    prob : pandas.DataFrame, [N, F]
+        Fate probabilities, columns named by fate.
+    calls : pandas.DataFrame
+        cell_id, guide [, umi]; one row a call.
+    calls_where
+        File of the calls.
+    notes
+        Sentences for the report.
+    covariates : dict of str to pandas.Series, [N] each
+        Further columns of the cells, to be carried along.
+    """
+
+    where: str
+    cell_id: pd.Series
+    day: pd.Series
+    rep: pd.Series | None
+    cluster: pd.Series | None
+    burden: pd.Series | None
+    prob: pd.DataFrame
+    calls: pd.DataFrame
+    calls_where: str
+    notes: list[str]
+    covariates: dict[str, pd.Series] = field(default_factory=dict)
+
+
+def canonical_cells(raw: RawScreen, fates: Sequence[str]) -> tuple[pd.DataFrame, dict[str, Any]]:
+    """Build the cells table: cell_id, day, time, rep, p_<fate>... [, cluster, burden, covariates].
+
+    Returns
+    -------
+    cells : pandas.DataFrame
+        One row a cell, in the order of the source.
+    report : dict
+        What was read, with ``notes``.
+
+    Raises
+    ------
+    FatewalkError
+        If days or fates cannot be read, or a name or a covariate is missing.
+    """
+    days = read_days(raw.day, raw.where)
+    numbers = {name: _numbers(raw.prob[name], raw.where) for name in raw.prob}
+    prob, left_out = match_fates(pd.DataFrame(numbers, index=raw.prob.index), fates, raw.where)
+    cells = pd.DataFrame(
+        {
+            "cell_id": as_text(raw.cell_id, raw.where),
+            "day": np.array(days.labels, dtype=object)[days.index],
+            "time": np.array(days.times)[days.index],
+            "rep": "rep1" if raw.rep is None else as_text(raw.rep, raw.where),
+        }
+    )
+    p = prob.to_numpy(dtype=float)  # [N, F]
+    cells = pd.concat([cells, pd.DataFrame(p, columns=prob_columns(prob.columns))], axis=1)
+    if raw.cluster is not None:
+        cells[CLUSTER] = as_text(raw.cluster, raw.where)
+    if raw.burden is not None:
+        cells[BURDEN] = _numbers(raw.burden, raw.where)
+    for name, column in raw.covariates.items():
+        cells[name] = read_covariate(column, cells["cell_id"], raw.where)
+    notes = list(raw.notes)
+    if days.unused:
+        notes.append(f"No cell has the declared day label {first_few(map(repr, days.unused))}: left out.")
+    if left_out:
+        notes.append(f"No cell has any probability of fate {first_few(left_out, 10)}: left out.")
+    report = {
+        "cells": len(cells),
+        "fates": list(prob.columns),
+        "days": days.report(),
+        "time_unit": days.unit or None,
+        "replicates": cells["rep"].value_counts().sort_index().to_dict(),
+        "clusters": cells[CLUSTER].nunique() if CLUSTER in cells else 0,
+        "burden": "column" if BURDEN in cells else "distinct guides called in the cell",
+        "covariates": {
+            name: "numeric" if cells[name].dtype == float else "categorical" for name in raw.covariates
+        },
+        "notes": notes,
+    }
+    return cells, report
+
+
+def canonical_calls(raw: RawScreen) -> tuple[pd.DataFrame, dict[str, Any]]:
+    """Build the table of guide calls: cell_id, guide [, umi], the names as categoricals.
+
+    Sorted by name, so that every kind of source gives the same table.
+
+    Returns
+    -------
+    calls : pandas.DataFrame
+        One row a call; repeats stay.
+    report : dict
+        Counts.
+
+    Raises
+    ------
+    FatewalkError
+        If a name is missing or a UMI count is no count.
+    """
+    table, where = raw.calls, raw.calls_where
+    (cell, cells), (guide, guides) = (as_sorted_codes(table[name], where) for name in GUIDE_CALLS)
+    calls = pd.DataFrame(
+        {
+            "cell_id": pd.Categorical.from_codes(cell, categories=cells),
+            "guide": pd.Categorical.from_codes(guide, categories=guides),
+        }
+    )
+    zero = 0
+    if "umi" in table:
+        umi = _numbers(table["umi"], where)  # [E]
+        bad = ~np.isfinite(umi) | (umi < 0) | (umi % 1 != 0)
+        if bad.any():
+            raise FatewalkError(
+                f"{where}: column 'umi' of {bad.sum()} calls is no count: found {first_few(umi[bad])}; "
+                "give whole numbers, or leave the column out"
+            )
+        calls["umi"] = umi.astype(np.int32)
+        zero = int((umi == 0).sum())
+        calls = calls[umi > 0]
+    calls = calls.iloc[np.lexsort((calls["guide"].cat.codes, calls["cell_id"].cat.codes))]
+    report = {
+        "guide_calls": len(calls),
+        "guide_calls_without_umi_dropped": zero,
+        "guides_called": calls["guide"].nunique(),
+        "umi": "umi" in calls,
+    }
+    return calls.reset_index(drop=True), report
+
+
+def _numbers(column: pd.Series, where: str) -> np.ndarray:
+    """Numbers of a column, missing ones as NaN."""
+    if column.dtype == object:  # names are read as they stand, so that "NA" can be a gene
+        column = column.where(~column.isin(["NA", "NaN", "nan", "None", "null"]))
+    try:
+        return pd.to_numeric(column).to_numpy(dtype=float, na_value=np.nan)
+    except (ValueError, TypeError) as error:
+        raise FatewalkError(f"{where}: column {column.name!r} must hold numbers: {error}") from error

@@ -1,0 +1,100 @@
+"""Plain tables (CSV, TSV, gzip, Parquet) as a screen."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pandas as pd
+
+from fatewalk.config.datasets import PlainDataset
+from fatewalk.core.errors import FatewalkError
+from fatewalk.core.schema import BURDEN, CLUSTER, GUIDE_CALLS, PROB_PREFIX
+from fatewalk.core.tables import read_table, require_columns
+from fatewalk.screen.fates import one_hot
+from fatewalk.screen.raw import RawScreen
+from fatewalk.screen.readers.tenx import TENX_CALLS, is_protospacer_table, split_protospacer_calls
+from fatewalk.screen.text import nearest
+
+FATE = "fate"  # column of a label, instead of probabilities
+
+
+def read_plain(dataset: PlainDataset) -> RawScreen:
+    """Read the tables of a plain dataset.
+
+    Returns
+    -------
+    RawScreen
+        As found; nothing is dropped.
+
+    Raises
+    ------
+    FatewalkError
+        If a file or a column is missing.
+    """
+    keys = {
+        "rep_key": dataset.rep_key,
+        "cluster_key": dataset.cluster_key,
+        "burden_key": dataset.burden_key,
+    }
+    names = [key for option, key in keys.items() if key and option != "burden_key"]
+    cells = _read(dataset.cells, ["cell_id"], ["cell_id", FATE, dataset.day_key, *names])
+    optional = {
+        option: _column(cells, key, option, dataset.cells) if key else None for option, key in keys.items()
+    }
+    calls, notes = _read_calls(dataset.guide_calls)
+    notes += [
+        f"Column {column!r} of {dataset.cells} is not used, because {option} is not set."
+        for column, option in ((CLUSTER, "cluster_key"), (BURDEN, "burden_key"))
+        if column in cells and keys[option] is None
+    ]
+    return RawScreen(
+        where=dataset.cells,
+        cell_id=cells["cell_id"],
+        day=_column(cells, dataset.day_key, "day_key", dataset.cells),
+        rep=optional["rep_key"],
+        cluster=optional["cluster_key"],
+        burden=optional["burden_key"],
+        prob=_probabilities(cells, dataset.cells),
+        calls=calls,
+        calls_where=dataset.guide_calls,
+        notes=notes,
+        covariates={name: _column(cells, name, "covariates", dataset.cells) for name in dataset.covariates},
+    )
+
+
+def _read(path: str, required: Sequence[str], text: Sequence[str]) -> pd.DataFrame:
+    """Read a table; Parquet keeps its own types, so that categoricals stay small."""
+    is_parquet = path.endswith((".parquet", ".pq"))
+    return read_table(path, required, () if is_parquet else text)
+
+
+def _column(cells: pd.DataFrame, key: str, option: str, where: str) -> pd.Series:
+    if key not in cells:
+        unset = ", or to null" if option == "rep_key" else ""
+        raise FatewalkError(
+            f"{where}: column {key!r} is missing{nearest(key, cells.columns)}; found: "
+            f"{', '.join(map(str, cells.columns))}. Set {option} to one of them{unset}"
+        )
+    return cells[key]
+
+
+def _probabilities(cells: pd.DataFrame, where: str) -> pd.DataFrame:
+    """Fate probabilities [N, F] from columns p_<fate>, or from the labels in column fate."""
+    columns = [column for column in cells if str(column).startswith(PROB_PREFIX)]
+    if columns:  # labels beside probabilities say less
+        return cells[columns].rename(columns=lambda name: name.removeprefix(PROB_PREFIX))
+    if FATE in cells:
+        return one_hot(cells[FATE], where)
+    raise FatewalkError(
+        f"{where}: found neither columns {PROB_PREFIX}<fate> (probabilities) nor a column {FATE!r} (a "
+        f"label); found: {', '.join(map(str, cells.columns))}"
+    )
+
+
+def _read_calls(path: str) -> tuple[pd.DataFrame, list[str]]:
+    table = _read(path, (), [*GUIDE_CALLS, *TENX_CALLS])
+    if is_protospacer_table(table):
+        calls, n_without = split_protospacer_calls(table, path)
+        return calls, [f"{n_without} rows of {path} name no guide."] if n_without else []
+    require_columns(table, GUIDE_CALLS, path)
+    return table, []

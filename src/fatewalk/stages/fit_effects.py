@@ -1,0 +1,287 @@
+"""Stage ``fit_effects``: from a design to posterior parameters and a fit card."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+import platform
+import resource
+import sys
+import time
+from dataclasses import asdict, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyro
+import torch
+from torch import Tensor
+from tqdm import tqdm
+from tqdm.contrib.logging import logging_redirect_tqdm
+
+from fatewalk import __version__
+from fatewalk.config import FitConfig, ModelConfig
+from fatewalk.config.keys import keys_of
+from fatewalk.core.errors import FatewalkError
+from fatewalk.core.files import write_json
+from fatewalk.core.tables import write_table
+from fatewalk.diagnostics.card import describe_fit
+from fatewalk.diagnostics.identifiability import check_identifiability
+from fatewalk.infer import dispersion
+from fatewalk.infer.checkpoint import Checkpoint
+from fatewalk.infer.families import BASELINES, Guide, make_guide
+from fatewalk.infer.fitted import Posterior, save_posterior
+from fatewalk.infer.laplace import Laplace, Round, fit_laplace
+from fatewalk.infer.start import day_intercepts, make_start
+from fatewalk.infer.svi import SviResult, Window, run_svi
+from fatewalk.model import FateModel, Rows, Sizes
+from fatewalk.model.coordinates import Coordinates
+from fatewalk.model.information import fate_probabilities
+from fatewalk.model.rows import guides_vary_in_clusters, make_rows, split_rows
+from fatewalk.screen.design import Design
+
+log = logging.getLogger(__name__)
+
+MOST_NUISANCES = 1000  # intercepts and slopes that the block form can hold densely
+
+
+def choose_device(device: str) -> tuple[torch.device, str]:
+    """Take the device that ``fit.device`` asks for, and say why.
+
+    Raises
+    ------
+    FatewalkError
+        For ``cuda`` where the job sees no CUDA device.
+    """
+    seen = torch.cuda.is_available()
+    if device == "cuda" and not seen:
+        raise FatewalkError(
+            "fit.device: cuda was asked for, but this job sees no CUDA device. Set fit.gpus: 1 so that "
+            "the cluster gives one, check that torch is a CUDA build, or set fit.device: auto or cpu."
+        )
+    if device == "cpu":
+        return torch.device("cpu"), "cpu: asked for"
+    if seen:
+        return torch.device("cuda"), f"cuda: {torch.cuda.get_device_name()}"
+    return torch.device("cpu"), "cpu: device auto, and this job sees no CUDA device"
+
+
+def fit_effects(
+    design: Design,
+    config: ModelConfig,
+    fit: FitConfig,
+    progress: bool = True,
+    checkpoint: Checkpoint | None = None,
+) -> tuple[Posterior, dict[str, Any], pd.DataFrame]:
+    """Fit the hierarchical model: Newton-Laplace, then SVI from there.
+
+    Parameters
+    ----------
+    design
+        The cells.
+    config, fit
+        Sections ``model`` and ``fit``.
+    progress
+        Show a bar where standard error is a terminal.
+    checkpoint
+        Keeps the state of a long fit, and resumes it.
+
+    Returns
+    -------
+    posterior
+        On the CPU.
+    card
+        Content of ``fit_card.json``.
+    trace
+        Content of ``fit_trace.csv``.
+
+    Raises
+    ------
+    FatewalkError
+        If ``fit.device`` is ``cuda`` and there is none.
+    SystemExit
+        After SIGTERM, with the checkpoint written.
+    """
+    clock = _Clock()
+    device, reason = choose_device(fit.device)
+    log.info("device %s", reason)
+    torch.set_num_threads(fit.threads)
+    torch.manual_seed(fit.seed)
+    with checkpoint or Checkpoint() as checkpoint:
+        rows = make_rows(design).to(device)
+        log.info("%d cells in %d distinct rows", design.n_cells, len(rows))
+        model = FateModel(Sizes.of(design), config, len(rows), device, debug=fit.debug)
+        clock.lap("rows")
+        checks = check_identifiability(design, config, rows.weighted(_first_weights(design, rows, fit)))
+        for warning in checks.warnings:
+            log.warning(warning)
+        clock.lap("checks")
+        laplace = _laplace(model, design, rows, fit, checkpoint)
+        clock.lap("laplace")
+        guide, svi = _train(model, design, laplace, fit, checkpoint, progress)
+        clock.lap("svi")
+    state = {name: value.cpu() for name, value in laplace.state().items()}
+    posterior = Posterior(FateModel(Sizes.of(design), config), guide, state, laplace.rows.weight.cpu())
+    card = describe_fit(posterior, design, fit, laplace, svi, checks)
+    clock.lap("card")
+    card |= {
+        "device": device.type,
+        "device_reason": reason,
+        "node": os.environ.get("SLURMD_NODENAME", platform.node()),
+        "cuda_visible_devices": os.environ.get("CUDA_VISIBLE_DEVICES"),
+        "threads": fit.threads,
+        "seed": fit.seed,
+        "wall_seconds": clock.total,
+        "seconds_by_phase": clock.laps,
+        "peak_memory_mb": _peak_memory_mb(),
+        "versions": {
+            "fatewalk": __version__,
+            "torch": torch.__version__,
+            "pyro": pyro.__version__,
+            "numpy": np.__version__,
+            "python": platform.python_version(),
+        },
+        "config": {
+            "model": config.model_dump(exclude_unset=True),
+            "fit": fit.model_dump(exclude_unset=True),
+        },
+    }
+    for warning in card["warnings"][len(checks.warnings) :]:
+        log.warning(warning)
+    log.info("status %s, %.1f s", card["status"], card["wall_seconds"])
+    return posterior, card, _trace_table(laplace, svi)
+
+
+def _first_weights(design: Design, rows: Rows, fit: FitConfig) -> Tensor | float:
+    """Weights before the fit: the given one, or from the scatter around each day's mean."""
+    if fit.likelihood_weight != "auto":
+        return float(fit.likelihood_weight)
+    intercepts = day_intercepts(design).to(rows.day.device)
+    pi = fate_probabilities(intercepts.T[rows.day])
+    nothing = torch.zeros(len(design.days), dtype=torch.float64, device=rows.day.device)
+    return 1 / dispersion.estimate(rows, pi, dispersion.Learned(nothing, nothing), False).phi[rows.day]
+
+
+def _laplace(model: FateModel, design: Design, rows: Rows, fit: FitConfig, checkpoint: Checkpoint) -> Laplace:
+    """Newton-Laplace; every guide needs its weights, and most start from its mode."""
+    coordinates = Coordinates(model, rows.day.device)
+    n = model.sizes.contrasts
+    if n * coordinates.size > fit.dense_limit and n * coordinates.n_nuisance > MOST_NUISANCES:
+        raise FatewalkError(
+            f"{design.n_cells} cells in {len(design.clusters)} clusters with an intercept each and "
+            f"{len(design.guides)} guides are too many latent variables for one covariance (fit.dense_limit "
+            f"{fit.dense_limit}), and the block form holds at most {MOST_NUISANCES} intercepts and slopes. "
+            "Raise fit.dense_limit (a matrix of 20,000 takes 3.2 GB), or leave the clusters out."
+        )
+    weight = None if fit.likelihood_weight == "auto" else float(fit.likelihood_weight)
+    shared = bool(design.clusters) and not guides_vary_in_clusters(design)
+    intercepts = day_intercepts(design).to(rows.day.device)
+    return fit_laplace(coordinates, rows, intercepts, weight, shared, fit.dense_limit, checkpoint)
+
+
+def _train(
+    model: FateModel,
+    design: Design,
+    laplace: Laplace,
+    fit: FitConfig,
+    checkpoint: Checkpoint,
+    progress: bool,
+) -> tuple[Guide, SviResult | None]:
+    """Train the guide by SVI; ``laplace`` needs no training. The guide comes back on the CPU."""
+    cpu = FateModel(model.sizes, model.config)
+    start: Any = laplace.state()
+    if fit.guide in BASELINES:
+        on_cpu = laplace.rows.to(torch.device("cpu"))
+        start = make_start(cpu, design, on_cpu, laplace.mode()).to(model.device)
+    guide = make_guide(fit.guide, model, start)
+    if fit.guide == "laplace":
+        return _on_cpu(fit.guide, cpu, guide, start), None
+    generator = torch.Generator().manual_seed(fit.seed)
+    batches = [laplace.rows]
+    if fit.batch_size:
+        on_cpu = laplace.rows.to(torch.device("cpu"))
+        batches = [batch.to(model.device) for batch in split_rows(on_cpu, fit.batch_size, generator)]
+    torch.manual_seed(fit.seed)
+    bar = tqdm(total=fit.max_steps, unit="step", disable=None if progress else True)  # None: no terminal
+    with bar, logging_redirect_tqdm():
+        result = run_svi(
+            model,
+            guide,
+            batches,
+            max_steps=fit.max_steps,
+            generator=generator,
+            on_step=lambda step: bar.update(),
+            checkpoint=checkpoint,
+            before=laplace.memory,
+        )
+    return _on_cpu(fit.guide, cpu, guide, start), result
+
+
+class _Clock:
+    """Seconds by phase."""
+
+    def __init__(self) -> None:
+        self._began = self._last = time.monotonic()
+        self.laps: dict[str, float] = {}
+
+    def lap(self, name: str) -> None:
+        """End a phase."""
+        now = time.monotonic()
+        self.laps[name] = round(now - self._last, 3)
+        self._last = now
+
+    @property
+    def total(self) -> float:
+        """Seconds since the start."""
+        return round(time.monotonic() - self._began, 2)
+
+
+def _trace_table(laplace: Laplace, svi: SviResult | None) -> pd.DataFrame:
+    """Rounds of Newton-Laplace, then windows of SVI: phase, step and what was watched."""
+    rounds = [{"phase": "laplace", **asdict(entry)} for entry in laplace.trace]
+    windows = [{"phase": "svi", **asdict(window)} for window in svi.trace] if svi else []
+    columns = [
+        "phase",
+        *(f.name for f in fields(Window)),
+        *(f.name for f in fields(Round) if f.name != "step"),
+    ]
+    return pd.DataFrame([*rounds, *windows], columns=columns)
+
+
+def _on_cpu(name: str, model: FateModel, guide: Guide, start: Any) -> Guide:
+    """Copy a guide to the CPU."""
+    if name in BASELINES:
+        copy = make_guide(name, model, start.to(torch.device("cpu")))
+    else:
+        copy = make_guide(name, model, {key: value.cpu() for key, value in start.items()})
+    copy.load_state_dict({key: value.cpu() for key, value in guide.state_dict().items()})
+    return copy
+
+
+def _peak_memory_mb() -> float:
+    """Peak resident memory of this process in MB."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return round(peak / (1024**2 if sys.platform == "darwin" else 1024), 1)
+
+
+# ------------------------------------------------------------------ files
+
+
+def write_fit(
+    posterior: Posterior, card: dict[str, Any], trace: pd.DataFrame, design_path: Path,
+    posterior_path: Path, card_path: Path, trace_path: Path,
+) -> None:  # fmt: skip
+    """Write the outputs of the stage, the card with the hash of its inputs."""
+    steering = {one.name for one in keys_of(FitConfig) if not one.reruns}  # the same fit on another machine
+    config = {
+        section: {key: value for key, value in values.items() if key not in steering}
+        for section, values in card["config"].items()
+    }
+    inputs = hashlib.sha256(design_path.read_bytes())
+    inputs.update(json.dumps(config, sort_keys=True).encode())
+    save_posterior(posterior, card["guide"], posterior_path)
+    write_table(trace, trace_path)
+    write_json({**card, "hash_of_config_and_design": inputs.hexdigest()}, card_path)

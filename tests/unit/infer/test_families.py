@@ -1,0 +1,114 @@
+"""Posterior families: what they draw is what they score."""
+
+import math
+
+import pytest
+import torch
+from pyro import poutine
+
+from fatewalk.infer.families import make_guide
+from fatewalk.infer.start import Start, make_start, unfold
+from tests.conftest import laplace_fit
+
+
+@pytest.fixture(scope="module")
+def fitted(small_design):
+    """Model, rows and start of the small screen."""
+    laplace = laplace_fit(small_design)
+    model = laplace.coordinates.model
+    return model, laplace.rows, make_start(model, small_design, laplace.rows, laplace.mode())
+
+
+def shake(guide):
+    """Move all parameters away from their start."""
+    generator = torch.Generator().manual_seed(3)
+    with torch.no_grad():
+        for p in guide.parameters():
+            p.add_(0.1 * torch.randn(p.shape, dtype=p.dtype, generator=generator))
+    return guide
+
+
+@pytest.mark.parametrize("name", ["gene_block", "mean_field"])
+def test_draws_have_the_location_and_scale_that_the_guide_tells(fitted, name):
+    model, _, start = fitted
+    guide = shake(make_guide(name, model, start))
+    torch.manual_seed(0)
+    draws = guide.draw(20000)
+    for site, (location, scale) in guide.location_scale().items():
+        positive = site in {"tau", "sigma_time", "sigma_guide"}
+        unconstrained = draws[site].log() if positive else draws[site]
+        z = (unconstrained.mean(dim=0) - location) / scale * math.sqrt(20000)
+        assert float(z.detach().abs().max()) < 5, site
+        ratio = unconstrained.std(dim=0) / scale
+        torch.testing.assert_close(ratio, torch.ones_like(ratio), atol=0.03, rtol=0)
+
+
+def test_gene_block_scores_its_own_draws_exactly(fitted):
+    """The density of a draw is that of the multivariate normal with the covariance it draws from."""
+    model, _, start = fitted
+    guide = shake(make_guide("gene_block", model, start))
+    torch.manual_seed(1)
+    trace = poutine.trace(guide).get_trace(None)
+    site = trace.nodes["_GeneBlock_latent"]
+    packed, found = site["value"], float(site["fn"].log_prob(site["value"]))
+
+    torch.manual_seed(1)
+    noise = torch.randn(guide.latent_dim, dtype=torch.float64)
+    torch.testing.assert_close(guide.from_noise(noise), packed)
+    jacobian = torch.autograd.functional.jacobian(guide.from_noise, noise)
+    expected = -0.5 * float((noise**2).sum()) - 0.5 * len(noise) * math.log(2 * math.pi)
+    assert found == pytest.approx(expected - float(torch.linalg.slogdet(jacobian).logabsdet))
+
+
+def test_gene_block_couples_days_and_contrasts_of_a_gene_and_nothing_else(fitted):
+    model, _, start = fitted
+    guide = shake(make_guide("gene_block", model, start))
+    jacobian = torch.autograd.functional.jacobian(guide.from_noise, torch.zeros(guide.latent_dim).double())
+    covariance = jacobian @ jacobian.T
+    is_coupled = (covariance.abs() > 1e-12).sum(dim=1)
+    s = model.sizes
+    assert sorted(set(is_coupled.tolist())) == [1, s.contrasts * s.days]
+    assert int((is_coupled > 1).sum()) == s.contrasts * s.days * s.genes
+
+
+def test_unfold_applies_the_factor_gene_by_gene():
+    torch.manual_seed(0)
+    factor = torch.randn(5, 6, 6, dtype=torch.float64)
+    step = torch.randn(4, 2, 5, 3, dtype=torch.float64)  # draws, contrasts, genes, days
+    found = unfold(factor, step)
+    block = step[1, :, 2, :].reshape(-1)
+    torch.testing.assert_close(found[1, :, 2, :].reshape(-1), factor[2] @ block)
+
+
+def test_start_is_the_mode_at_fixed_scales(fitted):
+    """No small step of any latent variable raises the joint density."""
+    model, rows, start = fitted
+    scales = {"tau", "sigma_time", "sigma_guide"}
+    values = {k: v.clone().requires_grad_(k not in scales) for k, v in start.values.items()}
+    trace = poutine.trace(poutine.condition(model, data=values)).get_trace(rows)
+    trace.log_prob_sum().backward()
+    for name, value in values.items():
+        if name not in scales:
+            sd = start.sds[name] if name != "z" else start.gene_factor.norm(dim=-1).max()
+            assert float((value.grad * sd).abs().max()) < 0.1, name
+
+
+def test_training_leaves_the_start_alone(fitted):
+    model, _, start = fitted
+    before = {name: value.clone() for name, value in start.values.items()}
+    shake(make_guide("mean_field", model, start))
+    assert all(torch.equal(before[name], start.values[name]) for name in before)
+
+
+@pytest.mark.parametrize("name", ["gene_block", "mean_field"])
+def test_saved_parameters_restore_the_posterior(fitted, name):
+    model, _, start = fitted
+    guide = shake(make_guide(name, model, start))
+    copy = make_guide(name, model, Start.blank(model))
+    copy.load_state_dict(guide.state_dict())
+    torch.manual_seed(0)
+    first = guide.draw(3)
+    torch.manual_seed(0)
+    second = copy.draw(3)
+    for site in first:
+        torch.testing.assert_close(first[site], second[site], atol=0, rtol=0)
