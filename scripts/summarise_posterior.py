@@ -26,7 +26,8 @@ def main(snakemake):
     torch.set_num_threads(snakemake.threads)
     path = Path(snakemake.input.posterior)
     delete_checkpoints(path.parent)  # Snakemake has accepted the fit
-    design, posterior = load_design(snakemake.input.design), load_posterior(path)
+    design = load_design(snakemake.input.design)
+    posterior = load_posterior(path, design)
     draws, seed = snakemake.params.draws, snakemake.params.seed
     log.info("in: fit of %d genes, %d guides, %d days", *map(len, (design.genes, design.guides, design.days)))
     posterior_moments(posterior, design, draws, seed).save(Path(out.moments))
@@ -35,8 +36,9 @@ def main(snakemake):
     log.info("likelihood-only estimates")
     average_fate_change(posterior, design, draws, seed).save(Path(out.change))
     log.info("changes of fate probabilities")
-    rows = make_rows(design).weighted(posterior.weight)
-    write_table(gene_power(design, posterior.model.config, rows), out.power)
+    terms = posterior.model.terms
+    rows = make_rows(design, terms).weighted(posterior.weight)
+    write_table(gene_power(design, terms, rows), out.power)
     log.info("power")
 
 

@@ -11,7 +11,7 @@ from hypothesis import settings
 from fatewalk.config import DesignConfig, ModelConfig, SimulateConfig
 from fatewalk.infer.laplace import Laplace, fit_laplace
 from fatewalk.infer.start import day_intercepts
-from fatewalk.model import FateModel, Sizes
+from fatewalk.model import make_terms
 from fatewalk.model.coordinates import Coordinates
 from fatewalk.model.rows import make_rows
 from fatewalk.screen.design import build_design
@@ -30,11 +30,16 @@ def make_design(**knobs):
     return screen, design
 
 
-def laplace_fit(design, config=None, weight=1.0, dense_limit=10_000) -> Laplace:
+def rows_of(design, **config):
+    """Rows of a design under the terms of section ``model``."""
+    return make_rows(design, make_terms(design, ModelConfig(**config)))
+
+
+def laplace_fit(design, terms=None, weight=1.0, dense_limit=10_000) -> Laplace:
     """Newton-Laplace at a fixed weight, which converged."""
-    rows = make_rows(design)
-    model = FateModel(Sizes.of(design), config or ModelConfig(), len(rows))
-    found = fit_laplace(Coordinates(model), rows, day_intercepts(design), weight, False, dense_limit)
+    terms = terms or make_terms(design, ModelConfig())
+    rows = make_rows(design, terms)
+    found = fit_laplace(Coordinates(terms), rows, day_intercepts(design), weight, False, dense_limit)
     assert found.status == "converged"
     return found
 

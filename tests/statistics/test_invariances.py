@@ -8,16 +8,15 @@ import torch
 from pyro import poutine
 
 from fatewalk.config import ModelConfig
-from fatewalk.model import FateModel, Sizes
-from fatewalk.model.rows import make_rows
+from fatewalk.model import FateModel, make_terms
 from fatewalk.screen.design import Design
-from tests.conftest import laplace_fit
+from tests.conftest import laplace_fit, rows_of
 
 
 def mode(design: Design):
     """Effects at the posterior mode, scales at theirs: a deterministic estimate."""
     laplace = laplace_fit(design)
-    return laplace.coordinates.model.effects(laplace.mode())
+    return FateModel(laplace.coordinates.terms).effects(laplace.mode())
 
 
 def take_cells(design: Design, index) -> Design:
@@ -84,8 +83,8 @@ def test_repeating_all_cells_multiplies_the_information(small_design, times):
 
 
 def loglik_at_random_latents(design: Design, seed: int) -> float:
-    rows = make_rows(design)
+    rows = rows_of(design)
     pyro.set_rng_seed(seed)
-    trace = poutine.trace(FateModel(Sizes.of(design), ModelConfig(), len(rows))).get_trace(rows)
+    trace = poutine.trace(FateModel(make_terms(design, ModelConfig()), len(rows))).get_trace(rows)
     trace.compute_log_prob()
     return float(trace.nodes["labels"]["log_prob_sum"])

@@ -8,13 +8,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from fatewalk.config import ModelConfig
+from fatewalk.core.words import join, on_days
 from fatewalk.diagnostics.profile import NO_INFORMATION, Profile
-from fatewalk.diagnostics.words import join, on_days
-from fatewalk.model.fate_model import DTYPE
+from fatewalk.model.scales import DTYPE
 from fatewalk.screen.design import Design
 
-LITTLE_ANCHOR = 0.25  # SD of the common shift over s_tau: above it the controls say little
+LITTLE_ANCHOR = 0.25  # SD of the common shift over the prior's: above it the controls say little
 
 
 @dataclass(frozen=True)
@@ -33,7 +32,7 @@ def common_shift(profile: Profile) -> Shift:
     by c m, which intercept and burden slope imitate unless NTC guides or cells without targeting
     guides make m differ at the same burden (design, 3.7).
     """
-    n_days = profile.c.sizes.days
+    n_days = profile.c.terms.n_days
     of_day = torch.nn.functional.one_hot(profile.rows.day, n_days).to(DTYPE)  # [M, D]
     m = profile.n_targeting[:, None] * of_day
     left = profile.residual(m)
@@ -64,12 +63,12 @@ def _joint_variance(information: Tensor, whole: Tensor) -> Tensor:
     return torch.where(unknown | (whole <= 0), torch.inf, variance)
 
 
-def judge_anchor(
-    design: Design, config: ModelConfig, sd: np.ndarray, against: list[str]
-) -> tuple[bool, list[str]]:
-    """Whether no day has an anchor, and sentences for the days that lack one or have a weak one."""
+def judge_anchor(design: Design, limit: float, sd: np.ndarray, against: list[str]) -> tuple[bool, list[str]]:
+    """Whether no day has an anchor, and sentences for the days that lack one or have a weak one.
+
+    ``limit`` is the prior SD of an effect on the first day.
+    """
     best = sd.min(axis=0)  # [D] the contrast with the most information
-    limit = config.priors.s_tau
     has_guides = design.gene_cells.sum(dim=0).numpy() > 0
     lost = has_guides & (best > limit)
     if lost[has_guides].all():

@@ -19,7 +19,7 @@ from fatewalk.infer.fitted import Posterior
 from fatewalk.infer.laplace import Laplace
 from fatewalk.infer.svi import SviResult
 from fatewalk.infer.whitening import DenseWhitening
-from fatewalk.model.rows import guides_vary_in_clusters
+from fatewalk.model.cells import guides_vary_in_clusters
 from fatewalk.screen.design import Design
 
 MOST_DRAWS = 1000
@@ -66,7 +66,7 @@ def describe_fit(
         "rounds": len(laplace.trace),
         "loss": svi.trace[-1].loss if svi and svi.trace else None,
         "guide": fit.guide,
-        "center_delta": posterior.model.config.center_delta,
+        "center_delta": posterior.model.terms.guides.centred,
         "likelihood_weight": fit.likelihood_weight,
         "weight_by_day": _by_day(days, _mean_weights(laplace, len(days))),
         "phi_by_day": _by_day(days, d.phi),
@@ -93,7 +93,7 @@ def describe_fit(
 def _anchor(posterior: Posterior, checks: Identifiability) -> dict[str, float | None]:
     """What the labels leave open of the common shift of all genes, on the best day and contrast."""
     best = float(checks.shift_sd.min())
-    limit = posterior.model.config.priors.s_tau
+    limit = posterior.model.terms.walk.first_sd
     return {"value": best if math.isfinite(best) else None, "limit": limit}
 
 
@@ -140,11 +140,14 @@ def _scales(posterior: Posterior, design: Design, n_draws: int) -> dict[str, Any
     """Posterior mean and SD of the scales by contrast."""
     torch.manual_seed(0)
     draws = posterior.guide.draw(n_draws)
+    terms = posterior.model.terms
+    by_day = posterior.model.day_scales(draws)  # [n, F*, D]
+    of_nuisances = [scales.sites[0].name for scales in terms.scaled[2:]]
     values = {
-        "tau": draws["tau"],
-        "sigma_time": posterior.model.sigma_time(draws),
-        "sigma_guide": draws["sigma_guide"],
-        **({"sigma_cluster": draws["sigma_cluster"]} if "sigma_cluster" in draws else {}),
+        "tau": by_day[..., 0],
+        "sigma_time": by_day[..., 1:],
+        "sigma_guide": terms.guides.scales.of(draws)[..., 0],
+        **{name: draws[name] for name in of_nuisances},
     }
     return {
         name: {

@@ -13,10 +13,10 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from fatewalk.core.errors import first_few
+from fatewalk.core.words import N_NAMED, join, on_days
 from fatewalk.diagnostics.profile import Profile
-from fatewalk.diagnostics.words import N_NAMED, join, on_days
 from fatewalk.model import Rows
-from fatewalk.model.rows import guides_vary_in_clusters
+from fatewalk.model.cells import guides_vary_in_clusters
 from fatewalk.screen.design import Design
 
 TOGETHER = 0.9  # cells with both guides over cells with either: above it they are one guide
@@ -312,7 +312,7 @@ def determined_labels(design: Design, rows: Rows, profile: Profile, defects: Def
         if days:
             what = "no effect is informed" if f == 0 else "no effect on it is informed"
             defects.warnings.append(f"No cell of {on_days(days)} has fate {fate}: {what} there.")
-    sums = (rows.transpose @ rows.target)[profile.c.columns.guides :]  # [D * G, F]
+    sums = (rows.transpose @ rows.target)[profile.c.terms.first_guide :]  # [D * G, F]
     of_gene = profile.genes(sums.reshape(len(design.days), len(design.guides), -1))  # [D, L, F]
     total = of_gene.sum(dim=2)
     sure = (of_gene.amax(dim=2) >= (1 - 1e-9) * total) & (total > 0)  # [D, L]

@@ -14,15 +14,15 @@ import torch
 from scipy.sparse.linalg import eigsh
 from torch import Tensor
 
-from fatewalk.config import ModelConfig
+from fatewalk.core.words import join, on_days
 from fatewalk.diagnostics.anchor import Shift
 from fatewalk.diagnostics.defects import Group, Levels
 from fatewalk.diagnostics.profile import NO_INFORMATION, Profile
-from fatewalk.diagnostics.words import join, on_days
 from fatewalk.infer.laplace import START_SHARE
 from fatewalk.model.coordinates import Coordinates
-from fatewalk.model.fate_model import DTYPE
 from fatewalk.model.information import RowIndex, information
+from fatewalk.model.scales import DTYPE
+from fatewalk.model.terms import Clusters, Replicates
 from fatewalk.screen.design import Design
 
 DENSE_COORDINATES = 1500  # coordinates of a contrast up to which the information is decomposed
@@ -55,18 +55,17 @@ class WeakDirection:
 
 def weak_directions(
     design: Design,
-    config: ModelConfig,
     profile: Profile,
     shift: Shift,
     groups: list[Group],
     levels: list[Levels],
+    f: int,
 ) -> list[WeakDirection]:
-    """Name the weakest directions of the information of the primary contrast.
+    """Name the weakest directions of the information of contrast f.
 
     Candidates with a name come first to explain what the decomposition finds; what none of them
     explains is described by its largest parts.
     """
-    f = design.contrasts.index(config.contrast) if config.contrast in design.contrasts else 0
     candidates = _candidates(design, profile, shift, groups, levels, f)
     if profile.c.size > DENSE_COORDINATES:
         named = {c.name: WeakDirection(c.name, None, c.prior_sd, c.labels_sd) for c in candidates}
@@ -122,7 +121,7 @@ def _candidates(
     """Directions that are often weak."""
     c, n_days, n_genes = profile.c, len(design.days), len(design.genes)
     scales = c.scales.log_scales(c.scales.start(START_SHARE))[f].exp()  # [H]
-    theta_sd = scales[:n_days].square().cumsum(0).sqrt()  # [D]
+    theta_sd = c.terms.walk.variance(scales[:n_days]).sqrt()  # [D]
     guide_sd = float(scales[n_days])
     found = []
     of_day = torch.nn.functional.one_hot(profile.rows.day, n_days).to(DTYPE) * profile.n_targeting[:, None]
@@ -154,23 +153,24 @@ def _candidates(
             vectors = [_guide_difference(c, a, b)]
         sd = _difference_sd(profile, torch.stack(vectors).sum(dim=0), f)
         found += [_Candidate(name, vector, prior, sd) for vector in vectors]
+    replicate_term = c.terms.nuisance(Replicates)
     for level in levels:
+        assert replicate_term is not None  # levels are those of replicates
         vector = torch.zeros(c.size, dtype=DTYPE)
         replicates, alpha = vector[c.blocks["b"]], vector[c.blocks["alpha"]]
         replicates[level.reps] = 1.0
         alpha[level.days] = -1.0
-        if c.model.config.replicate_effect == "zero_sum":  # what centring takes from all replicates
-            alpha += len(level.reps) / len(replicates)
+        alpha += len(level.reps) / len(replicates)  # what centring takes from all replicates
         gene, day_of = level.genes.T.tolist()
         vector[c.walk].view(n_days, n_genes)[day_of, gene] = -1.0
-        found.append(_Candidate(level.name, vector, c.model.config.priors.s_rep, float("inf")))
+        found.append(_Candidate(level.name, vector, replicate_term.sd, float("inf")))
     return found
 
 
 def _gene_difference(c: Coordinates, day: int, a: int, b: int) -> Tensor:
     """Effect of gene a on a day against that of gene b, [p]."""
     vector = torch.zeros(c.size, dtype=DTYPE)
-    walk = vector[c.walk].view(c.sizes.days, c.sizes.genes)
+    walk = vector[c.walk].view(c.terms.n_days, c.terms.n_genes)
     walk[day, a], walk[day, b] = 1.0, -1.0
     return vector
 
@@ -178,11 +178,11 @@ def _gene_difference(c: Coordinates, day: int, a: int, b: int) -> Tensor:
 def _guide_difference(c: Coordinates, a: int, b: int) -> Tensor:
     """Effect of guide a against that of guide b on all days, other guides of their genes fixed, [p]."""
     vector = torch.zeros(c.size, dtype=DTYPE)
-    beta = torch.zeros(c.sizes.guides, 1, dtype=DTYPE)
+    beta = torch.zeros(c.terms.n_guides, 1, dtype=DTYPE)
     beta[a], beta[b] = 1.0, -1.0
     if c.n_means:  # theta is the mean over the gene's guides
-        sums = torch.zeros(c.sizes.genes, dtype=DTYPE).index_add(0, c.guide_to_gene, beta[:, 0])
-        vector[c.walk] = (sums / c.sizes.n_guides_per_gene).repeat(c.sizes.days)
+        sums = torch.zeros(c.terms.n_genes, dtype=DTYPE).index_add(0, c.guide_to_gene, beta[:, 0])
+        vector[c.walk] = (sums / c.terms.guides.n_guides_per_gene).repeat(c.terms.n_days)
     vector[c.directions] = (c.rotation_transpose @ beta)[:, 0]
     return vector
 
@@ -190,8 +190,8 @@ def _guide_difference(c: Coordinates, a: int, b: int) -> Tensor:
 def _predictor(profile: Profile, vector: Tensor) -> Tensor:
     """Linear predictor of a direction whose walk holds theta by day, [p] -> [M, 1]."""
     x = vector.clone()
-    walk = x[profile.c.walk].view(profile.c.sizes.days, -1)
-    walk[1:] -= walk[:-1].clone()
+    theta = x[profile.c.walk].view(profile.c.terms.n_days, -1)
+    theta.copy_(profile.c.terms.walk.inverse @ theta)
     return profile.rows.matrix @ profile.c.coefficients(x[None]).T.contiguous()
 
 
@@ -217,15 +217,15 @@ def _decompose(profile: Profile, f: int, k: int) -> tuple[Tensor, Tensor, Tensor
     c = profile.c
     weights = profile.rows.weight * profile.rows.cells * profile.per_cell[f][profile.rows.day]
     matrix = information(RowIndex(profile.rows, c), c, weights[:, None, None])  # [p, p]
-    n_days, n_genes = c.sizes.days, c.sizes.genes
-    # from innovations to theta: the block of a day is what later innovations do not share
-    rows = matrix[c.walk].view(n_days, n_genes, -1)
-    rows[:-1] -= rows[1:].clone()
-    columns = matrix[:, c.walk].view(-1, n_days, n_genes)
-    columns[:, :-1] -= columns[:, 1:].clone()
-    if "c" in c.blocks:  # clusters have a prior, and each cell is in one of them
-        place = c.blocks["c"]
-        own = matrix.diagonal()[place] + c.model.config.priors.s_cluster**-2
+    inverse = c.terms.walk.inverse  # [D, D]; from innovations to theta
+    rows = matrix[c.walk].view(c.terms.n_days, -1)
+    rows.copy_(inverse.T @ rows)
+    columns = matrix[:, c.walk].view(len(matrix), c.terms.n_days, -1)
+    columns.copy_(inverse.T @ columns)
+    clusters = c.terms.nuisance(Clusters)
+    if clusters and clusters.scales:  # they have a prior, and each cell is in one of them
+        place = c.blocks[clusters.name]
+        own = matrix.diagonal()[place] + float(clusters.scales.at_prior) ** -2
         cross = matrix[:, place] / own.sqrt()  # [p, C]
         matrix -= cross @ cross.T
         matrix[place] = 0.0
@@ -237,11 +237,9 @@ def _decompose(profile: Profile, f: int, k: int) -> tuple[Tensor, Tensor, Tensor
     matrix *= inverse[:, None]
     matrix *= inverse
     matrix.diagonal()[~seen] = 1.0  # unobserved gene-days are no direction of interest
-    if "b" in c.blocks:  # a common level of all replicates: centred out, or the intercepts
+    if "b" in c.blocks:  # a common level of all replicates is centred out
         level = torch.zeros(c.size, dtype=DTYPE)
         level[c.blocks["b"]] = scale[c.blocks["b"]]
-        if c.model.config.replicate_effect == "free":
-            level[c.blocks["alpha"]] = -scale[c.blocks["alpha"]]
         level /= level.norm()
         matrix += level[:, None] * level
     matrix.diagonal().add_(NO_INFORMATION)
@@ -272,21 +270,8 @@ def _coordinate_name(design: Design, c: Coordinates, place: int) -> str:
     if place >= c.walk.start:
         d, gene = divmod(place - c.walk.start, len(design.genes))
         return f"gene {design.genes[gene]} on {on_days([design.days[d]])}"
-    block, at = next((n, place - b.start) for n, b in c.blocks.items() if b.start <= place < b.stop)
-    return {
-        "alpha": lambda: f"the intercept of {on_days([design.days[at]])}",
-        "b": lambda: f"replicate {design.reps[at]}",
-        "gamma": lambda: (
-            "the burden slope"
-            + (
-                f" of {on_days([design.days[at]])}"
-                if c.blocks["gamma"].stop - c.blocks["gamma"].start > 1
-                else ""
-            )
-        ),
-        "zeta": lambda: f"covariate {design.covariate_names[at]}",
-        "c": lambda: f"cluster {design.clusters[at]}",
-    }[block]()
+    term = next(t for t in reversed(c.terms.nuisances) if c.blocks[t.name].start <= place)
+    return term.words(design)[place - c.blocks[term.name].start]
 
 
 def warn_of_weak(weak: list[WeakDirection]) -> list[str]:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from fatewalk.config import ModelConfig
+from fatewalk.core.words import finite
 from fatewalk.diagnostics.anchor import common_shift, judge_anchor
 from fatewalk.diagnostics.defects import (
     Defects,
@@ -21,8 +21,7 @@ from fatewalk.diagnostics.defects import (
 )
 from fatewalk.diagnostics.directions import WeakDirection, warn_of_weak, weak_directions
 from fatewalk.diagnostics.profile import Profile
-from fatewalk.diagnostics.words import finite
-from fatewalk.model import FateModel, Rows, Sizes
+from fatewalk.model import Rows, Terms
 from fatewalk.model.coordinates import Coordinates
 from fatewalk.screen.design import Design
 
@@ -82,18 +81,20 @@ class Identifiability:
         }
 
 
-def check_identifiability(design: Design, config: ModelConfig, rows: Rows) -> Identifiability:
+def check_identifiability(design: Design, terms: Terms, rows: Rows, primary: int = 0) -> Identifiability:
     """Find what a screen cannot tell, before or after it is fitted.
 
     Parameters
     ----------
     design
         The cells.
-    config
-        Section ``model``.
+    terms
+        Of the model.
     rows
         Of the design, with the weights of the labels, on any device. Weights of 1 are good enough
         for everything but the SDs, which go with 1 / sqrt(weight).
+    primary
+        Contrast whose weak directions are named.
 
     Returns
     -------
@@ -103,8 +104,7 @@ def check_identifiability(design: Design, config: ModelConfig, rows: Rows) -> Id
     """
     rows = rows.to(torch.device("cpu"))
     # without centring theta and the mean of delta imitate each other in every gene, by intent
-    config = config.model_copy(update={"center_delta": True})
-    coordinates = Coordinates(FateModel(Sizes.of(design), config))
+    coordinates = Coordinates(terms.centred())
     profile = Profile(rows, coordinates)
     shift = common_shift(profile)
     defects = Defects()
@@ -118,9 +118,9 @@ def check_identifiability(design: Design, config: ModelConfig, rows: Rows) -> Id
     cells = torch.bincount(design.day, minlength=n_days).double()
     ntc = torch.bincount(design.day[design.n_ntc > 0], minlength=n_days) / cells
     controls = torch.bincount(design.day[design.cell_offsets.diff() == 0], minlength=n_days) / cells
-    weak = weak_directions(design, config, profile, shift, groups, [*lonely, *confounded])
+    weak = weak_directions(design, profile, shift, groups, [*lonely, *confounded], primary)
     sd = shift.sd.numpy()
-    unanchored, of_anchor = judge_anchor(design, config, sd, shift.against)
+    unanchored, of_anchor = judge_anchor(design, terms.walk.first_sd, sd, shift.against)
     return Identifiability(
         unanchored,
         sd,

@@ -9,12 +9,12 @@ import numpy as np
 import torch
 
 from fatewalk.core.errors import first_few
+from fatewalk.core.words import N_NAMED
 from fatewalk.diagnostics.profile import NO_INFORMATION
-from fatewalk.diagnostics.words import N_NAMED
 from fatewalk.infer.laplace import Laplace
-from fatewalk.model.fate_model import DTYPE
 from fatewalk.model.information import fate_probabilities
 from fatewalk.model.rows import linear_predictor, row_of_cells
+from fatewalk.model.scales import DTYPE
 from fatewalk.screen.design import Design
 
 NTC_Z_WARN = 3.0
@@ -78,7 +78,7 @@ def ntc_slope(laplace: Laplace, design: Design) -> NtcSlope | None:
     device = rows.day.device
     sd = c.sd(c.scales.log_scales(laplace.vector))  # [F*, p]
     pi = fate_probabilities(linear_predictor(rows, c.coefficients(sd * laplace.y).T.contiguous()))
-    row, n_ntc = row_of_cells(design).to(device), design.n_ntc.to(device, DTYPE)
+    row, n_ntc = row_of_cells(design, c.terms).to(device), design.n_ntc.to(device, DTYPE)
     weighted = rows.weight[row] * n_ntc  # [N]
     score = (weighted[:, None] * (design.prob.to(device) - pi[row])).sum(dim=0)[1:]  # [F*]
     zeros = torch.zeros(len(rows), dtype=DTYPE, device=device)

@@ -7,19 +7,19 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from fatewalk.config import ModelConfig
 from fatewalk.core.schema import day_columns
 from fatewalk.diagnostics.profile import NO_INFORMATION, Profile
 from fatewalk.infer.laplace import START_SHARE
-from fatewalk.model import FateModel, Rows, Sizes
-from fatewalk.model.coordinates import Coordinates, helmert
-from fatewalk.model.fate_model import DTYPE
+from fatewalk.model import Rows, Terms
+from fatewalk.model.coordinates import Coordinates
+from fatewalk.model.scales import DTYPE
+from fatewalk.model.terms import helmert
 from fatewalk.screen.design import Design
 
 DETECTABLE = 1.96 + 0.84  # effect over SE whose |z| exceeds 1.96 with probability 0.8
 
 
-def gene_power(design: Design, config: ModelConfig, rows: Rows) -> pd.DataFrame:
+def gene_power(design: Design, terms: Terms, rows: Rows) -> pd.DataFrame:
     """Minimum detectable effect of each gene, contrast and day: table ``gene_power.csv``.
 
     The effect whose |z| exceeds 1.96 with probability 0.8, (1.96 + 0.84) x SE, where SE is that of
@@ -36,8 +36,8 @@ def gene_power(design: Design, config: ModelConfig, rows: Rows) -> pd.DataFrame:
     ----------
     design
         The cells.
-    config
-        Section ``model``.
+    terms
+        Of the model.
     rows
         Of the design, with the weights of the labels: power goes with sqrt(weight).
 
@@ -48,8 +48,7 @@ def gene_power(design: Design, config: ModelConfig, rows: Rows) -> pd.DataFrame:
         n_cells_d*, n_guides.
     """
     rows = rows.to(torch.device("cpu"))
-    config = config.model_copy(update={"center_delta": True})
-    profile = Profile(rows, Coordinates(FateModel(Sizes.of(design), config)))
+    profile = Profile(rows, Coordinates(terms.centred()))
     variance = _gene_variance(design, profile).numpy()  # [F*, L, D]
     n_days, n_genes = len(design.days), len(design.genes)
     cells = design.gene_cells.numpy()
@@ -103,7 +102,7 @@ def _share_kept(profile: Profile, whole: Tensor) -> Tensor:
     Cells with several guides of the gene count with the square, so that it can exceed one. The rest:
     nuisances, and the number of guides of other genes with the prior of their mean.
     """
-    c, n_days = profile.c, profile.c.sizes.days
+    c, n_days = profile.c, profile.c.terms.n_days
     of_day = torch.nn.functional.one_hot(profile.rows.day, n_days).to(DTYPE)
     m = profile.n_targeting[:, None] * of_day  # [M, D]
     left = profile.residual(m)
@@ -114,7 +113,9 @@ def _share_kept(profile: Profile, whole: Tensor) -> Tensor:
     with_all = crossed[..., k:].diagonal(dim1=0, dim2=2).T  # [D, L] <x, m> of the same day
     all_square = profile.product(m, left).diagonal()[:, None]  # [D, 1] <m, m>
     scales = c.scales.log_scales(c.scales.start(START_SHARE)).exp().mean(dim=0)  # [H]
-    prior = max(c.sizes.genes - 1, 1) / scales[:n_days].square().cumsum(0)[:, None]  # [D, 1] of their mean
+    prior = (
+        max(c.terms.n_genes - 1, 1) / c.terms.walk.variance(scales[:n_days])[:, None]
+    )  # [D, 1] of their mean
     others = all_square - 2 * with_all + own + prior
     own = own - (with_all - own).square() / others
     share = torch.where(whole > 0, own / whole.clamp(min=1e-300), 0.0)

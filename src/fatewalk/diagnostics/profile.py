@@ -15,7 +15,8 @@ from torch import Tensor
 
 from fatewalk.model import Rows
 from fatewalk.model.coordinates import Coordinates
-from fatewalk.model.fate_model import DTYPE
+from fatewalk.model.scales import DTYPE
+from fatewalk.model.terms import Clusters
 
 NO_INFORMATION = 1e-9  # share of a sum of squares that is rounding error
 
@@ -31,24 +32,25 @@ class Profile:
     def __init__(self, rows: Rows, coordinates: Coordinates) -> None:
         c = coordinates
         self.rows, self.c = rows, c
-        n_days = c.sizes.days
+        n_days = c.terms.n_days
         total = torch.zeros(n_days, rows.target.shape[1], dtype=DTYPE).index_add(0, rows.day, rows.target)
         self.shares = total / total.sum(dim=1, keepdim=True)  # [D, F]
         #: [F*, D] information of one cell in a contrast, the others free
         self.per_cell = 1 / (1 / self.shares[:, 1:] + 1 / self.shares[:, :1]).T
         self.mean_per_cell = self.per_cell.mean(dim=0)  # [D]
         self.weight = rows.weight * rows.cells * self.mean_per_cell[rows.day]  # [M]
-        at = c.columns
-        heads = 3 + at.n_covariates + (1 if at.n_clusters else 0)  # entries of a row that are no guides
-        self.n_targeting = (rows.matrix.crow_indices().diff() - heads).double()  # [M]
-        n = c.n_nuisance - at.n_clusters  # cluster intercepts come last
+        row = torch.repeat_interleave(torch.arange(len(rows)), rows.matrix.crow_indices().diff())
+        is_guide = rows.matrix.col_indices() >= c.terms.first_guide
+        self.n_targeting = torch.bincount(row[is_guide], minlength=len(rows)).double()  # [M]
+        clusters = c.terms.nuisance(Clusters)
+        self.of_clusters = clusters.size if clusters else 0
+        n = c.n_nuisance - self.of_clusters  # cluster intercepts come last
         unit = torch.zeros(n, 1, c.size, dtype=DTYPE)
         unit[torch.arange(n), 0, torch.arange(n)] = 1
         coefficients = c.coefficients(unit)[:, 0].T.contiguous()  # [Q, k]
-        self.of_clusters = at.n_clusters
-        if at.n_clusters:
-            prior = c.model.config.priors.s_cluster**-2
-            sums = torch.zeros(at.n_clusters, dtype=DTYPE)
+        if clusters and clusters.scales:
+            prior = float(clusters.scales.at_prior) ** -2
+            sums = torch.zeros(clusters.size, dtype=DTYPE)
             self._cluster_total = prior + sums.index_add(0, rows.cluster, self.weight)
         self.nuisances = rows.matrix @ coefficients  # [M, k]
         self.within = self.within_clusters(self.nuisances)
@@ -78,16 +80,17 @@ class Profile:
     def guides(self, a: Tensor) -> Tensor:
         """Weighted products of each guide and day with features, [M, a] -> [D, G, a]."""
         both = self.rows.transpose @ (self.weight[:, None] * a)  # [Q, a]
-        return both[self.c.columns.guides :].reshape(self.c.sizes.days, self.c.sizes.guides, -1)
+        return both[self.c.terms.first_guide :].reshape(self.c.terms.n_days, self.c.terms.n_guides, -1)
 
     def gene_squares(self) -> Tensor:
         """Weighted sum of the squared number of guides of each gene, by day, [D, L]."""
-        at, n_genes, n_days = self.c.columns, self.c.sizes.genes, self.c.sizes.days
+        t = self.c.terms
+        n_genes, n_days = t.n_genes, t.n_days
         matrix = self.rows.matrix
         row = torch.repeat_interleave(torch.arange(len(self.rows)), matrix.crow_indices().diff())
-        column = matrix.col_indices() - at.guides
+        column = matrix.col_indices() - t.first_guide
         is_guide = column >= 0
-        gene = self.c.guide_to_gene[column[is_guide] % at.n_guides]
+        gene = self.c.guide_to_gene[column[is_guide] % t.n_guides]
         key = torch.sort(row[is_guide] * n_genes + gene).values
         key, counts = torch.unique_consecutive(key, return_counts=True)
         row, gene = key // n_genes, key % n_genes
@@ -97,7 +100,7 @@ class Profile:
 
     def genes(self, of_guides: Tensor) -> Tensor:
         """Sum guides by gene, [D, G, a] -> [D, L, a]."""
-        zeros = of_guides.new_zeros(len(of_guides), self.c.sizes.genes, of_guides.shape[2])
+        zeros = of_guides.new_zeros(len(of_guides), self.c.terms.n_genes, of_guides.shape[2])
         return zeros.index_add(1, self.c.guide_to_gene, of_guides)
 
 

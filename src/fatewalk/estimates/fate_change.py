@@ -61,7 +61,7 @@ def average_fate_change(
         The changes of a gene-day add up to zero over the fates.
     """
     theta, coefficients = _draw_theta(posterior, min(draws, MOST_DRAWS), seed)
-    rows = make_rows(design)
+    rows = make_rows(design, posterior.model.terms)
     eta = linear_predictor(rows, coefficients)  # [M, F*]
     cells = rows.target.sum(dim=1)  # [M]
     rng = np.random.default_rng(seed)

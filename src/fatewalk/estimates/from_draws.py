@@ -90,8 +90,8 @@ def draw_effects(posterior: Posterior, draws: int, seed: int) -> Iterator[tuple[
     effects : Effects
         Of the n draws of the chunk.
     """
-    s = posterior.model.sizes
-    size = s.contrasts * s.days * (s.genes + s.guides)
+    t = posterior.model.terms
+    size = t.n_contrasts * t.n_days * (t.n_genes + t.n_guides)
     torch.manual_seed(seed)
     for n in _chunks(draws, max(1, CHUNK_NUMBERS // size)):
         latents = posterior.guide.draw(n)
@@ -119,18 +119,18 @@ def posterior_moments(posterior: Posterior, design: Design, draws: int, seed: in
         In logit.
     """
     model = posterior.model
-    s = model.sizes
+    t, guides = model.terms, model.terms.guides
     theta, delta, beta, offset = _Running(), _Running(), _Running(), _Running()
     between_contrasts, between_days = _RunningCovariance(), _RunningCovariance()
     scales = {name: _Running() for name in SCALES}
-    square = torch.zeros(s.contrasts, dtype=torch.float64)
-    prior_var = torch.zeros(s.contrasts, s.days, dtype=torch.float64)
-    worst = torch.zeros(s.contrasts, s.genes, dtype=torch.float64)
+    square = torch.zeros(t.n_contrasts, dtype=torch.float64)
+    prior_var = torch.zeros(t.n_contrasts, t.n_days, dtype=torch.float64)
+    worst = torch.zeros(t.n_contrasts, t.n_genes, dtype=torch.float64)
     for latents, effects in draw_effects(posterior, draws, seed):
-        sigma_time = model.sigma_time(latents)  # [n, F*, D - 1]
-        guide_effects = effects.beta(s.guide_to_gene)  # [n, F*, G, D]
+        by_day, sigma_guide = model.day_scales(latents), guides.scales.of(latents)  # [n, F*, D], [n, F*, 1]
+        guide_effects = effects.beta(guides.guide_to_gene)  # [n, F*, G, D]
         by_gene = within_gene_mean(
-            guide_effects.transpose(-1, -2), s.guide_to_gene, s.n_guides_per_gene
+            guide_effects.transpose(-1, -2), guides.guide_to_gene, guides.n_guides_per_gene
         ).transpose(-1, -2)  # [n, F*, L, D]
         theta.add(effects.theta)
         between_contrasts.add(effects.theta.permute(2, 3, 1, 0))  # [L, D, F*, n]
@@ -138,13 +138,13 @@ def posterior_moments(posterior: Posterior, design: Design, draws: int, seed: in
         delta.add(effects.delta)
         beta.add(guide_effects)
         offset.add(by_gene - effects.theta)
-        mean = within_gene_mean(effects.delta, s.guide_to_gene, s.n_guides_per_gene)  # [n, F*, L]
+        mean = within_gene_mean(effects.delta, guides.guide_to_gene, guides.n_guides_per_gene)  # [n, F*, L]
         worst = torch.maximum(worst, mean.abs().amax(dim=0))
+        drawn = {"tau": by_day[..., 0], "sigma_time": by_day[..., 1:], "sigma_guide": sigma_guide[..., 0]}
         for name, running in scales.items():
-            running.add(sigma_time if name == "sigma_time" else latents[name])
-        square += latents["sigma_guide"].square().sum(dim=0)
-        steps = torch.cat([latents["tau"][..., None], sigma_time], dim=-1)  # [n, F*, D]
-        prior_var += steps.square().cumsum(dim=-1).sum(dim=0)
+            running.add(drawn[name])
+        square += sigma_guide[..., 0].square().sum(dim=0)
+        prior_var += t.walk.variance(by_day).sum(dim=0)
 
     found: dict[str, np.ndarray] = {"draws": np.asarray(draws)}
     for name, running in {"theta": theta, "delta": delta, "beta": beta}.items():

@@ -28,11 +28,10 @@ from torch import Tensor
 from fatewalk.infer.fitted import Posterior
 from fatewalk.infer.systems import gene_grams, gene_information
 from fatewalk.infer.whitening import BlockWhitening, DenseWhitening, load_whitening
-from fatewalk.model import Rows
 from fatewalk.model.coordinates import Coordinates
-from fatewalk.model.fate_model import DTYPE
 from fatewalk.model.information import RowIndex, curvature, day_gram, fate_probabilities
-from fatewalk.model.rows import linear_predictor, make_rows
+from fatewalk.model.rows import Rows, linear_predictor, make_rows
+from fatewalk.model.scales import DTYPE
 from fatewalk.screen.design import Design
 
 CHUNK = 64  # guides handled at once
@@ -70,8 +69,9 @@ def likelihood_estimates(posterior: Posterior, design: Design) -> Estimates:
     design
         The cells.
     """
-    laplace, c = posterior.laplace, Coordinates(posterior.model)
-    rows = make_rows(design).weighted(posterior.weight)
+    terms = posterior.model.terms
+    laplace, c = posterior.laplace, Coordinates(terms)
+    rows = make_rows(design, terms).weighted(posterior.weight)
     sd = c.sd(c.scales.log_scales(laplace["vector"]))  # [F*, p]
     data = _Data(c, rows, laplace["y"], sd)
     whitening = load_whitening(laplace)
@@ -95,15 +95,16 @@ class _Data:
         self.weights = curvature(rows, pi)  # [M, F*, F*]
         self.index = RowIndex(rows, c)
         residual = (rows.weight[:, None] * (rows.target - rows.cells[:, None] * pi))[:, 1:]
-        score = (rows.transpose @ residual)[c.columns.guides :]
-        self.score = score.view(c.sizes.days, c.sizes.guides, -1).permute(1, 2, 0)  # [G, F*, D]
+        score = (rows.transpose @ residual)[c.terms.first_guide :]
+        self.score = score.view(c.terms.n_days, c.terms.n_guides, -1).permute(1, 2, 0)  # [G, F*, D]
 
 
 def _walk_places(c: Coordinates) -> Tensor:
     """Flat coordinates of each gene's innovations, int64 [L, K]."""
-    contrast = torch.arange(c.sizes.contrasts)[:, None, None] * c.size
-    place = contrast + torch.arange(c.walk.start, c.walk.stop).view(c.sizes.days, c.sizes.genes)
-    return place.permute(2, 0, 1).reshape(c.sizes.genes, -1)
+    t = c.terms
+    contrast = torch.arange(t.n_contrasts)[:, None, None] * c.size
+    place = contrast + torch.arange(c.walk.start, c.walk.stop).view(t.n_days, t.n_genes)
+    return place.permute(2, 0, 1).reshape(t.n_genes, -1)
 
 
 def _dense_covariance(c: Coordinates, half: Tensor) -> Tensor:
@@ -115,8 +116,8 @@ def _dense_covariance(c: Coordinates, half: Tensor) -> Tensor:
 
 def _block_covariance(c: Coordinates, whitening: BlockWhitening) -> Tensor:
     """The same from blocks: a gene given the nuisances, and through them, [L, K, K]."""
-    n, days = c.sizes.contrasts, c.sizes.days
-    out = torch.empty(c.sizes.genes, n * days, n * days, dtype=DTYPE)
+    n, days = c.terms.n_contrasts, c.terms.n_days
+    out = torch.empty(c.terms.n_genes, n * days, n * days, dtype=DTYPE)
     for group, root in zip(c.gene_groups(), whitening.roots, strict=True):
         walk = torch.arange(root.shape[1]).view(n, -1)[:, :days].reshape(-1)
         own = root[:, walk]  # [Lg, K, F* (D + v)]
@@ -129,14 +130,13 @@ def _block_covariance(c: Coordinates, whitening: BlockWhitening) -> Tensor:
 def _genes(data: _Data, covariance: Tensor, observed: Tensor) -> tuple[Tensor, Tensor]:
     """Estimates of all genes, [L, F*, D] and [L, F*, D, F*, D], from the observed gene-days [L, D]."""
     c, place = data.c, _walk_places(data.c)
-    n, days, (genes, size) = c.sizes.contrasts, c.sizes.days, place.shape
+    n, days, (genes, size) = c.terms.n_contrasts, c.terms.n_days, place.shape
     precision = torch.linalg.inv(covariance)
     information = precision - torch.eye(size, dtype=DTYPE)
     score = (precision @ data.y.reshape(-1)[place][:, :, None])[:, :, 0]  # J b
-    # to theta: theta = T (scale * y), so J_theta = T'^-1 (J / scale scale') T^-1
+    # to theta: theta = W (scale * y), so J_theta = W'^-1 (J / scale scale') W^-1
     scale = data.sd.reshape(-1)[place[0]]  # [K] the same for every gene
-    back = torch.eye(days, dtype=DTYPE) - torch.diag(torch.ones(days - 1, dtype=DTYPE), -1)  # T^-1
-    back = torch.block_diag(*[back] * n) / scale[:, None]  # y from theta
+    back = torch.block_diag(*[c.terms.walk.inverse] * n) / scale[:, None]  # y from theta
     # without cells there is no information; what the difference above left is rounding
     observed = observed.repeat(1, n)  # [L, K]
     information = torch.where(observed[:, :, None] & observed[:, None, :], back.T @ information @ back, 0.0)
@@ -168,9 +168,8 @@ def _solve_seen(information: Tensor, score: Tensor) -> tuple[Tensor, Tensor]:
 def _guides(data: _Data, half: Tensor) -> tuple[Tensor, Tensor]:
     """Estimates of all guides, [G, F*, D] and [G, F*, D, F*, D]."""
     c, sd = data.c, data.sd
-    n, days, guides = c.sizes.contrasts, c.sizes.days, c.sizes.guides
-    size, q = n * days, c.columns.local_total
-    first = q - guides
+    n, days, guides = c.terms.n_contrasts, c.terms.n_days, c.terms.n_guides
+    size, q, first = n * days, c.terms.n_local_columns, c.terms.first_local_guide
     maps = [c.day_map(day).to_dense() for day in range(days)]  # [q, n + L + V]
     grams = [day_gram(data.index, day, data.weights, q)[:, :, first:] for day in range(days)]
     means, errors = [], []
@@ -201,8 +200,8 @@ def _guides(data: _Data, half: Tensor) -> tuple[Tensor, Tensor]:
 def _guides_in_blocks(data: _Data) -> tuple[Tensor, Tensor]:
     """The same from each gene's own block: what other genes and nuisances leave open is neglected."""
     c, y, sd = data.c, data.y.reshape(-1), data.sd.reshape(-1)
-    n, days, guides = c.sizes.contrasts, c.sizes.days, c.sizes.guides
-    size = n * days
+    n, days, guides = c.terms.n_contrasts, c.terms.n_days, c.terms.n_guides
+    size, weights = n * days, c.terms.walk.weights
     grams = gene_grams(data.index, c, data.weights)
     blocks = gene_information(grams, c, data.sd)
     mean = torch.empty(guides, size, dtype=DTYPE)
@@ -218,11 +217,11 @@ def _guides_in_blocks(data: _Data) -> tuple[Tensor, Tensor]:
             to_beta = torch.zeros(n, days, n, days + v, dtype=DTYPE)
             for d in range(days):
                 mapped = (gram[d, :, :, :, i] @ group.local).permute(2, 0, 1, 3)  # [Lg, F*, F*, 1 + v]
-                cross[:, :, d, :, : d + 1] = mapped[..., :1]
+                cross[:, :, d, :, :days] = mapped[..., :1] * weights[d]
                 cross[:, :, d, :, days:] = mapped[..., 1:]
                 own[:, :, d, :, d] = gram[d, :, :, :, i, i].permute(2, 0, 1)
                 for f in range(n):
-                    to_beta[f, d, f, : d + 1] = 1
+                    to_beta[f, d, f, :days] = weights[d]
                     to_beta[f, d, f, days:] = group.local[i, 1:]
             scale = sd[place][:, None, :]  # [Lg, 1, K]
             onto = to_beta.view(1, size, -1) * scale
@@ -258,12 +257,11 @@ def _freed(own: Tensor, left: Tensor, right: Tensor, score: Tensor, beta: Tensor
 
 def _spread(c: Coordinates, values: Tensor, day: int) -> Tensor:
     """From a day's nuisances, theta and directions to the coordinates: [..., n + L + V] -> [..., p]."""
-    k, genes = c.n_nuisance, c.sizes.genes
+    k, genes = c.n_nuisance, c.terms.n_genes
     out = values.new_zeros(*values.shape[:-1], c.size)
     out[..., :k] = values[..., :k]
-    out[..., k : k + (day + 1) * genes] = values[..., k : k + genes].repeat(
-        *[1] * (values.dim() - 1), day + 1
-    )
+    theta = values[..., None, k : k + genes] * c.terms.walk.weights[day][:, None]  # [..., D, L]
+    out[..., c.walk] = theta.flatten(-2)
     out[..., c.directions] = values[..., k + genes :]
     return out
 

@@ -18,8 +18,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from fatewalk.model import Rows
-from fatewalk.model.fate_model import DTYPE
+from fatewalk.model.rows import Rows
+from fatewalk.model.scales import DTYPE
 
 PHI_SPREAD_WARN = 3.0  # fates of one day whose phi differ by more: one weight cannot fit both
 RHO_ROUNDS = 50

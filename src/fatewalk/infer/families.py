@@ -26,7 +26,7 @@ from fatewalk.infer.start import Start, unfold
 from fatewalk.infer.whitening import load_whitening
 from fatewalk.model import FateModel
 from fatewalk.model.coordinates import Coordinates, variance_factor
-from fatewalk.model.fate_model import DTYPE
+from fatewalk.model.scales import DTYPE
 
 pyro.settings.set(module_local_params=True)  # parameters live in the guide, not in a global store
 
@@ -297,7 +297,7 @@ class Structured(AutoContinuous):
 
     def __init__(self, model: FateModel, laplace: LaplaceState) -> None:
         super().__init__(model, init_loc_fn=init_to_median)
-        self._coordinates = Coordinates(model, model.device)
+        self._coordinates = Coordinates(model.terms, model.device)
         for name, value in laplace.items():
             self.register_buffer(name, value)
         self._whitening = load_whitening(laplace)
@@ -317,7 +317,7 @@ class Structured(AutoContinuous):
 
     @property
     def _n_means(self) -> int:
-        return self._coordinates.sizes.contrasts * self._coordinates.n_means
+        return self._coordinates.terms.n_contrasts * self._coordinates.n_means
 
     def get_posterior(self, *args: Any, **kwargs: Any) -> dist.Delta:
         """One draw with its log density, whose gradient is the path derivative.
@@ -390,7 +390,7 @@ class Structured(AutoContinuous):
         location, log_sd = self._parameters_of_all()
         size = len(location)
         values, _ = self._unpack(location + log_sd.exp() * noise[:, :size], noise[:, size:])
-        logs = {name for name in self._coordinates.scales.shapes if name != "e_gap"}
+        logs = {name for name, site in self._coordinates.terms.sites().items() if site.is_scale}
         return {name: value.exp() if name in logs else value for name, value in values.items()}
 
     def location_scale(self) -> dict[str, tuple[Tensor, Tensor]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -12,8 +12,8 @@ from fatewalk.config import ModelConfig
 from fatewalk.core.files import atomic_path
 from fatewalk.infer.families import BASELINES, Guide, make_guide
 from fatewalk.infer.start import Start
-from fatewalk.model import FateModel, Sizes
-from fatewalk.model.rows import Columns
+from fatewalk.model import FateModel, Terms, make_terms
+from fatewalk.screen.design import Design
 
 
 @dataclass(frozen=True)
@@ -30,26 +30,22 @@ class Posterior:
         State of the Laplace approximation (``Laplace.state``).
     weight : Tensor [M]
         Weight of a cell's label in each row of ``make_rows``.
+    config
+        Section ``model`` of the fit.
     """
 
     model: FateModel
     guide: Guide
     laplace: dict[str, Tensor]
     weight: Tensor
+    config: ModelConfig
 
 
 def save_posterior(posterior: Posterior, guide_name: str, path: Path) -> None:
     """Write a posterior as tensors and plain containers (readable with ``weights_only=True``)."""
-    sizes = posterior.model.sizes
     content = {
         "guide": guide_name,
-        "model": posterior.model.config.model_dump(),
-        "contrasts": sizes.contrasts,
-        "columns": asdict(sizes.columns),
-        "has_slope": sizes.has_slope,
-        "gaps": list(sizes.gaps),
-        "guide_to_gene": sizes.guide_to_gene,
-        "n_guides_per_gene": sizes.n_guides_per_gene,
+        "model": posterior.config.model_dump(),
         "laplace": posterior.laplace,
         "weight": posterior.weight,
         "state": {
@@ -62,19 +58,22 @@ def save_posterior(posterior: Posterior, guide_name: str, path: Path) -> None:
         torch.save(content, file)  # to an open file: its temporary name must not enter the archive
 
 
-def load_posterior(path: Path) -> Posterior:
-    """Read a posterior; the design is not needed."""
+def load_posterior(path: Path, design: Design, terms: Terms | None = None) -> Posterior:
+    """Read a posterior.
+
+    Parameters
+    ----------
+    path
+        File.
+    design
+        That it was fitted to.
+    terms
+        Of its model; None: those that the design and the saved section ``model`` ask for.
+    """
     content = torch.load(path, weights_only=True)
-    sizes = Sizes(
-        content["contrasts"],
-        Columns(**content["columns"]),
-        content["has_slope"],
-        tuple(content["gaps"]),
-        content["guide_to_gene"],
-        content["n_guides_per_gene"],
-    )
-    model = FateModel(sizes, ModelConfig(**content["model"]))
+    config = ModelConfig(**content["model"])
+    model = FateModel(terms or make_terms(design, config))
     name, state, laplace = content["guide"], content["state"], content["laplace"]
     guide = make_guide(name, model, Start.blank(model) if name in BASELINES else laplace)
     guide.load_state_dict(state if name in BASELINES else laplace | state)
-    return Posterior(model, guide, laplace, content["weight"])
+    return Posterior(model, guide, laplace, content["weight"], config)

@@ -34,11 +34,10 @@ from fatewalk.infer import dispersion
 from fatewalk.infer.checkpoint import Checkpoint
 from fatewalk.infer.systems import BlockSystem, DenseSystem, System
 from fatewalk.infer.whitening import Whitening
-from fatewalk.model import Rows
 from fatewalk.model.coordinates import Coordinates, variance_factor
-from fatewalk.model.fate_model import DTYPE
 from fatewalk.model.information import RowIndex, curvature, fate_probabilities
-from fatewalk.model.rows import linear_predictor
+from fatewalk.model.rows import Rows, linear_predictor
+from fatewalk.model.scales import DTYPE
 
 log = logging.getLogger(__name__)
 
@@ -195,7 +194,7 @@ class _Newton:
         self.probes, self.group = _probes(c, self.n)
         self.trace: list[Round] = []
         self.status = "budget"
-        self._disperse(dispersion.Learned(*torch.zeros(2, c.sizes.days, dtype=DTYPE, device=c.device)))
+        self._disperse(dispersion.Learned(*torch.zeros(2, c.terms.n_days, dtype=DTYPE, device=c.device)))
 
     def _predict(self, x: Tensor) -> Tensor:
         """Linear predictor, [F*, p] -> [M, F*]."""
@@ -408,7 +407,7 @@ class _Newton:
         pi = fate_probabilities(self.eta)
         weights = curvature(self.rows, pi)
         slope = (torch.diag_embed(pi) - pi[:, :, None] * pi[:, None, :])[:, :, 1:]  # [M, F, F*] d pi / d eta
-        sums = torch.zeros(2, c.sizes.days, dtype=DTYPE, device=c.device)
+        sums = torch.zeros(2, c.terms.n_days, dtype=DTYPE, device=c.device)
         for left, right in zip(signs.T.split(4), solved.T.split(4), strict=True):
             a = self._predict_many(self.sd * left.reshape(-1, n, c.size))  # [M, k, F*]
             b = self._predict_many(self.sd * right.reshape(-1, n, c.size))

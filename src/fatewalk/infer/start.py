@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from fatewalk.model import FateModel, Rows
-from fatewalk.model.rows import centred_burden
+from fatewalk.model.cells import centred_burden
 from fatewalk.screen.design import Design
 
 LOG_SCALE_SD = 0.2  # posterior SD of a log scale to begin with
@@ -41,11 +41,12 @@ class Start:
     @classmethod
     def blank(cls, model: FateModel) -> Start:
         """A start of the right shapes, to be overwritten by saved parameters."""
-        s = model.sizes
+        t = model.terms
         values = {
-            name: torch.zeros(shape, dtype=torch.float64) for name, (_, _, shape) in model.sites().items()
+            name: torch.zeros(t.n_contrasts, *site.shape, dtype=torch.float64)
+            for name, site in t.sites().items()
         }
-        block = torch.eye(s.contrasts * s.days, dtype=torch.float64).expand(s.genes, -1, -1)
+        block = torch.eye(t.n_contrasts * t.n_days, dtype=torch.float64).expand(t.n_genes, -1, -1)
         return cls(values, {name: torch.ones_like(value) for name, value in values.items()}, block.clone())
 
     def to(self, device: torch.device) -> Start:
@@ -103,15 +104,17 @@ def _information(
     A gene's cells of a day count alone, without the other guides of these cells: enough to put
     the optimiser's coordinates on the right scale.
     """
-    s, priors = model.sizes, model.config.priors
+    t = model.terms
+    n_reps = len(design.reps)
+    prior = {term.name: term.sd**-2 for term in t.nuisances}
     share = _fate_shares(design)[:, 1:]  # [D, F*]
     curvature = torch.diag_embed(share) - share[:, :, None] * share[:, None, :]  # [D, F*, F*]
     diagonal = curvature.diagonal(dim1=1, dim2=2).T  # [F*, D]
 
-    day_cells = torch.bincount(design.day, minlength=s.days).double()  # [D]
-    rep_days = torch.bincount(design.day * s.reps + design.rep, minlength=s.days * s.reps)
-    rep_days = rep_days.reshape(s.days, s.reps).double()  # [D, R] cells
-    burden_squares = torch.zeros(s.days, dtype=torch.float64)
+    day_cells = torch.bincount(design.day, minlength=t.n_days).double()  # [D]
+    rep_days = torch.bincount(design.day * n_reps + design.rep, minlength=t.n_days * n_reps)
+    rep_days = rep_days.reshape(t.n_days, n_reps).double()  # [D, R] cells
+    burden_squares = torch.zeros(t.n_days, dtype=torch.float64)
     burden_squares.index_add_(0, design.day, centred_burden(design).square())
     slope = diagonal * burden_squares  # [F*, D]
     guide_information = w * diagonal @ design.guide_cells.double().T  # [F*, G]
@@ -119,22 +122,20 @@ def _information(
     sds = {name: torch.full_like(value, LOG_SCALE_SD) for name, value in values.items()}
     sds |= {
         "u": (1 + values["sigma_guide"][:, None].square() * guide_information).rsqrt(),
-        "alpha": (priors.s_alpha**-2 + w * diagonal * day_cells).rsqrt(),
+        "alpha": (prior["alpha"] + w * diagonal * day_cells).rsqrt(),
     }
     if "b" in values:
-        sds["b"] = (priors.s_rep**-2 + w * diagonal @ rep_days).rsqrt()
+        sds["b"] = (prior["b"] + w * diagonal @ rep_days).rsqrt()
     if "gamma" in values:
-        slope = slope if values["gamma"].shape[1] == s.days else slope.sum(dim=1, keepdim=True)
-        sds["gamma"] = (priors.s_gamma**-2 + w * slope).rsqrt()
+        slope = slope if values["gamma"].shape[1] == t.n_days else slope.sum(dim=1, keepdim=True)
+        sds["gamma"] = (prior["gamma"] + w * slope).rsqrt()
 
-    # theta = walk z with walk[d, e] = scale[e] for e <= d; precision of z = 1 + walk' I walk
-    steps = model.sigma_time(values)
-    scale = torch.cat([values["tau"][:, None], steps], dim=1)  # [F*, D]
-    walk = torch.tril(torch.ones(s.days, s.days, dtype=torch.float64)) * scale[:, None, :]  # [F*, D, D]
+    # theta = walk z with walk[d, e] = weights[d, e] scale[e]; precision of z = 1 + walk' I walk
+    walk = t.walk.weights * model.day_scales(values)[:, None, :]  # [F*, D, D]
     cells = w * design.gene_cells.double()  # [L, D]
     precision = torch.einsum("fde,dfg,gdh->dfegh", walk, curvature, walk)  # a day's share, per cell
-    size = s.contrasts * s.days
-    precision = (cells @ precision.reshape(s.days, -1)).reshape(-1, size, size)  # [L, K, K]
+    size = t.n_contrasts * t.n_days
+    precision = (cells @ precision.reshape(t.n_days, -1)).reshape(-1, size, size)  # [L, K, K]
     precision = precision + torch.eye(size, dtype=torch.float64)
     return sds, torch.linalg.cholesky(torch.cholesky_inverse(torch.linalg.cholesky(precision)))
 

@@ -18,10 +18,10 @@ import torch
 from torch import Tensor
 
 from fatewalk.infer.whitening import BlockWhitening, DenseWhitening, Whitening
-from fatewalk.model import Rows
 from fatewalk.model.coordinates import Coordinates
-from fatewalk.model.fate_model import DTYPE
 from fatewalk.model.information import RowIndex, information
+from fatewalk.model.rows import Rows
+from fatewalk.model.scales import DTYPE
 
 log = logging.getLogger(__name__)
 
@@ -221,15 +221,14 @@ def gene_grams(index: RowIndex, c: Coordinates, weights: Tensor) -> list[Tensor]
 
     Only pairs of guides of one gene are summed; most are a guide with itself.
     """
-    n, days = weights.shape[1], c.sizes.days
+    n, days = weights.shape[1], c.terms.n_days
     groups = c.gene_groups()
     grams = [
         torch.zeros(days, n, n, len(g.genes) * g.size**2, dtype=DTYPE, device=weights.device) for g in groups
     ]
     gene, position, group_of, row_of = c.guide_places()
-    first_guide = c.columns.local_total - c.sizes.guides
     for day in range(days):
-        for rows, left, right, product in index.pairs(day, first_guide, gene):
+        for rows, left, right, product in index.pairs(day, c.terms.first_local_guide, gene):
             for i, (group, gram) in enumerate(zip(groups, grams, strict=True)):
                 chosen = group_of[left] == i
                 a, b = left[chosen], right[chosen]
@@ -246,21 +245,18 @@ def gene_grams(index: RowIndex, c: Coordinates, weights: Tensor) -> list[Tensor]
 
 def gene_information(grams: list[Tensor], c: Coordinates, sd: Tensor) -> list[Tensor]:
     """Information of each gene's own coordinates y, prior included: [Lg, K, K] for each group."""
-    days = c.sizes.days
+    days = c.terms.n_days
+    weights = c.terms.walk.weights.to(sd.device)  # [D, D]
     out = []
     for group, gram in zip(c.gene_groups(), grams, strict=True):
         n, genes, v = gram.shape[1], len(group.genes), group.local.shape[1] - 1
         mapped = torch.einsum("ai,dfhlab,bj->dfhlij", group.local, gram, group.local)  # [.., 1 + v, 1 + v]
-        later = mapped.flip(0).cumsum(0).flip(0)  # sum over the days from d on
         matrix = gram.new_zeros(genes, n, days + v, n, days + v)
-        for d in range(days):
-            for e in range(days):
-                matrix[:, :, d, :, e] = later[max(d, e), :, :, :, 0, 0].permute(2, 0, 1)
-            if v:
-                matrix[:, :, d, :, days:] = later[d, :, :, :, 0, 1:].permute(2, 0, 1, 3)
-                matrix[:, :, days:, :, d] = later[d, :, :, :, 1:, 0].permute(2, 0, 3, 1)
-        if v:
-            matrix[:, :, days:, :, days:] = later[0, :, :, :, 1:, 1:].permute(2, 0, 3, 1, 4)
+        walk, rest = slice(0, days), slice(days, None)
+        matrix[:, :, walk, :, walk] = torch.einsum("da,db,dfhl->lfahb", weights, weights, mapped[..., 0, 0])
+        matrix[:, :, walk, :, rest] = torch.einsum("da,dfhlj->lfahj", weights, mapped[..., 0, 1:])
+        matrix[:, :, rest, :, walk] = torch.einsum("db,dfhli->lfihb", weights, mapped[..., 1:, 0])
+        matrix[:, :, rest, :, rest] = torch.einsum("dfhlij->lfihj", mapped[..., 1:, 1:])
         scale = sd.reshape(-1)[group.place.reshape(genes, -1)]  # [Lg, K]
         flat = matrix.view(genes, scale.shape[1], -1) * scale[:, :, None] * scale[:, None, :]
         flat.diagonal(dim1=1, dim2=2).add_(1.0)
@@ -281,10 +277,10 @@ def _unit_columns(places: Tensor, size: int) -> Tensor:
 
 def _shifts(c: Coordinates, sd: Tensor) -> Tensor:
     """Common step of all genes on each day and contrast, in y, [P, F* D]."""
-    n, days = len(sd), c.sizes.days
+    n, days, genes = len(sd), c.terms.n_days, c.terms.n_genes
     out = torch.zeros(n, c.size, n, days, dtype=DTYPE, device=c.device)
     for f in range(n):
         for d in range(days):
-            step = slice(c.walk.start + d * c.sizes.genes, c.walk.start + (d + 1) * c.sizes.genes)
-            out[f, step, f, d] = 1 / c.sizes.genes**0.5
+            step = slice(c.walk.start + d * genes, c.walk.start + (d + 1) * genes)
+            out[f, step, f, d] = 1 / genes**0.5
     return out.view(n * c.size, n * days)

@@ -1,4 +1,4 @@
-"""From latent variables to effects: the random walk of genes, the centred deviations of guides.
+"""Effects of genes and guides, and centring within genes.
 
 Letters: F* contrasts, L genes, G guides, D days. Every function takes any leading sample
 dimensions, so that the model (one draw) and the export (many draws) share it.
@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 
 
@@ -30,30 +29,6 @@ class Effects:
     def beta(self, guide_to_gene: Tensor) -> Tensor:
         """Effect of each guide by day, theta of its gene plus delta, [..., F*, G, D]."""
         return self.theta[..., guide_to_gene, :] + self.delta[..., None]
-
-
-def random_walk(tau: Tensor, sigma_time: Tensor, z: Tensor) -> Tensor:
-    """Gene effects over days from standard normal innovations.
-
-    ``theta[l, f, 0] = tau[f] z[l, f, 0]`` and
-    ``theta[l, f, d] = theta[l, f, d - 1] + sigma_time[f, d] z[l, f, d]`` (design, section 2).
-
-    Parameters
-    ----------
-    tau : Tensor [..., F*]
-        SD of the first day's effects.
-    sigma_time : Tensor [..., F*, D - 1]
-        SD of the change to each later day.
-    z : Tensor [..., F*, L, D]
-        Innovations.
-
-    Returns
-    -------
-    Tensor [..., F*, L, D]
-        theta.
-    """
-    scale = torch.cat([tau[..., None], sigma_time], dim=-1)  # [..., F*, D]
-    return (scale[..., None, :] * z).cumsum(dim=-1)
 
 
 def center_within_gene(u: Tensor, guide_to_gene: Tensor, n_guides_per_gene: Tensor) -> Tensor:

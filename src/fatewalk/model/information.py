@@ -16,9 +16,9 @@ import torch
 from torch import Tensor
 from torch.nn.functional import softmax
 
-from fatewalk.model import Rows
 from fatewalk.model.coordinates import Coordinates
-from fatewalk.model.fate_model import DTYPE
+from fatewalk.model.rows import Rows
+from fatewalk.model.scales import DTYPE
 from fatewalk.model.sparse import transposed
 
 PAIRS = 2_000_000  # pairs of a row's columns handled at once: 16 MB for each array
@@ -49,14 +49,14 @@ class RowIndex:
 
     def __init__(self, rows: Rows, coordinates: Coordinates) -> None:
         self._offsets = rows.matrix.crow_indices()
-        local = coordinates.columns.local().to(self._offsets.device)
+        local = coordinates.terms.local().to(self._offsets.device)
         self._local = local[rows.matrix.col_indices()].int()
         self._values = rows.matrix.values()
         self._counts = self._offsets.diff()  # [M]
         self._day = rows.day
         self._width = int(self._counts.max()) + 1
         self._order = torch.argsort(self._day * self._width + self._counts, stable=True)
-        self._q = coordinates.columns.local_total
+        self._q = coordinates.terms.n_local_columns
 
     def blocks(self, day: int) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
         """Blocks of a day's rows with the same number k of entries.
@@ -133,40 +133,41 @@ def day_gram(index: RowIndex, day: int, weights: Tensor, q: int) -> Tensor:
 def information(index: RowIndex, coordinates: Coordinates, weights: Tensor) -> Tensor:
     """Information matrix of the likelihood in the coordinates x, dense [P, P], P = F* p.
 
-    Theta of day d is the sum of the innovations up to d, so the block of innovations d and e
-    collects the days from max(d, e) on: days are added from the last one backwards.
+    Theta of a day is a weighted sum of innovations, so that the block of two innovations collects the
+    information of every day on theta, times the product of their weights there.
     """
     c, n = coordinates, weights.shape[1]
-    k, genes = c.n_nuisance, c.sizes.genes
     out = torch.zeros(n, c.size, n, c.size, dtype=DTYPE, device=weights.device)
-    total = torch.zeros(n, n, k + genes + c.n_directions, k + genes + c.n_directions, dtype=DTYPE,
-                        device=weights.device)  # fmt: skip
-    nuisance, theta, rest = slice(0, k), slice(k, k + genes), slice(k + genes, None)
-    for day in reversed(range(c.sizes.days)):
-        gram = day_gram(index, day, weights, c.columns.local_total)
+    for day in range(c.terms.n_days):
+        gram = day_gram(index, day, weights, c.terms.n_local_columns)
         transpose = transposed(c.day_map(day))
         for f in range(n):
             for g in range(f, n):
                 half = transpose @ gram[f, g]  # [n + L + V, q]
-                total[f, g] += transpose @ half.T.contiguous()
-        walk = slice(k + day * genes, k + (day + 1) * genes)
-        for f in range(n):
-            for g in range(f, n):
-                block = total[f, g]
-                out[f, nuisance, g, walk] = block[nuisance, theta]
-                out[f, walk, g, nuisance] = block[theta, nuisance]
-                out[f, walk, g, c.directions] = block[theta, rest]
-                out[f, c.directions, g, walk] = block[rest, theta]
-                for earlier in range(day + 1):
-                    other = slice(k + earlier * genes, k + (earlier + 1) * genes)
-                    out[f, walk, g, other] = block[theta, theta]
-                    out[f, other, g, walk] = block[theta, theta]
+                _add_day(out[f, :, g, :], transpose @ half.T.contiguous(), day, c)
     for f in range(n):
-        for g in range(f, n):
-            out[f, nuisance, g, nuisance] = total[f, g][nuisance, nuisance]
-            out[f, nuisance, g, c.directions] = total[f, g][nuisance, rest]
-            out[f, c.directions, g, nuisance] = total[f, g][rest, nuisance]
-            out[f, c.directions, g, c.directions] = total[f, g][rest, rest]
-            if f != g:
-                out[g, :, f, :] = out[f, :, g, :].T
+        for g in range(f + 1, n):
+            out[g, :, f, :] = out[f, :, g, :].T
     return out.view(n * c.size, n * c.size)
+
+
+def _add_day(out: Tensor, block: Tensor, day: int, c: Coordinates) -> None:
+    """Add the information of a day on (nuisances, theta, directions) to that on the coordinates [p, p]."""
+    k, genes = c.n_nuisance, c.terms.n_genes
+    nuisance, theta, rest = slice(0, k), slice(k, k + genes), slice(k + genes, None)
+    out[nuisance, nuisance] += block[nuisance, nuisance]
+    out[nuisance, c.directions] += block[nuisance, rest]
+    out[c.directions, nuisance] += block[rest, nuisance]
+    out[c.directions, c.directions] += block[rest, rest]
+    parts = [
+        (slice(k + e * genes, k + (e + 1) * genes), weight)
+        for e, weight in enumerate(c.terms.walk.weights[day].tolist())
+        if weight != 0
+    ]
+    for walk, weight in parts:
+        out[nuisance, walk].add_(block[nuisance, theta], alpha=weight)
+        out[walk, nuisance].add_(block[theta, nuisance], alpha=weight)
+        out[walk, c.directions].add_(block[theta, rest], alpha=weight)
+        out[c.directions, walk].add_(block[rest, theta], alpha=weight)
+        for other, second in parts:
+            out[walk, other].add_(block[theta, theta], alpha=weight * second)

@@ -37,10 +37,11 @@ from fatewalk.infer.fitted import Posterior, save_posterior
 from fatewalk.infer.laplace import Laplace, Round, fit_laplace
 from fatewalk.infer.start import day_intercepts, make_start
 from fatewalk.infer.svi import SviResult, Window, run_svi
-from fatewalk.model import FateModel, Rows, Sizes
+from fatewalk.model import FateModel, Rows, Terms, make_rows, make_terms
+from fatewalk.model.cells import guides_vary_in_clusters
 from fatewalk.model.coordinates import Coordinates
 from fatewalk.model.information import fate_probabilities
-from fatewalk.model.rows import guides_vary_in_clusters, make_rows, split_rows
+from fatewalk.model.rows import split_rows
 from fatewalk.screen.design import Design
 
 log = logging.getLogger(__name__)
@@ -75,6 +76,7 @@ def fit_effects(
     fit: FitConfig,
     progress: bool = True,
     checkpoint: Checkpoint | None = None,
+    terms: Terms | None = None,
 ) -> tuple[Posterior, dict[str, Any], pd.DataFrame]:
     """Fit the hierarchical model: Newton-Laplace, then SVI from there.
 
@@ -88,6 +90,8 @@ def fit_effects(
         Show a bar where standard error is a terminal.
     checkpoint
         Keeps the state of a long fit, and resumes it.
+    terms
+        Of the model; None: those that design and config ask for (`make_terms`).
 
     Returns
     -------
@@ -111,11 +115,14 @@ def fit_effects(
     torch.set_num_threads(fit.threads)
     torch.manual_seed(fit.seed)
     with checkpoint or Checkpoint() as checkpoint:
-        rows = make_rows(design).to(device)
+        terms = terms or make_terms(design, config)
+        rows = make_rows(design, terms).to(device)
         log.info("%d cells in %d distinct rows", design.n_cells, len(rows))
-        model = FateModel(Sizes.of(design), config, len(rows), device, debug=fit.debug)
+        model = FateModel(terms, len(rows), device, debug=fit.debug)
         clock.lap("rows")
-        checks = check_identifiability(design, config, rows.weighted(_first_weights(design, rows, fit)))
+        weighted = rows.weighted(_first_weights(design, rows, fit))
+        primary = design.contrasts.index(config.contrast) if config.contrast in design.contrasts else 0
+        checks = check_identifiability(design, terms, weighted, primary)
         for warning in checks.warnings:
             log.warning(warning)
         clock.lap("checks")
@@ -124,7 +131,7 @@ def fit_effects(
         guide, svi = _train(model, design, laplace, fit, checkpoint, progress)
         clock.lap("svi")
     state = {name: value.cpu() for name, value in laplace.state().items()}
-    posterior = Posterior(FateModel(Sizes.of(design), config), guide, state, laplace.rows.weight.cpu())
+    posterior = Posterior(FateModel(terms), guide, state, laplace.rows.weight.cpu(), config)
     card = describe_fit(posterior, design, fit, laplace, svi, checks)
     clock.lap("card")
     card |= {
@@ -167,8 +174,8 @@ def _first_weights(design: Design, rows: Rows, fit: FitConfig) -> Tensor | float
 
 def _laplace(model: FateModel, design: Design, rows: Rows, fit: FitConfig, checkpoint: Checkpoint) -> Laplace:
     """Newton-Laplace; every guide needs its weights, and most start from its mode."""
-    coordinates = Coordinates(model, rows.day.device)
-    n = model.sizes.contrasts
+    coordinates = Coordinates(model.terms, rows.day.device)
+    n = model.terms.n_contrasts
     if n * coordinates.size > fit.dense_limit and n * coordinates.n_nuisance > MOST_NUISANCES:
         raise FatewalkError(
             f"{design.n_cells} cells in {len(design.clusters)} clusters with an intercept each and "
@@ -191,7 +198,7 @@ def _train(
     progress: bool,
 ) -> tuple[Guide, SviResult | None]:
     """Train the guide by SVI; ``laplace`` needs no training. The guide comes back on the CPU."""
-    cpu = FateModel(model.sizes, model.config)
+    cpu = FateModel(model.terms)
     start: Any = laplace.state()
     if fit.guide in BASELINES:
         on_cpu = laplace.rows.to(torch.device("cpu"))

@@ -16,12 +16,14 @@ from fatewalk.diagnostics.ntc import ntc_slope
 from fatewalk.diagnostics.power import gene_power
 from fatewalk.infer.laplace import START_SHARE, fit_laplace
 from fatewalk.infer.start import day_intercepts
-from fatewalk.model import FateModel, Sizes
+from fatewalk.model import make_terms
+from fatewalk.model.cells import centred_burden
 from fatewalk.model.coordinates import Coordinates
 from fatewalk.model.information import RowIndex, curvature, information
-from fatewalk.model.rows import centred_burden, make_rows, row_of_cells
+from fatewalk.model.rows import make_rows, row_of_cells
 from fatewalk.screen.design import build_design
 from fatewalk.screen.simulate import simulate_screen
+from tests.conftest import rows_of
 
 ZSCAPE = Path(__file__).parents[4] / "shared" / "realdata" / "zscape_crispants"
 SMALL = {"cells": 1200, "genes": 8, "guides_per_gene": 2, "ntc_guides": 5, "moi": 3, "active_genes": 2}
@@ -42,7 +44,8 @@ def design_of(cells, calls, guides, fates):
 
 
 def check(design, **config):
-    return check_identifiability(design, ModelConfig(**config), make_rows(design))
+    terms = make_terms(design, ModelConfig(**config))
+    return check_identifiability(design, terms, make_rows(design, terms))
 
 
 def warned(found, *words):
@@ -72,7 +75,8 @@ def test_a_sound_screen_has_no_defects():
 def test_no_defect_in_any_variant_of_the_model(knobs, config):
     design = design_of(*screen(cells=6000, ntc_share=0.3, seed=3, **knobs))
     assert check(design, **config).warnings == []
-    power = gene_power(design, ModelConfig(**config), make_rows(design))
+    terms = make_terms(design, ModelConfig(**config))
+    power = gene_power(design, terms, make_rows(design, terms))
     assert len(power) == len(design.genes) * len(design.contrasts)
     assert np.isfinite(power["mde_d0"]).all()
 
@@ -116,11 +120,13 @@ def test_sd_of_the_common_shift(slope, tolerance):
 
 def test_twice_the_weight_is_half_the_variance():
     design = design_of(*screen())
-    rows = make_rows(design)
-    one = check_identifiability(design, ModelConfig(), rows)
-    two = check_identifiability(design, ModelConfig(), rows.weighted(2.0))
+    rows = rows_of(design)
+    one = check_identifiability(design, make_terms(design, ModelConfig()), rows)
+    two = check_identifiability(design, make_terms(design, ModelConfig()), rows.weighted(2.0))
     np.testing.assert_allclose(one.shift_sd, two.shift_sd * 2**0.5)
-    one, two = (gene_power(design, ModelConfig(), r)["mde_d0"] for r in (rows, rows.weighted(2.0)))
+    one, two = (
+        gene_power(design, make_terms(design, ModelConfig()), r)["mde_d0"] for r in (rows, rows.weighted(2.0))
+    )
     assert (two < one).all()
 
 
@@ -246,7 +252,7 @@ def test_gene_in_every_cell_of_a_day():
     warned(found, f"Gene {gene} is in every cell of day0")
     warned(found, f"Guide {guide} is in every cell of day0")
     assert list(found.gene_defects) == [gene]
-    power = gene_power(design, ModelConfig(), make_rows(design)).set_index("gene")
+    power = gene_power(design, make_terms(design, ModelConfig()), rows_of(design)).set_index("gene")
     assert np.isinf(power.loc[gene, "mde_d0"]).all()
     assert np.isfinite(power.loc[gene, "mde_d1"]).all()
 
@@ -360,7 +366,7 @@ def test_fate_that_a_day_lacks():
     found = check(design)
     warned(found, "No cell of day0 has fate NEU")
     assert not found.unanchored
-    power = gene_power(design, ModelConfig(), make_rows(design)).set_index("contrast")
+    power = gene_power(design, make_terms(design, ModelConfig()), rows_of(design)).set_index("contrast")
     assert np.isinf(power.loc["NEU", "mde_d0"]).all()
     assert np.isfinite(power.loc["NEU", "mde_d1"]).all()
     assert np.isfinite(power.loc["MES", "mde_d0"]).all()
@@ -384,7 +390,7 @@ def test_unnamed_dependence_is_described_by_its_parts():
 
 def dense_se(design, config, rows):
     """Likelihood-only SEs: own prior of the gene left out, all else with its prior, [F*, L, D]."""
-    c = Coordinates(FateModel(Sizes.of(design), config))
+    c = Coordinates(make_terms(design, config))
     share = torch.stack([design.prob[design.day == d].mean(0) for d in range(len(design.days))])
     h = information(RowIndex(rows, c), c, curvature(rows, share[rows.day]))
     sd = c.sd(c.scales.log_scales(c.scales.start(START_SHARE)))
@@ -409,8 +415,8 @@ def test_minimum_detectable_effect_against_the_full_information(moi, guides):
     design = design_of(
         *screen(cells=6000, genes=20, guides_per_gene=guides, moi=moi, days=[0, 1, 2], guide_abundance_sd=1.0)
     )
-    rows = make_rows(design)
-    table = gene_power(design, ModelConfig(), rows)
+    rows = rows_of(design)
+    table = gene_power(design, make_terms(design, ModelConfig()), rows)
     assert list(table.columns[:5]) == ["gene", "contrast", "mde_d0", "mde_d1", "mde_d2"]
     assert table["n_cells_d1"].iloc[0] == int(design.gene_cells[0, 1])
     se = table[["mde_d0", "mde_d1", "mde_d2"]].to_numpy().reshape(2, 20, 3) / 2.8
@@ -424,7 +430,7 @@ def test_power_of_an_unobserved_gene_day_is_missing():
     guide, gene = guides.loc[~guides["is_ntc"], ["guide_name", "gene_name"]].iloc[0]
     on_day = calls["cell_id"].isin(cells["cell_id"][cells["day"] == "day0"])
     design = design_of(cells, calls[~(on_day & (calls["guide"] == guide))], guides, fates)
-    power = gene_power(design, ModelConfig(), make_rows(design)).set_index("gene")
+    power = gene_power(design, make_terms(design, ModelConfig()), rows_of(design)).set_index("gene")
     assert power.loc[gene, "mde_d0"].isna().all()
     assert np.isfinite(power.loc[gene, "mde_d1"]).all()
     assert list(check(design).gene_defects) == []
@@ -434,8 +440,8 @@ def test_power_of_an_unobserved_gene_day_is_missing():
 
 
 def fit(design):
-    coordinates = Coordinates(FateModel(Sizes.of(design), ModelConfig()))
-    return fit_laplace(coordinates, make_rows(design), day_intercepts(design), None, False, 12000)
+    coordinates = Coordinates(make_terms(design, ModelConfig()))
+    return fit_laplace(coordinates, rows_of(design), day_intercepts(design), None, False, 12000)
 
 
 @pytest.mark.parametrize("pooled", [False, True])
@@ -464,7 +470,7 @@ def test_ntc_slope_is_the_newton_step_of_the_larger_model():
     """The same step from dense matrices over single cells."""
     design = design_of(*screen(cells=400, genes=4))
     laplace = fit(design)
-    c, rows, row = laplace.coordinates, laplace.rows, row_of_cells(design)
+    c, rows, row = laplace.coordinates, laplace.rows, row_of_cells(design, make_terms(design, ModelConfig()))
     sd = c.sd(c.scales.log_scales(laplace.vector))
     unit = torch.eye(c.size, dtype=torch.float64)[:, None]
     x = (rows.matrix @ c.coefficients(unit)[:, 0].T.contiguous())[row]  # [N, p]
@@ -493,8 +499,10 @@ def test_no_ntc_slope_without_ntc_guides():
 
 def test_row_of_cells_is_that_of_the_rows():
     design = design_of(*screen(moi=1))
-    rows = make_rows(design)
-    total = torch.zeros_like(rows.target).index_add(0, row_of_cells(design), design.prob)
+    rows = rows_of(design)
+    total = torch.zeros_like(rows.target).index_add(
+        0, row_of_cells(design, make_terms(design, ModelConfig())), design.prob
+    )
     torch.testing.assert_close(total, rows.target)
 
 

@@ -78,8 +78,8 @@ def assert_joint_parts_equal_those_of_all_draws(streamed, theta, latents):
 
 
 def _chunk_sizes(draws, posterior):
-    s = posterior.model.sizes
-    size = 1000 // (s.contrasts * s.days * (s.genes + s.guides))
+    t = posterior.model.terms
+    size = 1000 // (t.n_contrasts * t.n_days * (t.n_genes + t.n_guides))
     n = -(-draws // max(size, 2))
     return [draws // n + (i < draws % n) for i in range(n)]
 

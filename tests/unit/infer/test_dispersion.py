@@ -8,8 +8,8 @@ import torch
 
 from fatewalk.infer.dispersion import SMALLEST_PHI, Learned, estimate, weights
 from fatewalk.model import Rows
-from fatewalk.model.rows import make_rows
 from tests.conftest import laplace_fit, make_design
+from tests.conftest import rows_of as rows_of_design
 
 DAYS = 2
 NOTHING = Learned(torch.zeros(DAYS).double(), torch.zeros(DAYS).double())
@@ -95,8 +95,8 @@ def test_a_cluster_on_several_days_is_one_unit_a_day():
         clusters=20, cluster_shares_guides=True, cluster_sd=0.5,
     )  # fmt: skip
     recurring = dataclasses.replace(design, cluster=design.cluster % 20, clusters=design.clusters[:20])
-    rows, pi = make_rows(design), torch.full((1, 3), 1 / 3).double()
-    again = make_rows(recurring)
+    rows, pi = rows_of_design(design), torch.full((1, 3), 1 / 3).double()
+    again = rows_of_design(recurring)
     learned = Learned(*torch.zeros(2, 3).double())
     expected = estimate(rows, pi.expand(len(rows), -1), learned, shared=True).rho
     found = estimate(again, pi.expand(len(again), -1), learned, shared=True).rho

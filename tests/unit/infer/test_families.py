@@ -8,6 +8,7 @@ from pyro import poutine
 
 from fatewalk.infer.families import make_guide
 from fatewalk.infer.start import Start, make_start, unfold
+from fatewalk.model import FateModel
 from tests.conftest import laplace_fit
 
 
@@ -15,7 +16,7 @@ from tests.conftest import laplace_fit
 def fitted(small_design):
     """Model, rows and start of the small screen."""
     laplace = laplace_fit(small_design)
-    model = laplace.coordinates.model
+    model = FateModel(laplace.coordinates.terms, len(laplace.rows))
     return model, laplace.rows, make_start(model, small_design, laplace.rows, laplace.mode())
 
 
@@ -66,9 +67,9 @@ def test_gene_block_couples_days_and_contrasts_of_a_gene_and_nothing_else(fitted
     jacobian = torch.autograd.functional.jacobian(guide.from_noise, torch.zeros(guide.latent_dim).double())
     covariance = jacobian @ jacobian.T
     is_coupled = (covariance.abs() > 1e-12).sum(dim=1)
-    s = model.sizes
-    assert sorted(set(is_coupled.tolist())) == [1, s.contrasts * s.days]
-    assert int((is_coupled > 1).sum()) == s.contrasts * s.days * s.genes
+    t = model.terms
+    assert sorted(set(is_coupled.tolist())) == [1, t.n_contrasts * t.n_days]
+    assert int((is_coupled > 1).sum()) == t.n_contrasts * t.n_days * t.n_genes
 
 
 def test_unfold_applies_the_factor_gene_by_gene():

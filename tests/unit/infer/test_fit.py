@@ -88,7 +88,7 @@ def test_files_restore_the_posterior_without_pickle(small_design, tmp_path, guid
     results = fit_effects(small_design, ModelConfig(), FitConfig(max_steps=50, guide=guide))
     paths = [tmp_path / name for name in ("posterior.pt", "card.json", "trace.csv")]
     write_fit(*results, tmp_path / "design.pt", *paths)
-    restored = load_posterior(paths[0])
+    restored = load_posterior(paths[0], small_design)
     torch.manual_seed(0)
     first = results[0].guide.draw(2)
     torch.manual_seed(0)

@@ -11,7 +11,7 @@ from torch.autograd.functional import hessian
 from fatewalk.config import ModelConfig
 from fatewalk.infer.families import make_guide
 from fatewalk.infer.laplace import SCALE_LIMIT
-from fatewalk.model import FateModel, Sizes
+from fatewalk.model import FateModel, make_terms
 from fatewalk.model.coordinates import Coordinates
 from fatewalk.model.information import RowIndex, curvature, fate_probabilities, information
 from fatewalk.model.rows import make_rows
@@ -35,7 +35,6 @@ CASES = {
     "plain": (tiny, {}),
     "shared_slope": (tiny, {"burden_slope": "shared"}),
     "no_slope": (tiny, {"burden_slope": "none"}),
-    "free_replicates": (tiny, {"replicate_effect": "free"}),
     "uncentred": (tiny, {"center_delta": False}),
     "gaps": (tiny, {"time_scale": "gaps"}),
     "covariates": (lambda: with_covariates(tiny()), {}),
@@ -51,11 +50,11 @@ def case(request):
     """Design, coordinates and rows with unequal weights."""
     make, options = CASES[request.param]
     design = make()
-    rows = make_rows(design)
-    model = FateModel(Sizes.of(design), ModelConfig(**options), len(rows))
+    model = FateModel(make_terms(design, ModelConfig(**options)))
+    rows = make_rows(design, model.terms)
     generator = torch.Generator().manual_seed(2)
     weight = 0.5 + torch.rand(len(rows), generator=generator, dtype=torch.float64)
-    return design, Coordinates(model), rows.weighted(weight)
+    return design, Coordinates(model.terms), rows.weighted(weight)
 
 
 def some(*shape, seed=0):
@@ -66,7 +65,8 @@ def coefficients_of_model(c, vector, y):
     """The model's own coefficients at scales and standardised coordinates, [Q, F*]."""
     means = y.new_zeros(len(y), c.n_means)
     latents = c.scales.latents(vector) | c.latents(y, means)
-    return c.model.coefficients(latents, c.model.effects(latents))
+    model = FateModel(c.terms)
+    return model.coefficients(latents, model.effects(latents))
 
 
 def log_posterior(c, rows, vector):
@@ -74,7 +74,7 @@ def log_posterior(c, rows, vector):
     matrix = rows.matrix.to_dense()
 
     def value(flat):
-        y = flat.view(c.sizes.contrasts, c.size)
+        y = flat.view(c.terms.n_contrasts, c.size)
         pi = fate_probabilities(matrix @ coefficients_of_model(c, vector, y))
         return (rows.weight[:, None] * rows.target * pi.log()).sum() - 0.5 * flat.square().sum()
 
@@ -85,7 +85,7 @@ def test_coordinates_mean_what_the_model_means(case):
     """Unpacked into latent variables they give the coefficients of their own linear map."""
     _, c, _ = case
     vector = c.scales.start(0.5) + 0.3 * some(c.scales.size)
-    y = some(c.sizes.contrasts, c.size, seed=1)
+    y = some(c.terms.n_contrasts, c.size, seed=1)
     x = c.sd(c.scales.log_scales(vector)) * y
     torch.testing.assert_close(c.coefficients(x).T, coefficients_of_model(c, vector, y))
 
@@ -93,7 +93,7 @@ def test_coordinates_mean_what_the_model_means(case):
 def test_mean_directions_change_no_coefficient_and_are_orthonormal_to_the_others(case):
     """The u of a gene are a rotation of its directions and its mean: independent standard normals."""
     _, c, _ = case
-    F, G = c.sizes.contrasts, c.sizes.guides
+    F, G = c.terms.n_contrasts, c.terms.n_guides
     assert c.n_directions + c.n_means == G
     eye = torch.eye(F * G, dtype=torch.float64).view(F * G, F, G)
     y = torch.cat([torch.zeros(F * G, F, c.size - c.n_directions).double(), eye[..., : c.n_directions]], -1)
@@ -103,7 +103,7 @@ def test_mean_directions_change_no_coefficient_and_are_orthonormal_to_the_others
 
 def test_adjoint_is_the_transpose(case):
     _, c, _ = case
-    x, gradient = some(4, 2, c.size), some(4, 2, c.columns.total, seed=1)
+    x, gradient = some(4, 2, c.size), some(4, 2, c.terms.n_columns, seed=1)
     left = (c.coefficients(x) * gradient).sum(dim=(1, 2))
     right = (x * c.adjoint(gradient)).sum(dim=(1, 2))
     torch.testing.assert_close(left, right)
@@ -112,16 +112,16 @@ def test_adjoint_is_the_transpose(case):
 def test_day_map_gives_the_coefficients_of_a_day(case):
     _, c, rows = case
     x = some(c.size)
-    whole, local = c.coefficients(x), c.columns.local()
-    columns, at = rows.matrix.col_indices(), c.columns
+    whole, local = c.coefficients(x), c.terms.local()
+    columns, first = rows.matrix.col_indices(), c.terms.first_guide
     row = torch.repeat_interleave(torch.arange(len(rows)), rows.matrix.crow_indices().diff())
-    theta = x[c.walk].view(c.sizes.days, c.sizes.genes).cumsum(dim=0)
-    for day in range(c.sizes.days):
+    theta = x[c.walk].view(c.terms.n_days, c.terms.n_genes).cumsum(dim=0)
+    for day in range(c.terms.n_days):
         of_day = c.day_map(day) @ torch.cat([x[: c.n_nuisance], theta[day], x[c.directions]])
         used = columns[rows.day[row] == day].unique()
-        assert set(
-            (used[used >= at.guides] - at.guides).div(at.n_guides, rounding_mode="floor").tolist()
-        ) <= {day}
+        assert set((used[used >= first] - first).div(c.terms.n_guides, rounding_mode="floor").tolist()) <= {
+            day
+        }
         torch.testing.assert_close(of_day[local[used]], whole[used])
 
 
@@ -129,7 +129,7 @@ def test_information_is_the_hessian_of_the_model(case, monkeypatch):
     monkeypatch.setattr("fatewalk.model.information.PAIRS", 200)  # many blocks
     _, c, rows = case
     vector = c.scales.start(0.5) + 0.3 * some(c.scales.size)
-    y = some(c.sizes.contrasts, c.size, seed=1)
+    y = some(c.terms.n_contrasts, c.size, seed=1)
     expected = -hessian(log_posterior(c, rows, vector), y.reshape(-1))
     sd = c.sd(c.scales.log_scales(vector))
     eta = rows.matrix @ c.coefficients(sd * y).T
@@ -142,22 +142,21 @@ def test_prior_of_the_scales_is_that_of_the_model(case):
     """Slope and curvature of the log prior of the unconstrained scales, by finite differences."""
     _, c, _ = case
     vector = c.scales.start(0.7) + 0.2 * some(c.scales.size)
-    sites = c.model.sites()
+    sites = c.terms.sites()
 
     def log_prior(v):
         total = v.new_zeros(())
         for name, value in c.scales.latents(v).items():
-            kind, scale, _ = sites[name]
-            total = total - 0.5 * (value / scale).square().sum()
-            total = total + (value.log().sum() if kind == "half_normal" else 0)  # of the change of variables
+            total = total - 0.5 * (value / sites[name].scale).square().sum()
+            total = total + (value.log().sum() if sites[name].is_scale else 0)  # of the change of variables
         return total
 
     slope, bend = c.scales.prior_slope_and_curvature(vector)
     v = vector.clone().requires_grad_()
     torch.testing.assert_close(torch.autograd.grad(log_prior(v), v)[0], slope)
     torch.testing.assert_close(-hessian(log_prior, vector), torch.diag(bend))
-    steps = c.scales.log_scales(vector)[:, 1 : c.sizes.days].exp()
-    torch.testing.assert_close(c.model.sigma_time(c.scales.latents(vector)), steps)
+    steps = c.scales.log_scales(vector)[:, : c.terms.n_days].exp()
+    torch.testing.assert_close(FateModel(c.terms).day_scales(c.scales.latents(vector)), steps)
 
 
 # ------------------------------------------------------------------ Newton-Laplace
@@ -167,7 +166,7 @@ def test_prior_of_the_scales_is_that_of_the_model(case):
 def laplace(case):
     """Fit at weights of one."""
     design, c, _ = case
-    return laplace_fit(design, c.model.config)
+    return laplace_fit(design, terms=c.terms)
 
 
 def factor_of(laplace):
@@ -243,15 +242,16 @@ def test_laplace_draws_have_the_inverse_information_as_covariance(case, laplace)
     _, c, _ = case
     state = laplace.state()
     state["scale_factor"] = torch.zeros_like(state["scale_factor"])
-    guide = make_guide("laplace", c.model, state)
+    guide = make_guide("laplace", FateModel(c.terms), state)
     n = len(laplace.vector)
-    means = torch.zeros(c.sizes.contrasts * c.n_means, dtype=torch.float64)
+    means = torch.zeros(c.terms.n_contrasts * c.n_means, dtype=torch.float64)
 
     def coefficients(e):
         latents, _ = guide._unpack(torch.cat([torch.zeros(n, dtype=torch.float64), e]), means)
         positive = set(c.scales.shapes) - {"e_gap"}
         latents = {k: v.exp() if k in positive else v for k, v in latents.items()}
-        return c.model.coefficients(latents, c.model.effects(latents)).T.reshape(-1)
+        model = FateModel(c.terms)
+        return model.coefficients(latents, model.effects(latents)).T.reshape(-1)
 
     linear = torch.autograd.functional.jacobian(coefficients, torch.zeros(laplace.y.numel()).double())
     sd = c.sd(c.scales.log_scales(laplace.vector))
@@ -277,7 +277,7 @@ def shaken(guide, size=0.3):
 def test_structured_guide_scores_its_own_draws_exactly(case, laplace):
     """Log density of a draw of all unconstrained latents: noise density over |Jacobian| of the map."""
     _, c, _ = case
-    guide = shaken(make_guide("structured", c.model, laplace.state()))
+    guide = shaken(make_guide("structured", FateModel(c.terms), laplace.state()))
     torch.manual_seed(1)
     trace = poutine.trace(guide).get_trace(None)
     site = trace.nodes["_Structured_latent"]
@@ -299,7 +299,7 @@ def test_structured_guide_scores_its_own_draws_exactly(case, laplace):
 
 def test_noise_comes_in_mirrored_pairs(case, laplace):
     _, c, _ = case
-    guide = make_guide("structured", c.model, laplace.state())
+    guide = make_guide("structured", FateModel(c.terms), laplace.state())
     torch.manual_seed(5)
     draws = []
     for _ in range(4):

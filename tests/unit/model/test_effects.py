@@ -8,8 +8,10 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fatewalk.model import Effects, center_within_gene, random_walk
+from fatewalk.config import ModelConfig
+from fatewalk.model import Effects, center_within_gene
 from fatewalk.model.effects import within_gene_mean
+from fatewalk.model.walk import gap_walk, random_walk
 
 
 def center_by_loop(u, gene_offsets, guides_by_gene):
@@ -71,9 +73,20 @@ def test_a_gene_wide_shift_of_u_changes_nothing():
 
 
 def test_walk_accumulates_scaled_innovations():
-    z = torch.tensor([[[1.0, 2.0, -1.0]]])  # one contrast, one gene, three days
-    theta = random_walk(torch.tensor([0.5]), torch.tensor([[0.1, 2.0]]), z)
-    torch.testing.assert_close(theta, torch.tensor([[[0.5, 0.7, -1.3]]]))
+    walk = random_walk(3, ModelConfig())
+    latents = {"tau": torch.tensor([0.5]), "sigma_time": torch.tensor([[0.1, 2.0]])}  # one contrast
+    z = torch.tensor([[1.0], [2.0], [-1.0]]).double()  # three days, one gene
+    scales = walk.scales.of({name: value.double() for name, value in latents.items()})[0]
+    torch.testing.assert_close(walk.apply(scales[:, None] * z)[:, 0], torch.tensor([0.5, 0.7, -1.3]).double())
+
+
+def test_walk_adjoint_inverse_and_variance_belong_to_its_weights():
+    walk = gap_walk((0.0, 1.0, 4.0), ModelConfig())
+    x, y = torch.randn(2, 3, 5).double(), torch.randn(2, 3, 5).double()
+    torch.testing.assert_close((walk.apply(x) * y).sum(), (x * walk.adjoint(y)).sum())
+    torch.testing.assert_close(walk.inverse @ walk.apply(x), x)
+    scales = torch.tensor([0.5, 0.1, 2.0]).double()
+    torch.testing.assert_close(walk.variance(scales), torch.tensor([0.25, 0.26, 4.26]).double())
 
 
 @pytest.mark.parametrize("samples", [(), (4,)])

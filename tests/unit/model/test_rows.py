@@ -5,16 +5,16 @@ import dataclasses
 import pytest
 import torch
 
-from fatewalk.model.rows import (
-    Columns,
-    centred_burden,
-    guides_vary_in_clusters,
-    linear_predictor,
-    make_rows,
-    row_of_cells,
-    split_rows,
-)
-from tests.conftest import make_design
+from fatewalk.config import ModelConfig
+from fatewalk.model import make_terms
+from fatewalk.model.cells import centred_burden, guides_vary_in_clusters
+from fatewalk.model.rows import linear_predictor, row_of_cells, split_rows
+from fatewalk.model.terms import Clusters
+from tests.conftest import make_design, rows_of
+
+
+def terms_of(design):
+    return make_terms(design, ModelConfig())
 
 
 def brute_force_predictor(design, coefficients):
@@ -42,7 +42,7 @@ def loglik(eta, target):
 
 def coefficients_for(design, seed=0):
     generator = torch.Generator().manual_seed(seed)
-    shape = (Columns.of(design).total, len(design.fates) - 1)
+    shape = (terms_of(design).n_columns, len(design.fates) - 1)
     return torch.randn(shape, dtype=torch.float64, generator=generator)
 
 
@@ -72,38 +72,44 @@ def few(**knobs):
 )
 def test_collapsed_rows_give_the_likelihood_of_the_cells(make):
     design = make()
-    rows, coefficients = make_rows(design), coefficients_for(design)
+    rows, coefficients = rows_of(design), coefficients_for(design)
     by_cell = brute_force_predictor(design, coefficients)
     torch.testing.assert_close(
         loglik(linear_predictor(rows, coefficients), rows.target), loglik(by_cell, design.prob)
     )
-    torch.testing.assert_close(linear_predictor(rows, coefficients)[row_of_cells(design)], by_cell)
+    torch.testing.assert_close(
+        linear_predictor(rows, coefficients)[row_of_cells(design, terms_of(design))], by_cell
+    )
     assert rows.n_cells == pytest.approx(design.n_cells)
     assert len(rows) < design.n_cells
     assert float(rows.square.sum()) == pytest.approx(float(design.prob.square().sum()))
     if design.clusters:
-        assert torch.equal(rows.cluster[row_of_cells(design)], design.cluster)
+        assert torch.equal(rows.cluster[row_of_cells(design, terms_of(design))], design.cluster)
 
 
 def test_clusters_get_columns_only_where_their_guides_vary():
-    assert Columns.of(few(clusters=3)).n_clusters == len(few(clusters=3).clusters) == 12
-    assert Columns.of(few(clusters=3, cluster_shares_guides=True)).n_clusters == 0
-    assert Columns.of(few()).n_clusters == 0
+    design = few(clusters=3)
+    assert terms_of(design).nuisance(Clusters).n_columns == len(design.clusters) == 12
+    assert terms_of(few(clusters=3, cluster_shares_guides=True)).nuisance(Clusters) is None
+    assert terms_of(few()).nuisance(Clusters) is None
 
 
 def test_local_columns_are_those_of_a_day():
     """Each day's columns, in the order of all columns, take the places of one day without gaps."""
-    at = Columns(n_days=3, n_reps=2, n_covariates=2, n_clusters=4, n_guides=5)
-    local = at.local()
-    assert len(local) == at.total == 3 + 2 + 3 + 2 + 4 + 15
+    terms = terms_of(with_covariates(few(moi=2, clusters=2, days=[0, 1, 2])))
+    G, local = terms.n_guides, terms.local()
+    sizes = [3, 2, 3, 2, 12]  # days, replicates, burden by day, covariates, clusters
+    assert [term.n_columns for term in terms.nuisances] == sizes
+    assert len(local) == terms.n_columns == sum(sizes) + 3 * G
     for day in range(3):
-        columns = [day, at.reps, at.reps + 1, at.burden + day, *range(at.covariates, at.guides)]
-        columns += [at.guides + day * 5 + g for g in range(5)]
-        assert local[columns].tolist() == list(range(at.local_total))
+        columns = [day, 3, 4, 5 + day, *range(8, 22)]
+        assert terms.columns_of_day(day).tolist() == columns
+        columns += [22 + day * G + g for g in range(G)]
+        assert local[columns].tolist() == list(range(terms.n_local_columns))
 
 
 def test_gradient_uses_the_transpose(small_design):
-    rows, coefficients = make_rows(small_design), coefficients_for(small_design).requires_grad_()
+    rows, coefficients = rows_of(small_design), coefficients_for(small_design).requires_grad_()
     loglik(linear_predictor(rows, coefficients), rows.target).backward()
     found, coefficients.grad = coefficients.grad.clone(), None
     loglik(rows.matrix.to_dense() @ coefficients, rows.target).backward()
@@ -111,7 +117,7 @@ def test_gradient_uses_the_transpose(small_design):
 
 
 def test_batches_partition_the_rows(small_design):
-    rows, coefficients = make_rows(small_design), coefficients_for(small_design)
+    rows, coefficients = rows_of(small_design), coefficients_for(small_design)
     batches = split_rows(rows, 50, torch.Generator().manual_seed(0))
     assert max(len(b) for b in batches) <= 50
     assert sum(len(b) for b in batches) == len(rows)
@@ -131,11 +137,11 @@ def test_cells_that_differ_in_one_thing_stay_apart(small_design):
     """Rows of a design whose burdens are all made distinct cannot collapse."""
     n = small_design.n_cells
     burden = torch.arange(n, dtype=torch.float64)
-    assert len(make_rows(dataclasses.replace(small_design, burden=burden))) == n
+    assert len(rows_of(dataclasses.replace(small_design, burden=burden))) == n
 
 
 def test_weights_follow_the_rows_into_batches(small_design):
-    rows = make_rows(small_design)
+    rows = rows_of(small_design)
     rows = rows.weighted(torch.arange(1.0, len(rows) + 1).double())
     batches = split_rows(rows, 50, torch.Generator().manual_seed(0))
     assert sorted(torch.cat([b.weight for b in batches]).tolist()) == rows.weight.tolist()
