@@ -124,7 +124,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, help="CSV for all tables")
     add_fit_arguments(parser)
     args = parser.parse_args()
-    fit = fit_config(args.guide, args.likelihood_weight or 1.0, threads=args.threads, device="cpu")
+    fit = fit_config(args.family, args.likelihood_weight or 1.0, threads=args.threads, device="cpu")
     folders = sorted(path.parent for path in args.path.glob("*/posterior.npz"))
     folders = [folder for folder in folders if not args.only or folder.name in args.only]
     if not folders:

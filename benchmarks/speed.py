@@ -5,7 +5,7 @@
 
 Screens are simulated and their designs built once, and kept below --folder. Each fit runs in a
 fresh process and appends a line of JSON to --out. `baseline`: seconds of a step of the mean-field
-guide with minibatches of 8,192 cells on the case 2000-guides.
+family with minibatches of 8,192 cells on the case 2000-guides.
 """
 
 from __future__ import annotations
@@ -93,7 +93,7 @@ def measure(args: argparse.Namespace, case: str) -> dict[str, Any]:
     """Fit one case in this process."""
     design = load_design(args.folder / case / "design.pt")
     device = "cuda" if case == "cuda" else args.device
-    fit = fit_config(args.guide, args.likelihood_weight, threads=args.threads, device=device)
+    fit = fit_config(args.family, args.likelihood_weight, threads=args.threads, device=device)
     torch.set_num_threads(args.threads)
     before, load = memory_mb("VmRSS"), os.getloadavg()[0]
     began = time.perf_counter()
@@ -105,7 +105,7 @@ def measure(args: argparse.Namespace, case: str) -> dict[str, Any]:
         "status": card["status"],
         "steps": card.get("steps"),
         "rounds": card.get("rounds"),
-        "guide": card["guide"],
+        "family": card["family"],
         "latents": card.get("latents"),
         "peak_mb": memory_mb("VmHWM"),
         "before_fit_mb": before,
@@ -121,7 +121,7 @@ def measure(args: argparse.Namespace, case: str) -> dict[str, Any]:
 
 
 def measure_baseline(args: argparse.Namespace) -> dict[str, Any]:
-    """Time a step of the mean-field guide with minibatches, by the difference of two fits."""
+    """Time a step of the mean-field family with minibatches, by the difference of two fits."""
     case = args.baseline_case
     design = load_design(args.folder / case / "design.pt")
     load, steps, seconds = os.getloadavg()[0], [], []

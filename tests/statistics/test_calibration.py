@@ -51,21 +51,21 @@ def is_calibrated(coverage: np.ndarray) -> bool:
     return bool(within and (coverage >= EACH_DAY[0]).all() and (coverage <= EACH_DAY[1]).all())
 
 
-@pytest.mark.parametrize("guide", ["structured", "laplace"])
-def test_intervals_cover(screens, guide):
-    coverage = coverage_by_day(screens, guide=guide)
+@pytest.mark.parametrize("family", ["structured", "laplace"])
+def test_intervals_cover(screens, family):
+    coverage = coverage_by_day(screens, family=family)
     assert is_calibrated(coverage), coverage
 
 
 def test_a_likelihood_scaled_by_the_number_of_cells_is_caught(screens):
     """The trap of a summed likelihood inside a plate (docs/method.md): data counted N times."""
-    coverage = coverage_by_day(screens[:2], guide="laplace", likelihood_weight=GRID["cells"])
+    coverage = coverage_by_day(screens[:2], family="laplace", likelihood_weight=GRID["cells"])
     assert not is_calibrated(coverage)
     assert coverage.mean() < 0.4
 
 
 def test_a_mean_field_guide_is_caught(screens):
     """Its SDs are too small on the first days, whatever a single factor would do for the others."""
-    coverage = coverage_by_day(screens[:2], guide="mean_field", max_steps=400)
+    coverage = coverage_by_day(screens[:2], family="mean_field", max_steps=400)
     assert not is_calibrated(coverage), coverage
     assert coverage[0] < 0.8

@@ -173,7 +173,7 @@ class ModelConfig(Section):
 class FitConfig(Section):
     """Inference."""
 
-    guide: Literal["structured", "laplace", "gene_block", "mean_field"] = key(
+    family: Literal["structured", "laplace", "gene_block", "mean_field"] = key(
         "structured",
         description="posterior family: structured (SVI in coordinates whitened by the Laplace covariance) | "
         "laplace (Newton-Laplace alone) | baselines whose SEs are wrong: gene_block, mean_field",

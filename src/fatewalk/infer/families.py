@@ -1,4 +1,4 @@
-"""Posterior families for SVI, chosen by ``fit.guide``.
+"""Posterior families for SVI, chosen by ``fit.family``.
 
 Each is a Pyro autoguide over all unconstrained latent variables with two methods more:
 ``draw(n)``, joint draws from the parameters alone, and ``location_scale()``, what the stopping
@@ -28,17 +28,17 @@ from fatewalk.model import FateModel
 from fatewalk.model.coordinates import Coordinates, variance_factor
 from fatewalk.model.fate_model import DTYPE
 
-pyro.settings.set(module_local_params=True)  # parameters live in the guide, not in a global store
+pyro.settings.set(module_local_params=True)  # parameters live in the family, not in a global store
 
 
 @dataclass(frozen=True)
 class Schedule:
-    """How a guide is trained.
+    """How a family is trained.
 
     Attributes
     ----------
     optimiser
-        Makes the optimiser of a guide's parameters.
+        Makes the optimiser of a family's parameters.
     window
         Steps of a window, at least.
     lowerings
@@ -89,29 +89,29 @@ class GradientSteps:
             group["lr"] = rate
 
 
-def _newton(guide: Any) -> GradientSteps:
+def _newton(family: Any) -> GradientSteps:
     """Gradient steps in whitened coordinates.
 
     The ELBO's curvature is about 1 in a location and 2 in a log SD there, so these are damped Newton
     steps. Scales go slower: their posterior is the least normal and their gradient the noisiest.
     """
     rates = {"location": 0.1, "log_sd": 0.05, "scale_location": 0.02, "scale_log_sd": 0.01}
-    return GradientSteps([(getattr(guide, f"{name}_unconstrained"), rate) for name, rate in rates.items()])
+    return GradientSteps([(getattr(family, f"{name}_unconstrained"), rate) for name, rate in rates.items()])
 
 
-def _adam(guide: Any) -> torch.optim.Optimizer:
+def _adam(family: Any) -> torch.optim.Optimizer:
     """Adam; parameters are of order one, so one rate serves every screen."""
-    return torch.optim.Adam(guide.parameters(), lr=0.03)
+    return torch.optim.Adam(family.parameters(), lr=0.03)
 
 
 ADAM = Schedule(_adam, window=100, lowerings=3, doubles=False, clip=math.inf)
 NEWTON = Schedule(_newton, window=35, lowerings=0, doubles=True, clip=3.0)
 
-#: Tensors of the Laplace approximation that the structured guide keeps.
+#: Tensors of the Laplace approximation that the structured family keeps.
 LaplaceState = dict[str, Tensor]
 
 
-class Guide(Protocol):
+class Family(Protocol):
     """What the fit and the export need of a posterior family."""
 
     schedule: Schedule
@@ -266,15 +266,15 @@ class _Affine(Transform):
     codomain = constraints.real_vector
     bijective = True
 
-    def __init__(self, guide: GeneBlock) -> None:
+    def __init__(self, family: GeneBlock) -> None:
         super().__init__(cache_size=1)
-        self._guide = guide
+        self._family = family
 
     def _call(self, x: Tensor) -> Tensor:
-        return self._guide.from_noise(x)
+        return self._family.from_noise(x)
 
     def log_abs_det_jacobian(self, x: Tensor, y: Tensor) -> Tensor:
-        return self._guide.log_volume().expand(x.shape[:-1])
+        return self._family.log_volume().expand(x.shape[:-1])
 
 
 class Structured(AutoContinuous):
@@ -284,7 +284,7 @@ class Structured(AutoContinuous):
     y       = mode of y at these scales + shrink (C (m + t e) + slope (scales - mode)),  C C' = S
 
     with e ~ N(0, 1), m the location and t the scale, which SVI trains from 0 and 1; untrained it is
-    the Laplace approximation itself (``fit.guide: laplace``). How mode and SD of a coordinate move
+    the Laplace approximation itself (``fit.family: laplace``). How mode and SD of a coordinate move
     with its scale is that of a coordinate on its own, see ``infer.laplace``; the slope adds the rest.
     The direction of u that centring takes out of each gene keeps its prior.
     """
@@ -323,7 +323,7 @@ class Structured(AutoContinuous):
         """One draw with its log density, whose gradient is the path derivative.
 
         The density is that of the present parameters held fixed: its gradient is then zero in
-        expectation but without noise where the guide is exact (Roeder et al. 2017).
+        expectation but without noise where the family is exact (Roeder et al. 2017).
         """
         noise = self._next_noise()
         location, log_sd = self._parameters_of_all()
@@ -401,7 +401,7 @@ class Structured(AutoContinuous):
         }
 
 
-GUIDES: dict[str, type[MeanField] | type[GeneBlock] | type[Structured]] = {
+FAMILIES: dict[str, type[MeanField] | type[GeneBlock] | type[Structured]] = {
     "mean_field": MeanField,
     "gene_block": GeneBlock,
     "structured": Structured,
@@ -413,8 +413,8 @@ GUIDES: dict[str, type[MeanField] | type[GeneBlock] | type[Structured]] = {
 BASELINES = ("mean_field", "gene_block")
 
 
-def make_guide(name: str, model: FateModel, start: Start | LaplaceState) -> Guide:
+def make_family(name: str, model: FateModel, start: Start | LaplaceState) -> Family:
     """Make the posterior family ``name`` from its start and set up its parameters."""
-    guide = GUIDES[name](model, start)  # type: ignore[arg-type]
-    guide(None)  # runs the model once, without data, to learn its sites
-    return guide
+    family = FAMILIES[name](model, start)  # type: ignore[arg-type]
+    family(None)  # runs the model once, without data, to learn its sites
+    return family

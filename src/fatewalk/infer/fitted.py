@@ -10,7 +10,7 @@ from torch import Tensor
 
 from fatewalk.config import ModelConfig
 from fatewalk.core.files import atomic_path
-from fatewalk.infer.families import BASELINES, Guide, make_guide
+from fatewalk.infer.families import BASELINES, Family, make_family
 from fatewalk.infer.start import Start
 from fatewalk.model import FateModel, Sizes
 from fatewalk.model.rows import Columns
@@ -24,7 +24,7 @@ class Posterior:
     ----------
     model
         On the CPU.
-    guide
+    family
         Holds the fitted parameters.
     laplace
         State of the Laplace approximation (``Laplace.state``).
@@ -33,16 +33,16 @@ class Posterior:
     """
 
     model: FateModel
-    guide: Guide
+    family: Family
     laplace: dict[str, Tensor]
     weight: Tensor
 
 
-def save_posterior(posterior: Posterior, guide_name: str, path: Path) -> None:
+def save_posterior(posterior: Posterior, family_name: str, path: Path) -> None:
     """Write a posterior as tensors and plain containers (readable with ``weights_only=True``)."""
     sizes = posterior.model.sizes
     content = {
-        "guide": guide_name,
+        "family": family_name,
         "model": posterior.model.config.model_dump(),
         "contrasts": sizes.contrasts,
         "columns": asdict(sizes.columns),
@@ -54,8 +54,8 @@ def save_posterior(posterior: Posterior, guide_name: str, path: Path) -> None:
         "weight": posterior.weight,
         "state": {
             name: value
-            for name, value in posterior.guide.state_dict().items()
-            if guide_name in BASELINES or name not in posterior.laplace
+            for name, value in posterior.family.state_dict().items()
+            if family_name in BASELINES or name not in posterior.laplace
         },
     }
     with atomic_path(path) as temporary, temporary.open("wb") as file:
@@ -74,7 +74,7 @@ def load_posterior(path: Path) -> Posterior:
         content["n_guides_per_gene"],
     )
     model = FateModel(sizes, ModelConfig(**content["model"]))
-    name, state, laplace = content["guide"], content["state"], content["laplace"]
-    guide = make_guide(name, model, Start.blank(model) if name in BASELINES else laplace)
-    guide.load_state_dict(state if name in BASELINES else laplace | state)
-    return Posterior(model, guide, laplace, content["weight"])
+    name, state, laplace = content["family"], content["state"], content["laplace"]
+    family = make_family(name, model, Start.blank(model) if name in BASELINES else laplace)
+    family.load_state_dict(state if name in BASELINES else laplace | state)
+    return Posterior(model, family, laplace, content["weight"])

@@ -1,4 +1,4 @@
-"""Where the baseline guides start: a posterior mode, and rough information around it.
+"""Where the baseline families start: a posterior mode, and rough information around it.
 
 Variational parameters are optimised in coordinates in which a posterior SD is about one, so one
 learning rate serves every screen. Letters as in ``model.fate_model``; K = F* x D is the length of

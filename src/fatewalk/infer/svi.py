@@ -3,7 +3,7 @@
 The loop looks at windows of steps. Over a window it averages the posterior's location and log
 scale; the drift is how far these averages moved since the window before, in posterior SDs. While
 the drift is above its limit the learning rate stays; once it is below, or no longer falls
-(optimiser noise), the rate is lowered and, for the structured guide, the window doubled. The fit
+(optimiser noise), the rate is lowered and, for the structured family, the window doubled. The fit
 has converged when the drift is below its limit at the lowest rate. The posterior is the average
 over the last window.
 """
@@ -22,7 +22,7 @@ from pyro.infer import Trace_ELBO
 from torch import Tensor
 
 from fatewalk.infer.checkpoint import Checkpoint
-from fatewalk.infer.families import Guide, Schedule
+from fatewalk.infer.families import Family, Schedule
 from fatewalk.model import FateModel, Rows
 
 log = logging.getLogger(__name__)
@@ -83,7 +83,7 @@ class SviResult:
 
 def run_svi(
     model: FateModel,
-    guide: Guide,
+    family: Family,
     batches: Sequence[Rows],
     *,
     max_steps: int,
@@ -92,11 +92,11 @@ def run_svi(
     checkpoint: Checkpoint | None = None,
     before: dict[str, Any] | None = None,
 ) -> SviResult:
-    """Optimise the guide in place until the stopping rule holds or the budget ends.
+    """Optimise the family in place until the stopping rule holds or the budget ends.
 
     Parameters
     ----------
-    model, guide
+    model, family
         The Pyro pair.
     batches
         Rows to visit, each once per epoch, in random order; one entry means full batches.
@@ -114,9 +114,9 @@ def run_svi(
     Returns
     -------
     SviResult
-        Status and trace. The guide holds the averages of the last window.
+        Status and trace. The family holds the averages of the last window.
     """
-    loop = _Loop(model, guide, batches, generator)
+    loop = _Loop(model, family, batches, generator)
     if checkpoint is not None and (state := checkpoint.state("svi")) is not None:
         loop.restore(state)
     while loop.result.status == "budget" and loop.step < max_steps:
@@ -138,14 +138,14 @@ class _Loop:
     """What the loop carries from step to step; all of it goes into a checkpoint."""
 
     def __init__(
-        self, model: FateModel, guide: Guide, batches: Sequence[Rows], generator: torch.Generator
+        self, model: FateModel, family: Family, batches: Sequence[Rows], generator: torch.Generator
     ) -> None:
-        self.model, self.guide, self.batches, self.generator = model, guide, batches, generator
-        self.schedule: Schedule = guide.schedule
+        self.model, self.family, self.batches, self.generator = model, family, batches, generator
+        self.schedule: Schedule = family.schedule
         self.elbo = Trace_ELBO()
         self.n_cells = sum(batch.n_cells for batch in batches)
-        self.parameters = list(guide.parameters())
-        self.optimiser = self.schedule.optimiser(guide)
+        self.parameters = list(family.parameters())
+        self.optimiser = self.schedule.optimiser(family)
         self.result = SviResult()
         self.previous: _Average | None = None
         self.average = _Average(self.parameters)
@@ -166,12 +166,12 @@ class _Loop:
             self.order = torch.randperm(len(self.batches), generator=self.generator).tolist()
         self.optimiser.zero_grad(set_to_none=True)
         with pyro.validation_enabled(False):  # a third of a step; the loss is checked below
-            loss = self.elbo.differentiable_loss(self.model, self.guide, self.batches[self.order[within]])
+            loss = self.elbo.differentiable_loss(self.model, self.family, self.batches[self.order[within]])
             loss.backward()
         torch.nn.utils.clip_grad_value_(self.parameters, self.schedule.clip)
         self.optimiser.step()
         self.losses += loss.detach().cpu()
-        self.average.add(self.guide, read=self.position % READ_EVERY == 0)
+        self.average.add(self.family, read=self.position % READ_EVERY == 0)
         self.step += 1
         self.position += 1
 
@@ -210,7 +210,7 @@ class _Loop:
     def state(self) -> dict[str, Any]:
         """Everything needed to go on, as tensors and plain containers."""
         return {
-            "guide": self._trained(),
+            "family": self._trained(),
             "optimiser": self.optimiser.state_dict(),
             "generator": self.generator.get_state(),
             "average": self.average.state(),
@@ -222,13 +222,13 @@ class _Loop:
         }
 
     def _trained(self) -> dict[str, Tensor]:
-        """What changes of the guide; the rest follows from the Laplace approximation."""
-        names = {name for name, _ in self.guide.named_parameters()} | {"noise", "is_mirrored"}
-        return {name: value for name, value in self.guide.state_dict().items() if name in names}
+        """What changes of the family; the rest follows from the Laplace approximation."""
+        names = {name for name, _ in self.family.named_parameters()} | {"noise", "is_mirrored"}
+        return {name: value for name, value in self.family.state_dict().items() if name in names}
 
     def restore(self, state: dict[str, Any]) -> None:
         """Undo ``state``."""
-        self.guide.load_state_dict(state["guide"], strict=False)
+        self.family.load_state_dict(state["family"], strict=False)
         self.optimiser.load_state_dict(state["optimiser"])
         self.generator.set_state(state["generator"])
         self.average.restore(state["average"])
@@ -263,14 +263,14 @@ class _Average:
         vars(self).update(state)
 
     @torch.no_grad()
-    def add(self, guide: Guide, read: bool) -> None:
+    def add(self, family: Family, read: bool) -> None:
         """Add the current parameters; read location and scale if asked."""
-        for total, parameter in zip(self._sums, guide.parameters(), strict=True):
+        for total, parameter in zip(self._sums, family.parameters(), strict=True):
             total += parameter
         self._steps += 1
         if read:
             self._readings += 1
-            for name, (location, scale) in guide.location_scale().items():
+            for name, (location, scale) in family.location_scale().items():
                 self._location[name] = self._location.get(name, 0) + location
                 self._log_scale[name] = self._log_scale.get(name, 0) + scale.log()
 

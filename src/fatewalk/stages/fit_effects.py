@@ -32,7 +32,7 @@ from fatewalk.diagnostics.card import describe_fit
 from fatewalk.diagnostics.identifiability import check_identifiability
 from fatewalk.infer import dispersion
 from fatewalk.infer.checkpoint import Checkpoint
-from fatewalk.infer.families import BASELINES, Guide, make_guide
+from fatewalk.infer.families import BASELINES, Family, make_family
 from fatewalk.infer.fitted import Posterior, save_posterior
 from fatewalk.infer.laplace import Laplace, Round, fit_laplace
 from fatewalk.infer.start import day_intercepts, make_start
@@ -121,10 +121,10 @@ def fit_effects(
         clock.lap("checks")
         laplace = _laplace(model, design, rows, fit, checkpoint)
         clock.lap("laplace")
-        guide, svi = _train(model, design, laplace, fit, checkpoint, progress)
+        family, svi = _train(model, design, laplace, fit, checkpoint, progress)
         clock.lap("svi")
     state = {name: value.cpu() for name, value in laplace.state().items()}
-    posterior = Posterior(FateModel(Sizes.of(design), config), guide, state, laplace.rows.weight.cpu())
+    posterior = Posterior(FateModel(Sizes.of(design), config), family, state, laplace.rows.weight.cpu())
     card = describe_fit(posterior, design, fit, laplace, svi, checks)
     clock.lap("card")
     card |= {
@@ -166,7 +166,7 @@ def _first_weights(design: Design, rows: Rows, fit: FitConfig) -> Tensor | float
 
 
 def _laplace(model: FateModel, design: Design, rows: Rows, fit: FitConfig, checkpoint: Checkpoint) -> Laplace:
-    """Newton-Laplace; every guide needs its weights, and most start from its mode."""
+    """Newton-Laplace; every family needs its weights, and most start from its mode."""
     coordinates = Coordinates(model, rows.day.device)
     n = model.sizes.contrasts
     if n * coordinates.size > fit.dense_limit and n * coordinates.n_nuisance > MOST_NUISANCES:
@@ -189,16 +189,16 @@ def _train(
     fit: FitConfig,
     checkpoint: Checkpoint,
     progress: bool,
-) -> tuple[Guide, SviResult | None]:
-    """Train the guide by SVI; ``laplace`` needs no training. The guide comes back on the CPU."""
+) -> tuple[Family, SviResult | None]:
+    """Train the family by SVI; ``laplace`` needs no training. It comes back on the CPU."""
     cpu = FateModel(model.sizes, model.config)
     start: Any = laplace.state()
-    if fit.guide in BASELINES:
+    if fit.family in BASELINES:
         on_cpu = laplace.rows.to(torch.device("cpu"))
         start = make_start(cpu, design, on_cpu, laplace.mode()).to(model.device)
-    guide = make_guide(fit.guide, model, start)
-    if fit.guide == "laplace":
-        return _on_cpu(fit.guide, cpu, guide, start), None
+    family = make_family(fit.family, model, start)
+    if fit.family == "laplace":
+        return _on_cpu(fit.family, cpu, family, start), None
     generator = torch.Generator().manual_seed(fit.seed)
     batches = [laplace.rows]
     if fit.batch_size:
@@ -209,7 +209,7 @@ def _train(
     with bar, logging_redirect_tqdm():
         result = run_svi(
             model,
-            guide,
+            family,
             batches,
             max_steps=fit.max_steps,
             generator=generator,
@@ -217,7 +217,7 @@ def _train(
             checkpoint=checkpoint,
             before=laplace.memory,
         )
-    return _on_cpu(fit.guide, cpu, guide, start), result
+    return _on_cpu(fit.family, cpu, family, start), result
 
 
 class _Clock:
@@ -251,13 +251,13 @@ def _trace_table(laplace: Laplace, svi: SviResult | None) -> pd.DataFrame:
     return pd.DataFrame([*rounds, *windows], columns=columns)
 
 
-def _on_cpu(name: str, model: FateModel, guide: Guide, start: Any) -> Guide:
-    """Copy a guide to the CPU."""
+def _on_cpu(name: str, model: FateModel, family: Family, start: Any) -> Family:
+    """Copy a family to the CPU."""
     if name in BASELINES:
-        copy = make_guide(name, model, start.to(torch.device("cpu")))
+        copy = make_family(name, model, start.to(torch.device("cpu")))
     else:
-        copy = make_guide(name, model, {key: value.cpu() for key, value in start.items()})
-    copy.load_state_dict({key: value.cpu() for key, value in guide.state_dict().items()})
+        copy = make_family(name, model, {key: value.cpu() for key, value in start.items()})
+    copy.load_state_dict({key: value.cpu() for key, value in family.state_dict().items()})
     return copy
 
 
@@ -282,6 +282,6 @@ def write_fit(
     }
     inputs = hashlib.sha256(design_path.read_bytes())
     inputs.update(json.dumps(config, sort_keys=True).encode())
-    save_posterior(posterior, card["guide"], posterior_path)
+    save_posterior(posterior, card["family"], posterior_path)
     write_table(trace, trace_path)
     write_json({**card, "hash_of_config_and_design": inputs.hexdigest()}, card_path)

@@ -38,17 +38,17 @@ class CutOff(Checkpoint):
         return super().due
 
 
-def tensors(posterior, guide, path):
+def tensors(posterior, family, path):
     """Every tensor of posterior.pt, by name."""
-    save_posterior(posterior, guide, path)
+    save_posterior(posterior, family, path)
     content = torch.load(path, weights_only=True)
     return {f"{part}.{name}": value for part in ("laplace", "state") for name, value in content[part].items()}
 
 
-def assert_same(found, expected, guide, folder):
+def assert_same(found, expected, family, folder):
     """Posterior bit for bit, trace and card except for times."""
     (posterior, card, trace), (posterior_0, card_0, trace_0) = found, expected
-    first, second = (tensors(p, guide, folder / "posterior.pt") for p in (posterior, posterior_0))
+    first, second = (tensors(p, family, folder / "posterior.pt") for p in (posterior, posterior_0))
     assert first.keys() == second.keys()
     for name, value in first.items():
         assert torch.equal(value, second[name]), name
@@ -62,9 +62,9 @@ def assert_same(found, expected, guide, folder):
 
 FITS = {
     "structured": FitConfig(),
-    "laplace": FitConfig(guide="laplace"),
+    "laplace": FitConfig(family="laplace"),
     "minibatches": FitConfig(batch_size=200, max_steps=60),
-    "mean_field": FitConfig(guide="mean_field", max_steps=110),
+    "mean_field": FitConfig(family="mean_field", max_steps=110),
 }
 
 
@@ -98,7 +98,7 @@ def test_a_resumed_fit_ends_as_an_uninterrupted_one(small_design, whole, tmp_pat
     checkpoint = Checkpoint(path)
     resumed = fit_effects(small_design, CONFIG, fit, checkpoint=checkpoint)
     assert checkpoint.resumed is not None
-    assert_same(resumed, whole[name], fit.guide, tmp_path)
+    assert_same(resumed, whole[name], fit.family, tmp_path)
 
 
 def test_a_fit_that_is_killed_after_its_last_step_has_none_left_to_do(
@@ -274,8 +274,8 @@ def test_the_script_ends_with_143_and_resumes(small_design, whole, tmp_path, sto
     delete_checkpoints(fit)
     assert sorted(path.name for path in fit.iterdir()) == ["card.json", "posterior.pt", "trace.csv"]
     resumed = load_posterior(fit / "posterior.pt")
-    expected = whole["structured"][0].guide.state_dict()
-    for name, value in resumed.guide.state_dict().items():
+    expected = whole["structured"][0].family.state_dict()
+    for name, value in resumed.family.state_dict().items():
         assert torch.equal(value, expected[name]), name
     trace = pd.read_csv(fit / "trace.csv").drop(columns="seconds")
     pd.testing.assert_frame_equal(trace, whole["structured"][2].drop(columns="seconds"), rtol=1e-12)

@@ -6,7 +6,7 @@ import pytest
 import torch
 from pyro import poutine
 
-from fatewalk.infer.families import make_guide
+from fatewalk.infer.families import make_family
 from fatewalk.infer.start import Start, make_start, unfold
 from tests.conftest import laplace_fit
 
@@ -19,22 +19,22 @@ def fitted(small_design):
     return model, laplace.rows, make_start(model, small_design, laplace.rows, laplace.mode())
 
 
-def shake(guide):
+def shake(family):
     """Move all parameters away from their start."""
     generator = torch.Generator().manual_seed(3)
     with torch.no_grad():
-        for p in guide.parameters():
+        for p in family.parameters():
             p.add_(0.1 * torch.randn(p.shape, dtype=p.dtype, generator=generator))
-    return guide
+    return family
 
 
 @pytest.mark.parametrize("name", ["gene_block", "mean_field"])
-def test_draws_have_the_location_and_scale_that_the_guide_tells(fitted, name):
+def test_draws_have_the_location_and_scale_that_the_family_tells(fitted, name):
     model, _, start = fitted
-    guide = shake(make_guide(name, model, start))
+    family = shake(make_family(name, model, start))
     torch.manual_seed(0)
-    draws = guide.draw(20000)
-    for site, (location, scale) in guide.location_scale().items():
+    draws = family.draw(20000)
+    for site, (location, scale) in family.location_scale().items():
         positive = site in {"tau", "sigma_time", "sigma_guide"}
         unconstrained = draws[site].log() if positive else draws[site]
         z = (unconstrained.mean(dim=0) - location) / scale * math.sqrt(20000)
@@ -46,24 +46,24 @@ def test_draws_have_the_location_and_scale_that_the_guide_tells(fitted, name):
 def test_gene_block_scores_its_own_draws_exactly(fitted):
     """The density of a draw is that of the multivariate normal with the covariance it draws from."""
     model, _, start = fitted
-    guide = shake(make_guide("gene_block", model, start))
+    family = shake(make_family("gene_block", model, start))
     torch.manual_seed(1)
-    trace = poutine.trace(guide).get_trace(None)
+    trace = poutine.trace(family).get_trace(None)
     site = trace.nodes["_GeneBlock_latent"]
     packed, found = site["value"], float(site["fn"].log_prob(site["value"]))
 
     torch.manual_seed(1)
-    noise = torch.randn(guide.latent_dim, dtype=torch.float64)
-    torch.testing.assert_close(guide.from_noise(noise), packed)
-    jacobian = torch.autograd.functional.jacobian(guide.from_noise, noise)
+    noise = torch.randn(family.latent_dim, dtype=torch.float64)
+    torch.testing.assert_close(family.from_noise(noise), packed)
+    jacobian = torch.autograd.functional.jacobian(family.from_noise, noise)
     expected = -0.5 * float((noise**2).sum()) - 0.5 * len(noise) * math.log(2 * math.pi)
     assert found == pytest.approx(expected - float(torch.linalg.slogdet(jacobian).logabsdet))
 
 
 def test_gene_block_couples_days_and_contrasts_of_a_gene_and_nothing_else(fitted):
     model, _, start = fitted
-    guide = shake(make_guide("gene_block", model, start))
-    jacobian = torch.autograd.functional.jacobian(guide.from_noise, torch.zeros(guide.latent_dim).double())
+    family = shake(make_family("gene_block", model, start))
+    jacobian = torch.autograd.functional.jacobian(family.from_noise, torch.zeros(family.latent_dim).double())
     covariance = jacobian @ jacobian.T
     is_coupled = (covariance.abs() > 1e-12).sum(dim=1)
     s = model.sizes
@@ -96,18 +96,18 @@ def test_start_is_the_mode_at_fixed_scales(fitted):
 def test_training_leaves_the_start_alone(fitted):
     model, _, start = fitted
     before = {name: value.clone() for name, value in start.values.items()}
-    shake(make_guide("mean_field", model, start))
+    shake(make_family("mean_field", model, start))
     assert all(torch.equal(before[name], start.values[name]) for name in before)
 
 
 @pytest.mark.parametrize("name", ["gene_block", "mean_field"])
 def test_saved_parameters_restore_the_posterior(fitted, name):
     model, _, start = fitted
-    guide = shake(make_guide(name, model, start))
-    copy = make_guide(name, model, Start.blank(model))
-    copy.load_state_dict(guide.state_dict())
+    family = shake(make_family(name, model, start))
+    copy = make_family(name, model, Start.blank(model))
+    copy.load_state_dict(family.state_dict())
     torch.manual_seed(0)
-    first = guide.draw(3)
+    first = family.draw(3)
     torch.manual_seed(0)
     second = copy.draw(3)
     for site in first:
