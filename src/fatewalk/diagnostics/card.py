@@ -14,7 +14,7 @@ from fatewalk.diagnostics.identifiability import Identifiability
 from fatewalk.diagnostics.ntc import ntc_slope
 from fatewalk.infer import laplace as newton
 from fatewalk.infer.dispersion import PHI_SPREAD_WARN
-from fatewalk.infer.families import BASELINES, Structured
+from fatewalk.infer.families import Structured
 from fatewalk.infer.fitted import Posterior
 from fatewalk.infer.laplace import Laplace
 from fatewalk.infer.svi import SviResult
@@ -65,7 +65,7 @@ def describe_fit(
         "steps": svi.steps if svi else 0,
         "rounds": len(laplace.trace),
         "loss": svi.trace[-1].loss if svi and svi.trace else None,
-        "family": fit.family,
+        "family": posterior.name,
         "center_delta": posterior.model.config.center_delta,
         "likelihood_weight": fit.likelihood_weight,
         "weight_by_day": _by_day(days, _mean_weights(laplace, len(days))),
@@ -75,7 +75,7 @@ def describe_fit(
         },
         "rho_by_day": _by_day(days, d.rho) if bool((d.rho > 0).any()) else None,
         "scales": _scales(posterior, design, n_draws),
-        "laplace_and_svi": _agreement(posterior, n_draws) if fit.family == "structured" else None,
+        "laplace_and_svi": _agreement(posterior, n_draws) if posterior.name == "structured" else None,
         "identifiability": checks.report(),
         "ntc_slope": slope.report() if slope else None,
         "defects": {"genes": checks.gene_defects, "guides": checks.guide_defects},
@@ -212,10 +212,6 @@ def _warnings(
     if status == "diverged":
         found.append("The ELBO became infinite or NaN: look for extreme values in the design report.")
         return found
-    if fit.family in BASELINES:
-        found.append(
-            f"fit.family {fit.family} is a baseline: its standard errors are too small. Use structured."
-        )
     d = laplace.dispersion
     if fit.likelihood_weight != "auto":
         weight = float(fit.likelihood_weight)

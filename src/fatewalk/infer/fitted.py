@@ -10,8 +10,7 @@ from torch import Tensor
 
 from fatewalk.config import ModelConfig
 from fatewalk.core.files import atomic_path
-from fatewalk.infer.families import BASELINES, Family, make_family
-from fatewalk.infer.start import Start
+from fatewalk.infer.families import Family, MakeFamily, make_family
 from fatewalk.model import FateModel, Sizes
 from fatewalk.model.rows import Columns
 
@@ -24,6 +23,8 @@ class Posterior:
     ----------
     model
         On the CPU.
+    name
+        Of the family, as in ``fit.family``.
     family
         Holds the fitted parameters.
     laplace
@@ -33,16 +34,17 @@ class Posterior:
     """
 
     model: FateModel
+    name: str
     family: Family
     laplace: dict[str, Tensor]
     weight: Tensor
 
 
-def save_posterior(posterior: Posterior, family_name: str, path: Path) -> None:
+def save_posterior(posterior: Posterior, path: Path) -> None:
     """Write a posterior as tensors and plain containers (readable with ``weights_only=True``)."""
-    sizes = posterior.model.sizes
+    sizes, laplace = posterior.model.sizes, posterior.laplace
     content = {
-        "family": family_name,
+        "family": posterior.name,
         "model": posterior.model.config.model_dump(),
         "contrasts": sizes.contrasts,
         "columns": asdict(sizes.columns),
@@ -50,20 +52,28 @@ def save_posterior(posterior: Posterior, family_name: str, path: Path) -> None:
         "gaps": list(sizes.gaps),
         "guide_to_gene": sizes.guide_to_gene,
         "n_guides_per_gene": sizes.n_guides_per_gene,
-        "laplace": posterior.laplace,
+        "laplace": laplace,
         "weight": posterior.weight,
         "state": {
             name: value
             for name, value in posterior.family.state_dict().items()
-            if family_name in BASELINES or name not in posterior.laplace
+            if name not in laplace or not torch.equal(value, laplace[name])
         },
     }
     with atomic_path(path) as temporary, temporary.open("wb") as file:
         torch.save(content, file)  # to an open file: its temporary name must not enter the archive
 
 
-def load_posterior(path: Path) -> Posterior:
-    """Read a posterior; the design is not needed."""
+def load_posterior(path: Path, family: MakeFamily | None = None) -> Posterior:
+    """Read a posterior; the design is not needed.
+
+    Parameters
+    ----------
+    path
+        As `save_posterior` wrote it.
+    family
+        What made the family, if that is none of the package.
+    """
     content = torch.load(path, weights_only=True)
     sizes = Sizes(
         content["contrasts"],
@@ -74,7 +84,7 @@ def load_posterior(path: Path) -> Posterior:
         content["n_guides_per_gene"],
     )
     model = FateModel(sizes, ModelConfig(**content["model"]))
-    name, state, laplace = content["family"], content["state"], content["laplace"]
-    family = make_family(name, model, Start.blank(model) if name in BASELINES else laplace)
-    family.load_state_dict(state if name in BASELINES else laplace | state)
-    return Posterior(model, family, laplace, content["weight"])
+    name, laplace = content["family"], content["laplace"]
+    made = make_family(family or name, model, laplace)
+    made.load_state_dict(made.state_dict() | content["state"])
+    return Posterior(model, name, made, laplace, content["weight"])

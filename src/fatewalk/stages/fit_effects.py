@@ -32,10 +32,10 @@ from fatewalk.diagnostics.card import describe_fit
 from fatewalk.diagnostics.identifiability import check_identifiability
 from fatewalk.infer import dispersion
 from fatewalk.infer.checkpoint import Checkpoint
-from fatewalk.infer.families import BASELINES, Family, make_family
+from fatewalk.infer.families import Family, LaplaceState, MakeFamily, make_family
 from fatewalk.infer.fitted import Posterior, save_posterior
+from fatewalk.infer.intercepts import day_intercepts
 from fatewalk.infer.laplace import Laplace, Round, fit_laplace
-from fatewalk.infer.start import day_intercepts, make_start
 from fatewalk.infer.svi import SviResult, Window, run_svi
 from fatewalk.model import FateModel, Rows, Sizes
 from fatewalk.model.coordinates import Coordinates
@@ -75,6 +75,7 @@ def fit_effects(
     fit: FitConfig,
     progress: bool = True,
     checkpoint: Checkpoint | None = None,
+    family: MakeFamily | None = None,
 ) -> tuple[Posterior, dict[str, Any], pd.DataFrame]:
     """Fit the hierarchical model: Newton-Laplace, then SVI from there.
 
@@ -88,6 +89,8 @@ def fit_effects(
         Show a bar where standard error is a terminal.
     checkpoint
         Keeps the state of a long fit, and resumes it.
+    family
+        Makes a posterior family that is none of the package; None: the one that ``fit.family`` names.
 
     Returns
     -------
@@ -121,10 +124,12 @@ def fit_effects(
         clock.lap("checks")
         laplace = _laplace(model, design, rows, fit, checkpoint)
         clock.lap("laplace")
-        family, svi = _train(model, design, laplace, fit, checkpoint, progress)
+        state = laplace.state()
+        chosen = family or fit.family
+        made = make_family(chosen, model, state)
+        svi = None if chosen == "laplace" else _train(model, made, laplace, fit, checkpoint, progress)
         clock.lap("svi")
-    state = {name: value.cpu() for name, value in laplace.state().items()}
-    posterior = Posterior(FateModel(Sizes.of(design), config), family, state, laplace.rows.weight.cpu())
+    posterior = _on_cpu(chosen, made, model, state, laplace.rows.weight)
     card = describe_fit(posterior, design, fit, laplace, svi, checks)
     clock.lap("card")
     card |= {
@@ -166,7 +171,7 @@ def _first_weights(design: Design, rows: Rows, fit: FitConfig) -> Tensor | float
 
 
 def _laplace(model: FateModel, design: Design, rows: Rows, fit: FitConfig, checkpoint: Checkpoint) -> Laplace:
-    """Newton-Laplace; every family needs its weights, and most start from its mode."""
+    """Newton-Laplace; every family needs its weights and starts from it."""
     coordinates = Coordinates(model, rows.day.device)
     n = model.sizes.contrasts
     if n * coordinates.size > fit.dense_limit and n * coordinates.n_nuisance > MOST_NUISANCES:
@@ -184,21 +189,13 @@ def _laplace(model: FateModel, design: Design, rows: Rows, fit: FitConfig, check
 
 def _train(
     model: FateModel,
-    design: Design,
+    family: Family,
     laplace: Laplace,
     fit: FitConfig,
     checkpoint: Checkpoint,
     progress: bool,
-) -> tuple[Family, SviResult | None]:
-    """Train the family by SVI; ``laplace`` needs no training. It comes back on the CPU."""
-    cpu = FateModel(model.sizes, model.config)
-    start: Any = laplace.state()
-    if fit.family in BASELINES:
-        on_cpu = laplace.rows.to(torch.device("cpu"))
-        start = make_start(cpu, design, on_cpu, laplace.mode()).to(model.device)
-    family = make_family(fit.family, model, start)
-    if fit.family == "laplace":
-        return _on_cpu(fit.family, cpu, family, start), None
+) -> SviResult:
+    """Train the family in place by SVI."""
     generator = torch.Generator().manual_seed(fit.seed)
     batches = [laplace.rows]
     if fit.batch_size:
@@ -207,7 +204,7 @@ def _train(
     torch.manual_seed(fit.seed)
     bar = tqdm(total=fit.max_steps, unit="step", disable=None if progress else True)  # None: no terminal
     with bar, logging_redirect_tqdm():
-        result = run_svi(
+        return run_svi(
             model,
             family,
             batches,
@@ -217,7 +214,18 @@ def _train(
             checkpoint=checkpoint,
             before=laplace.memory,
         )
-    return _on_cpu(fit.family, cpu, family, start), result
+
+
+def _on_cpu(
+    family: str | MakeFamily, fitted: Family, model: FateModel, laplace: LaplaceState, weight: Tensor
+) -> Posterior:
+    """The posterior, copied to the CPU."""
+    name = family if isinstance(family, str) else family.__name__
+    model = FateModel(model.sizes, model.config)
+    laplace = {key: value.cpu() for key, value in laplace.items()}
+    copy = make_family(family, model, laplace)
+    copy.load_state_dict({key: value.cpu() for key, value in fitted.state_dict().items()})
+    return Posterior(model, name, copy, laplace, weight.cpu())
 
 
 class _Clock:
@@ -251,16 +259,6 @@ def _trace_table(laplace: Laplace, svi: SviResult | None) -> pd.DataFrame:
     return pd.DataFrame([*rounds, *windows], columns=columns)
 
 
-def _on_cpu(name: str, model: FateModel, family: Family, start: Any) -> Family:
-    """Copy a family to the CPU."""
-    if name in BASELINES:
-        copy = make_family(name, model, start.to(torch.device("cpu")))
-    else:
-        copy = make_family(name, model, {key: value.cpu() for key, value in start.items()})
-    copy.load_state_dict({key: value.cpu() for key, value in family.state_dict().items()})
-    return copy
-
-
 def _peak_memory_mb() -> float:
     """Peak resident memory of this process in MB."""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
@@ -282,6 +280,6 @@ def write_fit(
     }
     inputs = hashlib.sha256(design_path.read_bytes())
     inputs.update(json.dumps(config, sort_keys=True).encode())
-    save_posterior(posterior, card["family"], posterior_path)
+    save_posterior(posterior, posterior_path)
     write_table(trace, trace_path)
     write_json({**card, "hash_of_config_and_design": inputs.hexdigest()}, card_path)

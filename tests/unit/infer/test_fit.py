@@ -7,6 +7,7 @@ import math
 import pytest
 import torch
 
+from benchmarks.baselines import GeneBlock, MeanField
 from fatewalk.config import FitConfig, ModelConfig
 from fatewalk.core.errors import FatewalkError
 from fatewalk.core.files import read_json, write_json
@@ -82,13 +83,16 @@ def test_the_same_seed_gives_the_same_posterior(small_design, short_fit):
     )
 
 
-@pytest.mark.parametrize("family", ["structured", "laplace", "gene_block", "mean_field"])
+@pytest.mark.parametrize("family", ["structured", "laplace", GeneBlock, MeanField])
 def test_files_restore_the_posterior_without_pickle(small_design, tmp_path, family):
+    """Also that of a family from outside the package."""
+    name, outside = (family, None) if isinstance(family, str) else ("structured", family)
     save_design(small_design, [f"c{i}" for i in range(small_design.n_cells)], tmp_path)
-    results = fit_effects(small_design, ModelConfig(), FitConfig(max_steps=50, family=family))
+    results = fit_effects(small_design, ModelConfig(), FitConfig(max_steps=50, family=name), family=outside)
     paths = [tmp_path / name for name in ("posterior.pt", "card.json", "trace.csv")]
     write_fit(*results, tmp_path / "design.pt", *paths)
-    restored = load_posterior(paths[0])
+    restored = load_posterior(paths[0], outside)
+    assert results[1]["family"] == restored.name == (outside.__name__ if outside else name)
     torch.manual_seed(0)
     first = results[0].family.draw(2)
     torch.manual_seed(0)
