@@ -33,7 +33,7 @@ def make_design(**knobs):
 def laplace_fit(design, config=None, weight=1.0, dense_limit=10_000) -> Laplace:
     """Newton-Laplace at a fixed weight, which converged."""
     rows = make_rows(design)
-    model = FateModel(Sizes.of(design), config or ModelConfig(), len(rows))
+    model = FateModel(Sizes.of(design), config or ModelConfig())
     found = fit_laplace(Coordinates(model), rows, day_intercepts(design), weight, False, dense_limit)
     assert found.status == "converged"
     return found

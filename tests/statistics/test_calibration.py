@@ -59,7 +59,7 @@ def test_intervals_cover(screens, family):
 
 
 def test_a_likelihood_scaled_by_the_number_of_cells_is_caught(screens):
-    """The trap of a summed likelihood inside a plate (docs/method.md): data counted N times."""
+    """The trap of a summed likelihood inside a plate of Pyro: data counted N times."""
     coverage = coverage_by_day(screens[:2], family="laplace", likelihood_weight=GRID["cells"])
     assert not is_calibrated(coverage)
     assert coverage.mean() < 0.4

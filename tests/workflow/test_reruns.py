@@ -45,7 +45,6 @@ EXPECTED = {
     "fit.family": ("laplace", AFTER_FIT),
     "fit.likelihood_weight": (1.0, AFTER_FIT),
     "fit.dense_limit": (500, AFTER_FIT),
-    "fit.batch_size": (64, AFTER_FIT),
     "fit.max_steps": (9000, AFTER_FIT),
     "fit.seed": (2, AFTER_FIT),
     "fit.debug": (True, AFTER_FIT),

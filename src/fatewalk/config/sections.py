@@ -191,11 +191,6 @@ class FitConfig(Section):
         "of all is kept; above it gene blocks and what all genes share",
         read_by=["fit_effects"],
     )
-    batch_size: PositiveInt | None = key(
-        None,
-        description="distinct rows (identical cells are one) per step; null: all, which is steadier",
-        read_by=["fit_effects"],
-    )
     max_steps: PositiveInt = key(20000, description="budget of optimiser steps", read_by=["fit_effects"])
     device: Literal["auto", "cpu", "cuda"] = key(
         "auto",

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -84,10 +84,9 @@ class SviResult:
 def run_svi(
     model: FateModel,
     family: Family,
-    batches: Sequence[Rows],
+    rows: Rows,
     *,
     max_steps: int,
-    generator: torch.Generator,
     on_step: Callable[[int], object] = lambda step: None,
     checkpoint: Checkpoint | None = None,
     before: dict[str, Any] | None = None,
@@ -98,12 +97,10 @@ def run_svi(
     ----------
     model, family
         The Pyro pair.
-    batches
-        Rows to visit, each once per epoch, in random order; one entry means full batches.
+    rows
+        All rows with their weights.
     max_steps
         Budget.
-    generator
-        Draws the order of the batches (CPU).
     on_step
         Called after each step, for a progress bar.
     checkpoint
@@ -116,7 +113,7 @@ def run_svi(
     SviResult
         Status and trace. The family holds the averages of the last window.
     """
-    loop = _Loop(model, family, batches, generator)
+    loop = _Loop(model, family, rows)
     if checkpoint is not None and (state := checkpoint.state("svi")) is not None:
         loop.restore(state)
     while loop.result.status == "budget" and loop.step < max_steps:
@@ -137,36 +134,25 @@ def run_svi(
 class _Loop:
     """What the loop carries from step to step; all of it goes into a checkpoint."""
 
-    def __init__(
-        self, model: FateModel, family: Family, batches: Sequence[Rows], generator: torch.Generator
-    ) -> None:
-        self.model, self.family, self.batches, self.generator = model, family, batches, generator
+    def __init__(self, model: FateModel, family: Family, rows: Rows) -> None:
+        self.model, self.family, self.rows = model, family, rows
         self.schedule: Schedule = family.schedule
         self.elbo = Trace_ELBO()
-        self.n_cells = sum(batch.n_cells for batch in batches)
         self.parameters = list(family.parameters())
         self.optimiser = self.schedule.optimiser(family)
         self.result = SviResult()
         self.previous: _Average | None = None
         self.average = _Average(self.parameters)
         self.losses = torch.zeros((), dtype=torch.float64)
-        self.order: list[int] = []
         self.step = self.position = self.waited = self.lowered = 0
         self.best = math.inf
-        self.length = self._epochs(self.schedule.window)
-
-    def _epochs(self, steps: int) -> int:
-        """Steps of a window: whole passes over the batches."""
-        return len(self.batches) * math.ceil(steps / len(self.batches))
+        self.length = self.schedule.window
 
     def take_step(self) -> None:
         """One step of the optimiser."""
-        within = self.position % len(self.batches)
-        if within == 0:
-            self.order = torch.randperm(len(self.batches), generator=self.generator).tolist()
         self.optimiser.zero_grad(set_to_none=True)
         with pyro.validation_enabled(False):  # a third of a step; the loss is checked below
-            loss = self.elbo.differentiable_loss(self.model, self.family, self.batches[self.order[within]])
+            loss = self.elbo.differentiable_loss(self.model, self.family, self.rows)
             loss.backward()
         torch.nn.utils.clip_grad_value_(self.parameters, self.schedule.clip)
         self.optimiser.step()
@@ -190,7 +176,7 @@ class _Loop:
         self.result.trace.append(Window(self.step, mean_loss, rate, drift_mean, drift_sd))
         log.info(
             "step %6d  loss per cell %.5f  learning rate %.4f  drift of mean %.3f, of log SD %.4f",
-            self.step, mean_loss / self.n_cells, rate, drift_mean, drift_sd,
+            self.step, mean_loss / self.rows.n_cells, rate, drift_mean, drift_sd,
         )  # fmt: skip
 
         excess = max(drift_mean / DRIFT_MEAN_LIMIT, drift_sd / DRIFT_SD_LIMIT)  # NaN at first
@@ -204,7 +190,7 @@ class _Loop:
             for group in self.optimiser.param_groups:
                 group["lr"] *= RATE_FACTOR if self.lowered < self.schedule.lowerings else 1.0
             if self.schedule.doubles and excess > 1:
-                self.length = self._epochs(2 * self.length)
+                self.length *= 2
             self.best, self.waited, self.lowered = math.inf, 0, self.lowered + 1
 
     def state(self) -> dict[str, Any]:
@@ -212,7 +198,6 @@ class _Loop:
         return {
             "family": self._trained(),
             "optimiser": self.optimiser.state_dict(),
-            "generator": self.generator.get_state(),
             "average": self.average.state(),
             "previous": self.previous.state() if self.previous else None,
             "losses": self.losses,
@@ -230,7 +215,6 @@ class _Loop:
         """Undo ``state``."""
         self.family.load_state_dict(state["family"], strict=False)
         self.optimiser.load_state_dict(state["optimiser"])
-        self.generator.set_state(state["generator"])
         self.average.restore(state["average"])
         if state["previous"] is not None:
             self.previous = _Average(self.parameters)
@@ -242,7 +226,7 @@ class _Loop:
             setattr(self, name, state[name])
 
 
-_COUNTERS = ("order", "step", "position", "waited", "lowered", "best", "length")
+_COUNTERS = ("step", "position", "waited", "lowered", "best", "length")
 
 
 class _Average:

@@ -105,8 +105,6 @@ class FateModel:
         Axes of the model.
     config
         Section ``model``.
-    n_rows
-        Rows M of the whole data set; batches are scaled up to it.
     device
         Where the latent variables live.
     debug
@@ -117,7 +115,6 @@ class FateModel:
         self,
         sizes: Sizes,
         config: ModelConfig,
-        n_rows: int = 0,
         device: torch.device | None = None,
         debug: bool = False,
     ) -> None:
@@ -126,7 +123,6 @@ class FateModel:
         self.guide_to_gene = sizes.guide_to_gene.to(self.device)
         self.n_guides_per_gene = sizes.n_guides_per_gene.to(self.device)
         self.config = config
-        self.n_rows = n_rows
         self.debug = debug
 
     def __call__(self, rows: Rows | None) -> None:
@@ -135,7 +131,7 @@ class FateModel:
         Parameters
         ----------
         rows
-            All rows, or a batch of them, with their weights; None leaves the likelihood out.
+            All rows with their weights; None leaves the likelihood out.
         """
         latents = self._sample_latents()
         effects = self.effects(latents)
@@ -145,11 +141,9 @@ class FateModel:
             return
         eta = linear_predictor(rows, self.coefficients(latents, effects))  # [M, F*]
         logits = torch.cat([eta.new_zeros(len(eta), 1), eta], dim=-1)  # [M, F]
-        # One value per row: the plate sums them and scales a batch up to all rows. A summed
-        # value here would be broadcast over the plate and count the data M times.
-        with pyro.plate("rows", self.n_rows, subsample=torch.arange(len(rows), device=self.device)):
-            loglik = (rows.target * log_softmax(logits, dim=-1)).sum(dim=-1)  # [M]
-            pyro.factor("labels", rows.weight * loglik)
+        loglik = (rows.target * log_softmax(logits, dim=-1)).sum(dim=-1)  # [M]
+        # summed here and in no plate, over which a sum would be broadcast and count the data M times
+        pyro.factor("labels", (rows.weight * loglik).sum())
 
     def _sample_latents(self) -> dict[str, Tensor]:
         """Sample every latent variable; a variable without entries has no site."""

@@ -40,7 +40,7 @@ from fatewalk.infer.svi import SviResult, Window, run_svi
 from fatewalk.model import FateModel, Rows, Sizes
 from fatewalk.model.coordinates import Coordinates
 from fatewalk.model.information import fate_probabilities
-from fatewalk.model.rows import guides_vary_in_clusters, make_rows, split_rows
+from fatewalk.model.rows import guides_vary_in_clusters, make_rows
 from fatewalk.screen.design import Design
 
 log = logging.getLogger(__name__)
@@ -116,7 +116,7 @@ def fit_effects(
     with checkpoint or Checkpoint() as checkpoint:
         rows = make_rows(design).to(device)
         log.info("%d cells in %d distinct rows", design.n_cells, len(rows))
-        model = FateModel(Sizes.of(design), config, len(rows), device, debug=fit.debug)
+        model = FateModel(Sizes.of(design), config, device, debug=fit.debug)
         clock.lap("rows")
         checks = check_identifiability(design, config, rows.weighted(_first_weights(design, rows, fit)))
         for warning in checks.warnings:
@@ -196,20 +196,14 @@ def _train(
     progress: bool,
 ) -> SviResult:
     """Train the family in place by SVI."""
-    generator = torch.Generator().manual_seed(fit.seed)
-    batches = [laplace.rows]
-    if fit.batch_size:
-        on_cpu = laplace.rows.to(torch.device("cpu"))
-        batches = [batch.to(model.device) for batch in split_rows(on_cpu, fit.batch_size, generator)]
     torch.manual_seed(fit.seed)
     bar = tqdm(total=fit.max_steps, unit="step", disable=None if progress else True)  # None: no terminal
     with bar, logging_redirect_tqdm():
         return run_svi(
             model,
             family,
-            batches,
+            laplace.rows,
             max_steps=fit.max_steps,
-            generator=generator,
             on_step=lambda step: bar.update(),
             checkpoint=checkpoint,
             before=laplace.memory,

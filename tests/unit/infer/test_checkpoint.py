@@ -64,7 +64,6 @@ def assert_same(found, expected, folder):
 FITS = {
     "structured": FitConfig(),
     "laplace": FitConfig(family="laplace"),
-    "minibatches": FitConfig(batch_size=200, max_steps=60),
     "outside": FitConfig(max_steps=110),
 }
 
@@ -88,7 +87,6 @@ def whole(small_design):
         ("structured", [30]),
         ("structured", [6, 30, 40]),
         ("laplace", [5]),
-        ("minibatches", [25, 30]),
         ("outside", [3, 60]),
     ],
 )

@@ -103,20 +103,6 @@ def test_files_restore_the_posterior_without_pickle(small_design, tmp_path, fami
     assert len(json.loads(paths[1].read_text())["hash_of_config_and_design"]) == 64
 
 
-def test_minibatches_end_near_the_full_batch(small_design):
-    found = {}
-    for batch_size in (None, 200):
-        posterior, *_ = fit_effects(
-            small_design, ModelConfig(), FitConfig(max_steps=400, batch_size=batch_size)
-        )
-        found[batch_size] = [x.detach() for x in posterior.family.location_scale()["coordinates"]]
-    (full, sd), (batched, _) = found[None], found[200]
-    difference = (full - batched) / sd
-    assert float(difference.square().mean().sqrt()) < 0.15
-    assert float(difference.abs().max()) < 0.7
-    assert not torch.equal(full, batched)
-
-
 def test_a_device_that_is_not_there_fails_loudly(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(FatewalkError, match=r"no CUDA device.*fit\.gpus: 1"):

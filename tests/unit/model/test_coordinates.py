@@ -52,7 +52,7 @@ def case(request):
     make, options = CASES[request.param]
     design = make()
     rows = make_rows(design)
-    model = FateModel(Sizes.of(design), ModelConfig(**options), len(rows))
+    model = FateModel(Sizes.of(design), ModelConfig(**options))
     generator = torch.Generator().manual_seed(2)
     weight = 0.5 + torch.rand(len(rows), generator=generator, dtype=torch.float64)
     return design, Coordinates(model), rows.weighted(weight)

@@ -12,7 +12,6 @@ from fatewalk.model.rows import (
     linear_predictor,
     make_rows,
     row_of_cells,
-    split_rows,
 )
 from tests.conftest import make_design
 
@@ -110,16 +109,6 @@ def test_gradient_uses_the_transpose(small_design):
     torch.testing.assert_close(found, coefficients.grad)
 
 
-def test_batches_partition_the_rows(small_design):
-    rows, coefficients = make_rows(small_design), coefficients_for(small_design)
-    batches = split_rows(rows, 50, torch.Generator().manual_seed(0))
-    assert max(len(b) for b in batches) <= 50
-    assert sum(len(b) for b in batches) == len(rows)
-    parts = [loglik(linear_predictor(b, coefficients), b.target) for b in batches]
-    whole = loglik(linear_predictor(rows, coefficients), rows.target)
-    torch.testing.assert_close(torch.stack(parts).sum(), whole)
-
-
 def test_burden_is_centred_within_each_day(small_design):
     for day in range(len(small_design.days)):
         assert float(centred_burden(small_design)[small_design.day == day].mean()) == pytest.approx(
@@ -132,12 +121,3 @@ def test_cells_that_differ_in_one_thing_stay_apart(small_design):
     n = small_design.n_cells
     burden = torch.arange(n, dtype=torch.float64)
     assert len(make_rows(dataclasses.replace(small_design, burden=burden))) == n
-
-
-def test_weights_follow_the_rows_into_batches(small_design):
-    rows = make_rows(small_design)
-    rows = rows.weighted(torch.arange(1.0, len(rows) + 1).double())
-    batches = split_rows(rows, 50, torch.Generator().manual_seed(0))
-    assert sorted(torch.cat([b.weight for b in batches]).tolist()) == rows.weight.tolist()
-    for batch in batches:
-        torch.testing.assert_close(batch.target, rows.target[batch.weight.long() - 1])
