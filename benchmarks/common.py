@@ -15,8 +15,8 @@ from fatewalk.screen.simulate import SimulatedScreen, simulate_screen
 
 
 def add_fit_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add ``--guide`` and ``--likelihood-weight``; left out, they are the library's defaults."""
-    parser.add_argument("--guide", help="fit.guide")
+    """Add ``--family`` and ``--likelihood-weight``; left out, they are the library's defaults."""
+    parser.add_argument("--family", help="fit.family")
     parser.add_argument("--likelihood-weight", type=weight, help="fit.likelihood_weight: auto or a number")
 
 
@@ -25,7 +25,7 @@ def weight(text: str) -> str | float:
     return text if text == "auto" else float(text)
 
 
-def fit_config(guide: str | None, likelihood_weight: str | float | None, **settings: Any) -> FitConfig:
+def fit_config(family: str | None, likelihood_weight: str | float | None, **settings: Any) -> FitConfig:
     """Section ``fit``; what is None keeps the library's default.
 
     Raises
@@ -33,7 +33,7 @@ def fit_config(guide: str | None, likelihood_weight: str | float | None, **setti
     pydantic.ValidationError
         For a value that this version does not know.
     """
-    settings |= {"guide": guide, "likelihood_weight": likelihood_weight}
+    settings |= {"family": family, "likelihood_weight": likelihood_weight}
     return FitConfig.model_validate({key: value for key, value in settings.items() if value is not None})
 
 

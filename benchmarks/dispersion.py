@@ -57,7 +57,7 @@ def weight_table(args: argparse.Namespace) -> pd.DataFrame:
         labels, day, true, weight and phi (means over screens), seconds, ratio with its standard
         error, not_converged (fits), ok.
     """
-    fit = fit_config(args.guide, args.likelihood_weight, threads=args.threads, device="cpu")
+    fit = fit_config(args.family, args.likelihood_weight, threads=args.threads, device="cpu")
     tables = []
     for name, labels in LABELS.items():
         found = []
@@ -101,7 +101,7 @@ def rmse_table(args: argparse.Namespace) -> pd.DataFrame:
         screen, design = draw_screen(settings)
         theta = true_effects(screen, design, "theta")
         for weight in (asked, 1.0):
-            fit = fit_config(args.guide, weight, threads=args.threads, device="cpu")
+            fit = fit_config(args.family, weight, threads=args.threads, device="cpu")
             posterior, card, _ = fit_effects(design, ModelConfig(), fit, progress=False)
             moments = posterior_moments(posterior, design, args.draws, fit.seed)
             observed = (moments.gene_cells > 0)[:, None, :] & np.ones(theta.shape, dtype=bool)

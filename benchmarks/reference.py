@@ -16,12 +16,14 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from benchmarks.baselines import BASELINES
 from benchmarks.common import add_fit_arguments, fit_config
 from fatewalk.config import DesignConfig, FitConfig, ModelConfig
 from fatewalk.core.files import read_json
 from fatewalk.core.tables import write_table
 from fatewalk.estimates.arrays import Moments
 from fatewalk.estimates.from_draws import posterior_moments
+from fatewalk.infer.families import MakeFamily
 from fatewalk.screen.design import Design, build_design
 from fatewalk.stages.fit_effects import fit_effects
 
@@ -105,10 +107,10 @@ def _rms(values: np.ndarray) -> float:
     return float(np.sqrt(np.mean(values**2)))
 
 
-def run(folder: Path, fit: FitConfig, draws: int) -> pd.DataFrame:
+def run(folder: Path, fit: FitConfig, draws: int, baseline: MakeFamily | None) -> pd.DataFrame:
     """Fit one folder and measure it; the table also gets the seconds of the fit and its status."""
     design, config, nuts = load_reference(folder)
-    posterior, card, _ = fit_effects(design, config, fit, progress=False)
+    posterior, card, _ = fit_effects(design, config, fit, progress=False, family=baseline)
     table = compare(posterior_moments(posterior, design, draws, fit.seed), design, nuts)
     table.insert(0, "folder", folder.name)
     return table.assign(seconds=card["wall_seconds"], status=card["status"])
@@ -122,16 +124,17 @@ def main() -> None:
     parser.add_argument("--draws", type=int, default=10_000, help="posterior draws: 0.7 %% error of an SD")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--out", type=Path, help="CSV for all tables")
+    parser.add_argument("--baseline", choices=BASELINES, help="family of benchmarks/baselines.py to fit with")
     add_fit_arguments(parser)
     args = parser.parse_args()
-    fit = fit_config(args.guide, args.likelihood_weight or 1.0, threads=args.threads, device="cpu")
+    fit = fit_config(args.family, args.likelihood_weight or 1.0, threads=args.threads, device="cpu")
     folders = sorted(path.parent for path in args.path.glob("*/posterior.npz"))
     folders = [folder for folder in folders if not args.only or folder.name in args.only]
     if not folders:
         parser.error(f"{args.path}: no folder with a posterior.npz")
     tables = []
     for folder in folders:
-        table = run(folder, fit, args.draws)
+        table = run(folder, fit, args.draws, BASELINES.get(args.baseline))
         tables.append(table)
         print(f"\n{folder.name}: {table['status'].iloc[0]}, {table['seconds'].iloc[0]:.1f} s")
         columns = ["what", "contrast", "day", "value", "limit", "ok"]

@@ -1,11 +1,9 @@
 """Time and memory of fits, from the Design in memory to the finished fit card.
 
     python -m benchmarks.speed 600-guides 2000-guides --threads 2
-    python -m benchmarks.speed baseline
 
 Screens are simulated and their designs built once, and kept below --folder. Each fit runs in a
-fresh process and appends a line of JSON to --out. `baseline`: seconds of a step of the mean-field
-guide with minibatches of 8,192 cells on the case 2000-guides.
+fresh process and appends a line of JSON to --out.
 """
 
 from __future__ import annotations
@@ -52,8 +50,6 @@ CASES: dict[str, dict[str, Any]] = {
     },
     "cuda": {"cells": 200_000, **MANY_GUIDES},
 }
-BATCH = 8192  # cells of a step of the baseline
-BASELINE_STEPS = (100, 400)  # the difference leaves out what a fit costs beside its steps
 
 
 def simulate_settings(case: str) -> dict[str, Any]:
@@ -93,7 +89,7 @@ def measure(args: argparse.Namespace, case: str) -> dict[str, Any]:
     """Fit one case in this process."""
     design = load_design(args.folder / case / "design.pt")
     device = "cuda" if case == "cuda" else args.device
-    fit = fit_config(args.guide, args.likelihood_weight, threads=args.threads, device=device)
+    fit = fit_config(args.family, args.likelihood_weight, threads=args.threads, device=device)
     torch.set_num_threads(args.threads)
     before, load = memory_mb("VmRSS"), os.getloadavg()[0]
     began = time.perf_counter()
@@ -105,7 +101,7 @@ def measure(args: argparse.Namespace, case: str) -> dict[str, Any]:
         "status": card["status"],
         "steps": card.get("steps"),
         "rounds": card.get("rounds"),
-        "guide": card["guide"],
+        "family": card["family"],
         "latents": card.get("latents"),
         "peak_mb": memory_mb("VmHWM"),
         "before_fit_mb": before,
@@ -117,33 +113,6 @@ def measure(args: argparse.Namespace, case: str) -> dict[str, Any]:
         "guides": len(design.guides),
         "criterion": card.get("criterion"),
         **machine(card["device"], args.threads, load),
-    }
-
-
-def measure_baseline(args: argparse.Namespace) -> dict[str, Any]:
-    """Time a step of the mean-field guide with minibatches, by the difference of two fits."""
-    case = args.baseline_case
-    design = load_design(args.folder / case / "design.pt")
-    load, steps, seconds = os.getloadavg()[0], [], []
-    for budget in BASELINE_STEPS:
-        fit = fit_config(
-            "mean_field", 1.0, batch_size=BATCH, max_steps=budget, threads=args.threads, device="cpu"
-        )
-        began, cpu = time.perf_counter(), time.process_time()
-        _, card, _ = fit_effects(design, ModelConfig(), fit, progress=False)
-        seconds.append((time.perf_counter() - began, time.process_time() - cpu))
-        steps.append(card["steps"])
-    more = steps[1] - steps[0]
-    return {
-        "case": f"baseline on {case}",
-        "batch": BATCH,
-        "steps": steps,
-        "seconds": [round(wall, 2) for wall, _ in seconds],
-        "ms_per_step": round(1000 * (seconds[1][0] - seconds[0][0]) / more, 2),
-        "cpu_ms_per_step": round(1000 * (seconds[1][1] - seconds[0][1]) / more, 2),
-        "seconds_of_5000_steps": round(5000 * (seconds[1][0] - seconds[0][0]) / more, 1),
-        "peak_mb": memory_mb("VmHWM"),
-        **machine("cpu", args.threads, load),
     }
 
 
@@ -165,13 +134,12 @@ def in_fresh_process(step: str, case: str) -> int:
     return subprocess.run(command, check=False).returncode
 
 
-def run_case(case: str, folder: Path, baseline_case: str) -> int:
+def run_case(case: str, folder: Path) -> int:
     """Make the design where it is absent, then measure; each in a process of its own."""
     if case == "cuda" and not torch.cuda.is_available():
         print("cuda: left out, no CUDA device here")
         return 0
-    source = baseline_case if case == "baseline" else case
-    if not is_made(source, folder) and (failed := in_fresh_process("make", source)):
+    if not is_made(case, folder) and (failed := in_fresh_process("make", case)):
         return failed
     return in_fresh_process("measure", case)
 
@@ -179,24 +147,22 @@ def run_case(case: str, folder: Path, baseline_case: str) -> int:
 def main() -> None:
     """Run the cases, or in a fresh process one step of one case."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("cases", nargs="+", choices=[*CASES, "baseline"])
+    parser.add_argument("cases", nargs="+", choices=CASES)
     parser.add_argument("--folder", type=Path, default=Path("results/speed"), help="designs")
     parser.add_argument("--out", type=Path, default=Path("results/speed/speed.jsonl"))
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--device", default="cpu", help="fit.device; the case cuda always takes cuda")
-    parser.add_argument("--baseline-case", default="2000-guides", choices=CASES)
     parser.add_argument("--step", choices=["make", "measure"], help=argparse.SUPPRESS)
     parser.add_argument("--step-case", help=argparse.SUPPRESS)
     add_fit_arguments(parser)
     args = parser.parse_args()
     if args.step is None:
         os.environ["OMP_NUM_THREADS"] = str(args.threads)
-        sys.exit(max(run_case(case, args.folder, args.baseline_case) for case in args.cases))
+        sys.exit(max(run_case(case, args.folder) for case in args.cases))
     if args.step == "make":
         make_design(args.step_case, args.folder)
         return
-    is_baseline = args.step_case == "baseline"
-    line = json.dumps(measure_baseline(args) if is_baseline else measure(args, args.step_case), default=str)
+    line = json.dumps(measure(args, args.step_case), default=str)
     args.out.parent.mkdir(parents=True, exist_ok=True)
     with args.out.open("a") as file:
         file.write(line + "\n")

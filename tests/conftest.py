@@ -9,8 +9,8 @@ import torch
 from hypothesis import settings
 
 from fatewalk.config import DesignConfig, ModelConfig, SimulateConfig
+from fatewalk.infer.intercepts import day_intercepts
 from fatewalk.infer.laplace import Laplace, fit_laplace
-from fatewalk.infer.start import day_intercepts
 from fatewalk.model import make_terms
 from fatewalk.model.coordinates import Coordinates
 from fatewalk.model.rows import make_rows

@@ -42,14 +42,16 @@ KEPT_BY_CONTRAST = [
     "mash_likelihood_*.csv", "gene_from_guide_likelihood.csv", "recovery_by_day.csv",
 ]  # fmt: skip
 
-LAPLACE = {"fit": {"guide": "laplace"}}  # no random numbers: the same to the last digits
 
+def examples(checkout=ROOT):
+    """Config of every example whose data are here; fit.family has the name that the checkout knows.
 
-def examples():
-    """Config of every example whose data are here."""
-    demo = yaml.safe_load((ROOT / "config.yaml").read_text())
+    A fit by Laplace takes no random numbers: it is the same to the last digits.
+    """
+    demo = yaml.safe_load((checkout / "config.yaml").read_text())
+    laplace = {"fit": {"family" if "family" in demo["fit"] else "guide": "laplace"}}
     demo = {"datasets": {"demo": demo["datasets"]["demo"]}, "model": {"fates": demo["model"]["fates"]}}
-    found = {"tiny": TINY, "tiny_laplace": TINY | LAPLACE, "demo": demo, "demo_laplace": demo | LAPLACE}
+    found = {"tiny": TINY, "tiny_laplace": TINY | laplace, "demo": demo, "demo_laplace": demo | laplace}
     for name in ("zscape_crispants", "mcf10a_cropseq_dox"):
         data = (ROOT.parent / "shared" / "realdata" / name).resolve()
         if data.is_dir():
@@ -68,7 +70,7 @@ def record(commit, folder, names):
         for name in names:
             work = Path(scratch) / name
             work.mkdir()
-            (work / "config.yaml").write_text(yaml.safe_dump(examples()[name]))
+            (work / "config.yaml").write_text(yaml.safe_dump(examples(checkout)[name]))
             command = [sys.executable, "-m", "snakemake", "--snakefile", checkout / "Snakefile"]
             command += ["--cores", "2", "--workflow-profile", "none", "--resources", "gpu=1"]
             start = time.monotonic()

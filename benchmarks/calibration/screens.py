@@ -128,7 +128,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True, help="CSV")
     add_fit_arguments(parser)
     args = parser.parse_args()
-    fit = fit_config(args.guide, args.likelihood_weight, threads=1, device="cpu")
+    fit = fit_config(args.family, args.likelihood_weight, threads=1, device="cpu")
     screens = []
     for number in range(args.first, args.last + 1):
         screens.append(run_screen(args.simulate | {"seed": args.seed + number}, fit, args.draws))

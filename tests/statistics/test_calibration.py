@@ -7,6 +7,7 @@ the likelihood or a wrong posterior family is as visible as in a large screen.
 import numpy as np
 import pytest
 
+from benchmarks.baselines import MeanField
 from benchmarks.common import true_effects
 from fatewalk.config import FitConfig, ModelConfig
 from fatewalk.core.schema import Z95
@@ -34,11 +35,11 @@ def screens():
     return [make_design(**{**GRID, **knobs}) for knobs in SCREENS]
 
 
-def coverage_by_day(screens, **fit) -> np.ndarray:
+def coverage_by_day(screens, outside=None, **fit) -> np.ndarray:
     """Share of gene-days whose 95 % interval holds the truth, by day, [D]."""
     covered = []
     for screen, design in screens:
-        posterior, *_ = fit_effects(design, ModelConfig(), FitConfig(**fit))
+        posterior, *_ = fit_effects(design, ModelConfig(), FitConfig(**fit), family=outside)
         moments = posterior_moments(posterior, design, 1000, 1)
         error = moments.theta_mean - true_effects(screen, design, "theta")  # [L, F*, D]
         covered.append((np.abs(error) <= Z95 * moments.theta_sd).mean(axis=(0, 1)))
@@ -51,21 +52,21 @@ def is_calibrated(coverage: np.ndarray) -> bool:
     return bool(within and (coverage >= EACH_DAY[0]).all() and (coverage <= EACH_DAY[1]).all())
 
 
-@pytest.mark.parametrize("guide", ["structured", "laplace"])
-def test_intervals_cover(screens, guide):
-    coverage = coverage_by_day(screens, guide=guide)
+@pytest.mark.parametrize("family", ["structured", "laplace"])
+def test_intervals_cover(screens, family):
+    coverage = coverage_by_day(screens, family=family)
     assert is_calibrated(coverage), coverage
 
 
 def test_a_likelihood_scaled_by_the_number_of_cells_is_caught(screens):
-    """The trap of a summed likelihood inside a plate (docs/method.md): data counted N times."""
-    coverage = coverage_by_day(screens[:2], guide="laplace", likelihood_weight=GRID["cells"])
+    """The trap of a summed likelihood inside a plate of Pyro: data counted N times."""
+    coverage = coverage_by_day(screens[:2], family="laplace", likelihood_weight=GRID["cells"])
     assert not is_calibrated(coverage)
     assert coverage.mean() < 0.4
 
 
-def test_a_mean_field_guide_is_caught(screens):
+def test_a_mean_field_family_is_caught(screens):
     """Its SDs are too small on the first days, whatever a single factor would do for the others."""
-    coverage = coverage_by_day(screens[:2], guide="mean_field", max_steps=400)
+    coverage = coverage_by_day(screens[:2], MeanField, max_steps=400)
     assert not is_calibrated(coverage), coverage
     assert coverage[0] < 0.8

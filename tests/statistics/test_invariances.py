@@ -85,6 +85,6 @@ def test_repeating_all_cells_multiplies_the_information(small_design, times):
 def loglik_at_random_latents(design: Design, seed: int) -> float:
     rows = rows_of(design)
     pyro.set_rng_seed(seed)
-    trace = poutine.trace(FateModel(make_terms(design, ModelConfig()), len(rows))).get_trace(rows)
+    trace = poutine.trace(FateModel(make_terms(design, ModelConfig()))).get_trace(rows)
     trace.compute_log_prob()
     return float(trace.nodes["labels"]["log_prob_sum"])

@@ -19,7 +19,7 @@ def screens():
             cells=4000, genes=40, guides_per_gene=3, moi=3, active_genes=8, effect_size=[0.6, 1.2],
             labels="dirichlet", seed=seed,
         )  # fmt: skip
-        posterior, card, _ = fit_effects(design, ModelConfig(), FitConfig(guide="laplace"), progress=False)
+        posterior, card, _ = fit_effects(design, ModelConfig(), FitConfig(family="laplace"), progress=False)
         assert card["status"] == "converged"
         estimates = likelihood_estimates(posterior, design)
         shape = (len(design.genes), len(design.contrasts), len(design.days))

@@ -48,10 +48,10 @@ def reference(request):
     return load_reference(request.param)
 
 
-def measure(reference, guide):
+def measure(reference, family):
     """Table of ``benchmarks.reference.compare`` for a fit at weight 1, which converged."""
     design, config, nuts = reference
-    fit = FitConfig(guide=guide, likelihood_weight=1.0)
+    fit = FitConfig(family=family, likelihood_weight=1.0)
     posterior, card, _ = fit_effects(design, config, fit)
     assert card["status"] == "converged"
     return compare(posterior_moments(posterior, design, 6000, 1), design, nuts).set_index("what")

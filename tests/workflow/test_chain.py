@@ -70,7 +70,7 @@ def test_the_fit_converged_and_finds_the_strong_genes(finished):
 
 
 def test_tables_of_a_laplace_fit_are_those_of_the_first_edition(fresh):
-    fresh.changed(fit={"guide": "laplace"}).finish()
+    fresh.changed(fit={"family": "laplace"}).finish()
     assert differences(RECORDED / "laplace", fresh.path(".")) == []
 
 

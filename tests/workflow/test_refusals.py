@@ -28,11 +28,11 @@ MARKED = [
 
 
 def test_wrong_keys_are_named_before_anything_runs(fresh):
-    config = {**fresh.config, "fit": {"gide": "mean_field"}, "mash": {"engine": "r"}}
+    config = {**fresh.config, "fit": {"famly": "laplace"}, "mash": {"engine": "r"}}
     done = replace(fresh, config=config).run()
     assert done.returncode != 0
     assert "config: 2 problems" in done.text
-    assert "fit.gide: unknown key, did you mean 'guide'?" in done.text
+    assert "fit.famly: unknown key, did you mean 'family'?" in done.text
     assert "mash.engine: found 'r'; allowed: python | mashr" in done.text
     assert "Traceback" not in done.text
     assert not (fresh.folder / "results").exists()

@@ -42,10 +42,9 @@ EXPECTED = {
         f"model.priors.{name}": (0.3, AFTER_FIT)
         for name in ["s_alpha", "s_rep", "s_gamma", "s_tau", "s_time", "s_guide", "s_covariate", "s_cluster"]
     },
-    "fit.guide": ("laplace", AFTER_FIT),
+    "fit.family": ("laplace", AFTER_FIT),
     "fit.likelihood_weight": (1.0, AFTER_FIT),
     "fit.dense_limit": (500, AFTER_FIT),
-    "fit.batch_size": (64, AFTER_FIT),
     "fit.max_steps": (9000, AFTER_FIT),
     "fit.seed": (2, AFTER_FIT),
     "fit.debug": (True, AFTER_FIT),
@@ -236,7 +235,7 @@ def test_the_ablation_draws_and_fits_its_own_screens(finished):
 def test_a_second_kind_of_run_has_rules_of_its_own(finished, tmp_path):
     """Another set of fates: the rules that write files by contrast stand a second time, numbered."""
     screen = {**TINY["datasets"]["tiny"]["simulate"], "fates": FATES, "cells": 800}
-    second = {"simulate": screen, "model": {"fates": FATES}, "fit": {"guide": "laplace"}}
+    second = {"simulate": screen, "model": {"fates": FATES}, "fit": {"family": "laplace"}}
     workflow = finished.changed(datasets={"second": second})
     jobs = planned_jobs(finished.folder, workflow.config)
     numbered = {

@@ -108,7 +108,7 @@ def test_the_workflow_is_a_module_of_another_without_being_installed(tmp_path, p
     (folder / "Snakefile").write_text(MODULE.format(root=ROOT))
     small = {**TINY["datasets"]["tiny"]["simulate"], "cells": 600}
     workflow = Workflow(
-        folder, TINY | {"datasets": {"tiny": {"simulate": small}}, "fit": {"guide": "laplace"}}
+        folder, TINY | {"datasets": {"tiny": {"simulate": small}}, "fit": {"family": "laplace"}}
     )
     (folder / "config.yaml").write_text(json.dumps(workflow.config))
     command = [python_without_fatewalk, "-m", "snakemake", "--cores", "2"]

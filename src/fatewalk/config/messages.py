@@ -9,6 +9,7 @@ from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
 
+from fatewalk.config.retired import RETIRED
 from fatewalk.core.errors import FatewalkError
 
 Layers = Mapping[str, Mapping[str, Any]]
@@ -76,6 +77,8 @@ def _explain(model: type[BaseModel], error: dict[str, Any], path: str, layers: L
             location, text = [*location, key], rest
     where = ".".join(filter(None, [_origin(layers, path, location), path, *location]))
     if kind == "extra_forbidden":
+        if advice := RETIRED.get(".".join([path, *location])):
+            return f"{where}: {advice}"
         allowed = _keys_at(model, location[:-1])
         return f"{where}: unknown key{nearest(location[-1], allowed)}; allowed: {', '.join(allowed)}"
     if kind == "missing":

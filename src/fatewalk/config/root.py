@@ -170,6 +170,8 @@ def load_config(raw: Mapping[str, Any]) -> Config:
     datasets: dict[str, Dataset] = {}
     runs: dict[str, dict[str, RunSettings]] = {}
     for name, dataset in checked_entries.items():
+        if name in generated:
+            problems.raise_if_any()  # its sections are those of its base, where they are told
         entry = (root.datasets | generated)[name]
         path = f"datasets.{name}"
         own_runs = entry.get("runs", {})

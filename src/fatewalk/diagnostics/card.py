@@ -14,7 +14,7 @@ from fatewalk.diagnostics.identifiability import Identifiability
 from fatewalk.diagnostics.ntc import ntc_slope
 from fatewalk.infer import laplace as newton
 from fatewalk.infer.dispersion import PHI_SPREAD_WARN
-from fatewalk.infer.families import BASELINES, Structured
+from fatewalk.infer.families import Structured
 from fatewalk.infer.fitted import Posterior
 from fatewalk.infer.laplace import Laplace
 from fatewalk.infer.svi import SviResult
@@ -48,7 +48,7 @@ def describe_fit(
     fit
         Section ``fit``.
     laplace, svi
-        How the two phases ended; svi is None for ``guide: laplace``.
+        How the two phases ended; svi is None for ``family: laplace``.
     checks
         What the design cannot tell.
     """
@@ -57,7 +57,7 @@ def describe_fit(
         status = "unanchored"
     slope = ntc_slope(laplace, design)
     days, d = design.days, laplace.dispersion
-    n_latents = sum(value[0].numel() for value in posterior.guide.draw(1).values())
+    n_latents = sum(value[0].numel() for value in posterior.family.draw(1).values())
     n_draws = max(100, min(MOST_DRAWS, MOST_NUMBERS // n_latents))
     card: dict[str, Any] = {
         "status": status,
@@ -65,7 +65,7 @@ def describe_fit(
         "steps": svi.steps if svi else 0,
         "rounds": len(laplace.trace),
         "loss": svi.trace[-1].loss if svi and svi.trace else None,
-        "guide": fit.guide,
+        "family": posterior.name,
         "center_delta": posterior.model.terms.guides.centred,
         "likelihood_weight": fit.likelihood_weight,
         "weight_by_day": _by_day(days, _mean_weights(laplace, len(days))),
@@ -75,7 +75,7 @@ def describe_fit(
         },
         "rho_by_day": _by_day(days, d.rho) if bool((d.rho > 0).any()) else None,
         "scales": _scales(posterior, design, n_draws),
-        "laplace_and_svi": _agreement(posterior, n_draws) if fit.guide == "structured" else None,
+        "laplace_and_svi": _agreement(posterior, n_draws) if posterior.name == "structured" else None,
         "identifiability": checks.report(),
         "ntc_slope": slope.report() if slope else None,
         "defects": {"genes": checks.gene_defects, "guides": checks.guide_defects},
@@ -139,7 +139,7 @@ def _mean_weights(laplace: Laplace, n_days: int) -> Tensor:
 def _scales(posterior: Posterior, design: Design, n_draws: int) -> dict[str, Any]:
     """Posterior mean and SD of the scales by contrast."""
     torch.manual_seed(0)
-    draws = posterior.guide.draw(n_draws)
+    draws = posterior.family.draw(n_draws)
     terms = posterior.model.terms
     by_day = posterior.model.day_scales(draws)  # [n, F*, D]
     of_nuisances = [scales.sites[0].name for scales in terms.scaled[2:]]
@@ -163,17 +163,17 @@ def _agreement(posterior: Posterior, n_draws: int) -> dict[str, Any]:
 
     Both from the same noise, so that its error mostly cancels.
     """
-    guide = posterior.guide
-    assert isinstance(guide, Structured)
+    family = posterior.family
+    assert isinstance(family, Structured)
     moments = []
-    trained = {name: value.clone() for name, value in guide.state_dict().items()}
+    trained = {name: value.clone() for name, value in family.state_dict().items()}
     for state in ("laplace", "svi"):
         if state == "laplace":
-            guide.untrain()
+            family.untrain()
         else:
-            guide.load_state_dict(trained)
+            family.load_state_dict(trained)
         torch.manual_seed(0)
-        theta = posterior.model.effects(guide.draw(n_draws)).theta
+        theta = posterior.model.effects(family.draw(n_draws)).theta
         moments.append((theta.mean(0), theta.std(0)))
     (mean_l, sd_l), (mean_s, sd_s) = moments
     difference = ((mean_s - mean_l) / sd_l).abs().reshape(-1)
@@ -215,10 +215,6 @@ def _warnings(
     if status == "diverged":
         found.append("The ELBO became infinite or NaN: look for extreme values in the design report.")
         return found
-    if fit.guide in BASELINES:
-        found.append(
-            f"fit.guide {fit.guide} is a baseline: its standard errors are too small. Use structured."
-        )
     d = laplace.dispersion
     if fit.likelihood_weight != "auto":
         weight = float(fit.likelihood_weight)

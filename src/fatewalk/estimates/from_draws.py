@@ -94,7 +94,7 @@ def draw_effects(posterior: Posterior, draws: int, seed: int) -> Iterator[tuple[
     size = t.n_contrasts * t.n_days * (t.n_genes + t.n_guides)
     torch.manual_seed(seed)
     for n in _chunks(draws, max(1, CHUNK_NUMBERS // size)):
-        latents = posterior.guide.draw(n)
+        latents = posterior.family.draw(n)
         yield latents, posterior.model.effects(latents)
 
 

@@ -1,1 +1,1 @@
-"""Inference: where to start, posterior families (guides), the SVI loop, the fit as a stage."""
+"""Inference: where to start, posterior families, the SVI loop, the fit as a stage."""

@@ -1,8 +1,8 @@
-"""Posterior families for SVI, chosen by ``fit.guide``.
+"""Posterior families for SVI, chosen by ``fit.family`` or handed to ``fit_effects``.
 
-Each is a Pyro autoguide over all unconstrained latent variables with two methods more:
+A family is a Pyro autoguide over all unconstrained latent variables with two methods more:
 ``draw(n)``, joint draws from the parameters alone, and ``location_scale()``, what the stopping
-rule watches.
+rule watches. ``benchmarks/baselines.py`` adds two from outside.
 """
 
 from __future__ import annotations
@@ -15,30 +15,27 @@ from typing import Any, Protocol
 import pyro
 import torch
 from pyro import distributions as dist
-from pyro.infer.autoguide import AutoContinuous, AutoNormal
-from pyro.infer.autoguide.initialization import init_to_median, init_to_value
+from pyro.infer.autoguide import AutoContinuous
+from pyro.infer.autoguide.initialization import init_to_median
 from pyro.nn import PyroParam
 from torch import Tensor
-from torch.distributions import biject_to, constraints
-from torch.distributions.transforms import Transform
 
-from fatewalk.infer.start import Start, unfold
 from fatewalk.infer.whitening import load_whitening
 from fatewalk.model import FateModel
 from fatewalk.model.coordinates import Coordinates, variance_factor
 from fatewalk.model.scales import DTYPE
 
-pyro.settings.set(module_local_params=True)  # parameters live in the guide, not in a global store
+pyro.settings.set(module_local_params=True)  # parameters live in the family, not in a global store
 
 
 @dataclass(frozen=True)
 class Schedule:
-    """How a guide is trained.
+    """How a family is trained.
 
     Attributes
     ----------
     optimiser
-        Makes the optimiser of a guide's parameters.
+        Makes the optimiser of a family's parameters.
     window
         Steps of a window, at least.
     lowerings
@@ -89,29 +86,23 @@ class GradientSteps:
             group["lr"] = rate
 
 
-def _newton(guide: Any) -> GradientSteps:
+def _newton(family: Any) -> GradientSteps:
     """Gradient steps in whitened coordinates.
 
     The ELBO's curvature is about 1 in a location and 2 in a log SD there, so these are damped Newton
     steps. Scales go slower: their posterior is the least normal and their gradient the noisiest.
     """
     rates = {"location": 0.1, "log_sd": 0.05, "scale_location": 0.02, "scale_log_sd": 0.01}
-    return GradientSteps([(getattr(guide, f"{name}_unconstrained"), rate) for name, rate in rates.items()])
+    return GradientSteps([(getattr(family, f"{name}_unconstrained"), rate) for name, rate in rates.items()])
 
 
-def _adam(guide: Any) -> torch.optim.Optimizer:
-    """Adam; parameters are of order one, so one rate serves every screen."""
-    return torch.optim.Adam(guide.parameters(), lr=0.03)
-
-
-ADAM = Schedule(_adam, window=100, lowerings=3, doubles=False, clip=math.inf)
 NEWTON = Schedule(_newton, window=35, lowerings=0, doubles=True, clip=3.0)
 
-#: Tensors of the Laplace approximation that the structured guide keeps.
+#: Tensors of the Laplace approximation (``Laplace.state``), from which families start.
 LaplaceState = dict[str, Tensor]
 
 
-class Guide(Protocol):
+class Family(Protocol):
     """What the fit and the export need of a posterior family."""
 
     schedule: Schedule
@@ -138,145 +129,6 @@ class Guide(Protocol):
         """Posterior location and scale of each unconstrained latent variable."""
 
 
-class MeanField(AutoNormal):
-    """Independent normals on every unconstrained latent variable.
-
-    The naive baseline: its SDs of theta are wrong in a way that depends on the day, because the
-    random walk couples the days (docs/method.md). It starts as Pyro starts it, at small scales.
-    """
-
-    schedule = ADAM
-
-    def __init__(self, model: FateModel, start: Start) -> None:
-        # Pyro makes the values its parameters, which are trained in place: the start keeps its own
-        values = {name: value.clone() for name, value in start.values.items()}
-        super().__init__(model, init_loc_fn=init_to_value(values=values), init_scale=0.1)
-
-    def draw(self, n: int) -> dict[str, Tensor]:
-        """Joint draws of the constrained latent variables, each [n, ...]."""
-        draws = {}
-        for name, site in self.prototype_trace.iter_stochastic_nodes():
-            loc, scale = self._get_loc_and_scale(name)
-            unconstrained = loc + scale * torch.randn((n, *loc.shape), dtype=loc.dtype, device=loc.device)
-            draws[name] = biject_to(site["fn"].support)(unconstrained)
-        return draws
-
-    def location_scale(self) -> dict[str, tuple[Tensor, Tensor]]:
-        """Posterior location and scale of each unconstrained latent variable."""
-        return {
-            name: self._get_loc_and_scale(name) for name, _ in self.prototype_trace.iter_stochastic_nodes()
-        }
-
-
-class GeneBlock(AutoContinuous):
-    """A full covariance for each gene's effects over all days and contrasts, the rest independent.
-
-    x = start + S (m + T e), e ~ N(0, 1), where S is the rough SD of the start (a Cholesky factor
-    for a gene's ``z``), m the location and T the scale (lower triangular for a gene's ``z``), so
-    that every parameter is of order one.
-    """
-
-    schedule = ADAM
-    location: Any  # [P]; PyroParams are tensors when read
-    rest_scale: Any  # [P - z]
-    gene_scale: Any  # [L, K, K]
-
-    def __init__(self, model: FateModel, start: Start) -> None:
-        super().__init__(model, init_loc_fn=init_to_value(values=start.values))
-        self._start = start
-
-    def _setup_prototype(self, *args: Any, **kwargs: Any) -> None:
-        super()._setup_prototype(*args, **kwargs)
-        start = self._start
-        self.register_buffer("center", self._init_loc())  # [P]
-        self.register_buffer("gene_factor", start.gene_factor)
-        rest = [start.sds[name].reshape(-1) for name in self._unconstrained_shapes if name != "z"]
-        self.register_buffer("rest_sd", torch.cat(rest))
-        self.location = PyroParam(torch.zeros_like(self.center), event_dim=1)
-        self.rest_scale = PyroParam(torch.ones_like(self.rest_sd), constraints.positive, 1)
-        genes, size, _ = start.gene_factor.shape
-        eye = torch.eye(size, dtype=self.center.dtype, device=self.center.device)
-        self.gene_scale = PyroParam(eye.expand(genes, -1, -1).clone(), constraints.lower_cholesky, 2)
-
-    def get_posterior(self, *args: Any, **kwargs: Any) -> dist.TransformedDistribution:
-        """Posterior of the packed unconstrained latent vector."""
-        base = dist.Normal(torch.zeros_like(self.center), 1.0).to_event(1)
-        return dist.TransformedDistribution(base, _Affine(self))
-
-    def from_noise(self, noise: Tensor) -> Tensor:
-        """Map noise to the packed latent vector, [..., P] -> [..., P]."""
-        z, rest = self._split(noise)
-        z_location, rest_location = self._split(self.location)
-        z = unfold(self.gene_factor, z_location + unfold(self.gene_scale, z))
-        rest = self.rest_sd * (rest_location + self.rest_scale * rest)
-        return self.center + self._join(z, rest)
-
-    def log_volume(self) -> Tensor:
-        """Log determinant of the map from noise to latents."""
-        factors = (self.gene_factor.diagonal(dim1=-2, dim2=-1), self.gene_scale.diagonal(dim1=-2, dim2=-1))
-        return sum((f.log().sum() for f in (*factors, self.rest_sd, self.rest_scale)), torch.zeros(()))
-
-    def draw(self, n: int) -> dict[str, Tensor]:
-        """Joint draws of the constrained latent variables, each [n, ...]."""
-        noise = torch.randn((n, self.latent_dim), dtype=self.center.dtype, device=self.center.device)
-        return {
-            site["name"]: biject_to(site["fn"].support)(value)
-            for site, value in self._unpack_latent(self.from_noise(noise))
-        }
-
-    def location_scale(self) -> dict[str, tuple[Tensor, Tensor]]:
-        """Posterior location and scale of each unconstrained latent variable."""
-        z_sd = (self.gene_factor @ self.gene_scale).norm(dim=-1)  # [L, K]
-        shape = self._unconstrained_shapes["z"]
-        z_sd = z_sd.reshape(shape[1], shape[0], shape[2]).transpose(0, 1)
-        scale = self._join(z_sd, self.rest_sd * self.rest_scale)
-        location = self.from_noise(torch.zeros_like(self.center))
-        return {
-            site["name"]: (mean, sd)
-            for (site, mean), (_, sd) in zip(
-                self._unpack_latent(location), self._unpack_latent(scale), strict=True
-            )
-        }
-
-    def _z_range(self) -> tuple[int, int]:
-        """First and last + 1 position of ``z`` in the packed vector."""
-        start = 0
-        for name, shape in self._unconstrained_shapes.items():
-            if name == "z":
-                return start, start + math.prod(shape)
-            start += math.prod(shape)
-        raise KeyError("z")
-
-    def _split(self, packed: Tensor) -> tuple[Tensor, Tensor]:
-        """Take ``z`` [..., F*, L, D] out of a packed vector; the rest stays packed."""
-        begin, end = self._z_range()
-        z = packed[..., begin:end].reshape(*packed.shape[:-1], *self._unconstrained_shapes["z"])
-        return z, torch.cat([packed[..., :begin], packed[..., end:]], dim=-1)
-
-    def _join(self, z: Tensor, rest: Tensor) -> Tensor:
-        begin, _ = self._z_range()
-        z = z.reshape(*rest.shape[:-1], -1)
-        return torch.cat([rest[..., :begin], z, rest[..., begin:]], dim=-1)
-
-
-class _Affine(Transform):
-    """``GeneBlock.from_noise`` as a transform; its inverse is only needed of the last value."""
-
-    domain = constraints.real_vector
-    codomain = constraints.real_vector
-    bijective = True
-
-    def __init__(self, guide: GeneBlock) -> None:
-        super().__init__(cache_size=1)
-        self._guide = guide
-
-    def _call(self, x: Tensor) -> Tensor:
-        return self._guide.from_noise(x)
-
-    def log_abs_det_jacobian(self, x: Tensor, y: Tensor) -> Tensor:
-        return self._guide.log_volume().expand(x.shape[:-1])
-
-
 class Structured(AutoContinuous):
     """All latent variables, whitened by their Laplace covariance, the scales included.
 
@@ -284,7 +136,7 @@ class Structured(AutoContinuous):
     y       = mode of y at these scales + shrink (C (m + t e) + slope (scales - mode)),  C C' = S
 
     with e ~ N(0, 1), m the location and t the scale, which SVI trains from 0 and 1; untrained it is
-    the Laplace approximation itself (``fit.guide: laplace``). How mode and SD of a coordinate move
+    the Laplace approximation itself (``fit.family: laplace``). How mode and SD of a coordinate move
     with its scale is that of a coordinate on its own, see ``infer.laplace``; the slope adds the rest.
     The direction of u that centring takes out of each gene keeps its prior.
     """
@@ -323,7 +175,7 @@ class Structured(AutoContinuous):
         """One draw with its log density, whose gradient is the path derivative.
 
         The density is that of the present parameters held fixed: its gradient is then zero in
-        expectation but without noise where the guide is exact (Roeder et al. 2017).
+        expectation but without noise where the family is exact (Roeder et al. 2017).
         """
         noise = self._next_noise()
         location, log_sd = self._parameters_of_all()
@@ -401,20 +253,23 @@ class Structured(AutoContinuous):
         }
 
 
-GUIDES: dict[str, type[MeanField] | type[GeneBlock] | type[Structured]] = {
-    "mean_field": MeanField,
-    "gene_block": GeneBlock,
-    "structured": Structured,
-    "laplace": Structured,
-}
+#: Makes a family from the model and the Laplace approximation, for example a class with this signature.
+MakeFamily = Callable[[FateModel, LaplaceState], Family]
+
+FAMILIES: dict[str, MakeFamily] = {"structured": Structured, "laplace": Structured}
 
 
-#: Guides that do not start from the Laplace approximation's covariance.
-BASELINES = ("mean_field", "gene_block")
+def make_family(family: str | MakeFamily, model: FateModel, laplace: LaplaceState) -> Family:
+    """Make a posterior family from where it starts, and set up its parameters.
 
-
-def make_guide(name: str, model: FateModel, start: Start | LaplaceState) -> Guide:
-    """Make the posterior family ``name`` from its start and set up its parameters."""
-    guide = GUIDES[name](model, start)  # type: ignore[arg-type]
-    guide(None)  # runs the model once, without data, to learn its sites
-    return guide
+    Parameters
+    ----------
+    family
+        A name in `FAMILIES`, or what makes a family from outside the package.
+    model, laplace
+        On the same device.
+    """
+    make = FAMILIES[family] if isinstance(family, str) else family
+    made = make(model, laplace)
+    made(None)  # runs the model once, without data, to learn its sites
+    return made

@@ -10,8 +10,7 @@ from torch import Tensor
 
 from fatewalk.config import ModelConfig
 from fatewalk.core.files import atomic_path
-from fatewalk.infer.families import BASELINES, Guide, make_guide
-from fatewalk.infer.start import Start
+from fatewalk.infer.families import Family, MakeFamily, make_family
 from fatewalk.model import FateModel, Terms, make_terms
 from fatewalk.screen.design import Design
 
@@ -24,7 +23,9 @@ class Posterior:
     ----------
     model
         On the CPU.
-    guide
+    name
+        Of the family, as in ``fit.family``.
+    family
         Holds the fitted parameters.
     laplace
         State of the Laplace approximation (``Laplace.state``).
@@ -35,45 +36,51 @@ class Posterior:
     """
 
     model: FateModel
-    guide: Guide
+    name: str
+    family: Family
     laplace: dict[str, Tensor]
     weight: Tensor
     config: ModelConfig
 
 
-def save_posterior(posterior: Posterior, guide_name: str, path: Path) -> None:
+def save_posterior(posterior: Posterior, path: Path) -> None:
     """Write a posterior as tensors and plain containers (readable with ``weights_only=True``)."""
+    laplace = posterior.laplace
     content = {
-        "guide": guide_name,
+        "family": posterior.name,
         "model": posterior.config.model_dump(),
-        "laplace": posterior.laplace,
+        "laplace": laplace,
         "weight": posterior.weight,
         "state": {
             name: value
-            for name, value in posterior.guide.state_dict().items()
-            if guide_name in BASELINES or name not in posterior.laplace
+            for name, value in posterior.family.state_dict().items()
+            if name not in laplace or not torch.equal(value, laplace[name])
         },
     }
     with atomic_path(path) as temporary, temporary.open("wb") as file:
         torch.save(content, file)  # to an open file: its temporary name must not enter the archive
 
 
-def load_posterior(path: Path, design: Design, terms: Terms | None = None) -> Posterior:
+def load_posterior(
+    path: Path, design: Design, terms: Terms | None = None, family: MakeFamily | None = None
+) -> Posterior:
     """Read a posterior.
 
     Parameters
     ----------
     path
-        File.
+        As `save_posterior` wrote it.
     design
         That it was fitted to.
     terms
-        Of its model; None: those that the design and the saved section ``model`` ask for.
+        Of its model, where they are not those of `make_terms`.
+    family
+        What made the family, if that is none of the package.
     """
     content = torch.load(path, weights_only=True)
     config = ModelConfig(**content["model"])
     model = FateModel(terms or make_terms(design, config))
-    name, state, laplace = content["guide"], content["state"], content["laplace"]
-    guide = make_guide(name, model, Start.blank(model) if name in BASELINES else laplace)
-    guide.load_state_dict(state if name in BASELINES else laplace | state)
-    return Posterior(model, guide, laplace, content["weight"], config)
+    name, laplace = content["family"], content["laplace"]
+    made = make_family(family or name, model, laplace)
+    made.load_state_dict(made.state_dict() | content["state"])
+    return Posterior(model, name, made, laplace, content["weight"], config)

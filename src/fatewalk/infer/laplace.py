@@ -122,7 +122,7 @@ class Laplace:
         }
 
     def state(self) -> dict[str, Tensor]:
-        """Tensors that the structured guide keeps."""
+        """Tensors that the structured family keeps."""
         scale_factor = torch.linalg.cholesky(self.scale_covariance)
         c = self.coordinates
         fixed = c.sd(torch.zeros(len(self.y), c.n_scales, dtype=DTYPE, device=c.device)).log().sum()

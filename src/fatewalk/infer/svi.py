@@ -3,7 +3,7 @@
 The loop looks at windows of steps. Over a window it averages the posterior's location and log
 scale; the drift is how far these averages moved since the window before, in posterior SDs. While
 the drift is above its limit the learning rate stays; once it is below, or no longer falls
-(optimiser noise), the rate is lowered and, for the structured guide, the window doubled. The fit
+(optimiser noise), the rate is lowered and, for the structured family, the window doubled. The fit
 has converged when the drift is below its limit at the lowest rate. The posterior is the average
 over the last window.
 """
@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -22,7 +22,7 @@ from pyro.infer import Trace_ELBO
 from torch import Tensor
 
 from fatewalk.infer.checkpoint import Checkpoint
-from fatewalk.infer.families import Guide, Schedule
+from fatewalk.infer.families import Family, Schedule
 from fatewalk.model import FateModel, Rows
 
 log = logging.getLogger(__name__)
@@ -83,27 +83,24 @@ class SviResult:
 
 def run_svi(
     model: FateModel,
-    guide: Guide,
-    batches: Sequence[Rows],
+    family: Family,
+    rows: Rows,
     *,
     max_steps: int,
-    generator: torch.Generator,
     on_step: Callable[[int], object] = lambda step: None,
     checkpoint: Checkpoint | None = None,
     before: dict[str, Any] | None = None,
 ) -> SviResult:
-    """Optimise the guide in place until the stopping rule holds or the budget ends.
+    """Optimise the family in place until the stopping rule holds or the budget ends.
 
     Parameters
     ----------
-    model, guide
+    model, family
         The Pyro pair.
-    batches
-        Rows to visit, each once per epoch, in random order; one entry means full batches.
+    rows
+        All rows with their weights.
     max_steps
         Budget.
-    generator
-        Draws the order of the batches (CPU).
     on_step
         Called after each step, for a progress bar.
     checkpoint
@@ -114,9 +111,9 @@ def run_svi(
     Returns
     -------
     SviResult
-        Status and trace. The guide holds the averages of the last window.
+        Status and trace. The family holds the averages of the last window.
     """
-    loop = _Loop(model, guide, batches, generator)
+    loop = _Loop(model, family, rows)
     if checkpoint is not None and (state := checkpoint.state("svi")) is not None:
         loop.restore(state)
     while loop.result.status == "budget" and loop.step < max_steps:
@@ -137,41 +134,30 @@ def run_svi(
 class _Loop:
     """What the loop carries from step to step; all of it goes into a checkpoint."""
 
-    def __init__(
-        self, model: FateModel, guide: Guide, batches: Sequence[Rows], generator: torch.Generator
-    ) -> None:
-        self.model, self.guide, self.batches, self.generator = model, guide, batches, generator
-        self.schedule: Schedule = guide.schedule
+    def __init__(self, model: FateModel, family: Family, rows: Rows) -> None:
+        self.model, self.family, self.rows = model, family, rows
+        self.schedule: Schedule = family.schedule
         self.elbo = Trace_ELBO()
-        self.n_cells = sum(batch.n_cells for batch in batches)
-        self.parameters = list(guide.parameters())
-        self.optimiser = self.schedule.optimiser(guide)
+        self.parameters = list(family.parameters())
+        self.optimiser = self.schedule.optimiser(family)
         self.result = SviResult()
         self.previous: _Average | None = None
         self.average = _Average(self.parameters)
         self.losses = torch.zeros((), dtype=torch.float64)
-        self.order: list[int] = []
         self.step = self.position = self.waited = self.lowered = 0
         self.best = math.inf
-        self.length = self._epochs(self.schedule.window)
-
-    def _epochs(self, steps: int) -> int:
-        """Steps of a window: whole passes over the batches."""
-        return len(self.batches) * math.ceil(steps / len(self.batches))
+        self.length = self.schedule.window
 
     def take_step(self) -> None:
         """One step of the optimiser."""
-        within = self.position % len(self.batches)
-        if within == 0:
-            self.order = torch.randperm(len(self.batches), generator=self.generator).tolist()
         self.optimiser.zero_grad(set_to_none=True)
         with pyro.validation_enabled(False):  # a third of a step; the loss is checked below
-            loss = self.elbo.differentiable_loss(self.model, self.guide, self.batches[self.order[within]])
+            loss = self.elbo.differentiable_loss(self.model, self.family, self.rows)
             loss.backward()
         torch.nn.utils.clip_grad_value_(self.parameters, self.schedule.clip)
         self.optimiser.step()
         self.losses += loss.detach().cpu()
-        self.average.add(self.guide, read=self.position % READ_EVERY == 0)
+        self.average.add(self.family, read=self.position % READ_EVERY == 0)
         self.step += 1
         self.position += 1
 
@@ -190,7 +176,7 @@ class _Loop:
         self.result.trace.append(Window(self.step, mean_loss, rate, drift_mean, drift_sd))
         log.info(
             "step %6d  loss per cell %.5f  learning rate %.4f  drift of mean %.3f, of log SD %.4f",
-            self.step, mean_loss / self.n_cells, rate, drift_mean, drift_sd,
+            self.step, mean_loss / self.rows.n_cells, rate, drift_mean, drift_sd,
         )  # fmt: skip
 
         excess = max(drift_mean / DRIFT_MEAN_LIMIT, drift_sd / DRIFT_SD_LIMIT)  # NaN at first
@@ -204,15 +190,14 @@ class _Loop:
             for group in self.optimiser.param_groups:
                 group["lr"] *= RATE_FACTOR if self.lowered < self.schedule.lowerings else 1.0
             if self.schedule.doubles and excess > 1:
-                self.length = self._epochs(2 * self.length)
+                self.length *= 2
             self.best, self.waited, self.lowered = math.inf, 0, self.lowered + 1
 
     def state(self) -> dict[str, Any]:
         """Everything needed to go on, as tensors and plain containers."""
         return {
-            "guide": self._trained(),
+            "family": self._trained(),
             "optimiser": self.optimiser.state_dict(),
-            "generator": self.generator.get_state(),
             "average": self.average.state(),
             "previous": self.previous.state() if self.previous else None,
             "losses": self.losses,
@@ -222,15 +207,14 @@ class _Loop:
         }
 
     def _trained(self) -> dict[str, Tensor]:
-        """What changes of the guide; the rest follows from the Laplace approximation."""
-        names = {name for name, _ in self.guide.named_parameters()} | {"noise", "is_mirrored"}
-        return {name: value for name, value in self.guide.state_dict().items() if name in names}
+        """What changes of the family; the rest follows from the Laplace approximation."""
+        names = {name for name, _ in self.family.named_parameters()} | {"noise", "is_mirrored"}
+        return {name: value for name, value in self.family.state_dict().items() if name in names}
 
     def restore(self, state: dict[str, Any]) -> None:
         """Undo ``state``."""
-        self.guide.load_state_dict(state["guide"], strict=False)
+        self.family.load_state_dict(state["family"], strict=False)
         self.optimiser.load_state_dict(state["optimiser"])
-        self.generator.set_state(state["generator"])
         self.average.restore(state["average"])
         if state["previous"] is not None:
             self.previous = _Average(self.parameters)
@@ -242,7 +226,7 @@ class _Loop:
             setattr(self, name, state[name])
 
 
-_COUNTERS = ("order", "step", "position", "waited", "lowered", "best", "length")
+_COUNTERS = ("step", "position", "waited", "lowered", "best", "length")
 
 
 class _Average:
@@ -263,14 +247,14 @@ class _Average:
         vars(self).update(state)
 
     @torch.no_grad()
-    def add(self, guide: Guide, read: bool) -> None:
+    def add(self, family: Family, read: bool) -> None:
         """Add the current parameters; read location and scale if asked."""
-        for total, parameter in zip(self._sums, guide.parameters(), strict=True):
+        for total, parameter in zip(self._sums, family.parameters(), strict=True):
             total += parameter
         self._steps += 1
         if read:
             self._readings += 1
-            for name, (location, scale) in guide.location_scale().items():
+            for name, (location, scale) in family.location_scale().items():
                 self._location[name] = self._location.get(name, 0) + location
                 self._log_scale[name] = self._log_scale.get(name, 0) + scale.log()
 

@@ -30,23 +30,18 @@ class FateModel:
     ----------
     terms
         Of the linear predictor.
-    n_rows
-        Rows M of the whole data set; batches are scaled up to it.
     device
         Where the latent variables live.
     debug
         Check within-gene means of delta at every execution.
     """
 
-    def __init__(
-        self, terms: Terms, n_rows: int = 0, device: torch.device | None = None, debug: bool = False
-    ) -> None:
+    def __init__(self, terms: Terms, device: torch.device | None = None, debug: bool = False) -> None:
         self.device = device or torch.device("cpu")
         self.terms = terms
         self.guide_to_gene = terms.guides.guide_to_gene.to(self.device)
         self.nuisance_map = terms.nuisance_map.to(self.device)
         self.nuisance_transpose = transposed(self.nuisance_map)
-        self.n_rows = n_rows
         self.debug = debug
 
     def __call__(self, rows: Rows | None) -> None:
@@ -55,7 +50,7 @@ class FateModel:
         Parameters
         ----------
         rows
-            All rows, or a batch of them, with their weights; None leaves the likelihood out.
+            All rows with their weights; None leaves the likelihood out.
         """
         latents = self._sample_latents()
         effects = self.effects(latents)
@@ -65,11 +60,9 @@ class FateModel:
             return
         eta = linear_predictor(rows, self.coefficients(latents, effects))  # [M, F*]
         logits = torch.cat([eta.new_zeros(len(eta), 1), eta], dim=-1)  # [M, F]
-        # One value per row: the plate sums them and scales a batch up to all rows. A summed
-        # value here would be broadcast over the plate and count the data M times.
-        with pyro.plate("rows", self.n_rows, subsample=torch.arange(len(rows), device=self.device)):
-            loglik = (rows.target * log_softmax(logits, dim=-1)).sum(dim=-1)  # [M]
-            pyro.factor("labels", rows.weight * loglik)
+        loglik = (rows.target * log_softmax(logits, dim=-1)).sum(dim=-1)  # [M]
+        # summed here and in no plate, over which a sum would be broadcast and count the data M times
+        pyro.factor("labels", (rows.weight * loglik).sum())
 
     def _sample_latents(self) -> dict[str, Tensor]:
         """Sample every latent variable."""

@@ -154,35 +154,6 @@ def _csr_arrays(
     return offsets, columns, values
 
 
-def split_rows(rows: Rows, batch_size: int, generator: torch.Generator) -> list[Rows]:
-    """Deal the rows at random into batches of nearly equal size, at most ``batch_size`` each."""
-    n_batches = -(-len(rows) // batch_size)
-    order = torch.randperm(len(rows), generator=generator)
-    offsets, columns = rows.matrix.crow_indices(), rows.matrix.col_indices()
-    values = rows.matrix.values()
-    counts = offsets[1:] - offsets[:-1]
-    batches = []
-    for index in torch.tensor_split(order, n_batches):
-        index = index.sort().values
-        entries = _ragged_positions(offsets[index], counts[index])
-        batch_offsets = torch.cat([torch.zeros(1, dtype=torch.int64), counts[index].cumsum(0)])
-        matrix, transpose = _both_orientations(
-            batch_offsets, columns[entries], values[entries], rows.matrix.shape[1]
-        )
-        batches.append(
-            Rows(
-                matrix,
-                transpose,
-                rows.target[index],
-                rows.square[index],
-                rows.day[index],
-                rows.cluster[index] if len(rows.cluster) else rows.cluster,
-                rows.weight[index],
-            )
-        )
-    return batches
-
-
 def _both_orientations(
     offsets: Tensor, columns: Tensor, values: Tensor, n_columns: int
 ) -> tuple[Tensor, Tensor]:

@@ -56,18 +56,18 @@ def plot_convergence(trace: pd.DataFrame, card: Mapping[str, Any]) -> Figure:
     ----------
     trace
         Table ``fit_trace.csv``: rounds of Newton-Laplace, then windows of SVI steps (none with
-        ``guide: laplace``).
+        ``family: laplace``).
     card
-        Content of ``fit_card.json``; ``status``, ``guide`` and ``criterion`` are read.
+        Content of ``fit_card.json``; ``status``, ``family`` and ``criterion`` are read.
 
     Returns
     -------
     matplotlib.figure.Figure
-        One panel for the rounds; unless the guide is laplace, three more for the windows.
+        One panel for the rounds; unless the family is laplace, three more for the windows.
     """
     require_columns(trace, TRACE, "trace of the fit")
     rounds, windows = (trace[trace["phase"] == phase] for phase in ("laplace", "svi"))
-    if card["guide"] == "laplace":
+    if card["family"] == "laplace":
         fig = new_figure(DOUBLE, 2.7)
         draw_rounds(fig.subplots(), rounds, card["criterion"])
     else:

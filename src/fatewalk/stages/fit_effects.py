@@ -32,16 +32,15 @@ from fatewalk.diagnostics.card import describe_fit
 from fatewalk.diagnostics.identifiability import check_identifiability
 from fatewalk.infer import dispersion
 from fatewalk.infer.checkpoint import Checkpoint
-from fatewalk.infer.families import BASELINES, Guide, make_guide
+from fatewalk.infer.families import Family, LaplaceState, MakeFamily, make_family
 from fatewalk.infer.fitted import Posterior, save_posterior
+from fatewalk.infer.intercepts import day_intercepts
 from fatewalk.infer.laplace import Laplace, Round, fit_laplace
-from fatewalk.infer.start import day_intercepts, make_start
 from fatewalk.infer.svi import SviResult, Window, run_svi
 from fatewalk.model import FateModel, Rows, Terms, make_rows, make_terms
 from fatewalk.model.cells import guides_vary_in_clusters
 from fatewalk.model.coordinates import Coordinates
 from fatewalk.model.information import fate_probabilities
-from fatewalk.model.rows import split_rows
 from fatewalk.screen.design import Design
 
 log = logging.getLogger(__name__)
@@ -77,6 +76,7 @@ def fit_effects(
     progress: bool = True,
     checkpoint: Checkpoint | None = None,
     terms: Terms | None = None,
+    family: MakeFamily | None = None,
 ) -> tuple[Posterior, dict[str, Any], pd.DataFrame]:
     """Fit the hierarchical model: Newton-Laplace, then SVI from there.
 
@@ -92,6 +92,8 @@ def fit_effects(
         Keeps the state of a long fit, and resumes it.
     terms
         Of the model; None: those that design and config ask for (`make_terms`).
+    family
+        Makes a posterior family that is none of the package; None: the one that ``fit.family`` names.
 
     Returns
     -------
@@ -118,7 +120,7 @@ def fit_effects(
         terms = terms or make_terms(design, config)
         rows = make_rows(design, terms).to(device)
         log.info("%d cells in %d distinct rows", design.n_cells, len(rows))
-        model = FateModel(terms, len(rows), device, debug=fit.debug)
+        model = FateModel(terms, device, debug=fit.debug)
         clock.lap("rows")
         weighted = rows.weighted(_first_weights(design, rows, fit))
         primary = design.contrasts.index(config.contrast) if config.contrast in design.contrasts else 0
@@ -128,10 +130,12 @@ def fit_effects(
         clock.lap("checks")
         laplace = _laplace(model, design, rows, fit, checkpoint)
         clock.lap("laplace")
-        guide, svi = _train(model, design, laplace, fit, checkpoint, progress)
+        state = laplace.state()
+        chosen = family or fit.family
+        made = make_family(chosen, model, state)
+        svi = None if chosen == "laplace" else _train(model, made, laplace, fit, checkpoint, progress)
         clock.lap("svi")
-    state = {name: value.cpu() for name, value in laplace.state().items()}
-    posterior = Posterior(FateModel(terms), guide, state, laplace.rows.weight.cpu(), config)
+    posterior = _on_cpu(chosen, made, config, terms, state, laplace.rows.weight)
     card = describe_fit(posterior, design, fit, laplace, svi, checks)
     clock.lap("card")
     card |= {
@@ -173,7 +177,7 @@ def _first_weights(design: Design, rows: Rows, fit: FitConfig) -> Tensor | float
 
 
 def _laplace(model: FateModel, design: Design, rows: Rows, fit: FitConfig, checkpoint: Checkpoint) -> Laplace:
-    """Newton-Laplace; every guide needs its weights, and most start from its mode."""
+    """Newton-Laplace; every family needs its weights and starts from it."""
     coordinates = Coordinates(model.terms, rows.day.device)
     n = model.terms.n_contrasts
     if n * coordinates.size > fit.dense_limit and n * coordinates.n_nuisance > MOST_NUISANCES:
@@ -191,40 +195,42 @@ def _laplace(model: FateModel, design: Design, rows: Rows, fit: FitConfig, check
 
 def _train(
     model: FateModel,
-    design: Design,
+    family: Family,
     laplace: Laplace,
     fit: FitConfig,
     checkpoint: Checkpoint,
     progress: bool,
-) -> tuple[Guide, SviResult | None]:
-    """Train the guide by SVI; ``laplace`` needs no training. The guide comes back on the CPU."""
-    cpu = FateModel(model.terms)
-    start: Any = laplace.state()
-    if fit.guide in BASELINES:
-        on_cpu = laplace.rows.to(torch.device("cpu"))
-        start = make_start(cpu, design, on_cpu, laplace.mode()).to(model.device)
-    guide = make_guide(fit.guide, model, start)
-    if fit.guide == "laplace":
-        return _on_cpu(fit.guide, cpu, guide, start), None
-    generator = torch.Generator().manual_seed(fit.seed)
-    batches = [laplace.rows]
-    if fit.batch_size:
-        on_cpu = laplace.rows.to(torch.device("cpu"))
-        batches = [batch.to(model.device) for batch in split_rows(on_cpu, fit.batch_size, generator)]
+) -> SviResult:
+    """Train the family in place by SVI."""
     torch.manual_seed(fit.seed)
     bar = tqdm(total=fit.max_steps, unit="step", disable=None if progress else True)  # None: no terminal
     with bar, logging_redirect_tqdm():
-        result = run_svi(
+        return run_svi(
             model,
-            guide,
-            batches,
+            family,
+            laplace.rows,
             max_steps=fit.max_steps,
-            generator=generator,
             on_step=lambda step: bar.update(),
             checkpoint=checkpoint,
             before=laplace.memory,
         )
-    return _on_cpu(fit.guide, cpu, guide, start), result
+
+
+def _on_cpu(
+    family: str | MakeFamily,
+    fitted: Family,
+    config: ModelConfig,
+    terms: Terms,
+    laplace: LaplaceState,
+    weight: Tensor,
+) -> Posterior:
+    """The posterior, copied to the CPU."""
+    name = family if isinstance(family, str) else family.__name__
+    model = FateModel(terms)
+    laplace = {key: value.cpu() for key, value in laplace.items()}
+    copy = make_family(family, model, laplace)
+    copy.load_state_dict({key: value.cpu() for key, value in fitted.state_dict().items()})
+    return Posterior(model, name, copy, laplace, weight.cpu(), config)
 
 
 class _Clock:
@@ -258,16 +264,6 @@ def _trace_table(laplace: Laplace, svi: SviResult | None) -> pd.DataFrame:
     return pd.DataFrame([*rounds, *windows], columns=columns)
 
 
-def _on_cpu(name: str, model: FateModel, guide: Guide, start: Any) -> Guide:
-    """Copy a guide to the CPU."""
-    if name in BASELINES:
-        copy = make_guide(name, model, start.to(torch.device("cpu")))
-    else:
-        copy = make_guide(name, model, {key: value.cpu() for key, value in start.items()})
-    copy.load_state_dict({key: value.cpu() for key, value in guide.state_dict().items()})
-    return copy
-
-
 def _peak_memory_mb() -> float:
     """Peak resident memory of this process in MB."""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
@@ -289,6 +285,6 @@ def write_fit(
     }
     inputs = hashlib.sha256(design_path.read_bytes())
     inputs.update(json.dumps(config, sort_keys=True).encode())
-    save_posterior(posterior, card["guide"], posterior_path)
+    save_posterior(posterior, posterior_path)
     write_table(trace, trace_path)
     write_json({**card, "hash_of_config_and_design": inputs.hexdigest()}, card_path)

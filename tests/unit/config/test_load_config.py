@@ -3,6 +3,8 @@
 import pytest
 
 from fatewalk.config import PlainDataset, SimulatedDataset, load_config
+from fatewalk.config.retired import RETIRED
+from fatewalk.config.root import SECTIONS
 from fatewalk.core.errors import FatewalkError
 
 DEMO = {"demo": {"simulate": {"cells": 500}}}
@@ -68,10 +70,17 @@ def test_a_run_may_name_a_mode_that_the_top_level_adds():
         ),
         ({"datasets": DEMO, "modle": {}}, ["modle: unknown key", "did you mean 'model'"]),
         ({"datasets": DEMO, "fit": {"device": "gpu"}}, ["fit.device: found 'gpu'", "auto | cpu | cuda"]),
-        ({"datasets": DEMO, "fit": {"guide": "structurd"}}, ["fit.guide", "gene_block | mean_field"]),
+        (
+            {"datasets": DEMO, "fit": {"family": "structurd"}},
+            ["fit.family: found 'structurd'", "structured | laplace"],
+        ),
+        (
+            {"datasets": DEMO, "fit": {"family": "gene_block"}},
+            ["fit.family: found", "benchmarks/baselines.py"],
+        ),
         ({"datasets": DEMO, "fit": {"seed": "abc"}}, ["fit.seed: found 'abc'", "integer"]),
         ({"datasets": DEMO, "runs": {"x": {"mash": {"egine": 1}}}}, ["runs.x.mash.egine", "'engine'"]),
-        ({"datasets": {"d": {"simulate": {}, "fit": {"gide": 1}}}}, ["datasets.d.fit.gide", "'guide'"]),
+        ({"datasets": {"d": {"simulate": {}, "fit": {"famly": 1}}}}, ["datasets.d.fit.famly", "'family'"]),
         (
             {"datasets": {"d": {"simulate": {}, "runs": {"x": {"calls": {"lfsr_day": 2}}}}}},
             ["datasets.d.runs.x.calls.lfsr_day: found 2"],
@@ -106,6 +115,35 @@ def test_message_names_path_found_and_allowed(raw, words):
     message = message_of(raw)
     for word in words:
         assert word in message, message
+
+
+def nested(name, value):
+    """``{"fit": {"guide": value}}`` of "fit.guide"."""
+    for part in reversed(name.split(".")):
+        value = {part: value}
+    return value
+
+
+@pytest.mark.parametrize("name", RETIRED)
+@pytest.mark.parametrize("level", ["", "datasets.demo", "runs.x", "datasets.demo.runs.x"])
+def test_a_retired_key_is_refused_once_with_advice_wherever_it_stands(name, level):
+    entry = {"simulate": {}}
+    raw = {"datasets": {"demo": entry, "other": {"simulate": {}}}}
+    section = nested(name, "x")
+    if not level:
+        raw |= section
+    elif level == "datasets.demo":
+        entry |= section
+    else:
+        (raw if level == "runs.x" else entry)["runs"] = {"x": section}
+    where = f"{level}.{name}" if level else name
+    assert message_of(raw) == f"config: 1 problem\n  - {where}: {RETIRED[name]}"
+
+
+def test_no_retired_key_is_a_key():
+    for name in RETIRED:
+        section, key = name.split(".")
+        assert key not in SECTIONS[section].model_fields
 
 
 def test_all_problems_are_told_at_once_and_only_once():

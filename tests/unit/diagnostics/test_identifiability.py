@@ -14,8 +14,8 @@ from fatewalk.diagnostics.defects import same_sets
 from fatewalk.diagnostics.identifiability import check_identifiability
 from fatewalk.diagnostics.ntc import ntc_slope
 from fatewalk.diagnostics.power import gene_power
+from fatewalk.infer.intercepts import day_intercepts
 from fatewalk.infer.laplace import START_SHARE, fit_laplace
-from fatewalk.infer.start import day_intercepts
 from fatewalk.model import make_terms
 from fatewalk.model.cells import centred_burden
 from fatewalk.model.coordinates import Coordinates

@@ -72,7 +72,7 @@ class Case:
 
 def make_case(design, log_scale_shift=0.0, **model):
     """Fit, then walk to the exact mode at the fitted scales, or at those times exp(shift)."""
-    posterior = fit_effects(design, ModelConfig(**model), FitConfig(guide="laplace"), progress=False)[0]
+    posterior = fit_effects(design, ModelConfig(**model), FitConfig(family="laplace"), progress=False)[0]
     c = Coordinates(posterior.model.terms)
     rows = make_rows(design, posterior.model.terms).weighted(posterior.weight)
     vector = posterior.laplace["vector"] + log_scale_shift

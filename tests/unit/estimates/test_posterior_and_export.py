@@ -48,7 +48,7 @@ def test_streamed_moments_equal_those_of_all_draws(posterior, small_design, mome
     monkeypatch.setattr("fatewalk.estimates.from_draws.CHUNK_NUMBERS", 1000)  # many small chunks
     streamed = posterior_moments(posterior, small_design, draws=500, seed=4)
     torch.manual_seed(4)
-    chunks = [posterior.guide.draw(n) for n in _chunk_sizes(500, posterior)]
+    chunks = [posterior.family.draw(n) for n in _chunk_sizes(500, posterior)]
     latents = {name: torch.cat([chunk[name] for chunk in chunks]).detach() for name in chunks[0]}
     effects = posterior.model.effects(latents)
     beta = effects.beta(small_design.guide_to_gene)
@@ -230,7 +230,7 @@ def test_pairwise_effects_are_those_of_the_joint_draws(posterior, small_design):
     """SD of a difference of two fates from the draws themselves, the reference fate's pairs included."""
     moments = posterior_moments(posterior, small_design, draws=500, seed=4)
     torch.manual_seed(4)
-    theta = posterior.model.effects(posterior.guide.draw(500)).theta.detach().numpy()  # [n, F*, L, D]
+    theta = posterior.model.effects(posterior.family.draw(500)).theta.detach().numpy()  # [n, F*, L, D]
     logits = {"EC": np.zeros_like(theta[:, 0]), "MES": theta[:, 0], "NEU": theta[:, 1]}  # [n, L, D]
     many = dataclasses.replace(moments, gene_cells=np.maximum(moments.gene_cells, 1))
     table = pairwise_table(many, {"provisional": "budget"})

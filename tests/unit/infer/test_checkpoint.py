@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 import torch
 
+from benchmarks.baselines import MeanField
 from fatewalk.config import FitConfig, ModelConfig
 from fatewalk.core.versions import STAGE_VERSION
 from fatewalk.infer.checkpoint import EXIT_CODE, Checkpoint, checkpoint_path, delete_checkpoints
@@ -38,17 +39,17 @@ class CutOff(Checkpoint):
         return super().due
 
 
-def tensors(posterior, guide, path):
+def tensors(posterior, path):
     """Every tensor of posterior.pt, by name."""
-    save_posterior(posterior, guide, path)
+    save_posterior(posterior, path)
     content = torch.load(path, weights_only=True)
     return {f"{part}.{name}": value for part in ("laplace", "state") for name, value in content[part].items()}
 
 
-def assert_same(found, expected, guide, folder):
+def assert_same(found, expected, folder):
     """Posterior bit for bit, trace and card except for times."""
     (posterior, card, trace), (posterior_0, card_0, trace_0) = found, expected
-    first, second = (tensors(p, guide, folder / "posterior.pt") for p in (posterior, posterior_0))
+    first, second = (tensors(p, folder / "posterior.pt") for p in (posterior, posterior_0))
     assert first.keys() == second.keys()
     for name, value in first.items():
         assert torch.equal(value, second[name]), name
@@ -62,16 +63,20 @@ def assert_same(found, expected, guide, folder):
 
 FITS = {
     "structured": FitConfig(),
-    "laplace": FitConfig(guide="laplace"),
-    "minibatches": FitConfig(batch_size=200, max_steps=60),
-    "mean_field": FitConfig(guide="mean_field", max_steps=110),
+    "laplace": FitConfig(family="laplace"),
+    "outside": FitConfig(max_steps=110),
 }
+
+
+OUTSIDE = {"outside": MeanField}  # a family that is none of the package
 
 
 @pytest.fixture(scope="module")
 def whole(small_design):
     """Each fit without a break."""
-    return {name: fit_effects(small_design, CONFIG, fit) for name, fit in FITS.items()}
+    return {
+        name: fit_effects(small_design, CONFIG, fit, family=OUTSIDE.get(name)) for name, fit in FITS.items()
+    }
 
 
 @pytest.mark.parametrize(
@@ -82,23 +87,22 @@ def whole(small_design):
         ("structured", [30]),
         ("structured", [6, 30, 40]),
         ("laplace", [5]),
-        ("minibatches", [25, 30]),
-        ("mean_field", [3, 60]),
+        ("outside", [3, 60]),
     ],
 )
 def test_a_resumed_fit_ends_as_an_uninterrupted_one(small_design, whole, tmp_path, name, cuts):
     """Cut before the first round, in the rounds, in a window of SVI, and several times."""
-    path, fit = tmp_path / "checkpoint-x.pt", FITS[name]
+    path, fit, family = tmp_path / "checkpoint-x.pt", FITS[name], OUTSIDE.get(name)
     for after in cuts:
         with pytest.raises(SystemExit) as end:
-            fit_effects(small_design, CONFIG, fit, checkpoint=CutOff(path, after))
+            fit_effects(small_design, CONFIG, fit, checkpoint=CutOff(path, after), family=family)
         assert end.value.code == EXIT_CODE == 143
         assert path.exists()
     torch.manual_seed(99)  # a new process has other random numbers
     checkpoint = Checkpoint(path)
-    resumed = fit_effects(small_design, CONFIG, fit, checkpoint=checkpoint)
+    resumed = fit_effects(small_design, CONFIG, fit, checkpoint=checkpoint, family=family)
     assert checkpoint.resumed is not None
-    assert_same(resumed, whole[name], fit.guide, tmp_path)
+    assert_same(resumed, whole[name], tmp_path)
 
 
 def test_a_fit_that_is_killed_after_its_last_step_has_none_left_to_do(
@@ -113,7 +117,7 @@ def test_a_fit_that_is_killed_after_its_last_step_has_none_left_to_do(
     monkeypatch.setattr(_Loop, "take_step", lambda self: steps.append(1) or take_step(self))
     again = fit_effects(small_design, CONFIG, FITS["structured"], checkpoint=Checkpoint(path))
     assert steps == []
-    assert_same(again, whole["structured"], "structured", tmp_path)
+    assert_same(again, whole["structured"], tmp_path)
 
 
 def test_a_short_fit_leaves_no_checkpoint(small_design, tmp_path):
@@ -138,7 +142,7 @@ def test_time_alone_writes_checkpoints_and_changes_nothing(small_design, whole, 
     save = checkpoint.save
     monkeypatch.setattr(checkpoint, "save", lambda phase, *rest: written.append(phase) or save(phase, *rest))
     found = fit_effects(small_design, CONFIG, FITS["structured"], checkpoint=checkpoint)
-    assert_same(found, whole["structured"], "structured", tmp_path)
+    assert_same(found, whole["structured"], tmp_path)
     assert written.count("svi") > 5
     assert checkpoint.path.exists()  # until the results are written
 
@@ -149,7 +153,7 @@ def test_a_broken_checkpoint_is_left_aside_with_a_warning(small_design, whole, t
     path.write_bytes(content)
     found = fit_effects(small_design, CONFIG, FITS["laplace"], checkpoint=Checkpoint(path))
     assert "the fit starts anew" in caplog.text
-    assert_same(found, whole["laplace"], "laplace", tmp_path)
+    assert_same(found, whole["laplace"], tmp_path)
 
 
 def test_a_checkpoint_cut_in_half_is_left_aside(small_design, whole, tmp_path, caplog):
@@ -159,7 +163,7 @@ def test_a_checkpoint_cut_in_half_is_left_aside(small_design, whole, tmp_path, c
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     found = fit_effects(small_design, CONFIG, FITS["laplace"], checkpoint=Checkpoint(path))
     assert "the fit starts anew" in caplog.text
-    assert_same(found, whole["laplace"], "laplace", tmp_path)
+    assert_same(found, whole["laplace"], tmp_path)
 
 
 def checkpoint_of_another_version(folder, design, monkeypatch):
@@ -274,8 +278,8 @@ def test_the_script_ends_with_143_and_resumes(small_design, whole, tmp_path, sto
     delete_checkpoints(fit)
     assert sorted(path.name for path in fit.iterdir()) == ["card.json", "posterior.pt", "trace.csv"]
     resumed = load_posterior(fit / "posterior.pt", load_design(fit.parent / "design.pt"))
-    expected = whole["structured"][0].guide.state_dict()
-    for name, value in resumed.guide.state_dict().items():
+    expected = whole["structured"][0].family.state_dict()
+    for name, value in resumed.family.state_dict().items():
         assert torch.equal(value, expected[name]), name
     trace = pd.read_csv(fit / "trace.csv").drop(columns="seconds")
     pd.testing.assert_frame_equal(trace, whole["structured"][2].drop(columns="seconds"), rtol=1e-12)

@@ -9,7 +9,7 @@ from pyro import poutine
 from torch.autograd.functional import hessian
 
 from fatewalk.config import ModelConfig
-from fatewalk.infer.families import make_guide
+from fatewalk.infer.families import make_family
 from fatewalk.infer.laplace import SCALE_LIMIT
 from fatewalk.model import FateModel, make_terms
 from fatewalk.model.coordinates import Coordinates
@@ -238,16 +238,16 @@ def test_slope_and_ratio_tell_how_the_mode_moves_with_the_scales(laplace):
 
 
 def test_laplace_draws_have_the_inverse_information_as_covariance(case, laplace):
-    """At fixed scales the guide is linear in its noise, and exactly this Gaussian."""
+    """At fixed scales the family is linear in its noise, and exactly this Gaussian."""
     _, c, _ = case
     state = laplace.state()
     state["scale_factor"] = torch.zeros_like(state["scale_factor"])
-    guide = make_guide("laplace", FateModel(c.terms), state)
+    family = make_family("laplace", FateModel(c.terms), state)
     n = len(laplace.vector)
     means = torch.zeros(c.terms.n_contrasts * c.n_means, dtype=torch.float64)
 
     def coefficients(e):
-        latents, _ = guide._unpack(torch.cat([torch.zeros(n, dtype=torch.float64), e]), means)
+        latents, _ = family._unpack(torch.cat([torch.zeros(n, dtype=torch.float64), e]), means)
         positive = set(c.scales.shapes) - {"e_gap"}
         latents = {k: v.exp() if k in positive else v for k, v in latents.items()}
         model = FateModel(c.terms)
@@ -262,32 +262,32 @@ def test_laplace_draws_have_the_inverse_information_as_covariance(case, laplace)
     torch.testing.assert_close(linear @ linear.T, to_coefficients.T @ covariance @ to_coefficients)
 
 
-# ------------------------------------------------------------------ the structured guide
+# ------------------------------------------------------------------ the structured family
 
 
-def shaken(guide, size=0.3):
+def shaken(family, size=0.3):
     """Move the parameters away from the Laplace approximation."""
     generator = torch.Generator().manual_seed(3)
     with torch.no_grad():
-        for p in guide.parameters():
+        for p in family.parameters():
             p.add_(size * torch.randn(p.shape, dtype=p.dtype, generator=generator))
-    return guide
+    return family
 
 
 def test_structured_guide_scores_its_own_draws_exactly(case, laplace):
     """Log density of a draw of all unconstrained latents: noise density over |Jacobian| of the map."""
     _, c, _ = case
-    guide = shaken(make_guide("structured", FateModel(c.terms), laplace.state()))
+    family = shaken(make_family("structured", FateModel(c.terms), laplace.state()))
     torch.manual_seed(1)
-    trace = poutine.trace(guide).get_trace(None)
+    trace = poutine.trace(family).get_trace(None)
     site = trace.nodes["_Structured_latent"]
-    noise = guide.noise.clone()
-    location, log_sd = guide._parameters_of_all()
+    noise = family.noise.clone()
+    location, log_sd = family._parameters_of_all()
 
     def packed(e):
         n = len(location)
-        place, _ = guide._unpack(location + log_sd.exp() * e[:n], e[n:])
-        return torch.cat([place[name].reshape(-1) for name in guide._unconstrained_shapes])
+        place, _ = family._unpack(location + log_sd.exp() * e[:n], e[n:])
+        return torch.cat([place[name].reshape(-1) for name in family._unconstrained_shapes])
 
     torch.testing.assert_close(packed(noise), site["value"])
     jacobian = torch.autograd.functional.jacobian(packed, noise)
@@ -299,13 +299,13 @@ def test_structured_guide_scores_its_own_draws_exactly(case, laplace):
 
 def test_noise_comes_in_mirrored_pairs(case, laplace):
     _, c, _ = case
-    guide = make_guide("structured", FateModel(c.terms), laplace.state())
+    family = make_family("structured", FateModel(c.terms), laplace.state())
     torch.manual_seed(5)
     draws = []
     for _ in range(4):
-        guide(None)
-        draws.append(guide.noise.clone())
-    # setting the guide up drew once already
+        family(None)
+        draws.append(family.noise.clone())
+    # setting the family up drew once already
     pairs = [(0, 1), (2, 3)] if torch.equal(draws[0], -draws[1]) else [(1, 2)]
     assert all(torch.equal(draws[i], -draws[j]) for i, j in pairs)
     assert not torch.equal(draws[0].abs(), draws[3].abs())

@@ -10,7 +10,7 @@ from pyro import poutine
 
 from fatewalk.config import ModelConfig
 from fatewalk.model import FateModel, make_terms
-from fatewalk.model.rows import linear_predictor, split_rows
+from fatewalk.model.rows import linear_predictor
 from tests.conftest import make_design, rows_of
 
 
@@ -26,22 +26,21 @@ def latents_of(trace):
 
 
 @pytest.mark.parametrize("weight", [1.0, 0.25, 40.0])
-@pytest.mark.parametrize(("cells", "batch"), [(120, None), (120, 40), (480, None), (480, 96)])
-def test_likelihood_is_counted_once(cells, batch, weight):
-    """The site's log-probability is the analytic value, whatever the number of cells and the batch."""
+@pytest.mark.parametrize("cells", [120, 480])
+def test_likelihood_is_counted_once(cells, weight):
+    """The site's log-probability is the analytic value, whatever the number of cells."""
     _, design = make_design(cells=cells, genes=3, ntc_guides=2, days=[0, 1], moi=2, active_genes=1)
     rows = rows_of(design).weighted(weight)
-    model = FateModel(make_terms(design, ModelConfig()), len(rows))
-    batches = split_rows(rows, batch, torch.Generator().manual_seed(0)) if batch else [rows]
-    trace = trace_of(model, batches[0])
+    model = FateModel(make_terms(design, ModelConfig()))
+    trace = trace_of(model, rows)
     latents = latents_of(trace)
-    eta = linear_predictor(batches[0], model.coefficients(latents, model.effects(latents)))
+    eta = linear_predictor(rows, model.coefficients(latents, model.effects(latents)))
     log_pi = torch.cat([eta.new_zeros(len(eta), 1), eta], dim=1).log_softmax(dim=1)
-    expected = weight * len(rows) / len(batches[0]) * float((batches[0].target * log_pi).sum())
+    expected = weight * float((rows.target * log_pi).sum())
     assert float(trace.nodes["labels"]["log_prob_sum"]) == pytest.approx(expected, rel=1e-12)
 
 
-def test_log_prior_is_that_of_the_specification(small_design):
+def test_log_prior_is_that_of_the_config(small_design):
     config = ModelConfig(priors={"s_alpha": 1.5, "s_tau": 0.7, "s_guide": 2.0})
     trace = trace_of(FateModel(make_terms(small_design, config)), None)
 
@@ -84,7 +83,7 @@ def test_replicate_effects_sum_to_zero(small_design):
 def test_one_day_one_replicate_two_fates():
     _, design = make_design(cells=100, genes=3, days=[5], replicates=1, fates=["A", "B"], active_genes=1)
     rows = rows_of(design)
-    trace = trace_of(FateModel(make_terms(design, ModelConfig(fates=["A", "B"])), len(rows)), rows)
+    trace = trace_of(FateModel(make_terms(design, ModelConfig(fates=["A", "B"]))), rows)
     assert "sigma_time" not in trace.nodes
     assert "b" not in trace.nodes
     assert torch.isfinite(trace.nodes["labels"]["log_prob_sum"])
@@ -107,7 +106,7 @@ def test_uncentred_delta_keeps_the_gene_mean(small_design):
 
 def test_no_in_place_error_under_anomaly_detection(small_design):
     rows = rows_of(small_design)
-    model = FateModel(make_terms(small_design, ModelConfig()), len(rows), debug=True)
+    model = FateModel(make_terms(small_design, ModelConfig()), debug=True)
     shapes = {k: v.shape for k, v in latents_of(trace_of(model, None)).items()}
     values = {k: torch.full(s, 0.3, dtype=torch.float64, requires_grad=True) for k, s in shapes.items()}
     with torch.autograd.set_detect_anomaly(True):

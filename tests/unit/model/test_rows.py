@@ -8,7 +8,7 @@ import torch
 from fatewalk.config import ModelConfig
 from fatewalk.model import make_terms
 from fatewalk.model.cells import centred_burden, guides_vary_in_clusters
-from fatewalk.model.rows import linear_predictor, row_of_cells, split_rows
+from fatewalk.model.rows import linear_predictor, row_of_cells
 from fatewalk.model.terms import Clusters
 from tests.conftest import make_design, rows_of
 
@@ -116,16 +116,6 @@ def test_gradient_uses_the_transpose(small_design):
     torch.testing.assert_close(found, coefficients.grad)
 
 
-def test_batches_partition_the_rows(small_design):
-    rows, coefficients = rows_of(small_design), coefficients_for(small_design)
-    batches = split_rows(rows, 50, torch.Generator().manual_seed(0))
-    assert max(len(b) for b in batches) <= 50
-    assert sum(len(b) for b in batches) == len(rows)
-    parts = [loglik(linear_predictor(b, coefficients), b.target) for b in batches]
-    whole = loglik(linear_predictor(rows, coefficients), rows.target)
-    torch.testing.assert_close(torch.stack(parts).sum(), whole)
-
-
 def test_burden_is_centred_within_each_day(small_design):
     for day in range(len(small_design.days)):
         assert float(centred_burden(small_design)[small_design.day == day].mean()) == pytest.approx(
@@ -138,12 +128,3 @@ def test_cells_that_differ_in_one_thing_stay_apart(small_design):
     n = small_design.n_cells
     burden = torch.arange(n, dtype=torch.float64)
     assert len(rows_of(dataclasses.replace(small_design, burden=burden))) == n
-
-
-def test_weights_follow_the_rows_into_batches(small_design):
-    rows = rows_of(small_design)
-    rows = rows.weighted(torch.arange(1.0, len(rows) + 1).double())
-    batches = split_rows(rows, 50, torch.Generator().manual_seed(0))
-    assert sorted(torch.cat([b.weight for b in batches]).tolist()) == rows.weight.tolist()
-    for batch in batches:
-        torch.testing.assert_close(batch.target, rows.target[batch.weight.long() - 1])

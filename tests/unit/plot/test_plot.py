@@ -124,12 +124,12 @@ def make_trace(n: int = 40, rounds: int = 9) -> pd.DataFrame:
 
 
 def make_card(
-    status: str = "converged", value: float | None = 0.0123, guide: str = "structured"
+    status: str = "converged", value: float | None = 0.0123, family: str = "structured"
 ) -> dict[str, object]:
     limits = {"newton_step": 0.05, "scale_step": 0.002, "weight_step": 0.004}
-    limits |= {} if guide == "laplace" else {"drift_mean": 0.02, "drift_sd": 0.03}
+    limits |= {} if family == "laplace" else {"drift_mean": 0.02, "drift_sd": 0.03}
     criterion = {name: {"value": value, "limit": limit} for name, limit in limits.items()}
-    return {"status": status, "guide": guide, "criterion": criterion}
+    return {"status": status, "family": family, "criterion": criterion}
 
 
 def limits_of(ax: Axes) -> dict[str, float]:
@@ -461,7 +461,7 @@ def test_convergence_draws_each_phase_in_its_own_panels() -> None:
 
 def test_convergence_without_svi_has_one_panel_and_no_line_for_a_given_weight() -> None:
     trace = make_trace(0).assign(weight_step=0.0)
-    fig = plot_convergence(trace, make_card(guide="laplace"))
+    fig = plot_convergence(trace, make_card(family="laplace"))
     assert len(fig.axes) == 1
     assert set(limits_of(fig.axes[0])) == {"newton_step_limit", "scale_step_limit"}
     assert "drift" not in said(fig)
