@@ -1,0 +1,156 @@
+"""A nuisance and a walk from outside the package: every family and both systems fit them."""
+
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+from torch.autograd.functional import hessian
+
+from benchmarks.baselines import GeneBlock, MeanField
+from fatewalk.config import FitConfig, ModelConfig
+from fatewalk.diagnostics.identifiability import check_identifiability
+from fatewalk.estimates.from_draws import posterior_moments
+from fatewalk.estimates.likelihood_only import likelihood_estimates
+from fatewalk.infer.fitted import load_posterior, save_posterior
+from fatewalk.model import make_rows, make_terms
+from fatewalk.model.coordinates import Coordinates
+from fatewalk.model.information import RowIndex, curvature, fate_probabilities, information
+from fatewalk.model.sparse import identity
+from fatewalk.model.terms import Nuisance
+from fatewalk.model.walk import Walk
+from fatewalk.stages.fit_effects import fit_effects
+from tests.conftest import make_design
+from tests.unit.model.test_coordinates import log_posterior, some
+
+DECAY = 0.5
+SLOPE = 0.6
+FAMILIES = {
+    "laplace": "laplace",
+    "structured": "structured",
+    "gene_block": GeneBlock,
+    "mean_field": MeanField,
+}
+
+
+@dataclass(frozen=True)
+class Phase(Nuisance):
+    """A slope over a number of each cell that no design knows of."""
+
+    values: Tensor = field(default_factory=lambda: torch.zeros(0))
+
+    def entries(self, design):
+        return [(torch.zeros_like(design.day), self.values)]
+
+    def words(self, design):
+        return ["the phase"]
+
+
+def own_terms(design, phase):
+    """The default terms with a phase, and an AR(1) walk: what was there a day ago has half gone."""
+    terms = make_terms(design, ModelConfig())
+    days = torch.arange(terms.n_days)
+    weights = torch.tril(DECAY ** (days[:, None] - days).clamp(min=0).double())
+    nuisance = Phase("phase", identity(1), by_day=False, sd=1.0, values=phase)
+    return replace(terms.plus(nuisance), walk=Walk(weights, terms.walk.scales))
+
+
+@pytest.fixture(scope="module")
+def screen():
+    """A screen with clusters, whose cells of the last fate have a larger phase: the log odds grow by it."""
+    _, design = make_design(
+        cells=1000, genes=4, guides_per_gene=2, ntc_guides=2, days=[0, 1, 2], moi=2, active_genes=2,
+        clusters=2, labels="one_hot", seed=3,
+    )  # fmt: skip
+    phase = torch.randn(design.n_cells, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    phase = phase + SLOPE * (design.prob[:, -1] > 0.5).double()
+    return design, own_terms(design, phase.round(decimals=1))
+
+
+@pytest.fixture(scope="module")
+def fits(screen):
+    """Posterior and moments by family and system."""
+    design, terms = screen
+    found = {}
+    for name, family in FAMILIES.items():
+        outside = None if isinstance(family, str) else family
+        for system, limit in (("dense", 12000), ("blocks", 1)):
+            named = "structured" if outside else family
+            fit = FitConfig(family=named, dense_limit=limit, max_steps=400)
+            posterior, card, _ = fit_effects(design, ModelConfig(), fit, False, terms=terms, family=outside)
+            assert card["covariance"] == system
+            found[name, system] = posterior, card, posterior_moments(posterior, design, 1000, 0)
+    return found
+
+
+def test_terms_keep_those_with_a_scale_of_their_own_last(screen):
+    assert [term.name for term in screen[1].nuisances] == ["alpha", "b", "gamma", "phase", "c"]
+
+
+def test_information_is_the_hessian(screen):
+    design, terms = screen
+    c, rows = Coordinates(terms), make_rows(design, terms)
+    vector, y = c.scales.start(0.5), 0.3 * some(terms.n_contrasts, c.size, seed=1)
+    expected = -hessian(log_posterior(c, rows, vector), y.reshape(-1))
+    sd = c.sd(c.scales.log_scales(vector))
+    eta = rows.matrix @ c.coefficients(sd * y).T
+    found = information(RowIndex(rows, c), c, curvature(rows, fate_probabilities(eta)))
+    found = sd.reshape(-1)[:, None] * found * sd.reshape(-1) + torch.eye(sd.numel(), dtype=torch.float64)
+    torch.testing.assert_close(found, expected, rtol=1e-8, atol=1e-8)
+
+
+@pytest.mark.parametrize("system", ["dense", "blocks"])
+@pytest.mark.parametrize("name", FAMILIES)
+def test_every_family_and_both_systems_fit_them(fits, name, system):
+    posterior, card, moments = fits[name, system]
+    assert card["status"] == "converged" or card["steps"] == 400
+    torch.manual_seed(0)
+    slope = posterior.family.draw(1000)["phase"][:, -1, 0].detach()  # [S] of the last fate
+    assert abs(float(slope.mean()) - SLOPE) < 3 * float(slope.std()) < 0.3
+    exact = fits["laplace", "dense"][2]
+    apart = np.abs(moments.theta_mean - exact.theta_mean) / exact.theta_sd
+    assert np.sqrt((apart**2).mean()) < (0.15 if name in ("laplace", "structured") else 0.6)  # Adam's noise
+
+
+def test_likelihood_only_estimates_of_both_systems_agree(screen, fits):
+    dense, blocks = (likelihood_estimates(fits["laplace", s][0], screen[0]) for s in ("dense", "blocks"))
+    sd = [np.sqrt(np.einsum("lfdfd->lfd", one.gene_covariance)) for one in (dense, blocks)]
+    np.testing.assert_allclose(sd[1], sd[0], rtol=0.1)
+    assert (np.abs(blocks.gene_mean - dense.gene_mean) < 0.2 * sd[0]).all()
+
+
+def test_another_walk_is_another_posterior(screen, fits):
+    """What the labels say little of follows the walk; the estimates without a prior do not."""
+    design, terms = screen
+    usual = replace(terms, walk=make_terms(design, ModelConfig()).walk)
+    posterior, _, _ = fit_effects(design, ModelConfig(), FitConfig(family="laplace"), False, terms=usual)
+    ours, theirs = (posterior_moments(p, design, 1000, 0) for p in (fits["laplace", "dense"][0], posterior))
+    assert np.abs(ours.theta_mean - theirs.theta_mean).max() > 0.02
+    one, other = (likelihood_estimates(p, design) for p in (fits["laplace", "dense"][0], posterior))
+    np.testing.assert_allclose(one.gene_mean, other.gene_mean, atol=0.05)
+
+
+def test_a_posterior_is_read_with_its_terms(screen, fits, tmp_path):
+    posterior = fits["structured", "dense"][0]
+    save_posterior(posterior, tmp_path / "posterior.pt")
+    again = load_posterior(tmp_path / "posterior.pt", *screen)
+    for one in (posterior, again):
+        torch.manual_seed(0)
+        draws = one.family.draw(2)
+        assert torch.equal(draws["phase"], draws["phase"])
+    torch.manual_seed(0)
+    assert torch.equal(draws["phase"], posterior.family.draw(2)["phase"])
+
+
+def test_diagnostics_name_the_term_in_its_own_words(screen):
+    """A phase that only the cells of one gene have imitates its effect on all days."""
+    design, _ = screen
+    cell = torch.repeat_interleave(torch.arange(design.n_cells), design.cell_offsets.diff())
+    of_gene = design.guide_to_gene[design.cell_guides] == 0
+    phase = torch.zeros(design.n_cells, dtype=torch.float64).index_add(
+        0, cell[of_gene], torch.ones(1).double().expand(int(of_gene.sum()))
+    )
+    terms = own_terms(design, phase)
+    found = check_identifiability(design, terms, make_rows(design, terms))
+    assert any("the phase" in weak.name for weak in found.weak_directions)
