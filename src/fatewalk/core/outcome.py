@@ -4,12 +4,39 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+Status = Literal["converged", "budget", "diverged"]
+
+
+class NumericalError(ArithmeticError):
+    """A numerical step that cannot be taken, in words: which, and why."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of an iteration.
+
+    Attributes
+    ----------
+    status
+        ``converged``; ``budget``: it ended before its rule held; ``diverged``: a step could not be taken
+        or its values are not finite.
+    words
+        What went wrong, a sentence each; mostly none.
+    """
+
+    status: Status
+    words: tuple[str, ...] = ()
+
 
 #: Entries of ``criterion`` in the fit card, in words.
 CRITERIA = {
     "newton_step": "Newton step in SDs",
     "scale_step": "change of log scales",
     "weight_step": "change of log weights",
+    "solve_residual": "residual of linear solves over its limit",
     "drift_mean": "drift of means in SDs",
     "drift_sd": "drift of log SDs",
     "common_shift_sd": "SD that the labels leave to the common shift",

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from fatewalk.core.words import join, on_days
 from fatewalk.diagnostics.profile import NO_INFORMATION, Profile
+from fatewalk.model.linalg import eigh
 from fatewalk.model.scales import DTYPE
 from fatewalk.screen.design import Design
 
@@ -55,7 +56,7 @@ def common_shift(profile: Profile) -> Shift:
 def _joint_variance(information: Tensor, whole: Tensor) -> Tensor:
     """Variances of parameters with a flat prior; infinite where they load on what is not known."""
     scale = torch.where(whole > 0, whole.rsqrt(), 0.0)
-    values, vectors = torch.linalg.eigh(scale[:, None] * information * scale)
+    values, vectors = eigh(scale[:, None] * information * scale, "the information on common shifts")
     known = values > NO_INFORMATION
     inverse = torch.where(known, 1 / values.clamp(min=NO_INFORMATION), 0.0)
     variance = (vectors.square() * inverse).sum(dim=1) * scale.square()

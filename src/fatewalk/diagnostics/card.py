@@ -107,7 +107,7 @@ def _clusters(design: Design) -> str | None:
 
 
 def _status(laplace: Laplace, svi: SviResult | None) -> str:
-    if svi is not None and svi.status != "converged":
+    if svi is not None and svi.status != "converged" and laplace.status != "diverged":
         return svi.status
     return laplace.status
 
@@ -120,6 +120,8 @@ def criterion(laplace: Laplace, svi: SviResult | None) -> dict[str, Any]:
         "scale_step": {"value": last.scale_step, "limit": newton.SCALE_LIMIT},
         "weight_step": {"value": last.weight_step, "limit": newton.WEIGHT_LIMIT},
     }
+    if laplace.system.residual:  # a dense system is solved exactly
+        found["solve_residual"] = {"value": laplace.system.residual, "limit": 1.0}
     return found | (svi.criterion if svi else {})
 
 
@@ -200,8 +202,8 @@ def _warnings(
     status: str, design: Design, fit: FitConfig, laplace: Laplace, svi: SviResult | None
 ) -> list[str]:
     """What a reader of the card must know, in sentences."""
-    found = []
-    if laplace.status == "budget":
+    found = list(laplace.outcome.words)
+    if laplace.status == "budget" and len(laplace.trace) == newton.MAX_ROUNDS:
         words = criterion_words(criterion(laplace, None))
         found.append(
             f"Newton-Laplace used its {len(laplace.trace)} rounds without meeting its stopping rule: "
@@ -213,7 +215,8 @@ def _warnings(
             f"SVI used its {fit.max_steps} steps without meeting its stopping rule. Raise fit.max_steps."
         )
     if status == "diverged":
-        found.append("The ELBO became infinite or NaN: look for extreme values in the design report.")
+        if svi is not None and svi.status == "diverged":
+            found.append("The ELBO became infinite or NaN: look for extreme values in the design report.")
         return found
     d = laplace.dispersion
     if fit.likelihood_weight != "auto":

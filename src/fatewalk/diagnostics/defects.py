@@ -15,11 +15,13 @@ from scipy.sparse.csgraph import connected_components
 from fatewalk.core.errors import first_few
 from fatewalk.core.words import N_NAMED, join, on_days
 from fatewalk.diagnostics.profile import Profile
-from fatewalk.model import Rows
-from fatewalk.model.cells import guides_vary_in_clusters
+from fatewalk.model import Rows, Terms
+from fatewalk.model.cells import centred_burden, guides_vary_in_clusters
+from fatewalk.model.terms import BurdenSlopes
 from fatewalk.screen.design import Design
 
 TOGETHER = 0.9  # cells with both guides over cells with either: above it they are one guide
+LARGE_BURDEN = 100.0  # SD within days
 NEIGHBOURS = 50  # pairs made of sets with the same hashes; identical sets are linked anyway
 HASHES = 16  # minimum hashes of a set of cells, compared two by two
 
@@ -175,6 +177,18 @@ def in_every_cell(design: Design, defects: Defects) -> None:
             )
             found.setdefault(names[index], []).append(sentence)
             defects.warnings.append(sentence)
+
+
+def large_burden(design: Design, terms: Terms, defects: Defects) -> None:
+    """Find a burden whose unit is not a guide, so that the prior of its slope is far too wide."""
+    slopes = terms.nuisance(BurdenSlopes)
+    spread = float(centred_burden(design).square().mean().sqrt())
+    if slopes and spread > LARGE_BURDEN:
+        defects.warnings.append(
+            f"The burden varies by {spread:.3g} (SD) within days, and the prior SD of its slope is "
+            f"{slopes.sd:g} for each unit (model.priors.s_gamma): the fit may not converge. Give the number "
+            "of guides of each cell as burden, and UMI counts on a log scale as a covariate."
+        )
 
 
 def replicates_without_control(design: Design, defects: Defects) -> list[Levels]:

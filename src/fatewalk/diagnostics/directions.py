@@ -11,9 +11,10 @@ from itertools import pairwise
 
 import numpy as np
 import torch
-from scipy.sparse.linalg import eigsh
+from scipy.sparse.linalg import ArpackError, eigsh
 from torch import Tensor
 
+from fatewalk.core.outcome import NumericalError
 from fatewalk.core.words import join, on_days
 from fatewalk.diagnostics.anchor import Shift
 from fatewalk.diagnostics.defects import Group, Levels
@@ -21,6 +22,7 @@ from fatewalk.diagnostics.profile import NO_INFORMATION, Profile
 from fatewalk.infer.laplace import START_SHARE
 from fatewalk.model.coordinates import Coordinates
 from fatewalk.model.information import RowIndex, information
+from fatewalk.model.linalg import cholesky, eigh
 from fatewalk.model.scales import DTYPE
 from fatewalk.model.terms import Clusters, Replicates
 from fatewalk.screen.design import Design
@@ -96,7 +98,7 @@ def weak_directions(
 
 def _rotate(values: Tensor, vectors: Tensor, keep: Tensor) -> tuple[Tensor, Tensor]:
     """Eigenpairs within the part ``keep`` [K, K - 1] of the space of ``vectors`` [p, K]."""
-    inner, turn = torch.linalg.eigh(keep.T @ torch.diag(values) @ keep)
+    inner, turn = eigh(keep.T @ torch.diag(values) @ keep, "the weak part of the information")
     return inner, vectors @ (keep @ turn)
 
 
@@ -231,7 +233,7 @@ def _decompose(profile: Profile, f: int, k: int) -> tuple[Tensor, Tensor, Tensor
         matrix[place] = 0.0
         matrix[:, place] = 0.0
     diagonal = matrix.diagonal().clone()
-    seen = diagonal > NO_INFORMATION * float(diagonal.max())
+    seen = _seen(c, diagonal)
     scale = torch.where(seen, diagonal.clamp(min=1e-300).sqrt(), 0.0)
     inverse = torch.where(seen, 1 / scale.clamp(min=1e-150), 0.0)
     matrix *= inverse[:, None]
@@ -240,16 +242,34 @@ def _decompose(profile: Profile, f: int, k: int) -> tuple[Tensor, Tensor, Tensor
     if "b" in c.blocks:  # a common level of all replicates is centred out
         level = torch.zeros(c.size, dtype=DTYPE)
         level[c.blocks["b"]] = scale[c.blocks["b"]]
-        level /= level.norm()
+        level /= level.norm().clamp(min=1e-300)
         matrix += level[:, None] * level
     matrix.diagonal().add_(NO_INFORMATION)
-    inverse_matrix = torch.cholesky_inverse(torch.linalg.cholesky(matrix)).numpy()
+    factor = cholesky(matrix, "the information at unit diagonal")
+    inverse_matrix = torch.cholesky_inverse(factor).numpy()
     k = min(k, c.size - 1)
     start = np.random.default_rng(0).normal(size=c.size)
-    found, vectors = eigsh(inverse_matrix, k=k, which="LA", v0=start, tol=1e-6)
+    try:
+        found, vectors = eigsh(inverse_matrix, k=k, which="LA", v0=start, tol=1e-6)
+    except ArpackError as error:
+        raise NumericalError(
+            f"the smallest eigenvalues of the information were not found ({error})"
+        ) from error
     order = np.argsort(-found)
     values = torch.from_numpy(1 / found[order]) - NO_INFORMATION
     return values.clamp(min=0), torch.from_numpy(vectors[:, order].copy()), scale
+
+
+def _seen(c: Coordinates, diagonal: Tensor) -> Tensor:
+    """Coordinates on which there is information, bool [p]: each against the largest of its own kind.
+
+    Kinds have units of their own: a burden of 1e5 UMIs has 1e10 times the information of an intercept.
+    """
+    found = torch.zeros(c.size, dtype=torch.bool)
+    for kind in (*c.blocks.values(), c.walk, c.directions):
+        own = diagonal[kind]
+        found[kind] = own > NO_INFORMATION * own.amax() if len(own) else False
+    return found
 
 
 def _largest_parts(design: Design, c: Coordinates, vector: Tensor) -> str:

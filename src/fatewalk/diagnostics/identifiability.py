@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from typing import Any
+from functools import partial
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -15,6 +18,7 @@ from fatewalk.diagnostics.defects import (
     clusters_of_one_gene,
     determined_labels,
     in_every_cell,
+    large_burden,
     occur_together,
     replicates_and_days,
     replicates_without_control,
@@ -24,6 +28,9 @@ from fatewalk.diagnostics.profile import Profile
 from fatewalk.model import Rows, Terms
 from fatewalk.model.coordinates import Coordinates
 from fatewalk.screen.design import Design
+
+T = TypeVar("T")
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -103,24 +110,31 @@ def check_identifiability(design: Design, terms: Terms, rows: Rows, primary: int
         ``DENSE_COORDINATES`` coordinates also a dense decomposition.
     """
     rows = rows.to(torch.device("cpu"))
-    # without centring theta and the mean of delta imitate each other in every gene, by intent
-    coordinates = Coordinates(terms.centred())
-    profile = Profile(rows, coordinates)
-    shift = common_shift(profile)
     defects = Defects()
-    groups = occur_together(design, defects)
-    in_every_cell(design, defects)
-    confounded = replicates_and_days(design, defects)
-    lonely = replicates_without_control(design, defects)
-    clusters_of_one_gene(design, defects)
-    determined_labels(design, rows, profile, defects)
+    attempt = partial(_attempt, defects)
+    # without centring theta and the mean of delta imitate each other in every gene, by intent
+    profile = attempt("the nuisances", Profile, rows, Coordinates(terms.centred()))
+    shift = attempt("the common shift of all genes", common_shift, profile) if profile else None
+    groups = attempt("guides that occur together", occur_together, design, defects) or []
+    attempt("guides in every cell", in_every_cell, design, defects)
+    levels = attempt("replicates without control", replicates_without_control, design, defects) or []
+    levels += attempt("replicates and days", replicates_and_days, design, defects) or []
+    attempt("clusters", clusters_of_one_gene, design, defects)
+    attempt("the burden", large_burden, design, terms, defects)
+    weak: list[WeakDirection] = []
+    sd, unanchored = np.full((terms.n_contrasts, terms.n_days), np.nan), False
+    of_anchor: list[str] = []
+    if profile:
+        attempt("labels without spread", determined_labels, design, rows, profile, defects)
+    if profile and shift:
+        sd = shift.sd.numpy()
+        unanchored, of_anchor = judge_anchor(design, terms.walk.first_sd, sd, shift.against)
+        known = design, profile, shift, groups, levels, primary
+        weak = attempt("weak directions", weak_directions, *known) or []
     n_days = len(design.days)
     cells = torch.bincount(design.day, minlength=n_days).double()
     ntc = torch.bincount(design.day[design.n_ntc > 0], minlength=n_days) / cells
     controls = torch.bincount(design.day[design.cell_offsets.diff() == 0], minlength=n_days) / cells
-    weak = weak_directions(design, profile, shift, groups, [*lonely, *confounded], primary)
-    sd = shift.sd.numpy()
-    unanchored, of_anchor = judge_anchor(design, terms.walk.first_sd, sd, shift.against)
     return Identifiability(
         unanchored,
         sd,
@@ -133,3 +147,15 @@ def check_identifiability(design: Design, terms: Terms, rows: Rows, primary: int
         design.contrasts,
         design.days,
     )
+
+
+def _attempt(defects: Defects, what: str, check: Callable[..., T], *args: Any) -> T | None:
+    """Run a check; one that fails is a warning, for a fit needs none of them."""
+    try:
+        return check(*args)
+    except MemoryError:
+        raise
+    except Exception as error:
+        log.warning("the check of %s failed", what, exc_info=True)
+        defects.warnings.append(f"The check of {what} failed ({error}), so nothing is known of it.")
+        return None

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from fatewalk.model import Rows
 from fatewalk.model.coordinates import Coordinates
+from fatewalk.model.linalg import eigh
 from fatewalk.model.scales import DTYPE
 from fatewalk.model.terms import Clusters
 
@@ -108,6 +109,6 @@ def _pseudo_inverse(gram: Tensor) -> Tensor:
     """Invert a Gram matrix on the directions that it sees, at unit diagonal."""
     scale = gram.diagonal().clamp(min=0).sqrt()
     scale = torch.where(scale > 0, 1 / scale, 0.0)
-    values, vectors = torch.linalg.eigh(scale[:, None] * gram * scale)
+    values, vectors = eigh(scale[:, None] * gram * scale, "the products of the nuisances")
     inverse = torch.where(values > NO_INFORMATION, 1 / values, 0.0)
     return scale[:, None] * ((vectors * inverse) @ vectors.T) * scale

@@ -59,11 +59,14 @@ class Dispersion:
     rho : Tensor [D]
         Correlation of the labels within a cluster; 0 without clusters or where a cluster has an
         intercept of its own.
+    settled
+        Whether the iteration for rho found its fixed point.
     """
 
     phi: Tensor
     phi_by_fate: Tensor
     rho: Tensor
+    settled: bool = True
 
 
 def estimate(rows: Rows, pi: Tensor, learned: Learned, shared: bool) -> Dispersion:
@@ -98,11 +101,11 @@ def estimate(rows: Rows, pi: Tensor, learned: Learned, shared: bool) -> Dispersi
     by_fate = (squares_of_day / expected_of_day).T * (phi * total / squares_of_day.sum(dim=1))
     # a day on which all labels agree says nothing of its scatter
     phi = torch.where(total < FEWEST_CELLS, 1.0, phi.clamp(min=SMALLEST_PHI))
-    rho = torch.zeros_like(phi)
+    rho, settled = torch.zeros_like(phi), True
     if shared:
-        rho, by_fate = _of_clusters(rows, pi, squares, p_eff, phi * true_share)
+        rho, by_fate, settled = _of_clusters(rows, pi, squares, p_eff, phi * true_share)
     rare = expected_of_day.T < FEWEST_CELLS  # [F, D]
-    return Dispersion(phi, torch.where(rare, torch.nan, by_fate), rho)
+    return Dispersion(phi, torch.where(rare, torch.nan, by_fate), rho, settled)
 
 
 def weights(rows: Rows, dispersion: Dispersion, shared: bool) -> Tensor:
@@ -117,12 +120,12 @@ def weights(rows: Rows, dispersion: Dispersion, shared: bool) -> Tensor:
 
 def _of_clusters(
     rows: Rows, pi: Tensor, squares: Tensor, p_eff: Tensor, scale: Tensor
-) -> tuple[Tensor, Tensor]:
-    """Moment estimate of rho by day, [D], and variance of cluster totals over that of single cells, [F, D].
+) -> tuple[Tensor, Tensor, bool]:
+    """Moment estimate of rho by day, [D], variance of cluster totals over that of single cells, [F, D].
 
     The square of a cluster's total residual exceeds the sum of its cells' squares by
     n (n - 1) rho phi pi (1 - pi) in expectation; clusters enter with the inverse of the variance
-    of that difference, which depends on rho: iterated to a fixed point.
+    of that difference, which depends on rho: iterated to a fixed point, which it may not find.
     """
     unit, n_clusters = _units(rows)
     size = _sizes(rows, unit, n_clusters)  # [C]
@@ -145,11 +148,13 @@ def _of_clusters(
         above = _by_day((weight * pairs * excess), day, n_days).sum(dim=1)
         below = _by_day((weight * pairs.square()), day, n_days).sum(dim=1)
         new = torch.where(below > 0, above / below.clamp(min=1e-300), 0.0).clamp(0, 1)
-        if torch.allclose(new, rho, atol=1e-8, rtol=1e-4):
+        settled = torch.allclose(new, rho, atol=1e-8, rtol=1e-4)
+        if settled:
             break
         rho = new
     squares_of_day = _by_day(total.square() / freedom, day, n_days)  # [D, F]
-    return new, (squares_of_day / _by_day(size[:, None] * variance, day, n_days)).T
+    by_fate = (squares_of_day / _by_day(size[:, None] * variance, day, n_days)).T
+    return new, by_fate, settled
 
 
 def _units(rows: Rows) -> tuple[Tensor, int]:

@@ -23,19 +23,21 @@ from __future__ import annotations
 import logging
 import math
 import time
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn.functional import log_softmax
 
+from fatewalk.core.outcome import NumericalError, Outcome
 from fatewalk.infer import dispersion
 from fatewalk.infer.checkpoint import Checkpoint
 from fatewalk.infer.systems import BlockSystem, DenseSystem, System
 from fatewalk.infer.whitening import Whitening
 from fatewalk.model.coordinates import Coordinates, variance_factor
 from fatewalk.model.information import RowIndex, curvature, fate_probabilities
+from fatewalk.model.linalg import cholesky, eigh
 from fatewalk.model.rows import Rows, linear_predictor
 from fatewalk.model.scales import DTYPE
 
@@ -52,9 +54,11 @@ DAY_PROBES = 16  # probe vectors for what each day's labels taught, up to 5,000 
 MAX_ROUNDS = 60
 FAR = 0.7
 NEAR = 0.5  # Newton step over sqrt(P) below which residuals mean something
+UNFINISHED, CONVERGED = Outcome("budget"), Outcome("converged")
+SHORTEST = 1e-4  # share of a Newton step below which the direction is given up
 
 
-@dataclass
+@dataclass(frozen=True)
 class Round:
     """One row of the trace of the Newton-Laplace loop."""
 
@@ -63,7 +67,18 @@ class Round:
     newton_step: float
     scale_step: float
     weight_step: float
+    solve_residual: float
     seconds: float
+
+    @property
+    def stands(self) -> bool:
+        """Whether mode, scales and weights moved less than their limits, by solves exact enough."""
+        return (
+            self.newton_step < NEWTON_LIMIT
+            and self.scale_step < SCALE_LIMIT
+            and self.weight_step < WEIGHT_LIMIT
+            and self.solve_residual <= 1
+        )
 
 
 @dataclass(frozen=True)
@@ -90,8 +105,8 @@ class Laplace:
         With their weights.
     dispersion
         Of the labels.
-    status
-        ``converged`` or ``budget``.
+    outcome
+        Whether the rounds converged, and what went wrong in words.
     trace
         Rounds.
     memory
@@ -108,9 +123,14 @@ class Laplace:
     ratio: Tensor
     rows: Rows
     dispersion: dispersion.Dispersion
-    status: str
-    trace: list[Round] = field(default_factory=list)
+    outcome: Outcome
+    trace: tuple[Round, ...] = ()
     memory: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def status(self) -> str:
+        """``converged``, ``budget`` or ``diverged``."""
+        return self.outcome.status
 
     def mode(self) -> dict[str, Tensor]:
         """Latent variables at the mode, constrained, on the CPU."""
@@ -123,7 +143,7 @@ class Laplace:
 
     def state(self) -> dict[str, Tensor]:
         """Tensors that the structured family keeps."""
-        scale_factor = torch.linalg.cholesky(self.scale_covariance)
+        scale_factor = cholesky(self.scale_covariance, "the covariance of the scales")
         c = self.coordinates
         fixed = c.sd(torch.zeros(len(self.y), c.n_scales, dtype=DTYPE, device=c.device)).log().sum()
         volume = fixed + scale_factor.diagonal().log().sum() + self.whitening.log_volume
@@ -165,286 +185,384 @@ def fit_laplace(
         Coordinates P up to which the information matrix is dense.
     checkpoint
         Resumes the loop and keeps its state.
+
+    Raises
+    ------
+    NumericalError
+        If not even the first round can be taken. What fails later ends the loop with the state before it,
+        and status ``diverged``.
     """
-    return _Newton(coordinates, rows, intercepts, weight, shared, dense_limit).run(checkpoint or Checkpoint())
+    checkpoint = checkpoint or Checkpoint()
+    problem = _Problem.of(coordinates, rows, shared, weight, dense_limit)
+    saved = checkpoint.state("laplace") or checkpoint.earlier("svi")
+    state = _State.restored(problem, saved) if saved else _State.at_start(problem, intercepts)
+    previous = state
+    while state.outcome.status == "budget" and len(state.trace) < MAX_ROUNDS:
+        if checkpoint.due:
+            checkpoint.save("laplace", state.saved())
+        try:
+            previous, state = state, _take_round(problem, state)
+        except NumericalError as error:
+            state = previous.diverged(state, error)
+    memory = state.saved()
+    if checkpoint.worth_it and checkpoint.earlier("svi") is None:  # no later state is overwritten
+        checkpoint.save("laplace", memory)
+    try:
+        return _finish(problem, state, memory)
+    except NumericalError as error:
+        return _finish(problem, previous.diverged(state, error), memory)
 
 
-class _Newton:
-    """State of the loop."""
+@dataclass(frozen=True)
+class _Problem:
+    """What no round changes."""
 
-    def __init__(
-        self,
-        coordinates: Coordinates,
-        rows: Rows,
-        intercepts: Tensor,
-        weight: float | None,
-        shared: bool,
-        dense_limit: int,
-    ) -> None:
-        c = coordinates
-        self.c, self.shared, self.estimates_weight = c, shared, weight is None
-        self.dense_limit = dense_limit
-        self.rows = rows.weighted(1.0 if weight is None else weight)
-        self.index = RowIndex(rows, c)
-        self.n = len(intercepts)
-        self.x = torch.zeros(self.n, c.size, dtype=DTYPE, device=c.device)
-        self.x[:, c.blocks["alpha"]] = intercepts
-        self.vector = c.scales.start(START_SHARE)
-        self.eta = self._predict(self.x)
-        self.probes, self.group = _probes(c, self.n)
-        self.trace: list[Round] = []
-        self.status = "budget"
-        self._disperse(dispersion.Learned(*torch.zeros(2, c.terms.n_days, dtype=DTYPE, device=c.device)))
+    c: Coordinates
+    index: RowIndex
+    rows: Rows  # with the weights of the start
+    shared: bool
+    estimates_weight: bool
+    dense_limit: int
+    groups: Tensor  # int64 [P] group of each coordinate
+    probes: Tensor  # [P, m]
+    owner: Tensor  # int64 [m] group of each probe
 
-    def _predict(self, x: Tensor) -> Tensor:
-        """Linear predictor, [F*, p] -> [M, F*]."""
-        return linear_predictor(self.rows, self.c.coefficients(x).T.contiguous())
+    @classmethod
+    def of(cls, c: Coordinates, rows: Rows, shared: bool, weight: float | None, dense_limit: int) -> _Problem:
+        n = c.terms.n_contrasts
+        rows = rows.weighted(1.0 if weight is None else weight)
+        probes, owner = _probes(c, n)
+        index = RowIndex(rows, c)
+        return cls(c, index, rows, shared, weight is None, dense_limit, _groups(c, n), probes, owner)
 
-    def _predict_many(self, x: Tensor) -> Tensor:
-        """Linear predictors of many vectors, [k, F*, p] -> [M, k, F*]."""
-        flat = self.c.coefficients(x)  # [k, F*, Q]
-        return (self.rows.matrix @ flat.reshape(-1, flat.shape[-1]).T).view(len(self.rows), len(x), -1)
+    @property
+    def n(self) -> int:
+        """Contrasts F*."""
+        return self.c.terms.n_contrasts
 
-    def _objective(self, eta: Tensor, y: Tensor) -> float:
-        logits = torch.cat([eta.new_zeros(len(eta), 1), eta], dim=-1)
-        loglik = (self.rows.weight[:, None] * self.rows.target * log_softmax(logits, dim=-1)).sum()
-        return float(loglik - 0.5 * y.square().sum())
+    @property
+    def n_groups(self) -> int:
+        """For each contrast the fixed coordinates, then the scales."""
+        return self.n * (self.c.n_scales + 1)
 
-    def run(self, checkpoint: Checkpoint) -> Laplace:
-        """Rounds until everything stands, resumed from a checkpoint if there is one."""
-        state = checkpoint.state("laplace") or checkpoint.earlier("svi")
-        if state is not None:
-            self._restore(state)
-        while self.status == "budget" and len(self.trace) < MAX_ROUNDS:
-            if checkpoint.due:
-                checkpoint.save("laplace", self._state())
-            self._round()
-        memory = self._state()
-        if checkpoint.worth_it and checkpoint.earlier("svi") is None:  # no later state is overwritten
-            checkpoint.save("laplace", memory)
-        self._linearise()
-        self._products()
-        return self._finish(memory)
+    @property
+    def is_scale(self) -> Tensor:
+        """Which groups are those of a scale, bool [groups]."""
+        return torch.arange(self.n_groups, device=self.c.device) % (self.c.n_scales + 1) > 0
 
-    def _round(self) -> None:
-        """A Newton step; near the mode also a step of scales and weights."""
-        began = time.monotonic()
-        self._linearise()
-        newton = self._newton_step()
-        scale = weight = math.inf
-        if newton < NEAR * math.sqrt(self.x.numel()):
-            self._products()
-            learned = self._learned()  # before the scales move away from the factor
-            scale = self._scale_step()
-            weight = self._weight_step(learned)
-        seconds = time.monotonic() - began
-        entry = Round(len(self.trace) + 1, self.value, newton, scale, weight, seconds)
-        self.trace.append(entry)
-        log.info(
-            "round %d  log posterior %.2f  Newton step %.3f SD  scales %.4f  weights %.4f  %.2f s",
-            entry.round, entry.log_posterior, newton, scale, weight, seconds,
-        )  # fmt: skip
-        if newton < NEWTON_LIMIT and scale < SCALE_LIMIT and weight < WEIGHT_LIMIT:
-            self.status = "converged"
+    @property
+    def scale_matrix(self) -> Tensor:
+        """From the vector of scales to all log scales, [F* H, S]."""
+        return self.c.scales.matrix.reshape(-1, self.c.scales.size)
 
-    def _state(self) -> dict[str, Any]:
-        """What the loop carries from round to round."""
+
+@dataclass(frozen=True)
+class _State:
+    """What a round starts from, all of it in a checkpoint."""
+
+    x: Tensor  # [F*, p]
+    eta: Tensor  # [M, F*]
+    vector: Tensor  # [S]
+    rows: Rows
+    dispersion: dispersion.Dispersion
+    trace: tuple[Round, ...] = ()
+    outcome: Outcome = UNFINISHED
+
+    @classmethod
+    def at_start(cls, problem: _Problem, intercepts: Tensor) -> _State:
+        """Intercepts of the days, no effects, scales at a share of their prior's."""
+        c, rows = problem.c, problem.rows
+        x = torch.zeros(problem.n, c.size, dtype=DTYPE, device=c.device)
+        x[:, c.blocks["alpha"]] = intercepts
+        eta = _predict(rows, c, x)
+        nothing = dispersion.Learned(*torch.zeros(2, c.terms.n_days, dtype=DTYPE, device=c.device))
+        found = dispersion.estimate(rows, fate_probabilities(eta), nothing, problem.shared)
+        state = cls(x, eta, c.scales.start(START_SHARE), rows, found)
+        return _disperse(problem, state, nothing)
+
+    @classmethod
+    def restored(cls, problem: _Problem, saved: dict[str, Any]) -> _State:
+        """Undo ``saved``."""
+        x, eta, vector = (saved[name].to(problem.c.device) for name in ("x", "eta", "vector"))
+        return cls(
+            x,
+            eta,
+            vector,
+            problem.rows.weighted(saved["weight"].to(problem.c.device)),
+            dispersion.Dispersion(**saved["dispersion"]),
+            tuple(Round(**entry) for entry in saved["trace"]),
+            Outcome(saved["status"], tuple(saved["words"])),
+        )
+
+    def saved(self) -> dict[str, Any]:
+        """Tensors and plain containers."""
         return {
             "x": self.x,
             "eta": self.eta,
             "vector": self.vector,
             "weight": self.rows.weight,
             "dispersion": asdict(self.dispersion),
-            "status": self.status,
+            "status": self.outcome.status,
+            "words": list(self.outcome.words),
             "trace": [asdict(entry) for entry in self.trace],
         }
 
-    def _restore(self, state: dict[str, Any]) -> None:
-        self.x, self.eta, self.vector = (state[name].to(self.c.device) for name in ("x", "eta", "vector"))
-        self.rows = self.rows.weighted(state["weight"].to(self.c.device))
-        self.dispersion = dispersion.Dispersion(**state["dispersion"])
-        self.status = state["status"]
-        self.trace = [Round(**entry) for entry in state["trace"]]
+    def diverged(self, later: _State, error: NumericalError) -> _State:
+        """The same state, from which a round could be taken, as the end of a loop that failed later."""
+        if not self.trace and not later.trace:
+            raise error
+        words = f"Newton-Laplace failed after round {len(later.trace)}: {error}."
+        log.warning(words)
+        return replace(self, trace=later.trace, outcome=Outcome("diverged", (words,)))
 
-    def _linearise(self) -> None:
-        """Information of y at the present x, scales and weights."""
-        sd = self.c.sd(self.c.scales.log_scales(self.vector))
-        self.y = self.x / sd
-        weights = curvature(self.rows, fate_probabilities(self.eta))
-        if self.x.numel() <= self.dense_limit:
-            self.system: System = DenseSystem(self.index, self.c, weights, sd)
-        else:
-            self.system = BlockSystem(self.index, self.c, self.rows, weights, sd)
-        self.sd = sd
 
-    def _newton_step(self) -> float:
-        """One step with backtracking; its length in posterior SDs."""
-        pi = fate_probabilities(self.eta)
-        residual = self.rows.target - self.rows.cells[:, None] * pi
-        residual = self.rows.weight[:, None] * residual[:, 1:]
-        gradient = self.c.adjoint((self.rows.transpose @ residual).T)
-        y = self.x / self.sd
-        gradient = self.sd * gradient - y
-        step = self.system.solve(gradient.reshape(-1, 1)).view_as(y)
-        length = math.sqrt(max(float((step * gradient).sum()), 0.0))
-        eta_step = self._predict(self.sd * step)
-        before, share = self._objective(self.eta, y), 1.0
-        while True:
-            after = self._objective(self.eta + share * eta_step, y + share * step)
-            if after >= before + 1e-4 * share * length**2 - 1e-9 * abs(before) or share < 1e-4:
-                break
-            share /= 2
-        self.y = y + share * step
-        self.x = self.sd * self.y
-        self.eta = self.eta + share * eta_step
-        self.value = after
-        return length
+@dataclass(frozen=True)
+class _Linear:
+    """Information of y at the x, scales and weights of a state."""
 
-    def _products(self) -> None:
-        """Covariance times probes, and what follows: traces and Fisher information by scale."""
-        c, n = self.c, self.n
-        parts = _by_group(self.y, groups := _groups(c, n), n * (c.n_scales + 1))  # [P, groups]
-        both = self.system.solve(torch.cat([self.probes, parts], dim=1))
-        solved, self.solved_parts = both[:, : self.probes.shape[1]], both[:, self.probes.shape[1] :]
-        self.parts = parts
-        n_groups = n * (c.n_scales + 1)
-        by_row = torch.zeros(n_groups, solved.shape[1], dtype=DTYPE, device=c.device)
-        own = by_row.index_add(0, groups, self.probes * solved)  # [groups, m]
-        traces = torch.zeros(n_groups, dtype=DTYPE, device=c.device)
-        own_group = self.group  # [m] group of each probe
-        traces.index_add_(0, own_group, own.gather(0, own_group[None])[0])
-        rest = (self.probes - solved).square()  # |(I - S) r|^2
-        norms = by_row.index_add(0, groups, rest)  # [groups, m]
-        square = torch.zeros(n_groups, n_groups, dtype=DTYPE, device=c.device)
-        square.index_add_(1, own_group, norms)
-        self.trace_of = traces
-        self.norm_of = 0.5 * (square + square.T)
-        self.sizes = torch.bincount(groups, minlength=n_groups).double()
-        self.solved = solved
+    sd: Tensor  # [F*, p] prior SDs
+    y: Tensor  # [F*, p]
+    system: System
 
-    def _scale_derivatives(self) -> tuple[Tensor, Tensor, Tensor]:
-        """Gradient [F* H], expected and observed information [F* H, F* H] of the log scales."""
-        groups = self._is_scale()
-        gradient = (self.parts.square().sum(dim=0) + self.trace_of - self.sizes)[groups]
-        fisher = 2 * self.norm_of[groups][:, groups]
-        cross = (self.parts.T @ (self.parts - self.solved_parts))[groups][:, groups]  # y_h' (I - S)_hk y_k
-        return gradient, fisher, 4 * cross - fisher - 2 * torch.diag(gradient)
 
-    def _scale_step(self) -> float:
-        """One step on the scales; its largest change.
+@dataclass(frozen=True)
+class _Products:
+    """Covariance times probes and times each group's part of y, and what follows by group."""
 
-        Far away, the curvature of each log scale is that of the fixed point
-        s^2 <- s^2 (|y|^2 + 1) / (n - tr S + s^2 / prior^2) (MacKay 1992, with the prior's share), which
-        is right at once where the data decide and where the prior does. Near, it is the observed
-        information, its eigenvalues taken by size.
-        """
-        gradient, _, observed = self._scale_derivatives()
-        matrix = self.c.scales.matrix.reshape(-1, self.c.scales.size)
-        slope, bend = self.c.scales.prior_slope_and_curvature(self.vector)
-        values, vectors = torch.linalg.eigh(_with_prior(observed, matrix, bend))
-        pull = vectors.T @ (matrix.T @ gradient + slope)
-        step = vectors @ (pull / values.abs().clamp(min=0.5))
-        if float(step.abs().max()) > FAR:
-            step = self._far_step(gradient)
-            step = step * min(1.0, 2.0 / float(step.abs().max()))
-        self.vector = self.vector + step
-        self._follow((matrix @ step).view(self.n, -1))
-        return float(step.abs().max())
+    parts: Tensor  # [P, groups]
+    solved_parts: Tensor  # [P, groups]
+    ratio: Tensor  # [F*, p] posterior variance of y
+    traces: Tensor  # [groups] of the covariance
+    norms: Tensor  # [groups, groups] squares of the blocks of 1 - covariance
+    sizes: Tensor  # [groups] coordinates
 
-    def _far_step(self, gradient: Tensor) -> Tensor:
-        """Step of the fixed point, each log scale on its own."""
-        c, groups = self.c, self._is_scale()
-        missing = (self.sizes - self.trace_of)[groups].clamp(min=1e-12)  # n - tr S
-        matrix = c.scales.matrix.reshape(-1, c.scales.size)
-        slope, bend = c.scales.prior_slope_and_curvature(self.vector)
-        logs = c.scales.is_log.double()
-        share = matrix @ (logs / matrix.sum(0).clamp(min=1))  # a shared scale's prior, split over its days
-        pull = matrix @ (logs * (1 - slope) / matrix.sum(0).clamp(min=1))  # s^2 / prior^2
-        total = gradient + share - pull
-        wanted = 0.5 * ((gradient + missing + share).log() - (missing + pull).log())
-        curvature = torch.where(wanted.abs() > 1e-9, total / wanted, 2 * missing).clamp(min=1e-6)
-        precision = matrix.T @ (curvature[:, None] * matrix) + torch.diag(torch.where(logs > 0, 1e-9, bend))
-        return torch.linalg.solve(precision, matrix.T @ gradient + slope)
 
-    def _is_scale(self) -> Tensor:
-        """Which groups are those of a scale, bool [F* (H + 1)]."""
-        n_groups = self.n * (self.c.n_scales + 1)
-        return torch.arange(n_groups, device=self.c.device) % (self.c.n_scales + 1) > 0
+def _take_round(problem: _Problem, state: _State) -> _State:
+    """A Newton step; near the mode also a step of scales and weights."""
+    began = time.monotonic()
+    linear = _linearise(problem, state)
+    state, linear, newton, value = _newton_step(problem, state, linear)
+    scale = weight = math.inf
+    if newton < NEAR * math.sqrt(state.x.numel()):
+        products = _multiply(problem, linear)
+        learned = _learn(problem, state, linear, products)  # before the scales move away from the factor
+        state, scale = _scale_step(problem, state, linear, products)
+        before = state.rows.weight
+        state = _disperse(problem, state, learned)
+        weight = float((state.rows.weight / before).log().abs().max())
+    number, seconds = len(state.trace) + 1, time.monotonic() - began
+    entry = Round(number, value, newton, scale, weight, linear.system.residual, seconds)
+    log.info(
+        "round %d  log posterior %.2f  Newton step %.3f SD  scales %.4f  weights %.4f  %.2f s",
+        entry.round, entry.log_posterior, newton, scale, weight, seconds,
+    )  # fmt: skip
+    state = replace(state, trace=(*state.trace, entry))
+    return replace(state, outcome=CONVERGED) if entry.stands else state
 
-    def _follow(self, change: Tensor) -> None:
-        """Move the mode to where it goes with the scales.
 
-        Each coordinate as it would on its own (``ratio``), the rest to first order (``slope``).
-        """
-        others = (self._slope() @ change.reshape(-1)).view_as(self.y)
-        change = change[:, self.c.scale_of.clamp(min=0)] * (self.c.scale_of >= 0)  # [F*, p]
-        shrink = variance_factor(self._ratio(), change)
-        self.y = self.y * change.exp() * shrink + shrink.sqrt() * others
-        self.sd = self.c.sd(self.c.scales.log_scales(self.vector))
-        self.x = self.sd * self.y
-        self.eta = self._predict(self.x)
+def _predict(rows: Rows, c: Coordinates, x: Tensor) -> Tensor:
+    """Linear predictor, [F*, p] -> [M, F*]."""
+    return linear_predictor(rows, c.coefficients(x).T.contiguous())
 
-    def _slope(self) -> Tensor:
-        """Change of y with each log scale, [P, F* H], without each coordinate's own part.
 
-        d y / d log s_h = 2 S y_h - y_h.
-        """
-        groups = self._is_scale()
-        own = self.parts[:, groups] * self._ratio().reshape(-1, 1)
-        return 2 * (self.solved_parts[:, groups] - own)
+def _predict_many(rows: Rows, c: Coordinates, x: Tensor) -> Tensor:
+    """Linear predictors of many vectors, [k, F*, p] -> [M, k, F*]."""
+    flat = c.coefficients(x)  # [k, F*, Q]
+    return (rows.matrix @ flat.reshape(-1, flat.shape[-1]).T).view(len(rows), len(x), -1)
 
-    def _ratio(self) -> Tensor:
-        """Posterior variances of y, [F*, p], from the probes."""
-        diagonal = (self.probes * self.solved).sum(dim=1)
-        return diagonal.clamp(1e-6, 1 - 1e-6).view(self.n, -1)
 
-    def _learned(self) -> dispersion.Learned:
-        """Effective parameters and posterior variance of the probabilities, by day."""
-        c, n = self.c, self.n
-        count = max(FEWEST_PROBES, min(DAY_PROBES, DAY_PROBES * 5000 // self.x.numel()))
-        signs = _signs(n * c.size, count, seed=1).to(c.device)
-        solved = self.system.solve(signs)
-        pi = fate_probabilities(self.eta)
-        weights = curvature(self.rows, pi)
-        slope = (torch.diag_embed(pi) - pi[:, :, None] * pi[:, None, :])[:, :, 1:]  # [M, F, F*] d pi / d eta
-        sums = torch.zeros(2, c.terms.n_days, dtype=DTYPE, device=c.device)
-        for left, right in zip(signs.T.split(4), solved.T.split(4), strict=True):
-            a = self._predict_many(self.sd * left.reshape(-1, n, c.size))  # [M, k, F*]
-            b = self._predict_many(self.sd * right.reshape(-1, n, c.size))
-            sums[0].index_add_(0, self.rows.day, torch.einsum("mkf,mfg,mkg->m", a, weights, b))
-            a, b = (torch.einsum("mfg,mkg->mkf", slope, x) for x in (a, b))
-            sums[1].index_add_(0, self.rows.day, self.rows.cells * (a * b).sum(dim=(1, 2)))
-        total = float(self.x.numel() - self.trace_of.sum())  # the probes tell its shares
-        parameters, variance = sums * total / sums[0].sum()
-        return dispersion.Learned(parameters, variance)
+def _log_posterior(rows: Rows, eta: Tensor, y: Tensor) -> float:
+    logits = torch.cat([eta.new_zeros(len(eta), 1), eta], dim=-1)
+    loglik = (rows.weight[:, None] * rows.target * log_softmax(logits, dim=-1)).sum()
+    return float(loglik - 0.5 * y.square().sum())
 
-    def _weight_step(self, learned: dispersion.Learned) -> float:
-        """New weights from the residuals; largest change of a log weight."""
-        before = self.rows.weight
-        self._disperse(learned)
-        return float((self.rows.weight / before).log().abs().max())
 
-    def _disperse(self, learned: dispersion.Learned) -> None:
-        pi = fate_probabilities(self.eta)
-        self.dispersion = dispersion.estimate(self.rows, pi, learned, self.shared)
-        if self.estimates_weight:
-            self.rows = self.rows.weighted(dispersion.weights(self.rows, self.dispersion, self.shared))
+def _linearise(problem: _Problem, state: _State) -> _Linear:
+    """Information of y at the present x, scales and weights."""
+    c = problem.c
+    sd = c.sd(c.scales.log_scales(state.vector))
+    weights = curvature(state.rows, fate_probabilities(state.eta))
+    system: System
+    if state.x.numel() <= problem.dense_limit:
+        system = DenseSystem(problem.index, c, weights, sd)
+    else:
+        system = BlockSystem(problem.index, c, state.rows, weights, sd)
+    return _Linear(sd, state.x / sd, system)
 
-    def _finish(self, memory: dict[str, Any]) -> Laplace:
-        """Posterior of the scales, and how the mode moves with them."""
-        c = self.c
-        gradient, fisher, observed = self._scale_derivatives()
-        matrix = c.scales.matrix.reshape(-1, c.scales.size)
-        _, bend = c.scales.prior_slope_and_curvature(self.vector)
-        values, vectors = torch.linalg.eigh(_with_prior(observed, matrix, bend))
-        bound = fisher - 2 * torch.diag(gradient.clamp(max=0))
-        floor = 0.25 * float(torch.linalg.eigvalsh(_with_prior(bound, matrix, bend)).min())
-        covariance = vectors @ torch.diag(1 / values.clamp(min=floor)) @ vectors.T
-        return Laplace(
-            c, self.vector, self.y, self.system, self.system.whitening(), covariance,
-            self._slope() @ matrix, self._ratio(), self.rows, self.dispersion, self.status, self.trace,
-            memory,
-        )  # fmt: skip
+
+def _newton_step(problem: _Problem, state: _State, linear: _Linear) -> tuple[_State, _Linear, float, float]:
+    """One step with backtracking; its length in posterior SDs, and the log posterior after it."""
+    rows, c, y = state.rows, problem.c, linear.y
+    residual = rows.target - rows.cells[:, None] * fate_probabilities(state.eta)
+    residual = rows.weight[:, None] * residual[:, 1:]
+    gradient = linear.sd * c.adjoint((rows.transpose @ residual).T) - y
+    step = linear.system.solve(gradient.reshape(-1, 1)).view_as(y)
+    length = math.sqrt(max(float((step * gradient).sum()), 0.0))
+    eta_step = _predict(rows, c, linear.sd * step)
+    before = _log_posterior(rows, state.eta, y)
+    if not math.isfinite(before) or not math.isfinite(length):
+        raise NumericalError("the log posterior or its gradient is not finite")
+    share = 1.0
+    while share >= SHORTEST:
+        after = _log_posterior(rows, state.eta + share * eta_step, y + share * step)
+        if after >= before + 1e-4 * share * length**2 - 1e-9 * abs(before):
+            y = y + share * step
+            eta = state.eta + share * eta_step
+            return replace(state, x=linear.sd * y, eta=eta), replace(linear, y=y), length, after
+        share /= 2
+    raise NumericalError("no part of the Newton step raises the log posterior")
+
+
+def _multiply(problem: _Problem, linear: _Linear) -> _Products:
+    """Covariance times probes, and what follows: traces and norms by group."""
+    groups, n_groups, probes, owner = problem.groups, problem.n_groups, problem.probes, problem.owner
+    parts = _by_group(linear.y, groups, n_groups)  # [P, groups]
+    both = linear.system.solve(torch.cat([probes, parts], dim=1))
+    solved, solved_parts = both[:, : probes.shape[1]], both[:, probes.shape[1] :]
+    by_row = torch.zeros(n_groups, solved.shape[1], dtype=DTYPE, device=groups.device)
+    own = by_row.index_add(0, groups, probes * solved)  # [groups, m]
+    traces = torch.zeros(n_groups, dtype=DTYPE, device=groups.device)
+    traces.index_add_(0, owner, own.gather(0, owner[None])[0])
+    rest = (probes - solved).square()  # |(I - S) r|^2
+    norms = by_row.index_add(0, groups, rest)  # [groups, m]
+    square = torch.zeros(n_groups, n_groups, dtype=DTYPE, device=groups.device)
+    square.index_add_(1, owner, norms)
+    diagonal = (probes * solved).sum(dim=1).clamp(1e-6, 1 - 1e-6)
+    sizes = torch.bincount(groups, minlength=n_groups).double()
+    return _Products(
+        parts, solved_parts, diagonal.view_as(linear.y), traces, 0.5 * (square + square.T), sizes
+    )
+
+
+def _scale_derivatives(problem: _Problem, products: _Products) -> tuple[Tensor, Tensor, Tensor]:
+    """Gradient [F* H], expected and observed information [F* H, F* H] of the log scales."""
+    groups, p = problem.is_scale, products
+    gradient = (p.parts.square().sum(dim=0) + p.traces - p.sizes)[groups]
+    fisher = 2 * p.norms[groups][:, groups]
+    cross = (p.parts.T @ (p.parts - p.solved_parts))[groups][:, groups]  # y_h' (I - S)_hk y_k
+    return gradient, fisher, 4 * cross - fisher - 2 * torch.diag(gradient)
+
+
+def _scale_step(
+    problem: _Problem, state: _State, linear: _Linear, products: _Products
+) -> tuple[_State, float]:
+    """One step on the scales; its largest change.
+
+    Far away, the curvature of each log scale is that of the fixed point
+    s^2 <- s^2 (|y|^2 + 1) / (n - tr S + s^2 / prior^2) (MacKay 1992, with the prior's share), which
+    is right at once where the data decide and where the prior does. Near, it is the observed
+    information, its eigenvalues taken by size.
+    """
+    gradient, _, observed = _scale_derivatives(problem, products)
+    matrix = problem.scale_matrix
+    slope, bend = problem.c.scales.prior_slope_and_curvature(state.vector)
+    values, vectors = eigh(_with_prior(observed, matrix, bend), "the information on the scales")
+    pull = vectors.T @ (matrix.T @ gradient + slope)
+    step = vectors @ (pull / values.abs().clamp(min=0.5))
+    if float(step.abs().max()) > FAR:
+        step = _far_step(problem, state, products, gradient)
+        step = step * min(1.0, 2.0 / float(step.abs().max()))
+    state = replace(state, vector=state.vector + step)
+    moved = _follow(problem, state, linear, products, (matrix @ step).view(problem.n, -1))
+    return moved, float(step.abs().max())
+
+
+def _far_step(problem: _Problem, state: _State, products: _Products, gradient: Tensor) -> Tensor:
+    """Step of the fixed point, each log scale on its own."""
+    scales, matrix = problem.c.scales, problem.scale_matrix
+    missing = (products.sizes - products.traces)[problem.is_scale].clamp(min=1e-12)  # n - tr S
+    slope, bend = scales.prior_slope_and_curvature(state.vector)
+    logs = scales.is_log.double()
+    share = matrix @ (logs / matrix.sum(0).clamp(min=1))  # a shared scale's prior, split over its days
+    pull = matrix @ (logs * (1 - slope) / matrix.sum(0).clamp(min=1))  # s^2 / prior^2
+    total = gradient + share - pull
+    wanted = 0.5 * ((gradient + missing + share).log() - (missing + pull).log())
+    curvature = torch.where(wanted.abs() > 1e-9, total / wanted, 2 * missing).clamp(min=1e-6)
+    precision = matrix.T @ (curvature[:, None] * matrix) + torch.diag(torch.where(logs > 0, 1e-9, bend))
+    return torch.linalg.solve(precision, matrix.T @ gradient + slope)
+
+
+def _follow(problem: _Problem, state: _State, linear: _Linear, products: _Products, change: Tensor) -> _State:
+    """Move the mode to where it goes with the scales, whose logs changed by [F*, H].
+
+    Each coordinate as it would on its own (``ratio``), the rest to first order (``_slope``).
+    """
+    c = problem.c
+    others = (_slope(problem, products) @ change.reshape(-1)).view_as(linear.y)
+    change = change[:, c.scale_of.clamp(min=0)] * (c.scale_of >= 0)  # [F*, p]
+    shrink = variance_factor(products.ratio, change)
+    y = linear.y * change.exp() * shrink + shrink.sqrt() * others
+    x = c.sd(c.scales.log_scales(state.vector)) * y
+    return replace(state, x=x, eta=_predict(state.rows, c, x))
+
+
+def _slope(problem: _Problem, products: _Products) -> Tensor:
+    """Change of y with each log scale, [P, F* H], without each coordinate's own part.
+
+    d y / d log s_h = 2 S y_h - y_h.
+    """
+    groups = problem.is_scale
+    own = products.parts[:, groups] * products.ratio.reshape(-1, 1)
+    return 2 * (products.solved_parts[:, groups] - own)
+
+
+def _learn(problem: _Problem, state: _State, linear: _Linear, products: _Products) -> dispersion.Learned:
+    """Effective parameters and posterior variance of the probabilities, by day."""
+    c, n, rows = problem.c, problem.n, state.rows
+    count = max(FEWEST_PROBES, min(DAY_PROBES, DAY_PROBES * 5000 // state.x.numel()))
+    signs = _signs(n * c.size, count, seed=1).to(c.device)
+    solved = linear.system.solve(signs)
+    pi = fate_probabilities(state.eta)
+    weights = curvature(rows, pi)
+    slope = (torch.diag_embed(pi) - pi[:, :, None] * pi[:, None, :])[:, :, 1:]  # [M, F, F*] d pi / d eta
+    sums = torch.zeros(2, c.terms.n_days, dtype=DTYPE, device=c.device)
+    for left, right in zip(signs.T.split(4), solved.T.split(4), strict=True):
+        a = _predict_many(rows, c, linear.sd * left.reshape(-1, n, c.size))  # [M, k, F*]
+        b = _predict_many(rows, c, linear.sd * right.reshape(-1, n, c.size))
+        sums[0].index_add_(0, rows.day, torch.einsum("mkf,mfg,mkg->m", a, weights, b))
+        a, b = (torch.einsum("mfg,mkg->mkf", slope, x) for x in (a, b))
+        sums[1].index_add_(0, rows.day, rows.cells * (a * b).sum(dim=(1, 2)))
+    total = float(state.x.numel() - products.traces.sum())  # the probes tell its shares
+    parameters, variance = sums * total / sums[0].sum()
+    return dispersion.Learned(parameters, variance)
+
+
+def _disperse(problem: _Problem, state: _State, learned: dispersion.Learned) -> _State:
+    """Dispersion of the labels from their residuals, and the weights that follow unless they are given."""
+    found = dispersion.estimate(state.rows, fate_probabilities(state.eta), learned, problem.shared)
+    rows = state.rows
+    if problem.estimates_weight:
+        rows = rows.weighted(dispersion.weights(rows, found, problem.shared))
+    return replace(state, rows=rows, dispersion=found)
+
+
+def _finish(problem: _Problem, state: _State, memory: dict[str, Any]) -> Laplace:
+    """Posterior of the scales, and how the mode moves with them."""
+    linear = _linearise(problem, state)
+    products = _multiply(problem, linear)
+    gradient, fisher, observed = _scale_derivatives(problem, products)
+    matrix = problem.scale_matrix
+    _, bend = problem.c.scales.prior_slope_and_curvature(state.vector)
+    values, vectors = eigh(_with_prior(observed, matrix, bend), "the information on the scales")
+    bound = fisher - 2 * torch.diag(gradient.clamp(max=0))
+    smallest = eigh(_with_prior(bound, matrix, bend), "the expected information on the scales")[0].min()
+    covariance = vectors @ torch.diag(1 / values.clamp(min=0.25 * float(smallest))) @ vectors.T
+    whitening = linear.system.whitening()
+    words = list(state.outcome.words)
+    if not state.dispersion.settled:
+        words.append("The correlation of labels within clusters did not settle.")
+    status = state.outcome.status
+    if linear.system.residual > 1:
+        words.append(
+            "Conjugate gradients ended before their limit: the residual of a solve is "
+            f"{linear.system.residual:.3g} times as large. Raise fit.dense_limit if the memory is there."
+        )
+        status = "budget" if status == "converged" else status
+    return Laplace(
+        problem.c, state.vector, linear.y, linear.system, whitening, covariance,
+        _slope(problem, products) @ matrix, products.ratio, state.rows, state.dispersion,
+        Outcome(status, tuple(words)), state.trace, memory,
+    )  # fmt: skip
 
 
 def _by_group(y: Tensor, groups: Tensor, n_groups: int) -> Tensor:

@@ -10,7 +10,7 @@ Letters as in ``infer.coordinates``; v = n - 1 directions of a gene with n guide
 
 from __future__ import annotations
 
-import logging
+import math
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -20,10 +20,9 @@ from torch import Tensor
 from fatewalk.infer.whitening import BlockWhitening, DenseWhitening, Whitening
 from fatewalk.model.coordinates import Coordinates
 from fatewalk.model.information import RowIndex, information
+from fatewalk.model.linalg import cholesky
 from fatewalk.model.rows import Rows
 from fatewalk.model.scales import DTYPE
-
-log = logging.getLogger(__name__)
 
 TOLERANCE = 1e-4  # of a solve: residual over right-hand side, in the norm of the preconditioner
 MAX_ITERATIONS = 200
@@ -33,6 +32,8 @@ POSTERIOR_DRAWS = 64  # draws behind the coupling between genes
 
 class System(Protocol):
     """What Newton-Laplace needs of the information matrix."""
+
+    residual: float  # largest of all solves so far, over its limit
 
     def solve(self, b: Tensor) -> Tensor:
         """Solve for right-hand sides [P, m]."""
@@ -44,13 +45,15 @@ class System(Protocol):
 class DenseSystem:
     """The matrix and its Cholesky factor."""
 
+    residual = 0.0
+
     def __init__(self, index: RowIndex, c: Coordinates, weights: Tensor, sd: Tensor) -> None:
         matrix = information(index, c, weights)
         flat = sd.reshape(-1)
         matrix *= flat[:, None]
         matrix *= flat
         matrix.diagonal().add_(1.0)
-        self.factor = torch.linalg.cholesky(matrix)
+        self.factor = cholesky(matrix, "the information matrix")
 
     def solve(self, b: Tensor) -> Tensor:
         """Solve for right-hand sides [P, m]."""
@@ -75,9 +78,10 @@ class BlockSystem:
     def __init__(self, index: RowIndex, c: Coordinates, rows: Rows, weights: Tensor, sd: Tensor) -> None:
         self.c, self.rows, self.weights, self.sd = c, rows, weights, sd
         self.n = len(sd)
+        self.residual = 0.0
         own = gene_information(gene_grams(index, c, weights), c, sd)
         self.blocks = [
-            _Block(group.place.reshape(len(group.genes), -1), torch.linalg.cholesky(matrix))
+            _Block(group.place.reshape(len(group.genes), -1), cholesky(matrix, "the information of a gene"))
             for group, matrix in zip(c.gene_groups(), own, strict=True)
         ]
         self.nuisance = _nuisance_places(c, self.n)
@@ -112,7 +116,7 @@ class BlockSystem:
         limit = TOLERANCE**2 * (b * coarse.precondition(b)).sum(0)
         for _ in range(MAX_ITERATIONS):
             if bool((inner <= limit).all()):
-                return x
+                break
             image = coarse.restrict(self.product(direction))
             step = inner / (direction * image).sum(0).clamp(min=1e-300)
             x = x + step * direction
@@ -121,9 +125,8 @@ class BlockSystem:
             new = (residual * z).sum(0)
             direction = z + new / inner.clamp(min=1e-300) * direction
             inner = new
-        log.warning(
-            "conjugate gradients: residual %.1e after %d steps", float((inner / limit).max()), MAX_ITERATIONS
-        )
+        ratio = float((inner / limit.clamp(min=1e-300)).nan_to_num(nan=math.inf).max())
+        self.residual = max(self.residual, math.sqrt(max(ratio, 0.0)))
         return x
 
     def whitening(self) -> BlockWhitening:
@@ -153,10 +156,10 @@ class BlockSystem:
         roots = []
         for block, total in zip(self.blocks, spread, strict=True):
             own = torch.cholesky_inverse(block.factor)
-            roots.append(torch.linalg.cholesky(own + total))
+            roots.append(cholesky(own + total, "the covariance of a gene"))
         return BlockWhitening(
             self.nuisance,
-            torch.linalg.cholesky(covariance),
+            cholesky(covariance, "the covariance of the nuisances"),
             loading,
             [block.place for block in self.blocks],
             roots,
@@ -164,9 +167,8 @@ class BlockSystem:
 
     def _noise(self, k: int, generator: torch.Generator) -> Tensor:
         """Draws from N(0, information), [P, k]: the square root of each row's curvature, and the prior."""
-        root = torch.linalg.cholesky(
-            self.weights + 1e-12 * torch.eye(self.n, dtype=DTYPE, device=self.weights.device)
-        )  # [M, F*, F*]
+        ridge = 1e-12 * torch.eye(self.n, dtype=DTYPE, device=self.weights.device)
+        root = cholesky(self.weights + ridge, "the curvature of a row")  # [M, F*, F*]
         white = torch.randn(len(self.rows), k, self.n, dtype=DTYPE, generator=generator).to(root.device)
         eta = torch.einsum("mfg,mkg->mkf", root, white)
         back = (self.rows.transpose @ eta.reshape(len(eta), -1)).T.reshape(k, self.n, -1)
@@ -193,7 +195,7 @@ class _Coarse:
         parts = [system.product(part) for part in shared.split(COLUMNS, 1)]
         self.image = self.restrict(torch.cat(parts, dim=1))
         small = shared.T @ self.image
-        self.factor = torch.linalg.cholesky(0.5 * (small + small.T))
+        self.factor = cholesky(0.5 * (small + small.T), "the information that all genes share")
 
     def restrict(self, v: Tensor) -> Tensor:
         """Set what is held to zero."""

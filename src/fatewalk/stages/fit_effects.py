@@ -27,6 +27,7 @@ from fatewalk.config import FitConfig, ModelConfig
 from fatewalk.config.keys import keys_of
 from fatewalk.core.errors import FatewalkError
 from fatewalk.core.files import write_json
+from fatewalk.core.outcome import NumericalError
 from fatewalk.core.tables import write_table
 from fatewalk.diagnostics.card import describe_fit
 from fatewalk.diagnostics.identifiability import check_identifiability
@@ -107,7 +108,7 @@ def fit_effects(
     Raises
     ------
     FatewalkError
-        If ``fit.device`` is ``cuda`` and there is none.
+        If ``fit.device`` is ``cuda`` and there is none, or no step of the fit can be taken.
     SystemExit
         After SIGTERM, with the checkpoint written.
     """
@@ -128,12 +129,19 @@ def fit_effects(
         for warning in checks.warnings:
             log.warning(warning)
         clock.lap("checks")
-        laplace = _laplace(model, design, rows, fit, checkpoint)
+        try:
+            laplace = _laplace(model, design, rows, fit, checkpoint)
+        except NumericalError as error:
+            raise FatewalkError(
+                f"the fit cannot start: {error}. Look for extreme values of burden and covariates, and for "
+                "fates that no cell takes, in design_report.json."
+            ) from error
         clock.lap("laplace")
         state = laplace.state()
         chosen = family or fit.family
         made = make_family(chosen, model, state)
-        svi = None if chosen == "laplace" else _train(model, made, laplace, fit, checkpoint, progress)
+        trains = chosen != "laplace" and laplace.status != "diverged"
+        svi = _train(model, made, laplace, fit, checkpoint, progress) if trains else None
         clock.lap("svi")
     posterior = _on_cpu(chosen, made, config, terms, state, laplace.rows.weight)
     card = describe_fit(posterior, design, fit, laplace, svi, checks)

@@ -216,7 +216,7 @@ def slowly(step, seconds):
         return step(self, *rest)
     return slow
 
-laplace._Newton._round = slowly(laplace._Newton._round, float(sys.argv[2]))
+laplace._take_round = slowly(laplace._take_round, float(sys.argv[2]))
 svi._Loop.take_step = slowly(svi._Loop.take_step, float(sys.argv[2]) / 10)
 folder = Path(sys.argv[3])
 name = types.SimpleNamespace

@@ -122,7 +122,7 @@ def test_an_elbo_that_is_not_finite_is_called_diverged(small_design, monkeypatch
     assert len(card["warnings"]) == 1
     assert list(trace) == [
         "phase", "step", "loss", "learning_rate", "drift_mean", "drift_sd",
-        "round", "log_posterior", "newton_step", "scale_step", "weight_step", "seconds",
+        "round", "log_posterior", "newton_step", "scale_step", "weight_step", "solve_residual", "seconds",
     ]  # fmt: skip
     verdict = delta_verdict(posterior_moments(posterior, small_design, 100, 1), center_delta=True)
     write_json([card, verdict], tmp_path / "both.json")
