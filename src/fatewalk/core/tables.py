@@ -1,17 +1,17 @@
-"""Tables: checked reading, atomic writing."""
+"""Tables and arrays: checked reading, atomic writing."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from numpy.typing import ArrayLike
 
 from fatewalk.core.errors import FatewalkError, first_few
 from fatewalk.core.files import atomic_path
 from fatewalk.core.schema import day_columns
-
 
 def count_days(table: pd.DataFrame, where: str | Path) -> int:
     """Number of days of a day-wise table, from its ``betahat_d*`` columns.
@@ -172,6 +172,12 @@ def as_bool(column: pd.Series, where: str | Path) -> np.ndarray:
     return text.map(words).to_numpy(dtype=bool)
 
 
+def read_arrays(path: str | Path) -> dict[str, np.ndarray]:
+    """Read the arrays of an ``.npz`` file, in the order in which they were written."""
+    with np.load(path, allow_pickle=False) as arrays:
+        return dict(arrays)
+
+
 # ------------------------------------------------------------------- writing
 
 
@@ -182,3 +188,11 @@ def write_table(table: pd.DataFrame, path: str | Path) -> None:
             table.to_parquet(temporary, index=False)
         else:
             table.to_csv(temporary, index=False)
+
+
+def write_arrays(arrays: Mapping[str, ArrayLike], path: str | Path) -> None:
+    """Write arrays as ``.npz`` (texts as fixed-width unicode, never pickled)."""
+    plain = {name: np.asarray(values) for name, values in arrays.items()}
+    plain = {name: values.astype(str) if values.dtype == object else values for name, values in plain.items()}
+    with atomic_path(path) as temporary:
+        np.savez_compressed(temporary, allow_pickle=False, **plain)
