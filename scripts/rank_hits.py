@@ -6,6 +6,7 @@ from pathlib import Path
 
 import checkout  # noqa: F401
 import numpy as np
+from fatewalk.core.daywise import Daywise, active_matrix
 
 from fatewalk import mash
 from fatewalk.calls import (
@@ -19,7 +20,7 @@ from fatewalk.calls import (
 )
 from fatewalk.calls.shrink import mixture_data, read_mixture
 from fatewalk.core.files import read_json
-from fatewalk.core.tables import active_matrix, count_days, day_matrix, read_table, write_table
+from fatewalk.core.tables import read_arrays, read_table, write_table
 from fatewalk.workflow.layout import CONTRACT, names
 from fatewalk.workflow.manifest import enter
 from fatewalk.workflow.run_files import RunFiles
@@ -33,11 +34,9 @@ def main(snakemake):
     files = RunFiles(run_folder(snakemake), contrasts, settings.model.contrast_fate)
     days = [day["label"] for day in read_json(snakemake.input.report)["days"]]
     ranked, concordance, genes, guides = {}, {}, {}, {}
-    with np.load(snakemake.input.theta) as arrays:
-        theta = dict(arrays)
+    theta = read_arrays(snakemake.input.theta)
     for contrast in contrasts:
-        with np.load(files.path(contrast, "mash_error_covariance.npz")) as arrays:
-            errors = dict(arrays)
+        errors = read_arrays(files.path(contrast, "mash_error_covariance.npz"))
         read = functools.cache(functools.partial(files.read, contrast))  # several steps read the same table
         compare(files, contrast, read, settings)
         ranked[contrast] = rank(files, contrast, read, settings, theta, errors)
@@ -106,27 +105,31 @@ def rank(files, contrast, read, settings, theta, errors):
 
 
 def effects_of_genes(read, ranked):
-    likelihood = read("gene_daywise_likelihood.csv")
-    ranked = ranked.set_index("gene").loc[likelihood["gene"]]
-    n_days = count_days(likelihood, "likelihood table")
-    return ContrastEffects(
-        likelihood,
-        read("gene_daywise_for_mash.csv"),
-        read("mash_likelihood_gene.csv"),
-        *(day_matrix(ranked, stem, n_days) for stem in ("lfsr", "plarge")),
-        active_matrix(ranked, n_days),
-    )
+    estimates = daywise_tables(read, "gene")
+    names = estimates[0]["gene"]
+    by_source = Daywise.of(ranked, "hits_ranked table", ["lfsr", "plarge"], ["gene"])
+    by_source = by_source.rows_of("gene", names, "hits_ranked table")
+    called = active_matrix(ranked.set_index("gene").loc[names], by_source.n_days)
+    return ContrastEffects(*estimates, by_source["lfsr"], by_source["plarge"], called)
 
 
 def effects_of_guides(read, mixture, errors, eps):
-    likelihood = read("guide_daywise_likelihood.csv")
-    n_days = count_days(likelihood, "likelihood table")
-    table = read("mash_likelihood_guide.csv")
-    lfsr = day_matrix(table, "lfsr", n_days)
-    data = mixture_data(table, mixture, errors, "mash_likelihood table")
+    estimates = daywise_tables(read, "guide")
+    lfsr = estimates[-1]["lfsr"]
+    data = mixture_data(read("mash_likelihood_guide.csv"), mixture, errors, "mash_likelihood table")
     plarge = np.where(np.isnan(lfsr), np.nan, mash.prob_large(read_mixture(mixture), data, eps))
-    posterior = read("guide_daywise_for_mash.csv")
-    return ContrastEffects(likelihood, posterior, table, lfsr, plarge, np.zeros(lfsr.shape, dtype=bool))
+    return ContrastEffects(*estimates, lfsr, plarge, np.zeros(lfsr.shape, dtype=bool))
+
+
+def daywise_tables(read, level):
+    """Likelihood-only estimates, posterior, and mash on the likelihood-only ones, of genes or guides."""
+    names, before = list(dict.fromkeys([level, "gene"])), ["betahat", "se", "n_cells"]
+    tables = {
+        f"{level}_daywise_likelihood.csv": before,
+        f"{level}_daywise_for_mash.csv": before,
+        f"mash_likelihood_{level}.csv": ["postmean", "postsd", "lfsr"],
+    }
+    return [Daywise.of(read(table), table, by_day, names) for table, by_day in tables.items()]
 
 
 run_stage("rank_hits", main, snakemake, mash.MashError, manifest=False)  # noqa: F821

@@ -4,13 +4,13 @@ from fatewalk.calls.aggregate import aggregate_guides
 from fatewalk.calls.compare import compare_modes
 from fatewalk.calls.hits import rank_hits
 from fatewalk.calls.patterns import PATTERNS, classify, pattern_probabilities
-from fatewalk.calls.sources import Effects, joint_effects, mash_effects, read_sources
+from fatewalk.calls.sources import Shrunk, joint_effects, mash_effects, read_sources
 from fatewalk.calls.tables import ContrastEffects, effects_table, hits_table
 
 __all__ = [
     "PATTERNS",
     "ContrastEffects",
-    "Effects",
+    "Shrunk",
     "aggregate_guides",
     "classify",
     "compare_modes",

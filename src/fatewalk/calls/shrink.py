@@ -16,9 +16,9 @@ import numpy as np
 import pandas as pd
 
 from fatewalk import __version__, mash
+from fatewalk.core.daywise import Daywise
 from fatewalk.core.errors import FatewalkError
-from fatewalk.core.schema import day_columns
-from fatewalk.core.tables import count_days
+from fatewalk.core.schema import day_columns, day_names
 
 if TYPE_CHECKING:  # a stage that reads and writes tables needs no config models
     from fatewalk.config import MashConfig
@@ -60,8 +60,7 @@ def fit_mash_table(
     FatewalkError
         If days are left out or values are not usable.
     """
-    n_days = count_days(table, where)
-    data = _data(table, n_days, config.se_inflate, config.se_floor)
+    data = _data(table, where, config.se_inflate, config.se_floor)
     notes = []
     if config.null_correlation == "simple":
         null = mash.estimate_null_correlation_simple(data, config.null_z)
@@ -71,7 +70,7 @@ def fit_mash_table(
                 null.correlation, eigenvalue_floor=config.eigen_floor, shrinkage=config.corr_shrink
             )
         )
-    covariances = mash.cov_canonical(n_days, day_columns("betahat", n_days))
+    covariances = mash.cov_canonical(data.n_conditions, day_columns("betahat", data.n_conditions))
     if mode == "enriched":
         more, note = further_covariances(data, config)
         covariances |= more
@@ -166,7 +165,7 @@ def likelihood_data(
     covariance = _row_covariances(table, errors, where, estimand)
     sd = np.sqrt(np.diagonal(covariance, axis1=1, axis2=2))
     correlation = covariance / sd[:, :, None] / sd[:, None, :]
-    return _data(table, count_days(table, where), se_inflate, se_floor, correlation)
+    return _data(table, where, se_inflate, se_floor, correlation)
 
 
 def with_errors(
@@ -177,7 +176,7 @@ def with_errors(
         return table
     covariance = _row_covariances(table, errors, where, estimand)
     sd = np.sqrt(np.diagonal(covariance, axis1=1, axis2=2))
-    columns = day_columns("se", count_days(table, where))
+    columns = day_columns("se", sd.shape[1])
     return table.assign(**dict(zip(columns, np.where(table[columns].isna(), np.nan, sd).T, strict=True)))
 
 
@@ -286,21 +285,21 @@ def mixture_data(
         raise FatewalkError(f"the mash mixture (JSON) lacks the entry {error}; run mash again") from error
     if errors is not None:
         return likelihood_data(table, errors, se_inflate, se_floor, where, mixture["estimand"])
-    n_days = count_days(table, where)
-    return _data(table, n_days, se_inflate, se_floor, np.array(correlation, dtype=float))
+    return _data(table, where, se_inflate, se_floor, np.array(correlation, dtype=float))
 
 
 def _data(
     table: pd.DataFrame,
-    n_days: int,
+    where: str,
     se_inflate: float,
     se_floor: float,
     correlation: np.ndarray | None = None,
 ) -> mash.MashData:
     """Betahat and se of a day-wise table."""
+    found = Daywise.of(table, where, ["betahat", "se"])
     return mash.set_data(
-        table[day_columns("betahat", n_days)].to_numpy(dtype=float),
-        table[day_columns("se", n_days)].to_numpy(dtype=float),
+        found["betahat"].astype(float),
+        found["se"].astype(float),
         error_correlation=correlation,
         se_inflate=se_inflate,
         se_floor=se_floor,
@@ -339,21 +338,16 @@ def _results(
         "loglik": fit.loglik,
         "kkt_gap": fit.kkt_gap,
     }
-    columns = [
-        pd.DataFrame(values, columns=day_columns(stem, data.n_conditions)) for stem, values in shrunk.items()
-    ]
-    return pd.concat([table, *columns, _best_day(shrunk["lfsr"])], axis=1), mixture
+    columns = Daywise(shrunk | _best_day(shrunk["lfsr"]))
+    return pd.concat([table, columns.table()], axis=1), mixture
 
 
-def _best_day(lfsr: np.ndarray) -> pd.DataFrame:
+def _best_day(lfsr: np.ndarray) -> dict[str, np.ndarray]:
     """Columns lfsr_min and best_day from lfsr [n, D]; empty for a row without an observed day."""
     filled = np.where(np.isnan(lfsr), np.inf, lfsr)
     smallest = filled.min(axis=1)
     seen = np.isfinite(smallest)
-    best = (filled <= smallest[:, None] * (1 + TIE)).argmax(axis=1)  # the first of tied days
-    return pd.DataFrame(
-        {
-            "lfsr_min": np.where(seen, smallest, np.nan),
-            "best_day": [f"d{day}" if ok else None for day, ok in zip(best, seen.tolist(), strict=True)],
-        }
-    )
+    days = np.array(day_names(lfsr.shape[1]), dtype=object)
+    best = days[(filled <= smallest[:, None] * (1 + TIE)).argmax(axis=1)]  # the first of tied days
+    best[~seen] = None
+    return {"lfsr_min": np.where(seen, smallest, np.nan), "best_day": best}

@@ -21,9 +21,8 @@ from scipy.special import ndtr
 from fatewalk import mash
 from fatewalk.calls.patterns import PATTERNS, pattern_probabilities
 from fatewalk.calls.shrink import mixture_data, read_mixture
+from fatewalk.core.daywise import Daywise
 from fatewalk.core.errors import FatewalkError
-from fatewalk.core.schema import day_columns
-from fatewalk.core.tables import count_days
 
 if TYPE_CHECKING:  # a stage that reads and writes tables needs no config models
     from fatewalk.config.sections import CallsConfig
@@ -36,7 +35,7 @@ Numbers = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class Effects:
+class Shrunk:
     """What one source says of the effects of n genes on D days.
 
     Parameters
@@ -71,7 +70,7 @@ def read_sources(
     theta: Mapping[str, np.ndarray],
     contrast: str,
     calls: CallsConfig,
-) -> dict[str, Effects]:
+) -> dict[str, Shrunk]:
     """Effects by every source, from the files of one contrast.
 
     Parameters
@@ -94,11 +93,9 @@ def read_sources(
     FatewalkError
         If the files have other genes, or lack something.
     """
-    where = "gene_daywise table"
-    n_days = count_days(genes, where)
-    betahat, cells = (genes[day_columns(stem, n_days)].to_numpy(float) for stem in ("betahat", "n_cells"))
-    observed = (cells > 0) & ~np.isnan(betahat)
-    names = genes["gene"].to_numpy()
+    found = Daywise.of(genes, "gene_daywise table", ["betahat", "n_cells"], ["gene"])
+    observed = (found["n_cells"] > 0) & ~np.isnan(found["betahat"])
+    names = found["gene"]
     files = {"mash_gene table": posterior[0]["gene"], "mash_likelihood table": likelihood[0]["gene"]}
     for name, there in (files | {"theta_posterior_summary.npz": theta["genes"]}).items():
         if not np.array_equal(names, there):
@@ -110,17 +107,17 @@ def read_sources(
     eps = calls.effect_size_eps
     table, mixture, errors = likelihood
     alone = mixture_data(table, mixture, errors, "mash_likelihood table")
-    found = {"mash_likelihood": mash_effects(read_mixture(mixture), alone, observed, eps)}
+    sources = {"mash_likelihood": mash_effects(read_mixture(mixture), alone, observed, eps)}
     if calls.estimand == "library":
         shrunk = mixture_data(*posterior, None, "mash_gene table")
-        found["mash_posterior"] = mash_effects(read_mixture(posterior[1]), shrunk, observed, eps)
-    found["joint"] = joint_effects(theta["theta_mean"][:, c], covariance, observed, eps)
-    return found
+        sources["mash_posterior"] = mash_effects(read_mixture(posterior[1]), shrunk, observed, eps)
+    sources["joint"] = joint_effects(theta["theta_mean"][:, c], covariance, observed, eps)
+    return sources
 
 
 def mash_effects(
     prior: mash.MashPrior, data: mash.MashData, observed: NDArray[np.bool_], eps: float
-) -> Effects:
+) -> Shrunk:
     """Effects under a fitted mash mixture.
 
     Parameters
@@ -136,7 +133,7 @@ def mash_effects(
 
     Returns
     -------
-    Effects
+    Shrunk
         NaN where not observed, though other days may inform them.
     """
     observed = observed & ~data.missing
@@ -145,7 +142,7 @@ def mash_effects(
     def draw(rows: slice) -> Numbers:
         return mash.posterior_samples(prior, data.take(rows), N_DRAWS, [SEED, rows.start])
 
-    return Effects(
+    return Shrunk(
         mean=np.where(observed, found.mean, np.nan),
         sd=np.where(observed, found.sd, np.nan),
         lfsr=np.where(observed, found.lfsr, np.nan),
@@ -154,7 +151,7 @@ def mash_effects(
     )
 
 
-def joint_effects(mean: Numbers, covariance: Numbers, observed: NDArray[np.bool_], eps: float) -> Effects:
+def joint_effects(mean: Numbers, covariance: Numbers, observed: NDArray[np.bool_], eps: float) -> Shrunk:
     """Effects under the joint posterior of the hierarchical model, taken as normal.
 
     Parameters
@@ -168,7 +165,7 @@ def joint_effects(mean: Numbers, covariance: Numbers, observed: NDArray[np.bool_
 
     Returns
     -------
-    Effects
+    Shrunk
         NaN where not observed.
     """
     mean = np.where(observed, mean, np.nan)
@@ -183,7 +180,7 @@ def joint_effects(mean: Numbers, covariance: Numbers, observed: NDArray[np.bool_
         noise = rng.normal(size=(len(centre[rows]), root.shape[2], N_DRAWS))
         return np.moveaxis(centre[rows][:, :, None] + root[rows] @ noise, 2, 0)  # [S, rows, D]
 
-    return Effects(
+    return Shrunk(
         mean=mean,
         sd=sd,
         lfsr=ndtr(-np.abs(mean) / sd),

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from fatewalk.core.daywise import Daywise
 from scipy.stats import multivariate_normal, norm
 
 from fatewalk import mash
@@ -9,7 +10,7 @@ from fatewalk.calls import PATTERNS, joint_effects, mash_effects, read_sources
 from fatewalk.calls.shrink import fit_mash_likelihood, fit_mash_table
 from fatewalk.config import CallsConfig, MashConfig
 from fatewalk.core.errors import FatewalkError
-from fatewalk.estimates.export import daywise
+from fatewalk.estimates.export import observed
 
 ALL = np.ones((3, 2), dtype=bool)
 
@@ -77,7 +78,8 @@ def files():
     cells[3, 1] = 0
     noise = np.einsum("de,ne->nd", np.linalg.cholesky(covariance[0]), rng.normal(size=(30, 2)))
     sd = np.sqrt(np.diagonal(covariance, axis1=1, axis2=2))
-    table = daywise({"gene": genes}, {"betahat": truth + noise, "se": sd}, cells).assign(n_guides=4)
+    blocks = observed({"betahat": truth + noise, "se": sd}, cells)
+    table = Daywise({"gene": genes, **blocks, "n_guides": np.full(30, 4)}).table()
     errors = {"gene": covariance, "genes": genes, "guide_sampling": np.full(30, 0.09)}
     theta = {
         "genes": genes,
