@@ -4,9 +4,9 @@ import logging
 from pathlib import Path
 
 import checkout  # noqa: F401
-from fatewalk.core.marks import marks_of_card
 
 from fatewalk.core.files import copy_file, read_json, write_json
+from fatewalk.core.marks import marks_of_card
 from fatewalk.diagnostics.centring import delta_mean_table, delta_verdict, offset_table, run_verdict
 from fatewalk.estimates.arrays import Moments
 from fatewalk.workflow.manifest import STALE, enter, fit_entry, set_aside

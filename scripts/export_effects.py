@@ -5,10 +5,10 @@ import shutil
 from pathlib import Path
 
 import checkout  # noqa: F401
-from fatewalk.core.marks import marks_of_card
 
 from fatewalk.core.errors import FatewalkError
 from fatewalk.core.files import copy_file, read_json
+from fatewalk.core.marks import marks_of_card
 from fatewalk.core.tables import write_arrays, write_table
 from fatewalk.estimates.arrays import FateChange, Moments, Unshrunk
 from fatewalk.estimates.export import (

@@ -11,24 +11,6 @@ from numpy.typing import ArrayLike
 
 from fatewalk.core.errors import FatewalkError, first_few
 from fatewalk.core.files import atomic_path
-from fatewalk.core.schema import day_columns
-
-def count_days(table: pd.DataFrame, where: str | Path) -> int:
-    """Number of days of a day-wise table, from its ``betahat_d*`` columns.
-
-    Raises
-    ------
-    FatewalkError
-        If there are none or a day is left out.
-    """
-    found = [column for column in table.columns if column.startswith("betahat_d")]
-    if not found or set(found) != set(day_columns("betahat", len(found))):
-        raise FatewalkError(
-            f"{where}: found columns {first_few(found) or 'none'} for betahat; needed: betahat_d0, "
-            "betahat_d1, ... without gaps"
-        )
-    return len(found)
-
 
 # ------------------------------------------------------------------- reading
 
@@ -105,46 +87,6 @@ def require_columns(table: pd.DataFrame, required: Sequence[str], where: str | P
         raise FatewalkError(
             f"{where}: column {first_few(missing)} is missing; found: {first_few(table.columns, 12)}"
         )
-
-
-def day_matrix(table: pd.DataFrame, stem: str, n_days: int) -> np.ndarray:
-    """Columns ``<stem>_d0``.. of a table.
-
-    Returns
-    -------
-    numpy.ndarray, float64 [rows, D]
-        Missing values are NaN.
-
-    Raises
-    ------
-    FatewalkError
-        If a column is missing.
-    """
-    columns = day_columns(stem, n_days)
-    require_columns(table, columns, "day-wise table")
-    return table[columns].to_numpy(dtype=float, na_value=np.nan)
-
-
-def active_matrix(hits: pd.DataFrame, n_days: int) -> np.ndarray:
-    """Gene-days that are called, from ``active_days`` ("d0;d2", or empty).
-
-    Returns
-    -------
-    numpy.ndarray, bool [rows, D]
-
-    Raises
-    ------
-    FatewalkError
-        If the column is missing or names a day that the other columns do not have.
-    """
-    require_columns(hits, ["active_days"], "table of hits")
-    called = hits["active_days"].fillna("").astype(str).str.get_dummies(";")
-    days = [f"d{day}" for day in range(n_days)]
-    if unknown := sorted(set(called.columns) - set(days)):
-        raise FatewalkError(
-            f"table of hits: column active_days: found {first_few(unknown)}; allowed: {first_few(days, 12)}"
-        )
-    return called.reindex(columns=days, fill_value=0).to_numpy(dtype=bool)
 
 
 def as_bool(column: pd.Series, where: str | Path) -> np.ndarray:

@@ -3,10 +3,10 @@
 import numpy as np
 import pandas as pd
 import pytest
-from fatewalk.core.daywise import Daywise, active_matrix, count_days, day_matrix, join_days
-from fatewalk.core.marks import marks_of, marks_of_card
 
+from fatewalk.core.daywise import Daywise, active_matrix, count_days, day_matrix, join_days
 from fatewalk.core.errors import FatewalkError
+from fatewalk.core.marks import marks_of, marks_of_card
 from fatewalk.core.schema import day_columns
 from fatewalk.core.tables import read_table, write_table
 

@@ -6,10 +6,10 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from fatewalk.core.marks import marks_of_card
 
 from fatewalk.config import FitConfig, ModelConfig
 from fatewalk.core.errors import FatewalkError
+from fatewalk.core.marks import marks_of_card
 from fatewalk.diagnostics.centring import delta_mean_table, delta_verdict, offset_table
 from fatewalk.estimates.arrays import Moments
 from fatewalk.estimates.export import (
