@@ -6,21 +6,23 @@ from pathlib import Path
 
 import checkout  # noqa: F401
 import numpy as np
-from fatewalk.core.daywise import Daywise, active_matrix
 
-from fatewalk import mash
 from fatewalk.calls import (
+    SOURCES,
     ContrastEffects,
     aggregate_guides,
     compare_modes,
     effects_table,
     hits_table,
+    mashr_effects,
     rank_hits,
     read_sources,
 )
-from fatewalk.calls.shrink import mixture_data, read_mixture
+from fatewalk.core.daywise import Daywise, active_matrix
 from fatewalk.core.files import read_json
-from fatewalk.core.tables import read_arrays, read_table, write_table
+from fatewalk.core.schema import LEVELS
+from fatewalk.core.tables import read_table, write_table
+from fatewalk.mash import MashError
 from fatewalk.workflow.layout import CONTRACT, names
 from fatewalk.workflow.manifest import enter
 from fatewalk.workflow.run_files import RunFiles
@@ -34,17 +36,16 @@ def main(snakemake):
     files = RunFiles(run_folder(snakemake), contrasts, settings.model.contrast_fate)
     days = [day["label"] for day in read_json(snakemake.input.report)["days"]]
     ranked, concordance, genes, guides = {}, {}, {}, {}
-    theta = read_arrays(snakemake.input.theta)
     for contrast in contrasts:
-        errors = read_arrays(files.path(contrast, "mash_error_covariance.npz"))
         read = functools.cache(functools.partial(files.read, contrast))  # several steps read the same table
         compare(files, contrast, read, settings)
-        ranked[contrast] = rank(files, contrast, read, settings, theta, errors)
+        shrunk, of_guides = (Daywise.load(files.path(contrast, f"shrunk_{level}.npz")) for level in LEVELS)
+        sources = gather(files, contrast, read, shrunk, settings)
+        ranked[contrast] = rank_hits(read("gene_daywise_for_mash.csv"), sources, settings.calls)
         files.write(ranked[contrast], contrast, "hits_ranked.csv")
         concordance[contrast] = read("guide_concordance.csv")
-        genes[contrast] = effects_of_genes(read, ranked[contrast])
-        mixture = files.read_json(contrast, "mash_likelihood_guide.json")
-        guides[contrast] = effects_of_guides(read, mixture, errors, settings.calls.effect_size_eps)
+        genes[contrast] = effects_of_genes(read, shrunk, sources[settings.calls.source], ranked[contrast])
+        guides[contrast] = effects_of_guides(read, of_guides)
     change = read_table(snakemake.input.change, ["gene", "fate"], text=["gene", "fate"])
     hits = hits_table(ranked, concordance, change, days, settings.model.ref_fate)
     write_table(hits, out.hits)
@@ -54,7 +55,7 @@ def main(snakemake):
     enter(files.folder, "plot_contrast", [])  # figures of earlier calls, which only all_figures makes anew
     counts = ", ".join(f"{n} on {fate}" for fate, n in hits["contrast"].value_counts(sort=False).items())
     source = settings.calls.source
-    log.info("in: %d genes, %d contrasts; calls by %s", len(theta["genes"]), len(contrasts), source)
+    log.info("in: %d genes, %d contrasts; calls by %s", len(ranked[files.primary]), len(contrasts), source)
     log.info("out: %d hits%s", len(hits), f" ({counts})" if counts else "")
 
 
@@ -89,47 +90,34 @@ def compare(files, contrast, read, settings):
     files.write(comparison, contrast, "mash_mode_comparison.csv")
 
 
-def rank(files, contrast, read, settings, theta, errors):
-    """Genes of a contrast by rank."""
-    genes = read("gene_daywise_for_mash.csv")
-    posterior, likelihood = f"mash_gene_{settings.mash.default_mode}", "mash_likelihood_gene"
-    sources = read_sources(
-        genes,
-        (read(f"{posterior}.csv"), files.read_json(contrast, f"{posterior}.json")),
-        (read(f"{likelihood}.csv"), files.read_json(contrast, f"{likelihood}.json"), errors),
-        theta,
-        contrast,
-        settings.calls,
-    )
-    return rank_hits(genes, sources, settings.calls)
+def gather(files, contrast, read, shrunk, settings):
+    """What every source says of the genes, as fit_mash kept it; R's mixture is in R's files."""
+    genes, calls = read("gene_daywise_for_mash.csv"), settings.calls
+    found = read_sources(shrunk, genes)
+    if settings.mash.engine == "mashr" and calls.estimand == "library":
+        stem = f"mash_gene_{settings.mash.default_mode}"
+        mixture = files.read_json(contrast, f"{stem}.json")
+        found["mash_posterior"] = mashr_effects(genes, read(f"{stem}.csv"), mixture, calls.effect_size_eps)
+    return {source: found[source] for source in SOURCES if source in found}
 
 
-def effects_of_genes(read, ranked):
-    estimates = daywise_tables(read, "gene")
-    names = estimates[0]["gene"]
-    by_source = Daywise.of(ranked, "hits_ranked table", ["lfsr", "plarge"], ["gene"])
-    by_source = by_source.rows_of("gene", names, "hits_ranked table")
-    called = active_matrix(ranked.set_index("gene").loc[names], by_source.n_days)
-    return ContrastEffects(*estimates, by_source["lfsr"], by_source["plarge"], called)
+def effects_of_genes(read, shrunk, by_source, ranked):
+    likelihood, posterior = before_mash(read, "gene")
+    called = active_matrix(ranked.set_index("gene").loc[likelihood["gene"]], likelihood.n_days)
+    return ContrastEffects(likelihood, posterior, shrunk, by_source.lfsr, by_source.prob_large, called)
 
 
-def effects_of_guides(read, mixture, errors, eps):
-    estimates = daywise_tables(read, "guide")
-    lfsr = estimates[-1]["lfsr"]
-    data = mixture_data(read("mash_likelihood_guide.csv"), mixture, errors, "mash_likelihood table")
-    plarge = np.where(np.isnan(lfsr), np.nan, mash.prob_large(read_mixture(mixture), data, eps))
-    return ContrastEffects(*estimates, lfsr, plarge, np.zeros(lfsr.shape, dtype=bool))
+def effects_of_guides(read, shrunk):
+    likelihood, posterior = before_mash(read, "guide")
+    lfsr, plarge = shrunk["lfsr_mash_likelihood"], shrunk["plarge_mash_likelihood"]
+    return ContrastEffects(likelihood, posterior, shrunk, lfsr, plarge, np.zeros(lfsr.shape, dtype=bool))
 
 
-def daywise_tables(read, level):
-    """Likelihood-only estimates, posterior, and mash on the likelihood-only ones, of genes or guides."""
-    names, before = list(dict.fromkeys([level, "gene"])), ["betahat", "se", "n_cells"]
-    tables = {
-        f"{level}_daywise_likelihood.csv": before,
-        f"{level}_daywise_for_mash.csv": before,
-        f"mash_likelihood_{level}.csv": ["postmean", "postsd", "lfsr"],
-    }
-    return [Daywise.of(read(table), table, by_day, names) for table, by_day in tables.items()]
+def before_mash(read, level):
+    """Likelihood-only and posterior estimates of genes or guides."""
+    by_day, names = ["betahat", "se", "n_cells"], list(dict.fromkeys([level, "gene"]))
+    tables = (f"{level}_daywise_likelihood.csv", f"{level}_daywise_for_mash.csv")
+    return (Daywise.of(read(table), table, by_day, names) for table in tables)
 
 
-run_stage("rank_hits", main, snakemake, mash.MashError, manifest=False)  # noqa: F821
+run_stage("rank_hits", main, snakemake, MashError, manifest=False)  # noqa: F821

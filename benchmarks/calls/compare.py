@@ -14,18 +14,12 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from fatewalk.core.daywise import Daywise, count_days
 from scipy.stats import rankdata
 
 from fatewalk.calls import Shrunk, joint_effects, mash_effects
-from fatewalk.calls.shrink import (
-    fit_mash_likelihood,
-    fit_mash_table,
-    likelihood_data,
-    mixture_data,
-    read_mixture,
-)
+from fatewalk.calls.shrink import fit_mash_likelihood, fit_mash_table
 from fatewalk.config import CallsConfig, MashConfig
+from fatewalk.core.daywise import Daywise, count_days
 from fatewalk.core.schema import day_columns, day_names
 from fatewalk.core.tables import write_table
 from fatewalk.estimates.export import observed
@@ -68,14 +62,12 @@ def sources(
     found = {"joint": joint_effects(screen["mean"][:, contrast], covariance, seen, eps)}
     if estimand == "library":
         posterior = table(screen["mean"][:, contrast], covariance)
-        _, mixture = fit_mash_table(posterior, MashConfig(), "conservative", "posterior")
-        data = mixture_data(posterior, mixture, None, "posterior")
-        found["mash_posterior"] = mash_effects(read_mixture(mixture), data, seen, eps)
+        fitted = fit_mash_table(posterior, MashConfig(), "conservative", "posterior")
+        found["mash_posterior"] = mash_effects(fitted.prior, fitted.data, seen, eps)
     likelihood = table(screen["alone"][:, contrast], alone)
-    data = likelihood_data(likelihood, errors, 1.0, 0.0, "likelihood")
     for name, config in variants.items():
-        _, mixture = fit_mash_likelihood(likelihood, errors, config, "likelihood")
-        found[name] = mash_effects(read_mixture(mixture), data, seen, eps)
+        fitted = fit_mash_likelihood(likelihood, errors, config, "likelihood")
+        found[name] = mash_effects(fitted.prior, fitted.data, seen, eps)
     return found
 
 

@@ -137,7 +137,7 @@ class ContrastEffects:
     posterior
         {gene,guide}_daywise_for_mash.csv: betahat, se.
     mash
-        mash_likelihood_{gene,guide}.csv: postmean, postsd.
+        shrunk_{gene,guide}.npz.
     lfsr, plarge, called : array [n, D]
         By the source of the calls, in the row order of `likelihood`.
     """
@@ -203,8 +203,8 @@ def _tidy(level: str, contrast: str, effects: ContrastEffects, days: Sequence[st
         "se": likelihood["se"].ravel(),
         "posterior_mean": posterior["betahat"].ravel(),
         "posterior_sd": posterior["se"].ravel(),
-        "mash_mean": effects.mash["postmean"].ravel(),
-        "mash_sd": effects.mash["postsd"].ravel(),
+        "mash_mean": effects.mash["postmean_mash_likelihood"].ravel(),
+        "mash_sd": effects.mash["postsd_mash_likelihood"].ravel(),
         "lfsr": effects.lfsr.ravel(),
         "plarge": effects.plarge.ravel(),
         "called": called,

@@ -3,9 +3,9 @@
 import numpy as np
 import pandas as pd
 import pytest
-from fatewalk.core.daywise import Daywise
 
 from fatewalk.calls import ContrastEffects, effects_table, hits_table
+from fatewalk.core.daywise import Daywise
 
 DAYS = ["18hpf", "24hpf", "36hpf"]
 
@@ -101,7 +101,7 @@ def contrast_effects(names, lfsr, called):
     return ContrastEffects(
         daywise(names, betahat=0, se=100, n_cells=200),
         daywise(names, betahat=300, se=400),
-        daywise(names, postmean=500, postsd=600),
+        daywise(names, postmean_mash_likelihood=500, postsd_mash_likelihood=600),
         lfsr,
         1 - lfsr,
         called,
