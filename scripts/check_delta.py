@@ -6,9 +6,9 @@ from pathlib import Path
 import checkout  # noqa: F401
 
 from fatewalk.core.files import copy_file, read_json, write_json
+from fatewalk.core.marks import marks_of_card
 from fatewalk.diagnostics.centring import delta_mean_table, delta_verdict, offset_table, run_verdict
 from fatewalk.estimates.arrays import Moments
-from fatewalk.estimates.export import marks
 from fatewalk.workflow.manifest import STALE, enter, fit_entry, set_aside
 from fatewalk.workflow.run_files import RunFiles
 from fatewalk.workflow.stage import run_folder, run_stage, sections
@@ -20,7 +20,7 @@ def main(snakemake):
     out, files, run = snakemake.output, snakemake.input, run_folder(snakemake)
     moments = Moments.load(Path(files.moments))
     card = read_json(files.card)
-    more = marks(card)
+    marks = marks_of_card(card)
     fit = fit_entry(Path(files.card).parent.name, card)
     if moved := set_aside(run, fit):
         log.info("%d files of another fit were moved to %s", len(moved), run / STALE)
@@ -28,8 +28,8 @@ def main(snakemake):
     tables = RunFiles(run, contrasts, sections(snakemake).model.contrast_fate)
     for c, contrast in enumerate(contrasts):
         delta_mean, offset = delta_mean_table(moments, c), offset_table(moments, c)
-        tables.write(delta_mean.assign(**more), contrast, "qc_delta_mean_by_gene.csv")
-        tables.write(offset.assign(**more), contrast, "qc_theta_beta_offset_by_gene.csv")
+        tables.write(delta_mean.assign(**marks), contrast, "qc_delta_mean_by_gene.csv")
+        tables.write(offset.assign(**marks), contrast, "qc_theta_beta_offset_by_gene.csv")
     for source, target in ((files.card, out.card), (files.trace, out.trace)):
         copy_file(source, target)
     delta = delta_verdict(moments, card["center_delta"])

@@ -25,9 +25,7 @@ def main(snakemake):
     genes, hits = files.read_all("gene_daywise_for_mash.csv"), files.read_all("hits_ranked.csv")
     truth = {contrast: truth_for_contrast(truth_theta, contrast, reference) for contrast in contrasts}
     for contrast in contrasts:
-        called = truth[contrast]
-        if calls.estimand == "gene":
-            called = truth_for_contrast(truth_theta, contrast, reference, "theta_gene")
+        called = truth_for_contrast(truth_theta, contrast, reference, calls.estimand)
         confusion = daywise_confusion(hits[contrast], called, calls.effect_size_eps)
         files.write(confusion, contrast, "daywise_confusion.csv")
         files.write(recovery_by_day(genes[contrast], truth[contrast]), contrast, "recovery_by_day.csv")

@@ -8,7 +8,7 @@ import numpy as np
 
 from fatewalk.core.files import read_json
 from fatewalk.plot import (
-    marks,
+    notes_of,
     overview_delta,
     overview_heatmap,
     overview_trajectories,
@@ -34,7 +34,7 @@ def main(snakemake):
         delta = dict(arrays)
     figures = contrast_figures(hits[primary], genes[primary], guides, delta, days, calls, primary, reference)
     if len(contrasts) > 1:
-        notes = marks(genes[primary])
+        notes = notes_of(genes[primary])
         figures |= {
             "overview_heatmap": overview_heatmap(hits, labels, times, reference),
             "overview_trajectories": overview_trajectories(genes, hits, labels, times, reference),

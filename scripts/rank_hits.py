@@ -7,19 +7,22 @@ from pathlib import Path
 import checkout  # noqa: F401
 import numpy as np
 
-from fatewalk import mash
 from fatewalk.calls import (
+    SOURCES,
     ContrastEffects,
     aggregate_guides,
     compare_modes,
     effects_table,
     hits_table,
+    mashr_effects,
     rank_hits,
     read_sources,
 )
-from fatewalk.calls.shrink import mixture_data, read_mixture
+from fatewalk.core.daywise import Daywise, active_matrix
 from fatewalk.core.files import read_json
-from fatewalk.core.tables import active_matrix, count_days, day_matrix, read_table, write_table
+from fatewalk.core.schema import LEVELS
+from fatewalk.core.tables import read_table, write_table
+from fatewalk.mash import MashError
 from fatewalk.workflow.layout import CONTRACT, names
 from fatewalk.workflow.manifest import enter
 from fatewalk.workflow.run_files import RunFiles
@@ -33,19 +36,16 @@ def main(snakemake):
     files = RunFiles(run_folder(snakemake), contrasts, settings.model.contrast_fate)
     days = [day["label"] for day in read_json(snakemake.input.report)["days"]]
     ranked, concordance, genes, guides = {}, {}, {}, {}
-    with np.load(snakemake.input.theta) as arrays:
-        theta = dict(arrays)
     for contrast in contrasts:
-        with np.load(files.path(contrast, "mash_error_covariance.npz")) as arrays:
-            errors = dict(arrays)
         read = functools.cache(functools.partial(files.read, contrast))  # several steps read the same table
         compare(files, contrast, read, settings)
-        ranked[contrast] = rank(files, contrast, read, settings, theta, errors)
+        shrunk, of_guides = (Daywise.load(files.path(contrast, f"shrunk_{level}.npz")) for level in LEVELS)
+        sources = gather(files, contrast, read, shrunk, settings)
+        ranked[contrast] = rank_hits(read("gene_daywise_for_mash.csv"), sources, settings.calls)
         files.write(ranked[contrast], contrast, "hits_ranked.csv")
         concordance[contrast] = read("guide_concordance.csv")
-        genes[contrast] = effects_of_genes(read, ranked[contrast])
-        mixture = files.read_json(contrast, "mash_likelihood_guide.json")
-        guides[contrast] = effects_of_guides(read, mixture, errors, settings.calls.effect_size_eps)
+        genes[contrast] = effects_of_genes(read, shrunk, sources[settings.calls.source], ranked[contrast])
+        guides[contrast] = effects_of_guides(read, of_guides)
     change = read_table(snakemake.input.change, ["gene", "fate"], text=["gene", "fate"])
     hits = hits_table(ranked, concordance, change, days, settings.model.ref_fate)
     write_table(hits, out.hits)
@@ -55,7 +55,7 @@ def main(snakemake):
     enter(files.folder, "plot_contrast", [])  # figures of earlier calls, which only all_figures makes anew
     counts = ", ".join(f"{n} on {fate}" for fate, n in hits["contrast"].value_counts(sort=False).items())
     source = settings.calls.source
-    log.info("in: %d genes, %d contrasts; calls by %s", len(theta["genes"]), len(contrasts), source)
+    log.info("in: %d genes, %d contrasts; calls by %s", len(ranked[files.primary]), len(contrasts), source)
     log.info("out: %d hits%s", len(hits), f" ({counts})" if counts else "")
 
 
@@ -90,43 +90,34 @@ def compare(files, contrast, read, settings):
     files.write(comparison, contrast, "mash_mode_comparison.csv")
 
 
-def rank(files, contrast, read, settings, theta, errors):
-    """Genes of a contrast by rank."""
-    genes = read("gene_daywise_for_mash.csv")
-    posterior, likelihood = f"mash_gene_{settings.mash.default_mode}", "mash_likelihood_gene"
-    sources = read_sources(
-        genes,
-        (read(f"{posterior}.csv"), files.read_json(contrast, f"{posterior}.json")),
-        (read(f"{likelihood}.csv"), files.read_json(contrast, f"{likelihood}.json"), errors),
-        theta,
-        contrast,
-        settings.calls,
-    )
-    return rank_hits(genes, sources, settings.calls)
+def gather(files, contrast, read, shrunk, settings):
+    """What every source says of the genes, as fit_mash kept it; R's mixture is in R's files."""
+    genes, calls = read("gene_daywise_for_mash.csv"), settings.calls
+    found = read_sources(shrunk, genes)
+    if settings.mash.engine == "mashr" and calls.estimand == "library":
+        stem = f"mash_gene_{settings.mash.default_mode}"
+        mixture = files.read_json(contrast, f"{stem}.json")
+        found["mash_posterior"] = mashr_effects(genes, read(f"{stem}.csv"), mixture, calls.effect_size_eps)
+    return {source: found[source] for source in SOURCES if source in found}
 
 
-def effects_of_genes(read, ranked):
-    likelihood = read("gene_daywise_likelihood.csv")
-    ranked = ranked.set_index("gene").loc[likelihood["gene"]]
-    n_days = count_days(likelihood, "likelihood table")
-    return ContrastEffects(
-        likelihood,
-        read("gene_daywise_for_mash.csv"),
-        read("mash_likelihood_gene.csv"),
-        *(day_matrix(ranked, stem, n_days) for stem in ("lfsr", "plarge")),
-        active_matrix(ranked, n_days),
-    )
+def effects_of_genes(read, shrunk, by_source, ranked):
+    likelihood, posterior = before_mash(read, "gene")
+    called = active_matrix(ranked.set_index("gene").loc[likelihood["gene"]], likelihood.n_days)
+    return ContrastEffects(likelihood, posterior, shrunk, by_source.lfsr, by_source.prob_large, called)
 
 
-def effects_of_guides(read, mixture, errors, eps):
-    likelihood = read("guide_daywise_likelihood.csv")
-    n_days = count_days(likelihood, "likelihood table")
-    table = read("mash_likelihood_guide.csv")
-    lfsr = day_matrix(table, "lfsr", n_days)
-    data = mixture_data(table, mixture, errors, "mash_likelihood table")
-    plarge = np.where(np.isnan(lfsr), np.nan, mash.prob_large(read_mixture(mixture), data, eps))
-    posterior = read("guide_daywise_for_mash.csv")
-    return ContrastEffects(likelihood, posterior, table, lfsr, plarge, np.zeros(lfsr.shape, dtype=bool))
+def effects_of_guides(read, shrunk):
+    likelihood, posterior = before_mash(read, "guide")
+    lfsr, plarge = shrunk["lfsr_mash_likelihood"], shrunk["plarge_mash_likelihood"]
+    return ContrastEffects(likelihood, posterior, shrunk, lfsr, plarge, np.zeros(lfsr.shape, dtype=bool))
 
 
-run_stage("rank_hits", main, snakemake, mash.MashError, manifest=False)  # noqa: F821
+def before_mash(read, level):
+    """Likelihood-only and posterior estimates of genes or guides."""
+    by_day, names = ["betahat", "se", "n_cells"], list(dict.fromkeys([level, "gene"]))
+    tables = (f"{level}_daywise_likelihood.csv", f"{level}_daywise_for_mash.csv")
+    return (Daywise.of(read(table), table, by_day, names) for table in tables)
+
+
+run_stage("rank_hits", main, snakemake, MashError, manifest=False)  # noqa: F821

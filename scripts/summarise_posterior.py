@@ -8,10 +8,10 @@ import torch
 
 from fatewalk.core.tables import write_table
 from fatewalk.diagnostics.power import gene_power
+from fatewalk.estimates.arrays import name_estimates
 from fatewalk.estimates.fate_change import average_fate_change
 from fatewalk.estimates.from_draws import posterior_moments
 from fatewalk.estimates.likelihood_only import likelihood_estimates
-from fatewalk.estimates.unshrunk import name_estimates
 from fatewalk.infer.checkpoint import delete_checkpoints
 from fatewalk.infer.fitted import load_posterior
 from fatewalk.model.rows import make_rows

@@ -31,6 +31,7 @@ RELATIVE = 1e-9  # as far as numbers may differ
 KEPT = [
     "theta_posterior_summary.npz", "delta_posterior_summary.npz",
     "pairwise_fate_effects.csv", "fate_probability_change.csv", "gene_power.csv",
+    "hits.csv", "effects.parquet",
     "design/*.parquet",
 ]  # fmt: skip
 KEPT_BY_CONTRAST = [
@@ -39,7 +40,7 @@ KEPT_BY_CONTRAST = [
     "mash_gene_*.csv", "mash_guide_*.csv", "gene_from_guide_mash_*.csv", "mash_mode_comparison.csv",
     "hits_ranked.csv", "daywise_confusion.csv", "pred_call_summary.json",
     "gene_daywise_likelihood.csv", "guide_daywise_likelihood.csv", "guide_concordance.csv",
-    "mash_likelihood_*.csv", "gene_from_guide_likelihood.csv", "recovery_by_day.csv",
+    "mash_*.json", "mash_likelihood_*.csv", "gene_from_guide_likelihood.csv", "recovery_by_day.csv",
 ]  # fmt: skip
 
 

@@ -16,17 +16,13 @@ import numpy as np
 import pandas as pd
 from scipy.stats import rankdata
 
-from fatewalk.calls import Effects, joint_effects, mash_effects
-from fatewalk.calls.shrink import (
-    fit_mash_likelihood,
-    fit_mash_table,
-    likelihood_data,
-    mixture_data,
-    read_mixture,
-)
+from fatewalk.calls import Shrunk, joint_effects, mash_effects
+from fatewalk.calls.shrink import fit_mash_likelihood, fit_mash_table
 from fatewalk.config import CallsConfig, MashConfig
+from fatewalk.core.daywise import Daywise, count_days
+from fatewalk.core.schema import day_columns, day_names
 from fatewalk.core.tables import write_table
-from fatewalk.estimates.export import daywise
+from fatewalk.estimates.export import observed
 from fatewalk.evaluate.recovery import ZERO
 
 LEVELS = (0.01, 0.05, 0.10)
@@ -37,7 +33,7 @@ KEYS = ["pattern", "labels", "guides", "source", "estimand"]
 
 def sources(
     screen: Mapping[str, np.ndarray], contrast: int, estimand: str, variants: Mapping[str, MashConfig]
-) -> dict[str, Effects]:
+) -> dict[str, Shrunk]:
     """Effects by each source of calls, for one contrast of a screen; mash_posterior of the library only.
 
     Parameters
@@ -51,8 +47,8 @@ def sources(
     variants
         Settings of mash on the likelihood-only estimates by name.
     """
-    cells, names = screen["gene_cells"], {"gene": screen["genes"]}
-    observed = cells > 0
+    cells = screen["gene_cells"]
+    seen = cells > 0
     extra = screen["sampling"][contrast][:, None, None] * (estimand == "gene")  # [L, 1, 1]
     covariance = screen["covariance"][:, contrast] + extra
     alone = screen["alone_covariance"][:, contrast] + extra
@@ -61,19 +57,17 @@ def sources(
 
     def table(mean: np.ndarray, matrices: np.ndarray) -> pd.DataFrame:
         sd = np.sqrt(np.diagonal(matrices, axis1=1, axis2=2))
-        return daywise(names, {"betahat": mean, "se": sd}, cells)
+        return Daywise({"gene": screen["genes"], **observed({"betahat": mean, "se": sd}, cells)}).table()
 
-    found = {"joint": joint_effects(screen["mean"][:, contrast], covariance, observed, eps)}
+    found = {"joint": joint_effects(screen["mean"][:, contrast], covariance, seen, eps)}
     if estimand == "library":
         posterior = table(screen["mean"][:, contrast], covariance)
-        _, mixture = fit_mash_table(posterior, MashConfig(), "conservative", "posterior")
-        data = mixture_data(posterior, mixture, None, "posterior")
-        found["mash_posterior"] = mash_effects(read_mixture(mixture), data, observed, eps)
+        fitted = fit_mash_table(posterior, MashConfig(), "conservative", "posterior")
+        found["mash_posterior"] = mash_effects(fitted.prior, fitted.data, seen, eps)
     likelihood = table(screen["alone"][:, contrast], alone)
-    data = likelihood_data(likelihood, errors, 1.0, 0.0, "likelihood")
     for name, config in variants.items():
-        _, mixture = fit_mash_likelihood(likelihood, errors, config, "likelihood")
-        found[name] = mash_effects(read_mixture(mixture), data, observed, eps)
+        fitted = fit_mash_likelihood(likelihood, errors, config, "likelihood")
+        found[name] = mash_effects(fitted.prior, fitted.data, seen, eps)
     return found
 
 
@@ -83,7 +77,7 @@ VARIANTS = {
 }
 
 
-def measure(effects: Effects, truth: np.ndarray) -> dict[str, float]:
+def measure(effects: Shrunk, truth: np.ndarray) -> dict[str, float]:
     """Compare one source with the truth [L, D].
 
     Returns
@@ -110,7 +104,7 @@ def measure(effects: Effects, truth: np.ndarray) -> dict[str, float]:
     confusion = {"tp": called & large, "fp": called & ~large, "fn": ~called & large, "tn": ~called & ~large}
     found |= {name: int(cells.sum()) for name, cells in confusion.items()}
     for name, cells in confusion.items():
-        found |= {f"{name}_d{day}": int(count) for day, count in enumerate(cells.sum(axis=0))}
+        found |= zip(day_columns(name, cells.shape[1]), map(int, cells.sum(axis=0)), strict=True)
     found |= {
         "fp_null": int((called & (np.abs(truth) < ZERO)).sum()),
         "wrong_sign": int((called & large & wrong).sum()),
@@ -172,10 +166,11 @@ def summarise(table: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
 def confusion_by_day(table: pd.DataFrame) -> pd.DataFrame:
     """Calls against the truth by day, a screen and contrast on average."""
     total = table.groupby(["labels", "estimand", "source"], sort=False).mean(numeric_only=True)
-    days = range(sum(str(name).startswith("tp_d") for name in total))
+    n_days = count_days(total, "tp")
+    by_day = zip(*(day_columns(name, n_days) for name in CONFUSION), strict=True)
     rows = [
-        total[[f"{name}_d{day}" for name in CONFUSION]].set_axis(CONFUSION, axis=1).assign(day=f"d{day}")
-        for day in days
+        total[list(columns)].set_axis(CONFUSION, axis=1).assign(day=day)
+        for day, columns in zip(day_names(n_days), by_day, strict=True)
     ]
     return pd.concat(rows).reset_index()[["labels", "estimand", "source", "day", *CONFUSION]]
 

@@ -20,7 +20,8 @@ import torch
 
 from benchmarks.common import draw_screen, fit_config, true_effects
 from fatewalk.config import ModelConfig
-from fatewalk.estimates.arrays import Moments, save_arrays
+from fatewalk.core.tables import write_arrays
+from fatewalk.estimates.arrays import Moments
 from fatewalk.estimates.from_draws import posterior_moments
 from fatewalk.estimates.likelihood_only import likelihood_estimates
 from fatewalk.infer.fitted import Posterior
@@ -78,7 +79,7 @@ def run_screen(simulate: dict[str, Any], path: Path) -> None:
     posterior, card, _ = fit_effects(design, ModelConfig(fates=list(design.fates)), fit, progress=False)
     moments = posterior_moments(posterior, design, DRAWS, fit.seed)
     arrays = estimates(screen, design, posterior, moments)
-    save_arrays(arrays | {"status": np.array(card["status"])}, path)
+    write_arrays(arrays | {"status": np.array(card["status"])}, path)
 
 
 def estimates(

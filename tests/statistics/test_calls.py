@@ -12,9 +12,10 @@ from fatewalk import mash
 from fatewalk.calls import aggregate_guides
 from fatewalk.config import MashConfig, ModelConfig
 from fatewalk.core.schema import day_columns
+from fatewalk.estimates.arrays import name_estimates
+from fatewalk.estimates.export import guide_likelihood_table
 from fatewalk.estimates.from_draws import posterior_moments
 from fatewalk.estimates.likelihood_only import likelihood_estimates
-from fatewalk.estimates.unshrunk import guide_table, name_estimates
 from fatewalk.stages.fit_effects import fit_effects
 
 N_ROWS, N_DAYS = 3000, 4
@@ -77,7 +78,7 @@ def guide_q(guide_sd):
     n_days = len(design.days)
     unused = dict.fromkeys([f"{s}_d{d}" for s in ("postmean", "postsd", "lfsr") for d in range(n_days)], 0.5)
     genes = pd.DataFrame({"gene": design.genes}).assign(**dict.fromkeys(day_columns("n_cells", n_days), 1))
-    table = aggregate_guides(guide_table(unshrunk, 0, {}).assign(**unused), genes, "likelihood")
+    table = aggregate_guides(guide_likelihood_table(unshrunk, 0, {}).assign(**unused), genes, "likelihood")
     q, p = (table[day_columns(stem, n_days)].to_numpy() for stem in ("q", "q_pvalue"))
     return q.mean() / 3, (p < 0.05).mean()
 

@@ -7,7 +7,7 @@ import pytest
 
 from benchmarks.reference import compare, load_reference
 from fatewalk.config import FitConfig, ModelConfig
-from fatewalk.estimates.export import gene_table
+from fatewalk.estimates.export import gene_posterior_table
 from fatewalk.estimates.from_draws import posterior_moments
 from fatewalk.evaluate.recovery import recovery_by_day, truth_for_contrast
 from fatewalk.stages.fit_effects import fit_effects
@@ -32,7 +32,11 @@ def test_a_simulated_screen_is_recovered():
     moments = posterior_moments(posterior, design, 2000, 1)
     for contrast, fate in enumerate(design.contrasts):
         truth = truth_for_contrast(screen.truth_theta, fate, "EC")
-        found = recovery_by_day(gene_table(moments, contrast, {}), truth).set_index("day").loc["overall"]
+        found = (
+            recovery_by_day(gene_posterior_table(moments, contrast, {}), truth)
+            .set_index("day")
+            .loc["overall"]
+        )
         assert found["correlation"] > 0.9
         assert 0.9 < found["coverage95"] <= 1.0
         assert found["rmse"] < 1.2 * moments.theta_sd[:, contrast].mean()

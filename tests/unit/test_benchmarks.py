@@ -13,7 +13,7 @@ from benchmarks.calls import compare as ways
 from benchmarks.calls import screens as call_screens
 from benchmarks.common import draw_screen, true_effects, true_weights, weights_by_day
 from benchmarks.speed import CASES, simulate_settings
-from fatewalk.calls import PATTERNS, Effects
+from fatewalk.calls import PATTERNS, Shrunk
 from fatewalk.config.sections import CallsConfig
 from fatewalk.config.simulate import SimulateConfig
 from fatewalk.core.errors import FatewalkError
@@ -136,7 +136,7 @@ def test_ways_to_the_calls_are_measured_against_the_truth():
     lfsr = np.array([[0.001, 0.04], [0.04, 0.5]])
     large = np.array([[0.95, 0.95], [0.95, 0.1]])
     truth = np.array([[0.6, 0.4], [0.0, 0.3]])  # found; wrong sign; null; missed
-    effects = Effects(mean, mean, lfsr, large, np.zeros((2, len(PATTERNS))))
+    effects = Shrunk(mean, mean, lfsr, large, np.zeros((2, len(PATTERNS))))
     found = ways.measure(effects, truth)
     assert [found[f"n_{level}"] for level in ways.LEVELS] == [1, 3, 3]
     assert [found[f"wrong_{level}"] for level in ways.LEVELS] == [0, 2, 2]

@@ -20,7 +20,7 @@ import pandas as pd
 import pytest
 
 from fatewalk import mash
-from fatewalk.calls.shrink import mixture_data, read_mixture
+from fatewalk.calls.shrink import read_mash_of_r
 from fatewalk.core.files import read_json
 
 SCRIPT = Path(__file__).resolve().parents[2] / "scripts" / "run_mashr.R"
@@ -707,8 +707,8 @@ def test_the_pipeline_reads_the_mixture(run: Runner) -> None:
     """P(|effect| > eps) is computed from the JSON of either engine."""
     done = run(simulated(20, 3, n_strong=5), se_inflate="1.5")
     mixture = read_json(done.folder / "out.json")
-    data = mixture_data(pd.read_csv(done.folder / "out.csv"), mixture, None, "out.csv")
-    large = mash.prob_large(read_mixture(mixture), data, eps=0.2)  # [n, D]
+    prior, data = read_mash_of_r(pd.read_csv(done.folder / "out.csv"), mixture, "out.csv")
+    large = mash.prob_large(prior, data, eps=0.2)  # [n, D]
 
     assert large.shape == (20, 3)
     assert large[:5].min() > 0.9

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from fatewalk.core.daywise import Daywise
 from tests.contract import differences
 from tests.workflow.conftest import ROOT, TINY, Workflow
 
@@ -24,6 +25,7 @@ OF_CONTRAST = [
     "guide_concordance.csv", "gene_daywise_likelihood.csv", "guide_daywise_likelihood.csv",
     "mash_likelihood_gene.csv", "mash_likelihood_guide.csv", "gene_from_guide_likelihood.csv",
     "recovery_by_day.csv", "mash_error_covariance.npz", "mash_gene_conservative.json",
+    "shrunk_gene.npz", "shrunk_guide.npz",
 ]  # fmt: skip
 OF_RUN = [
     "theta_posterior_summary.npz", "delta_posterior_summary.npz", "pairwise_fate_effects.csv",
@@ -141,6 +143,30 @@ def test_all_effects_stand_in_one_tidy_table(finished):
     assert guides["plarge"].between(0, 1).all()
 
 
+def test_hits_are_ranked_from_what_fit_mash_kept(finished, tmp_path):
+    """Other numbers in its file, and the same tables and mixtures: the calls follow the file."""
+    workflow = finished.copied_to(tmp_path / "copy")
+    best, last = pd.read_csv(workflow.path("hits_ranked.csv"))["gene"].iloc[[0, -1]]
+    for level in ("gene", "guide"):
+        path = workflow.path(f"contrast=MES/shrunk_{level}.npz")
+        kept = Daywise.load(path)
+        kept["lfsr_mash_likelihood"][kept["gene"] == best] = 0.75
+        kept["lfsr_mash_likelihood"][kept["gene"] == last] = 2.0**-100
+        kept["plarge_mash_likelihood"][kept["gene"] == last] = 1.0
+        if level == "gene":
+            kept["early_mash_likelihood"][kept["gene"] == last] = 2.0
+        kept.save(path)
+    workflow.finish("all_hits")
+    ranked = pd.read_csv(workflow.path("hits_ranked.csv")).set_index("gene")
+    assert ranked.index[0] == last
+    assert ranked.loc[last, ["lfsr_d0", "plarge_d1", "pattern"]].tolist() == [2.0**-100, 1.0, "early"]
+    assert not ranked.loc[best, "hit_anyday"]
+    effects = pd.read_parquet(workflow.path("effects.parquet"))
+    of_last = effects[(effects["level"] == "guide") & (effects["gene"] == last)]
+    assert (of_last["plarge"] == 1.0).all()
+    assert (of_last["lfsr"] == 2.0**-100).all()
+
+
 def test_the_verdict_has_values_limits_and_words(finished):
     verdict = json.loads(finished.path("verdict.json").read_text())
     assert verdict["verdict"] == "ok"
@@ -224,9 +250,9 @@ from fatewalk.core.tables import read_table, write_table
 
 options = dict(zip(sys.argv[3::2], sys.argv[4::2]))
 table = read_table(options["--table"], ["gene"], text=["gene"])
-out, mixture = fit_mash_table(table, MashConfig(null_weight=500), options["--mode"], "stub")
-write_table(out, options["--output"])
-write_json(mixture, options["--summary"])
+found = fit_mash_table(table, MashConfig(null_weight=500), options["--mode"], "stub")
+write_table(found.table, options["--output"])
+write_json(found.mixture, options["--summary"])
 """
 
 

@@ -68,7 +68,7 @@ EXPECTED = {
     },
     "calls.source": ("joint", AFTER_RANK),
     "calls.estimand": ("gene", AFTER_MASH),
-    "calls.effect_size_eps": (0.3, AFTER_RANK),
+    "calls.effect_size_eps": (0.3, AFTER_MASH),  # P(|effect| > eps) comes with the fitted mixture
     "calls.effect_prob_large_min": (0.8, AFTER_RANK),
     "calls.lfsr_day": (0.04, AFTER_RANK),
     "calls.anyday_correction": ("fdr", AFTER_RANK),

@@ -7,7 +7,6 @@ for kind in KINDS.values():
         input:
             mash=kind.mash_inputs(),
             effects=kind.effects(),
-            theta=f"{RUN}/theta_posterior_summary.npz",
             change=f"{RUN}/fate_probability_change.csv",
             report=f"{RUN}/design_report.json",
         output:

@@ -1,6 +1,7 @@
 # Multivariate adaptive shrinkage of the day-wise tables. Posterior tables go through one of two engines with
 # one contract: the table with postmean, postsd and lfsr, and the fitted mixture in JSON. Likelihood-only
-# tables, with the error covariance of every row, go through the built-in engine alone.
+# tables, with the error covariance of every row, go through the built-in engine alone. What the calls need of
+# the fitted mixtures stands in shrunk_gene.npz and shrunk_guide.npz.
 for kind in KINDS.values():
 
     rule:
@@ -8,6 +9,7 @@ for kind in KINDS.values():
             kind.name("fit_mash")
         input:
             effects=kind.effects(),
+            theta=f"{RUN}/theta_posterior_summary.npz",
             run=f"{RUN}/run.json",
         output:
             tables=kind.mash_outputs(),

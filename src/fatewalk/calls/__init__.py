@@ -4,20 +4,35 @@ from fatewalk.calls.aggregate import aggregate_guides
 from fatewalk.calls.compare import compare_modes
 from fatewalk.calls.hits import rank_hits
 from fatewalk.calls.patterns import PATTERNS, classify, pattern_probabilities
-from fatewalk.calls.sources import Effects, joint_effects, mash_effects, read_sources
+from fatewalk.calls.sources import (
+    SOURCES,
+    Shrunk,
+    gene_sources,
+    genes_file,
+    guides_file,
+    joint_effects,
+    mash_effects,
+    mashr_effects,
+    read_sources,
+)
 from fatewalk.calls.tables import ContrastEffects, effects_table, hits_table
 
 __all__ = [
     "PATTERNS",
+    "SOURCES",
     "ContrastEffects",
-    "Effects",
+    "Shrunk",
     "aggregate_guides",
     "classify",
     "compare_modes",
     "effects_table",
+    "gene_sources",
+    "genes_file",
+    "guides_file",
     "hits_table",
     "joint_effects",
     "mash_effects",
+    "mashr_effects",
     "pattern_probabilities",
     "rank_hits",
     "read_sources",

@@ -9,20 +9,20 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.special import chdtrc  # scipy.stats takes a second to import
 
-from fatewalk.calls.checks import marks_of, observed_days, posterior_columns, refuse_repeats
+from fatewalk.calls.checks import read_mash
+from fatewalk.core.daywise import Daywise
 from fatewalk.core.errors import FatewalkError, first_few
-from fatewalk.core.schema import day_columns
-from fatewalk.core.tables import count_days, require_columns
+from fatewalk.core.schema import day_names
 
-Estimates = Literal["posterior", "likelihood"]
-STEMS: dict[Estimates, tuple[str, str]] = {
+Combined = Literal["posterior", "likelihood"]
+MEAN_AND_SD: dict[Combined, tuple[str, str]] = {
     "posterior": ("postmean", "postsd"),
     "likelihood": ("betahat", "se"),
 }
 
 
 def aggregate_guides(
-    guide_table: pd.DataFrame, gene_table: pd.DataFrame, estimates: Estimates = "posterior"
+    guide_table: pd.DataFrame, gene_table: pd.DataFrame, estimates: Combined = "posterior"
 ) -> pd.DataFrame:
     r"""Combine the guides of each gene, day by day, by fixed-effect meta-analysis.
 
@@ -49,7 +49,6 @@ def aggregate_guides(
     gene_table
         Any gene table of the run; its cells per gene and day travel along (a cell with two guides
         of a gene counts once, so they are not the sum over guides).
-
     estimates
         What is combined: posterior (postmean, postsd) or likelihood (betahat, se, of
         mash_likelihood_guide.csv).
@@ -72,42 +71,35 @@ def aggregate_guides(
         guide-day has no posterior, or a posterior SD is negative.
     """
     where = "mash_guide table"
-    n_days = count_days(guide_table, where)
-    require_columns(guide_table, ["guide", "gene", *posterior_columns(n_days)], where)
-    refuse_repeats(guide_table, "guide", where)
-    if guide_table["gene"].isna().any():
-        guides = guide_table.loc[guide_table["gene"].isna(), "guide"]
-        raise FatewalkError(f"{where}: column gene is empty for guide {first_few(guides)}; name the gene")
-    observed = observed_days(guide_table, "guide", n_days, where)  # [G, D]
-    mean, sd, lfsr = (
-        guide_table[day_columns(stem, n_days)].set_axis(range(n_days), axis=1).astype(float).where(observed)
-        for stem in (*STEMS[estimates], "lfsr")
-    )  # [G, D] each
-    negative = (sd < 0).any(axis=1)
-    if negative.any():
-        guides = guide_table.loc[negative, "guide"]
+    guides = read_mash(guide_table, "guide", where)
+    if (unnamed := pd.isna(guides["gene"])).any():
         raise FatewalkError(
-            f"{where}: found a negative {STEMS[estimates][1]} for guide {first_few(guides)}; run mash again"
+            f"{where}: column gene is empty for guide {first_few(guides['guide'][unnamed])}; name the gene"
+        )
+    mean, sd, lfsr = (pd.DataFrame(guides[name]) for name in (*MEAN_AND_SD[estimates], "lfsr"))  # [G, D]
+    if (negative := (sd < 0).any(axis=1).to_numpy()).any():
+        raise FatewalkError(
+            f"{where}: found a negative {MEAN_AND_SD[estimates][1]} for guide "
+            f"{first_few(guides['guide'][negative])}; run mash again"
         )
 
-    codes, genes = pd.factorize(guide_table["gene"])  # [G], [L]
-    lfsr_by_day = lfsr.groupby(codes).min().fillna(np.inf).to_numpy()  # [L, D]
-    lfsr_min = lfsr_by_day.min(axis=1)  # [L]
-    best = np.char.add("d", lfsr_by_day.argmin(axis=1).astype(str))
-    heads = {"gene": np.asarray(genes), "n_guides": np.bincount(codes, minlength=len(genes))}
-    ends = {
-        "lfsr_min_guide": np.where(np.isfinite(lfsr_min), lfsr_min, np.nan),
-        "best_day": np.where(np.isfinite(lfsr_min), best, ""),
-    }
+    codes, genes = pd.factorize(guides["gene"])  # [G], [L]
     blocks = _combine(mean, sd, codes)
     if estimates == "likelihood":
         blocks["q_pvalue"] = _p_value(blocks["q"], blocks["n_guides_used"] - 1)
-    daywise = [block.set_axis(day_columns(stem, n_days), axis=1) for stem, block in blocks.items()]
-    cells = day_columns("n_cells", n_days)
-    require_columns(gene_table, ["gene", *cells], "gene table")
-    n_cells = gene_table.set_index("gene")[cells].reindex(genes).reset_index(drop=True)
-    marks = guide_table[marks_of(guide_table)].groupby(codes).first()
-    return pd.concat([pd.DataFrame(heads), *daywise, pd.DataFrame(ends), n_cells, marks], axis=1)
+    lfsr_by_day = lfsr.groupby(codes).min().fillna(np.inf).to_numpy()  # [L, D]
+    lfsr_min = lfsr_by_day.min(axis=1)  # [L]
+    best = np.array(day_names(guides.n_days))[lfsr_by_day.argmin(axis=1)]
+    cells = Daywise.of(gene_table, "gene table", ["n_cells"], ["gene"])
+    columns = {
+        "gene": genes,
+        "n_guides": np.bincount(codes, minlength=len(genes)),
+        **{name: block.to_numpy() for name, block in blocks.items()},
+        "lfsr_min_guide": np.where(np.isfinite(lfsr_min), lfsr_min, np.nan),
+        "best_day": np.where(np.isfinite(lfsr_min), best, ""),
+        "n_cells": cells.rows_of("gene", genes, "gene table")["n_cells"],
+    }
+    return Daywise(columns, guides.marks).table()
 
 
 def _p_value(q: pd.DataFrame, df: pd.DataFrame) -> pd.DataFrame:

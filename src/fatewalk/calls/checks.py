@@ -1,4 +1,4 @@
-"""What the readers of mash tables share: columns, marks, refusals."""
+"""What the readers of mash tables share: columns, refusals."""
 
 from __future__ import annotations
 
@@ -6,21 +6,14 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from fatewalk.core.daywise import Daywise
 from fatewalk.core.errors import FatewalkError, first_few
-from fatewalk.core.schema import MARKS, day_columns
+from fatewalk.core.schema import day_names
 
 Numbers = NDArray[np.float64]
 
-
-def posterior_columns(n_days: int) -> list[str]:
-    """Columns of a mash table that every function here reads."""
-    stems = ("betahat", "se", "postmean", "postsd", "lfsr")
-    return [column for stem in stems for column in day_columns(stem, n_days)]
-
-
-def marks_of(table: pd.DataFrame) -> list[str]:
-    """Columns of the table that are marks."""
-    return [mark for mark in MARKS if mark in table]
+BEFORE_MASH = ("betahat", "se")
+AFTER_MASH = ("postmean", "postsd", "lfsr")
 
 
 def smallest(values: Numbers) -> Numbers:
@@ -43,17 +36,42 @@ def refuse_repeats(table: pd.DataFrame, column: str, where: str) -> None:
         )
 
 
-def observed_days(table: pd.DataFrame, name: str, n_days: int, where: str) -> NDArray[np.bool_]:
-    """Where the table has an estimate [n, D]; refuses an estimate without a posterior."""
-    has = {
-        stem: table[day_columns(stem, n_days)].notna().to_numpy()
-        for stem in ("betahat", "se", "postmean", "postsd", "lfsr")
-    }
-    observed = has["betahat"] & has["se"]
-    bad = observed & ~(has["postmean"] & has["postsd"] & has["lfsr"])
+def read_mash(table: pd.DataFrame, level: str, where: str) -> Daywise:
+    """Read a table after mash: names and the columns of before and after, where there is an estimate.
+
+    Parameters
+    ----------
+    table
+        mash_<level>_<mode>.csv or mash_likelihood_<level>.csv.
+    level
+        gene, or guide (its gene is read as well).
+    where
+        Name of the table, for messages.
+
+    Returns
+    -------
+    Daywise
+        betahat, se, postmean, postsd, lfsr [n, D], all missing where there is no estimate.
+
+    Raises
+    ------
+    FatewalkError
+        If a column is missing, a name is repeated or empty, or an estimate has no posterior.
+    """
+    names = list(dict.fromkeys([level, "gene"]))
+    found = Daywise.of(table, where, [*BEFORE_MASH, *AFTER_MASH], names)
+    refuse_repeats(table, level, where)
+    has = {name: ~np.isnan(found[name].astype(float)) for name in (*BEFORE_MASH, *AFTER_MASH)}  # [n, D]
+    observed = np.logical_and.reduce([has[name] for name in BEFORE_MASH])
+    bad = observed & ~np.logical_and.reduce([has[name] for name in AFTER_MASH])
     if bad.any():
-        cells = (f"{table[name].iloc[row]} on d{day}" for row, day in np.argwhere(bad))
+        days = day_names(found.n_days)
+        cells = (f"{found[level][row]} on {days[day]}" for row, day in np.argwhere(bad))
         raise FatewalkError(
             f"{where}: an estimate has no postmean, postsd or lfsr: {first_few(cells)}; run mash again"
         )
-    return observed
+    return Daywise(
+        {name: found[name] for name in names}
+        | {name: np.where(observed, found[name], np.nan) for name in has},
+        found.marks,
+    )

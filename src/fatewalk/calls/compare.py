@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from fatewalk.calls.checks import Numbers, marks_of, observed_days, posterior_columns, refuse_repeats
+from fatewalk.calls.checks import Numbers, read_mash
+from fatewalk.core.daywise import Daywise
 from fatewalk.core.errors import FatewalkError, first_few
-from fatewalk.core.schema import day_columns
-from fatewalk.core.tables import count_days, require_columns
+from fatewalk.core.schema import day_names
 
 
 def compare_modes(
@@ -52,15 +52,12 @@ def compare_modes(
     """
     if not tables:
         raise FatewalkError("compare_modes: found no mash table; needed: one per mode")
-    mode, first = next(iter(tables.items()))
-    where = f"mash_gene table, mode {mode}"
-    n_days = count_days(first, where)
-    cells = day_columns("n_cells", n_days)
-    require_columns(first, ["gene", *cells], where)
+    mode, table = next(iter(tables.items()))
+    first = Daywise.of(table, _where(mode), ["betahat", "n_cells"], ["gene"])
     head = {
-        "gene": np.repeat(first["gene"].to_numpy(), n_days),
-        "day": np.tile([f"d{day}" for day in range(n_days)], len(first)),
-        "n_cells": first[cells].to_numpy().ravel(),
+        "gene": np.repeat(first["gene"], first.n_days),
+        "day": np.tile(day_names(first.n_days), len(first)),
+        "n_cells": first["n_cells"].ravel(),
     }
     columns: dict[str, Any] = {}
     signs = {other: _called_signs(table, first, other, lfsr_day, columns) for other, table in tables.items()}
@@ -68,22 +65,19 @@ def compare_modes(
     for other, table in second.items():
         sign = _called_signs(table, first, f"{other}_{engine}", lfsr_day, columns)
         columns[f"agree_engines_{other}"] = _agreement([signs[other], sign])
-    marks = {mark: np.repeat(first[mark].to_numpy(), n_days) for mark in marks_of(first)}
-    return pd.DataFrame(head | columns | marks)
+    return pd.DataFrame(head | columns).assign(**first.marks)
+
+
+def _where(mode: str) -> str:
+    return f"mash_gene table, mode {mode}"
 
 
 def _called_signs(
-    table: pd.DataFrame, first: pd.DataFrame, name: str, lfsr_day: float, columns: dict[str, Any]
+    table: pd.DataFrame, first: Daywise, name: str, lfsr_day: float, columns: dict[str, Any]
 ) -> Numbers:
     """Add the columns of one table; sign of each called gene-day, 0 if not called, NaN if unknown [L * D]."""
-    where = f"mash_gene table, mode {name}"
-    table = _same_genes(table, first, where)
-    n_days = count_days(first, where)
-    observed = observed_days(table, "gene", n_days, where)  # [L, D]
-    postmean, lfsr = (
-        np.where(observed, table[day_columns(stem, n_days)].to_numpy(float), np.nan).ravel()
-        for stem in ("postmean", "lfsr")
-    )  # [L * D] each
+    found = _same_genes(table, first, _where(name))
+    postmean, lfsr = found["postmean"].ravel(), found["lfsr"].ravel()  # [L * D] each
     sign = np.where(lfsr < lfsr_day, np.sign(postmean), 0.0)
     missing = pd.Series(np.isnan(lfsr))
     columns |= {
@@ -101,15 +95,13 @@ def _agreement(signs: Sequence[Numbers]) -> pd.Series:
     return same.mask(pd.Series(np.isnan(stacked).any(axis=0)))
 
 
-def _same_genes(table: pd.DataFrame, first: pd.DataFrame, where: str) -> pd.DataFrame:
-    """The rows of `table` in the gene order of `first`; refuses other genes or days."""
-    n_days = count_days(table, where)
-    require_columns(table, ["gene", *posterior_columns(n_days)], where)
-    refuse_repeats(table, "gene", where)
-    differing = sorted(set(table["gene"].astype(str)) ^ set(first["gene"].astype(str)))
-    if differing or n_days != count_days(first, where):
+def _same_genes(table: pd.DataFrame, first: Daywise, where: str) -> Daywise:
+    """A mash table in the gene order of the first; refuses other genes or days."""
+    found = read_mash(table, "gene", where)
+    differing = sorted(set(found["gene"].astype(str)) ^ set(first["gene"].astype(str)))
+    if differing or found.n_days != first.n_days:
         what = f"gene {first_few(differing)}" if differing else "the number of days"
         raise FatewalkError(
             f"{where}: {what} is not the same as in the first mode; run mash again for both modes"
         )
-    return table.set_index("gene").reindex(first["gene"]).reset_index()
+    return found.rows_of("gene", first["gene"], where)

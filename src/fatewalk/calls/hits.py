@@ -11,18 +11,18 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from fatewalk.calls.checks import Numbers, marks_of, refuse_repeats, smallest
+from fatewalk.calls.checks import Numbers, refuse_repeats, smallest
 from fatewalk.calls.patterns import PATTERNS
-from fatewalk.calls.sources import Effects
+from fatewalk.calls.sources import Shrunk
+from fatewalk.core.daywise import ACTIVE_DAYS, Daywise, join_days
 from fatewalk.core.errors import FatewalkError
-from fatewalk.core.schema import day_columns
-from fatewalk.core.tables import count_days, require_columns
+from fatewalk.core.schema import day_names
 
 if TYPE_CHECKING:  # a stage that reads and writes tables needs no config models
     from fatewalk.config.sections import CallsConfig
 
 
-def rank_hits(genes: pd.DataFrame, sources: Mapping[str, Effects], calls: CallsConfig) -> pd.DataFrame:
+def rank_hits(genes: pd.DataFrame, sources: Mapping[str, Shrunk], calls: CallsConfig) -> pd.DataFrame:
     """Call active days and hits by `calls.source`, and rank the genes.
 
     A gene is *active* on day d if ``lfsr_d < lfsr_day`` and
@@ -74,76 +74,70 @@ def rank_hits(genes: pd.DataFrame, sources: Mapping[str, Effects], calls: CallsC
         not among `sources`.
     """
     where = "gene_daywise table"
-    n_days = count_days(genes, where)
-    n_cells = day_columns("n_cells", n_days)
-    require_columns(genes, ["gene", "n_guides", *n_cells], where)
+    cells = Daywise.of(genes, where, ["n_cells"], ["gene", "n_guides"])
     refuse_repeats(genes, "gene", where)
     if calls.source not in sources:
         raise FatewalkError(f"calls.source: found {calls.source!r}; here are only {', '.join(sources)}")
-    found = {name: _Calls(effects, calls) for name, effects in sources.items()}
-    main, effects = found[calls.source], sources[calls.source]
+    found = {name: _Calls(shrunk, calls) for name, shrunk in sources.items()}
+    main, shrunk = found[calls.source], sources[calls.source]
 
-    max_abs = -smallest(-np.abs(effects.mean))  # [n]
-    summary = pd.DataFrame(
-        {
-            "gene": genes["gene"].to_numpy(),
-            "n_guides": genes["n_guides"].to_numpy(),
-            "hit_anyday": main.hit,
-            "active_days": main.active_days,
-            "n_active_days": main.n_active,
-            "best_day_among_active": main.best_day,
-            "min_lfsr_among_active": main.min_active_lfsr,
-            "max_abs_postmean": max_abs,
-            "prob_any_day": effects.prob_any_day,
-            "bayesian_fdr": main.bayesian_fdr,
-            **_likeliest_pattern(effects, main),
-            "n_sources_hit": sum(one.hit.astype(int) for one in found.values()),
-            "source": calls.source,
-            "estimand": calls.estimand,
-        }
-    )
-    blocks = {"postmean": effects.mean, "postsd": effects.sd, "lfsr": effects.lfsr}
-    parts = [
-        summary,
-        *_daywise(blocks | {"plarge": effects.prob_large}),
-        genes[n_cells].reset_index(drop=True),
-    ]
+    max_abs = -smallest(-np.abs(shrunk.mean))  # [n]
+    columns = {
+        "gene": cells["gene"],
+        "n_guides": cells["n_guides"],
+        "hit_anyday": main.hit,
+        ACTIVE_DAYS: join_days(main.active),
+        "n_active_days": main.n_active,
+        "best_day_among_active": main.best_day,
+        "min_lfsr_among_active": main.min_active_lfsr,
+        "max_abs_postmean": max_abs,
+        "prob_any_day": shrunk.prob_any_day,
+        "bayesian_fdr": main.bayesian_fdr,
+        **_likeliest_pattern(shrunk, main),
+        "n_sources_hit": sum(one.hit.astype(int) for one in found.values()),
+        "source": np.full(len(cells), calls.source),
+        "estimand": np.full(len(cells), calls.estimand),
+        "postmean": shrunk.mean,
+        "postsd": shrunk.sd,
+        "lfsr": shrunk.lfsr,
+        "plarge": shrunk.prob_large,
+        "n_cells": cells["n_cells"],
+    }
     for name, other in sources.items():
         if name != calls.source:
-            verdict = {f"hit_{name}": found[name].hit, f"active_days_{name}": found[name].active_days}
-            blocks = {"postmean": other.mean, "lfsr": other.lfsr, "plarge": other.prob_large}
-            parts += [
-                pd.DataFrame(verdict),
-                *_daywise({f"{stem}_{name}": values for stem, values in blocks.items()}),
-            ]
-    table = pd.concat([*parts, genes[marks_of(genes)].reset_index(drop=True)], axis=1)
-
-    names = genes["gene"].to_numpy().astype(str)
-    key = np.where(main.hit, main.min_active_lfsr, smallest(effects.lfsr))
+            columns |= {
+                f"hit_{name}": found[name].hit,
+                f"{ACTIVE_DAYS}_{name}": join_days(found[name].active),
+                f"postmean_{name}": other.mean,
+                f"lfsr_{name}": other.lfsr,
+                f"plarge_{name}": other.prob_large,
+            }
+    names = cells["gene"].astype(str)
+    key = np.where(main.hit, main.min_active_lfsr, smallest(shrunk.lfsr))
     elsewhere = smallest(np.stack([smallest(one.lfsr) for one in sources.values()], axis=1))  # [n]
     # the last key counts most; missing is last
     order = np.lexsort((names, elsewhere, -max_abs, key, ~main.hit))
-    table = table.iloc[order].reset_index(drop=True)
+    table = Daywise(columns, cells.marks).take(order).table()
     table.insert(0, "rank", np.arange(1, len(table) + 1))
     return table
 
 
 class _Calls:
-    """Calls by one source; arrays over genes [n]."""
+    """Calls by one source; arrays over genes [n], but for `active`."""
 
-    def __init__(self, effects: Effects, calls: CallsConfig) -> None:
-        lfsr = effects.lfsr
+    def __init__(self, shrunk: Shrunk, calls: CallsConfig) -> None:
+        lfsr = shrunk.lfsr
         n_days = lfsr.shape[1]
-        large = effects.prob_large >= calls.effect_prob_large_min
+        large = shrunk.prob_large >= calls.effect_prob_large_min
         active = (lfsr < calls.lfsr_day) & large  # missing: False
-        days = np.array([f"d{day}" for day in range(n_days)])
+        days = np.array(day_names(n_days))
+        self.active = active  # [n, D]
         self.n_active = active.sum(axis=1)
-        self.active_days = np.array([";".join(days[row]) for row in active], dtype=object)
         self.min_active_lfsr = smallest(np.where(active, lfsr, np.nan))
         best = days[np.argmin(np.where(active, lfsr, np.inf), axis=1)]
         self.best_day = np.where(self.n_active > 0, best, "")
         candidate = self.n_active >= calls.min_active_days
-        self.bayesian_fdr = _running_mean(1 - effects.prob_any_day, candidate)
+        self.bayesian_fdr = _running_mean(1 - shrunk.prob_any_day, candidate)
         self.hit = candidate
         if calls.anyday_correction == "bonferroni":
             self.hit = candidate & (active & (lfsr < calls.lfsr_day / n_days)).any(axis=1)
@@ -159,9 +153,9 @@ def _running_mean(error: Numbers, candidate: np.ndarray) -> Numbers:
     return mean
 
 
-def _likeliest_pattern(effects: Effects, calls: _Calls) -> dict[str, np.ndarray]:
+def _likeliest_pattern(shrunk: Shrunk, calls: _Calls) -> dict[str, np.ndarray]:
     """Columns pattern and pattern_prob: empty and missing for a gene without an active day."""
-    effective = effects.patterns.copy()  # [n, P]
+    effective = shrunk.patterns.copy()  # [n, P]
     effective[:, PATTERNS.index("none")] = -1
     active = calls.n_active > 0
     names = np.array(PATTERNS)[effective.argmax(axis=1)]
@@ -169,10 +163,3 @@ def _likeliest_pattern(effects: Effects, calls: _Calls) -> dict[str, np.ndarray]
         "pattern": np.where(active, names, ""),
         "pattern_prob": np.where(active, effective.max(axis=1), np.nan),
     }
-
-
-def _daywise(blocks: Mapping[str, Numbers]) -> list[pd.DataFrame]:
-    """Columns <stem>_d* of each block [n, D]."""
-    return [
-        pd.DataFrame(values, columns=day_columns(stem, values.shape[1])) for stem, values in blocks.items()
-    ]

@@ -3,22 +3,23 @@
 Two kinds of tables are shrunk. The posterior tables (``*_daywise_for_mash.csv``) go through the same
 model as R's script, mode by mode, so that the engines can be compared. The likelihood-only tables
 (``*_daywise_likelihood.csv``) are unshrunk and come with an error covariance per row, as mash
-assumes. Either way two files result: the table with posterior columns, and the fitted mixture in
-JSON, which is enough to compute any other posterior quantity later (`read_mixture`).
+assumes. Either way two files result, the table with posterior columns and the fitted mixture in
+JSON; what else the calls need is computed from the same fit (`fatewalk.calls.sources`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pandas as pd
 
 from fatewalk import __version__, mash
+from fatewalk.core.daywise import Daywise
 from fatewalk.core.errors import FatewalkError
-from fatewalk.core.schema import day_columns
-from fatewalk.core.tables import count_days
+from fatewalk.core.schema import day_columns, day_names
 
 if TYPE_CHECKING:  # a stage that reads and writes tables needs no config models
     from fatewalk.config import MashConfig
@@ -31,9 +32,27 @@ Mode = Literal["conservative", "enriched"]
 Estimand = Literal["library", "gene"]
 
 
-def fit_mash_table(
-    table: pd.DataFrame, config: MashConfig, mode: Mode, where: str
-) -> tuple[pd.DataFrame, dict[str, Any]]:
+@dataclass(frozen=True)
+class MashResult:
+    """mash on a table of n rows.
+
+    Attributes
+    ----------
+    table
+        All columns of the input, then postmean_d*, postsd_d*, lfsr_d*, lfsr_min, best_day.
+    mixture
+        Fitted mixture and settings, the content of the JSON file.
+    prior, data
+        The mixture and what it was fitted to, for further posterior quantities.
+    """
+
+    table: pd.DataFrame
+    mixture: dict[str, Any]
+    prior: mash.MashPrior
+    data: mash.MashData
+
+
+def fit_mash_table(table: pd.DataFrame, config: MashConfig, mode: Mode, where: str) -> MashResult:
     """Shrink a posterior table.
 
     Parameters
@@ -48,20 +67,12 @@ def fit_mash_table(
     where
         Name of the table, for messages.
 
-    Returns
-    -------
-    table : pandas.DataFrame
-        All columns of the input, then postmean_d*, postsd_d*, lfsr_d*, lfsr_min, best_day.
-    mixture : dict
-        Fitted mixture and settings, the content of the JSON file.
-
     Raises
     ------
     FatewalkError
         If days are left out or values are not usable.
     """
-    n_days = count_days(table, where)
-    data = _data(table, n_days, config.se_inflate, config.se_floor)
+    data = _data(table, where, config.se_inflate, config.se_floor)
     notes = []
     if config.null_correlation == "simple":
         null = mash.estimate_null_correlation_simple(data, config.null_z)
@@ -71,7 +82,7 @@ def fit_mash_table(
                 null.correlation, eigenvalue_floor=config.eigen_floor, shrinkage=config.corr_shrink
             )
         )
-    covariances = mash.cov_canonical(n_days, day_columns("betahat", n_days))
+    covariances = mash.cov_canonical(data.n_conditions, day_columns("betahat", data.n_conditions))
     if mode == "enriched":
         more, note = further_covariances(data, config)
         covariances |= more
@@ -92,7 +103,7 @@ def fit_mash_likelihood(
     config: MashConfig,
     where: str,
     estimand: Estimand = "library",
-) -> tuple[pd.DataFrame, dict[str, Any]]:
+) -> MashResult:
     """Shrink a likelihood-only table, with the error covariance of each row.
 
     Parameters
@@ -110,11 +121,8 @@ def fit_mash_likelihood(
 
     Returns
     -------
-    table : pandas.DataFrame
-        All columns of the input (se_d* of the estimand), then postmean_d*, postsd_d*, lfsr_d*,
-        lfsr_min, best_day.
-    mixture : dict
-        Fitted mixture and settings, the content of the JSON file.
+    MashResult
+        With se_d* of the estimand.
 
     Raises
     ------
@@ -122,8 +130,14 @@ def fit_mash_likelihood(
         If days are left out, values are not usable, rows have no covariance, or the variance of guide
         sampling is not known.
     """
-    table = with_errors(table, errors, where, estimand)
-    data = likelihood_data(table, errors, config.se_inflate, config.se_floor, where, estimand)
+    covariance = _row_covariances(table, errors, where, estimand)  # [n, D, D]
+    sd = np.sqrt(np.diagonal(covariance, axis1=1, axis2=2))
+    if estimand == "gene":
+        columns = day_columns("se", sd.shape[1])
+        values = np.where(table[columns].isna(), np.nan, sd)
+        table = table.assign(**dict(zip(columns, values.T, strict=True)))
+    correlation = covariance / sd[:, :, None] / sd[:, None, :]
+    data = _data(table, where, config.se_inflate, config.se_floor, correlation)
     covariances = mash.cov_canonical(data.n_conditions, day_columns("betahat", data.n_conditions))
     more, notes = further_covariances(data, config)
     fit = mash.fit_mash(data, covariances | more, null_weight=config.null_weight)
@@ -133,52 +147,6 @@ def fit_mash_likelihood(
         "error_correlation": "one per row, mash_error_covariance.npz",
     }
     return _results(table, data, fit, config, settings | {"notes": notes})
-
-
-def likelihood_data(
-    table: pd.DataFrame,
-    errors: Mapping[str, np.ndarray],
-    se_inflate: float,
-    se_floor: float,
-    where: str,
-    estimand: Estimand = "library",
-) -> mash.MashData:
-    """Data of a likelihood-only table with the error correlation of each row.
-
-    Parameters
-    ----------
-    table
-        gene_daywise_likelihood.csv or guide_daywise_likelihood.csv, with the errors of the estimand.
-    errors
-        Arrays of mash_error_covariance.npz.
-    se_inflate, se_floor
-        As in the config.
-    where
-        Name of the table, for messages.
-    estimand
-        As in `fit_mash_likelihood`.
-
-    Raises
-    ------
-    FatewalkError
-        If rows of the table have no covariance, or the variance of guide sampling is not known.
-    """
-    covariance = _row_covariances(table, errors, where, estimand)
-    sd = np.sqrt(np.diagonal(covariance, axis1=1, axis2=2))
-    correlation = covariance / sd[:, :, None] / sd[:, None, :]
-    return _data(table, count_days(table, where), se_inflate, se_floor, correlation)
-
-
-def with_errors(
-    table: pd.DataFrame, errors: Mapping[str, np.ndarray], where: str, estimand: Estimand
-) -> pd.DataFrame:
-    """The table with the standard errors of the estimand; arguments as in `likelihood_data`."""
-    if estimand == "library":
-        return table
-    covariance = _row_covariances(table, errors, where, estimand)
-    sd = np.sqrt(np.diagonal(covariance, axis1=1, axis2=2))
-    columns = day_columns("se", count_days(table, where))
-    return table.assign(**dict(zip(columns, np.where(table[columns].isna(), np.nan, sd).T, strict=True)))
 
 
 def _row_covariances(
@@ -234,13 +202,24 @@ def further_covariances(data: mash.MashData, config: MashConfig) -> tuple[dict[s
     return time | dict(learned.covariances), []
 
 
-def read_mixture(mixture: Mapping[str, Any]) -> mash.MashPrior:
-    """Read the fitted mixture of a JSON file, of either engine.
+def read_mash_of_r(
+    table: pd.DataFrame, mixture: Mapping[str, Any], where: str
+) -> tuple[mash.MashPrior, mash.MashData]:
+    """The mixture that R fitted to a posterior table, and its data.
+
+    Parameters
+    ----------
+    table
+        The shrunken table.
+    mixture
+        Content of its JSON file.
+    where
+        Name of the table, for messages.
 
     Raises
     ------
     FatewalkError
-        If it lacks an entry.
+        If the mixture lacks an entry, or its components do not fit its grid.
     """
     try:
         names = tuple(mixture["covariances"])
@@ -251,56 +230,27 @@ def read_mixture(mixture: Mapping[str, Any]) -> mash.MashPrior:
             point_mass="null" in mixture["pi"],
             pi=np.array(list(mixture["pi"].values()), dtype=float),
         )
+        correlation = np.array(mixture["error_correlation"], dtype=float)
+        data = _data(table, where, float(mixture["se_inflate"]), float(mixture["se_floor"]), correlation)
     except KeyError as error:
         raise FatewalkError(f"the mash mixture (JSON) lacks the entry {error}; run mash again") from error
     if list(mixture["pi"]) != list(prior.component_names):
         raise FatewalkError("the mash mixture (JSON) names other components than its grid; run mash again")
-    return prior
-
-
-def mixture_data(
-    table: pd.DataFrame, mixture: Mapping[str, Any], errors: Mapping[str, np.ndarray] | None, where: str
-) -> mash.MashData:
-    """The data that a mixture was fitted to.
-
-    Parameters
-    ----------
-    table
-        The shrunken table, or the one it was made of.
-    mixture
-        Content of its JSON file, of either engine.
-    errors
-        Arrays of mash_error_covariance.npz, for a likelihood-only table.
-    where
-        Name of the table, for messages.
-
-    Raises
-    ------
-    FatewalkError
-        If the mixture lacks an entry.
-    """
-    try:
-        se_inflate, se_floor = float(mixture["se_inflate"]), float(mixture["se_floor"])
-        correlation = mixture["error_correlation"]
-    except KeyError as error:
-        raise FatewalkError(f"the mash mixture (JSON) lacks the entry {error}; run mash again") from error
-    if errors is not None:
-        return likelihood_data(table, errors, se_inflate, se_floor, where, mixture["estimand"])
-    n_days = count_days(table, where)
-    return _data(table, n_days, se_inflate, se_floor, np.array(correlation, dtype=float))
+    return prior, data
 
 
 def _data(
     table: pd.DataFrame,
-    n_days: int,
+    where: str,
     se_inflate: float,
     se_floor: float,
     correlation: np.ndarray | None = None,
 ) -> mash.MashData:
     """Betahat and se of a day-wise table."""
+    found = Daywise.of(table, where, ["betahat", "se"])
     return mash.set_data(
-        table[day_columns("betahat", n_days)].to_numpy(dtype=float),
-        table[day_columns("se", n_days)].to_numpy(dtype=float),
+        found["betahat"].astype(float),
+        found["se"].astype(float),
         error_correlation=correlation,
         se_inflate=se_inflate,
         se_floor=se_floor,
@@ -313,8 +263,8 @@ def _results(
     fit: mash.MashFit,
     config: MashConfig,
     settings: Mapping[str, Any],
-) -> tuple[pd.DataFrame, dict[str, Any]]:
-    """The table with posterior columns, and the content of the JSON file."""
+) -> MashResult:
+    """Add the posterior to the table, and tell the fit."""
     found = mash.posterior(fit, data)
     # a missing cell stays missing, also where other days inform it
     shrunk = {
@@ -339,21 +289,16 @@ def _results(
         "loglik": fit.loglik,
         "kkt_gap": fit.kkt_gap,
     }
-    columns = [
-        pd.DataFrame(values, columns=day_columns(stem, data.n_conditions)) for stem, values in shrunk.items()
-    ]
-    return pd.concat([table, *columns, _best_day(shrunk["lfsr"])], axis=1), mixture
+    columns = Daywise(shrunk | _best_day(shrunk["lfsr"]))
+    return MashResult(pd.concat([table, columns.table()], axis=1), mixture, fit, data)
 
 
-def _best_day(lfsr: np.ndarray) -> pd.DataFrame:
+def _best_day(lfsr: np.ndarray) -> dict[str, np.ndarray]:
     """Columns lfsr_min and best_day from lfsr [n, D]; empty for a row without an observed day."""
     filled = np.where(np.isnan(lfsr), np.inf, lfsr)
     smallest = filled.min(axis=1)
     seen = np.isfinite(smallest)
-    best = (filled <= smallest[:, None] * (1 + TIE)).argmax(axis=1)  # the first of tied days
-    return pd.DataFrame(
-        {
-            "lfsr_min": np.where(seen, smallest, np.nan),
-            "best_day": [f"d{day}" if ok else None for day, ok in zip(best, seen.tolist(), strict=True)],
-        }
-    )
+    days = np.array(day_names(lfsr.shape[1]), dtype=object)
+    best = days[(filled <= smallest[:, None] * (1 + TIE)).argmax(axis=1)]  # the first of tied days
+    best[~seen] = None
+    return {"lfsr_min": np.where(seen, smallest, np.nan), "best_day": best}

@@ -4,14 +4,17 @@
 - ``mash_posterior``: mash on the posterior means and SDs, which are shrunk already;
 - ``joint``: the posterior of the hierarchical model itself, taken as normal.
 
-Letters: n genes, D days.
+``fit_mash`` computes them while it has the fitted mixtures and keeps them in shrunk_gene.npz and
+shrunk_guide.npz; ``rank_hits`` reads these.
+
+Letters: n genes, D days, P patterns.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -20,23 +23,24 @@ from scipy.special import ndtr
 
 from fatewalk import mash
 from fatewalk.calls.patterns import PATTERNS, pattern_probabilities
-from fatewalk.calls.shrink import mixture_data, read_mixture
+from fatewalk.calls.shrink import Estimand, MashResult, read_mash_of_r
+from fatewalk.core.daywise import Daywise
 from fatewalk.core.errors import FatewalkError
-from fatewalk.core.schema import day_columns
-from fatewalk.core.tables import count_days
-
-if TYPE_CHECKING:  # a stage that reads and writes tables needs no config models
-    from fatewalk.config.sections import CallsConfig
+from fatewalk.core.marks import Marks
 
 N_DRAWS = 4000  # joint draws behind the patterns: a probability of 0.9 is known to 0.005
 SEED = 1
 BLOCK = 2**22  # numbers of a block of draws: 32 MB
 
+SOURCES = ("mash_likelihood", "mash_posterior", "joint")
+"""In the order of the columns of hits_ranked.csv."""
+
 Numbers = NDArray[np.float64]
+Flags = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
-class Effects:
+class Shrunk:
     """What one source says of the effects of n genes on D days.
 
     Parameters
@@ -64,63 +68,157 @@ class Effects:
         return 1 - self.patterns[:, PATTERNS.index("none")]
 
 
-def read_sources(
+#: Columns by day of the files, and the attributes of `Shrunk` that they hold.
+BY_DAY = {"postmean": "mean", "postsd": "sd", "lfsr": "lfsr", "plarge": "prob_large"}
+
+
+# ------------------------------------------------------------------- fit_mash: from estimates
+
+
+def gene_sources(
     genes: pd.DataFrame,
-    posterior: tuple[pd.DataFrame, Mapping[str, Any]],
-    likelihood: tuple[pd.DataFrame, Mapping[str, Any], Mapping[str, np.ndarray]],
+    likelihood: MashResult,
+    posterior: MashResult | None,
     theta: Mapping[str, np.ndarray],
     contrast: str,
-    calls: CallsConfig,
-) -> dict[str, Effects]:
-    """Effects by every source, from the files of one contrast.
+    estimand: Estimand,
+    eps: float,
+) -> dict[str, Shrunk]:
+    """Effects of the genes by every source.
 
     Parameters
     ----------
     genes
         gene_daywise_for_mash.csv; its genes with cells on a day are the observed gene-days.
-    posterior
-        mash_gene_<mode>.csv and its JSON file.
     likelihood
-        mash_likelihood_gene.csv, its JSON file, and the arrays of mash_error_covariance.npz.
+        mash on gene_daywise_likelihood.csv.
+    posterior
+        mash on `genes` in the mode of the calls; None where R makes it. It describes the library and
+        is left out for estimand gene.
     theta
         Arrays of theta_posterior_summary.npz.
     contrast
         Name of the contrast.
-    calls
-        eps and the estimand. ``mash_posterior`` describes the library and is left out for estimand gene.
+    estimand
+        library | gene.
+    eps
+        Smallest effect of interest, logit.
 
     Raises
     ------
     FatewalkError
         If the files have other genes, or lack something.
     """
-    where = "gene_daywise table"
-    n_days = count_days(genes, where)
-    betahat, cells = (genes[day_columns(stem, n_days)].to_numpy(float) for stem in ("betahat", "n_cells"))
-    observed = (cells > 0) & ~np.isnan(betahat)
+    observed = _observed(genes)
     names = genes["gene"].to_numpy()
-    files = {"mash_gene table": posterior[0]["gene"], "mash_likelihood table": likelihood[0]["gene"]}
-    for name, there in (files | {"theta_posterior_summary.npz": theta["genes"]}).items():
+    others = {
+        "gene_daywise_likelihood.csv": likelihood.table["gene"].to_numpy(),
+        "theta_posterior_summary.npz": theta["genes"],
+    }
+    for name, there in others.items():
         if not np.array_equal(names, there):
-            raise FatewalkError(f"{name} has other genes than gene_daywise_for_mash.csv; run mash again")
+            raise FatewalkError(
+                f"{name} has other genes than gene_daywise_for_mash.csv; run export_effects again"
+            )
     c = theta["contrasts"].tolist().index(contrast)
     covariance = theta["theta_day_cov"][:, c]  # [L, D, D]
-    if calls.estimand == "gene":
+    if estimand == "gene":
         covariance = covariance + theta["guide_sampling"][:, c, None, None]
-    eps = calls.effect_size_eps
-    table, mixture, errors = likelihood
-    alone = mixture_data(table, mixture, errors, "mash_likelihood table")
-    found = {"mash_likelihood": mash_effects(read_mixture(mixture), alone, observed, eps)}
-    if calls.estimand == "library":
-        shrunk = mixture_data(*posterior, None, "mash_gene table")
-        found["mash_posterior"] = mash_effects(read_mixture(posterior[1]), shrunk, observed, eps)
+    found = {"mash_likelihood": mash_effects(likelihood.prior, likelihood.data, observed, eps)}
+    if posterior is not None and estimand == "library":
+        found["mash_posterior"] = mash_effects(posterior.prior, posterior.data, observed, eps)
     found["joint"] = joint_effects(theta["theta_mean"][:, c], covariance, observed, eps)
     return found
 
 
-def mash_effects(
-    prior: mash.MashPrior, data: mash.MashData, observed: NDArray[np.bool_], eps: float
-) -> Effects:
+def genes_file(names: np.ndarray, sources: Mapping[str, Shrunk], marks: Marks) -> Daywise:
+    """shrunk_gene.npz: what every source says of the genes.
+
+    Returns
+    -------
+    Daywise
+        gene; of every source postmean_<source>, postsd_<source>, lfsr_<source>, plarge_<source> [n, D]
+        and the probability of each pattern, <pattern>_<source> [n]; marks.
+    """
+    columns = {"gene": names}
+    for source, shrunk in sources.items():
+        columns |= {f"{name}_{source}": getattr(shrunk, attribute) for name, attribute in BY_DAY.items()}
+        columns |= {f"{name}_{source}": shrunk.patterns[:, place] for place, name in enumerate(PATTERNS)}
+    return Daywise(columns, marks)
+
+
+def guides_file(likelihood: MashResult, eps: float) -> Daywise:
+    """shrunk_guide.npz: what mash on the likelihood-only estimates says of the guides.
+
+    Returns
+    -------
+    Daywise
+        guide, gene; postmean_mash_likelihood, postsd_*, lfsr_*, plarge_* [n, D]; marks.
+    """
+    by_day, names = ("postmean", "postsd", "lfsr"), ("guide", "gene")
+    found = Daywise.of(likelihood.table, "mash_likelihood table", by_day, names)
+    large = mash.prob_large(likelihood.prior, likelihood.data, eps)
+    columns = {name: found[name] for name in names}
+    columns |= {f"{name}_mash_likelihood": found[name] for name in by_day}
+    columns["plarge_mash_likelihood"] = np.where(likelihood.data.missing, np.nan, large)
+    return Daywise(columns, found.marks)
+
+
+# ------------------------------------------------------------------- rank_hits: from files
+
+
+def read_sources(file: Daywise, genes: pd.DataFrame) -> dict[str, Shrunk]:
+    """Effects by every source, as `genes_file` keeps them.
+
+    Parameters
+    ----------
+    file
+        shrunk_gene.npz.
+    genes
+        gene_daywise_for_mash.csv, which must have the same genes.
+
+    Raises
+    ------
+    FatewalkError
+        If it has others.
+    """
+    if not np.array_equal(file["gene"], genes["gene"]):
+        raise FatewalkError(
+            "shrunk_gene.npz has other genes than gene_daywise_for_mash.csv; run fit_mash again"
+        )
+    return {
+        source: Shrunk(
+            **{attribute: file[f"{name}_{source}"] for name, attribute in BY_DAY.items()},
+            patterns=np.stack([file[f"{name}_{source}"] for name in PATTERNS], axis=1),
+        )
+        for source in SOURCES
+        if f"lfsr_{source}" in file.columns
+    }
+
+
+def mashr_effects(genes: pd.DataFrame, table: pd.DataFrame, mixture: Mapping[str, Any], eps: float) -> Shrunk:
+    """Source ``mash_posterior`` where R made it, from its mash_gene_<mode>.csv and .json.
+
+    Raises
+    ------
+    FatewalkError
+        If the files have other genes than `genes` (gene_daywise_for_mash.csv), or lack something.
+    """
+    if not np.array_equal(genes["gene"], table["gene"]):
+        raise FatewalkError("mash_gene table has other genes than gene_daywise_for_mash.csv; run mash again")
+    return mash_effects(*read_mash_of_r(table, mixture, "mash_gene table"), _observed(genes), eps)
+
+
+def _observed(genes: pd.DataFrame) -> Flags:
+    """Gene-days with cells and an estimate [n, D], from gene_daywise_for_mash.csv."""
+    found = Daywise.of(genes, "gene_daywise table", ["betahat", "n_cells"])
+    return (found["n_cells"] > 0) & ~np.isnan(found["betahat"])
+
+
+# ------------------------------------------------------------------- one source each
+
+
+def mash_effects(prior: mash.MashPrior, data: mash.MashData, observed: Flags, eps: float) -> Shrunk:
     """Effects under a fitted mash mixture.
 
     Parameters
@@ -136,7 +234,7 @@ def mash_effects(
 
     Returns
     -------
-    Effects
+    Shrunk
         NaN where not observed, though other days may inform them.
     """
     observed = observed & ~data.missing
@@ -145,7 +243,7 @@ def mash_effects(
     def draw(rows: slice) -> Numbers:
         return mash.posterior_samples(prior, data.take(rows), N_DRAWS, [SEED, rows.start])
 
-    return Effects(
+    return Shrunk(
         mean=np.where(observed, found.mean, np.nan),
         sd=np.where(observed, found.sd, np.nan),
         lfsr=np.where(observed, found.lfsr, np.nan),
@@ -154,7 +252,7 @@ def mash_effects(
     )
 
 
-def joint_effects(mean: Numbers, covariance: Numbers, observed: NDArray[np.bool_], eps: float) -> Effects:
+def joint_effects(mean: Numbers, covariance: Numbers, observed: Flags, eps: float) -> Shrunk:
     """Effects under the joint posterior of the hierarchical model, taken as normal.
 
     Parameters
@@ -168,7 +266,7 @@ def joint_effects(mean: Numbers, covariance: Numbers, observed: NDArray[np.bool_
 
     Returns
     -------
-    Effects
+    Shrunk
         NaN where not observed.
     """
     mean = np.where(observed, mean, np.nan)
@@ -183,7 +281,7 @@ def joint_effects(mean: Numbers, covariance: Numbers, observed: NDArray[np.bool_
         noise = rng.normal(size=(len(centre[rows]), root.shape[2], N_DRAWS))
         return np.moveaxis(centre[rows][:, :, None] + root[rows] @ noise, 2, 0)  # [S, rows, D]
 
-    return Effects(
+    return Shrunk(
         mean=mean,
         sd=sd,
         lfsr=ndtr(-np.abs(mean) / sd),
@@ -192,7 +290,7 @@ def joint_effects(mean: Numbers, covariance: Numbers, observed: NDArray[np.bool_
     )
 
 
-def _patterns(draw: Callable[[slice], Numbers], observed: NDArray[np.bool_], eps: float) -> Numbers:
+def _patterns(draw: Callable[[slice], Numbers], observed: Flags, eps: float) -> Numbers:
     """Probabilities of the patterns, block of genes by block of genes: [n, P]."""
     n_genes, n_days = observed.shape
     step = max(1, BLOCK // (N_DRAWS * n_days))

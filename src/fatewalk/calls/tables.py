@@ -8,16 +8,20 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from fatewalk.calls.checks import Numbers, marks_of
+from fatewalk.calls.checks import Numbers
+from fatewalk.core.daywise import ACTIVE_DAYS, Daywise, active_matrix
 from fatewalk.core.errors import FatewalkError
 from fatewalk.core.schema import Z95
-from fatewalk.core.tables import active_matrix, as_bool, day_matrix
+from fatewalk.core.tables import as_bool
 
 #: Digits that a person reads; all of them stand in effects.parquet.
 DECIMALS = {
     **dict.fromkeys(("effect", "effect_low", "effect_high", "plarge", "pattern_prob"), 3),
     **dict.fromkeys(("percent_points", "percent_points_low", "percent_points_high"), 1),
 }
+#: Columns of hits_ranked.csv behind hits.csv.
+OF_HIT = ("gene", "min_lfsr_among_active", "pattern", "pattern_prob", "n_guides", "n_sources_hit")
+OF_HIT_BY_DAY = ("postmean", "postsd", "plarge", "n_cells")
 DIRECTION = {1: "gain", -1: "loss"}
 
 
@@ -80,40 +84,39 @@ def _hits_of_contrast(
     reference: str,
 ) -> pd.DataFrame:
     """Rows of `hits_table` of one contrast."""
-    hits = ranked[as_bool(ranked["hit_anyday"], "hits_ranked table")].reset_index(drop=True)
-    agree = concordance.set_index("gene").reindex(hits["gene"])
-    points = change[change["fate"] == contrast].set_index("gene").reindex(hits["gene"])
-    labels, n_days = np.asarray(days, dtype=object), len(days)
-    active = active_matrix(hits, n_days)  # [n, D]
-    effect = day_matrix(hits, "postmean", n_days)
+    is_hit = as_bool(ranked["hit_anyday"], "hits_ranked table")
+    hits = Daywise.of(ranked, "hits_ranked table", OF_HIT_BY_DAY, OF_HIT).take(is_hit)
+    agree = Daywise.of(concordance, "guide_concordance table", ["n_agree", "n_guides_seen"], ["gene"])
+    of_fate = change[change["fate"] == contrast]
+    points = Daywise.of(of_fate, "fate_probability_change table", ["change", "low", "high"], ["gene"])
+    agree, points = (one.rows_of("gene", hits["gene"], contrast) for one in (agree, points))
+    labels = np.asarray(days, dtype=object)
+    active = active_matrix(ranked, len(days))[is_hit]  # [n, D]
+    effect = hits["postmean"]
     best = np.where(active, np.abs(effect), -1.0).argmax(axis=1)  # [n]
     rows = np.arange(len(hits))
-
-    def on_best(table: pd.DataFrame, stem: str) -> Numbers:
-        return day_matrix(table, stem, n_days)[rows, best]
-
-    sd = on_best(hits, "postsd")
-    n_agree, n_seen = on_best(agree, "n_agree"), on_best(agree, "n_guides_seen")
+    mean, sd = effect[rows, best], hits["postsd"][rows, best]
+    seen = zip(agree["n_agree"][rows, best], agree["n_guides_seen"][rows, best], strict=True)
     columns = {
         "gene": hits["gene"],
         "contrast": contrast,
         "reference": reference,
         "direction": [_direction(effect[row][active[row]]) for row in rows],
-        "active_days": ["; ".join(labels[active[row]]) for row in rows],
+        ACTIVE_DAYS: ["; ".join(labels[active[row]]) for row in rows],
         "lfsr": hits["min_lfsr_among_active"],
         "strongest_day": labels[best],
-        "effect": effect[rows, best],
-        "effect_low": effect[rows, best] - Z95 * sd,
-        "effect_high": effect[rows, best] + Z95 * sd,
-        "plarge": on_best(hits, "plarge"),
-        "percent_points": on_best(points, "change"),
-        "percent_points_low": on_best(points, "low"),
-        "percent_points_high": on_best(points, "high"),
-        "guides_agree": [f"{a:.0f} of {n:.0f}" for a, n in zip(n_agree, n_seen, strict=True)],
-        "n_cells": on_best(hits, "n_cells").astype(int),
+        "effect": mean,
+        "effect_low": mean - Z95 * sd,
+        "effect_high": mean + Z95 * sd,
+        "plarge": hits["plarge"][rows, best],
+        "percent_points": points["change"][rows, best],
+        "percent_points_low": points["low"][rows, best],
+        "percent_points_high": points["high"][rows, best],
+        "guides_agree": [f"{a:.0f} of {n:.0f}" for a, n in seen],
+        "n_cells": hits["n_cells"][rows, best].astype(int),
         **{name: hits[name] for name in ("pattern", "pattern_prob", "n_guides", "n_sources_hit")},
     }
-    return pd.DataFrame(columns).assign(**{mark: hits[mark] for mark in marks_of(hits)})
+    return pd.DataFrame(columns).assign(**hits.marks)
 
 
 def _direction(effects: Numbers) -> str:
@@ -130,18 +133,18 @@ class ContrastEffects:
     Attributes
     ----------
     likelihood
-        {gene,guide}_daywise_likelihood.csv.
+        {gene,guide}_daywise_likelihood.csv: betahat, se, n_cells.
     posterior
-        {gene,guide}_daywise_for_mash.csv.
+        {gene,guide}_daywise_for_mash.csv: betahat, se.
     mash
-        mash_likelihood_{gene,guide}.csv.
+        shrunk_{gene,guide}.npz.
     lfsr, plarge, called : array [n, D]
         By the source of the calls, in the row order of `likelihood`.
     """
 
-    likelihood: pd.DataFrame
-    posterior: pd.DataFrame
-    mash: pd.DataFrame
+    likelihood: Daywise
+    posterior: Daywise
+    mash: Daywise
     lfsr: Numbers
     plarge: Numbers
     called: np.ndarray
@@ -180,36 +183,31 @@ def _tidy(level: str, contrast: str, effects: ContrastEffects, days: Sequence[st
     """Rows of `effects_table` of one level and contrast, day by day within a gene or guide."""
     n, D = len(effects.likelihood), len(days)
     for other in (effects.posterior, effects.mash):
-        if not effects.likelihood[level].equals(other[level]):
+        if not np.array_equal(effects.likelihood[level], other[level]):
             raise FatewalkError(
                 f"the {level} tables of {contrast} do not have the same rows in the same order, so they are "
                 "not of one run: run export_effects and fit_mash again"
             )
-    sources = {
-        "estimate": (effects.likelihood, "betahat"),
-        "se": (effects.likelihood, "se"),
-        "posterior_mean": (effects.posterior, "betahat"),
-        "posterior_sd": (effects.posterior, "se"),
-        "mash_mean": (effects.mash, "postmean"),
-        "mash_sd": (effects.mash, "postsd"),
-    }
-    guide = effects.likelihood["guide"] if level == "guide" else pd.Series([None] * n, dtype=object)
+    likelihood, posterior = effects.likelihood, effects.posterior
+    guide = likelihood["guide"] if level == "guide" else np.array([None] * n, dtype=object)
     called = pd.array(effects.called.ravel(), dtype="boolean")
     called[np.isnan(effects.lfsr.ravel()) if level == "gene" else slice(None)] = pd.NA
-    table = pd.DataFrame(
-        {
-            "level": level,
-            "gene": np.repeat(effects.likelihood["gene"].to_numpy(dtype=object), D),
-            "guide": np.repeat(guide.to_numpy(dtype=object), D),
-            "scale": "contrast",
-            "fate": contrast,
-            "day": np.tile(np.asarray(days, dtype=object), n),
-            **{name: day_matrix(one, stem, D).ravel() for name, (one, stem) in sources.items()},
-            "lfsr": effects.lfsr.ravel(),
-            "plarge": effects.plarge.ravel(),
-            "called": called,
-            "n_cells": day_matrix(effects.likelihood, "n_cells", D).ravel().astype(int),
-        }
-    )
-    marks = marks_of(effects.likelihood)
-    return table.assign(**{mark: np.repeat(effects.likelihood[mark].to_numpy(), D) for mark in marks})
+    columns = {
+        "level": level,
+        "gene": np.repeat(likelihood["gene"].astype(object), D),
+        "guide": np.repeat(guide.astype(object), D),
+        "scale": "contrast",
+        "fate": contrast,
+        "day": np.tile(np.asarray(days, dtype=object), n),
+        "estimate": likelihood["betahat"].ravel(),
+        "se": likelihood["se"].ravel(),
+        "posterior_mean": posterior["betahat"].ravel(),
+        "posterior_sd": posterior["se"].ravel(),
+        "mash_mean": effects.mash["postmean_mash_likelihood"].ravel(),
+        "mash_sd": effects.mash["postsd_mash_likelihood"].ravel(),
+        "lfsr": effects.lfsr.ravel(),
+        "plarge": effects.plarge.ravel(),
+        "called": called,
+        "n_cells": likelihood["n_cells"].ravel().astype(int),
+    }
+    return pd.DataFrame(columns).assign(**likelihood.marks)

@@ -275,7 +275,7 @@ class MashConfig(Section):
     default_mode: Literal["conservative", "enriched"] = key(
         "conservative",
         description="mode behind source mash_posterior of the calls; one of modes",
-        read_by=["rank_hits"],
+        read_by=["fit_mash", "rank_hits"],
     )
     se_inflate: PositiveFloat = key(
         1.0, description="factor on the standard errors", read_by=["fit_mash", "run_mashr"]
@@ -372,7 +372,7 @@ class CallsConfig(Section):
         0.2,
         ge=0,
         description="smallest effect of interest, |theta| in logit",
-        read_by=["rank_hits", "evaluate_recovery", "plot_figures"],
+        read_by=["fit_mash", "rank_hits", "evaluate_recovery", "plot_figures"],
     )
     effect_prob_large_min: float = key(
         0.9,

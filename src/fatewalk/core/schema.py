@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 
 PROB_PREFIX = "p_"  # column of the probability of a fate: p_<fate>
@@ -21,7 +22,7 @@ MIN_MULTI_GUIDE_GENES = 10
 CLUSTER, BURDEN = "cluster", "burden"
 
 #: Columns that mark a table of a fit not to be trusted as it stands; carried through every table.
-MARKS = ("provisional", "uncentred")
+MARKS = (PROVISIONAL, UNCENTRED) = ("provisional", "uncentred")
 
 LEVELS = ("gene", "guide")
 
@@ -41,6 +42,15 @@ def prob_columns(fates: Iterable[str]) -> list[str]:
     return [f"{PROB_PREFIX}{fate}" for fate in fates]
 
 
-def day_columns(stem: str, n_days: int) -> list[str]:
-    """Columns ``<stem>_d0``, ``<stem>_d1``, ... of a day-wise table."""
-    return [f"{stem}_d{day}" for day in range(n_days)]
+def day_names(n_days: int) -> list[str]:
+    """Names of the days in tables that programs read, ``d0``, ``d1``, ...: their index in time order."""
+    return [f"d{day}" for day in range(n_days)]
+
+
+def day_columns(name: str, n_days: int) -> list[str]:
+    """Columns ``<name>_d0``, ``<name>_d1``, ... of a day-wise table."""
+    return [f"{name}_{day}" for day in day_names(n_days)]
+
+
+#: A column of `day_columns`.
+DAY_COLUMN = re.compile(r"(?P<name>.+)_d(?P<day>\d+)")

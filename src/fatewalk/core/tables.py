@@ -1,34 +1,16 @@
-"""Tables: checked reading, atomic writing."""
+"""Tables and arrays: checked reading, atomic writing."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from numpy.typing import ArrayLike
 
 from fatewalk.core.errors import FatewalkError, first_few
 from fatewalk.core.files import atomic_path
-from fatewalk.core.schema import day_columns
-
-
-def count_days(table: pd.DataFrame, where: str | Path) -> int:
-    """Number of days of a day-wise table, from its ``betahat_d*`` columns.
-
-    Raises
-    ------
-    FatewalkError
-        If there are none or a day is left out.
-    """
-    found = [column for column in table.columns if column.startswith("betahat_d")]
-    if not found or set(found) != set(day_columns("betahat", len(found))):
-        raise FatewalkError(
-            f"{where}: found columns {first_few(found) or 'none'} for betahat; needed: betahat_d0, "
-            "betahat_d1, ... without gaps"
-        )
-    return len(found)
-
 
 # ------------------------------------------------------------------- reading
 
@@ -107,46 +89,6 @@ def require_columns(table: pd.DataFrame, required: Sequence[str], where: str | P
         )
 
 
-def day_matrix(table: pd.DataFrame, stem: str, n_days: int) -> np.ndarray:
-    """Columns ``<stem>_d0``.. of a table.
-
-    Returns
-    -------
-    numpy.ndarray, float64 [rows, D]
-        Missing values are NaN.
-
-    Raises
-    ------
-    FatewalkError
-        If a column is missing.
-    """
-    columns = day_columns(stem, n_days)
-    require_columns(table, columns, "day-wise table")
-    return table[columns].to_numpy(dtype=float, na_value=np.nan)
-
-
-def active_matrix(hits: pd.DataFrame, n_days: int) -> np.ndarray:
-    """Gene-days that are called, from ``active_days`` ("d0;d2", or empty).
-
-    Returns
-    -------
-    numpy.ndarray, bool [rows, D]
-
-    Raises
-    ------
-    FatewalkError
-        If the column is missing or names a day that the other columns do not have.
-    """
-    require_columns(hits, ["active_days"], "table of hits")
-    called = hits["active_days"].fillna("").astype(str).str.get_dummies(";")
-    days = [f"d{day}" for day in range(n_days)]
-    if unknown := sorted(set(called.columns) - set(days)):
-        raise FatewalkError(
-            f"table of hits: column active_days: found {first_few(unknown)}; allowed: {first_few(days, 12)}"
-        )
-    return called.reindex(columns=days, fill_value=0).to_numpy(dtype=bool)
-
-
 def as_bool(column: pd.Series, where: str | Path) -> np.ndarray:
     """Read a column of truth values spelled True/False, TRUE/FALSE, 0/1 or yes/no.
 
@@ -172,6 +114,12 @@ def as_bool(column: pd.Series, where: str | Path) -> np.ndarray:
     return text.map(words).to_numpy(dtype=bool)
 
 
+def read_arrays(path: str | Path) -> dict[str, np.ndarray]:
+    """Read the arrays of an ``.npz`` file, in the order in which they were written."""
+    with np.load(path, allow_pickle=False) as arrays:
+        return dict(arrays)
+
+
 # ------------------------------------------------------------------- writing
 
 
@@ -182,3 +130,11 @@ def write_table(table: pd.DataFrame, path: str | Path) -> None:
             table.to_parquet(temporary, index=False)
         else:
             table.to_csv(temporary, index=False)
+
+
+def write_arrays(arrays: Mapping[str, ArrayLike], path: str | Path) -> None:
+    """Write arrays as ``.npz`` (texts as fixed-width unicode, never pickled)."""
+    plain = {name: np.asarray(values) for name, values in arrays.items()}
+    plain = {name: values.astype(str) if values.dtype == object else values for name, values in plain.items()}
+    with atomic_path(path) as temporary:
+        np.savez_compressed(temporary, allow_pickle=False, **plain)

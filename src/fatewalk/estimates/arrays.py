@@ -1,14 +1,18 @@
-"""Posterior moments as arrays: what the stages after the fit read (no torch needed)."""
+"""Arrays of all contrasts: what ``summarise_posterior`` keeps for the stages after it (no torch needed)."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
-from fatewalk.core.files import atomic_path
+from fatewalk.core.tables import read_arrays, write_arrays
+
+if TYPE_CHECKING:  # the stages after it need no torch
+    from fatewalk.estimates.likelihood_only import Estimates
+    from fatewalk.screen.design import Design
 
 
 @dataclass(frozen=True)
@@ -17,13 +21,13 @@ class ArrayFile:
 
     def save(self, path: Path) -> None:
         """Write as ``.npz``."""
-        save_arrays({field.name: getattr(self, field.name) for field in fields(self)}, path)
+        write_arrays({field.name: getattr(self, field.name) for field in fields(self)}, path)
 
     @classmethod
     def load(cls, path: Path) -> Self:
         """Read what ``save`` wrote."""
-        with np.load(path, allow_pickle=False) as arrays:
-            return cls(**{field.name: arrays[field.name] for field in fields(cls)})
+        arrays = read_arrays(path)
+        return cls(**{field.name: arrays[field.name] for field in fields(cls)})
 
 
 @dataclass(frozen=True)
@@ -115,7 +119,72 @@ class FateChange(ArrayFile):
     high: np.ndarray
 
 
-def save_arrays(arrays: dict[str, np.ndarray], path: Path) -> None:
-    """Write arrays as ``.npz`` (texts as fixed-width unicode, never pickled)."""
-    with atomic_path(path) as temporary:
-        np.savez_compressed(temporary, allow_pickle=False, **arrays)
+@dataclass(frozen=True)
+class Unshrunk(ArrayFile):
+    """Likelihood-only estimates with their names; missing for a gene or guide without cells on a day.
+
+    Attributes
+    ----------
+    gene_mean, guide_mean : array [L, F*, D], [G, F*, D]
+        In logit.
+    gene_covariance, guide_covariance : array [L, F*, D, F*, D], [G, F*, D, F*, D]
+        Of their errors.
+    genes, guides, contrasts, days : array of str
+        Names along the axes.
+    guide_to_gene : array [G]
+        Gene of each guide.
+    gene_cells, guide_cells : array [L, D], [G, D]
+        Cells of the day that carry the gene's guides, or the guide.
+    """
+
+    gene_mean: np.ndarray
+    gene_covariance: np.ndarray
+    guide_mean: np.ndarray
+    guide_covariance: np.ndarray
+    genes: np.ndarray
+    guides: np.ndarray
+    contrasts: np.ndarray
+    days: np.ndarray
+    guide_to_gene: np.ndarray
+    gene_cells: np.ndarray
+    guide_cells: np.ndarray
+
+
+def name_estimates(estimates: Estimates, design: Design) -> Unshrunk:
+    """Put names to likelihood-only estimates; what has no cells is missing.
+
+    Parameters
+    ----------
+    estimates
+        From ``likelihood_estimates``.
+    design
+        The cells behind them.
+
+    Returns
+    -------
+    Unshrunk
+        In logit.
+    """
+    gene_cells, guide_cells = design.gene_cells.numpy(), design.guide_cells.numpy()
+    gene_mean, gene_covariance = _observed(estimates.gene_mean, estimates.gene_covariance, gene_cells)
+    guide_mean, guide_covariance = _observed(estimates.guide_mean, estimates.guide_covariance, guide_cells)
+    return Unshrunk(
+        gene_mean=gene_mean,
+        gene_covariance=gene_covariance,
+        guide_mean=guide_mean,
+        guide_covariance=guide_covariance,
+        genes=np.array(design.genes),
+        guides=np.array(design.guides),
+        contrasts=np.array(design.contrasts),
+        days=np.array(design.days),
+        guide_to_gene=design.guide_to_gene.numpy(),
+        gene_cells=gene_cells,
+        guide_cells=guide_cells,
+    )
+
+
+def _observed(mean: np.ndarray, covariance: np.ndarray, cells: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Keep the days with cells [n, D] of means [n, F*, D] and covariances [n, F*, D, F*, D]."""
+    seen = cells > 0  # [n, D]
+    both = seen[:, None, :, None, None] & seen[:, None, None, None, :]
+    return np.where(seen[:, None], mean, np.nan), np.where(both, covariance, np.nan)

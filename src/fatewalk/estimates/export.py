@@ -1,4 +1,7 @@
-"""The posterior as tables for mash and people: arrays over all contrasts, day-wise tables of each."""
+"""Estimates as tables for mash and people: arrays over all contrasts, day-wise tables of each.
+
+Letters: L genes, G guides, F fates, F* contrasts, D days.
+"""
 
 from __future__ import annotations
 
@@ -10,20 +13,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from fatewalk.core.schema import MIN_MULTI_GUIDE_GENES, day_columns
-from fatewalk.estimates.arrays import FateChange, Moments
+from fatewalk.core.daywise import Daywise
+from fatewalk.core.marks import Marks
+from fatewalk.core.schema import MIN_MULTI_GUIDE_GENES, UNCENTRED
+from fatewalk.estimates.arrays import FateChange, Moments, Unshrunk
 
 NO_DEFECTS: Mapping[str, str] = MappingProxyType({})
-
-
-def marks(card: dict[str, Any]) -> dict[str, Any]:
-    """Columns that mark every table of a fit that must not be read as usual; mostly none."""
-    found: dict[str, Any] = {}
-    if card["status"] != "converged":
-        found["provisional"] = card["status"]
-    if not card["center_delta"]:
-        found["uncentred"] = True
-    return found
 
 
 def gene_sd(
@@ -68,15 +63,15 @@ def _both_days(observed: np.ndarray) -> np.ndarray:
     return observed[..., :, None] & observed[..., None, :]
 
 
-def summaries(moments: Moments, more: dict[str, Any]) -> dict[str, dict[str, Any]]:
+def summaries(moments: Moments, marks: Marks) -> dict[str, dict[str, Any]]:
     """Arrays of ``theta_posterior_summary.npz`` and ``delta_posterior_summary.npz``, by stem.
 
     Parameters
     ----------
     moments
         Of the posterior.
-    more
-        ``marks`` of the fit.
+    marks
+        Of the fit.
 
     Returns
     -------
@@ -88,7 +83,7 @@ def summaries(moments: Moments, more: dict[str, Any]) -> dict[str, dict[str, Any
         for name in ("tau", "sigma_time", "sigma_guide")
         for what in ("mean", "sd")
     }
-    theta_sd_gene, reason = gene_sd(moments.theta_sd, _sampling(moments, more), moments.n_guides)
+    theta_sd_gene, reason = gene_sd(moments.theta_sd, _sampling(moments, marks), moments.n_guides)
     observed = moments.gene_cells[:, None, :] > 0  # [L, 1, D]
     theta = {
         "theta_mean": np.where(observed, moments.theta_mean, np.nan),
@@ -97,7 +92,7 @@ def summaries(moments: Moments, more: dict[str, Any]) -> dict[str, dict[str, Any
         "theta_sd_gene_missing_because": np.array(reason),
         "theta_cov": np.where(observed[:, None], moments.theta_cov, np.nan),
         "theta_day_cov": np.where(_both_days(observed), moments.theta_day_cov, np.nan),
-        "guide_sampling": guide_sampling(_sampling(moments, more), moments.n_guides),
+        "guide_sampling": guide_sampling(_sampling(moments, marks), moments.n_guides),
         "n_cells": moments.gene_cells,
         "genes": moments.genes,
         "contrasts": moments.contrasts,
@@ -110,17 +105,16 @@ def summaries(moments: Moments, more: dict[str, Any]) -> dict[str, dict[str, Any
         "genes": moments.genes[moments.guide_to_gene],
         "contrasts": moments.contrasts,
     }
-    notes = {name: np.array(value) for name, value in more.items()}
-    return {"theta": theta | scales | notes, "delta": delta | scales | notes}
+    return {"theta": {**theta, **scales, **marks}, "delta": {**delta, **scales, **marks}}
 
 
-def _sampling(moments: Moments, more: dict[str, Any]) -> np.ndarray:
+def _sampling(moments: Moments, marks: Marks) -> np.ndarray:
     """Variance of a guide that the gene's SD adds, [F*]; without centring theta has it already."""
-    return np.zeros_like(moments.sigma_guide_square) if "uncentred" in more else moments.sigma_guide_square
+    return np.zeros_like(moments.sigma_guide_square) if UNCENTRED in marks else moments.sigma_guide_square
 
 
-def gene_table(
-    moments: Moments, contrast: int, more: dict[str, Any], defects: Mapping[str, str] = NO_DEFECTS
+def gene_posterior_table(
+    moments: Moments, contrast: int, marks: Marks, defects: Mapping[str, str] = NO_DEFECTS
 ) -> pd.DataFrame:
     """Table ``gene_daywise_for_mash.csv`` of one contrast.
 
@@ -130,8 +124,8 @@ def gene_table(
         Of the posterior.
     contrast
         Index of the contrast.
-    more
-        ``marks`` of the fit.
+    marks
+        Of the fit.
     defects
         What the design cannot tell of a gene, by name (``fit_card.json``).
 
@@ -143,7 +137,7 @@ def gene_table(
         se_gene_reason (why se_gene is missing) and defects (both mostly empty), marks.
     """
     theta_sd = moments.theta_sd[:, [contrast]]  # [L, 1, D]
-    sampling = _sampling(moments, more)
+    sampling = _sampling(moments, marks)
     theta_sd_gene, reason = gene_sd(theta_sd, sampling[[contrast]], moments.n_guides)
     blocks = {
         "betahat": moments.theta_mean[:, contrast],
@@ -151,15 +145,20 @@ def gene_table(
         "se_gene": theta_sd_gene[:, 0],
         "post_prior_var": moments.theta_sd[:, contrast] ** 2 / moments.theta_prior_var[contrast],
     }
-    table = daywise({"gene": moments.genes}, blocks, moments.gene_cells)
-    table = table.assign(n_guides=moments.n_guides, se_gene_reason=reason)
-    return table.assign(defects=table["gene"].map(defects).fillna(""), **more)
+    columns = {
+        "gene": moments.genes,
+        **observed(blocks, moments.gene_cells),
+        "n_guides": moments.n_guides,
+        "se_gene_reason": np.full(len(moments.genes), reason),
+        "defects": _defects(moments.genes, defects),
+    }
+    return Daywise(columns, marks).table()
 
 
-def guide_table(
-    moments: Moments, contrast: int, more: dict[str, Any], defects: Mapping[str, str] = NO_DEFECTS
+def guide_posterior_table(
+    moments: Moments, contrast: int, marks: Marks, defects: Mapping[str, str] = NO_DEFECTS
 ) -> pd.DataFrame:
-    """Table ``guide_daywise_for_mash.csv`` of one contrast; ``defects`` as in ``gene_table``.
+    """Table ``guide_daywise_for_mash.csv`` of one contrast; ``defects`` as in ``gene_posterior_table``.
 
     Returns
     -------
@@ -167,13 +166,22 @@ def guide_table(
         guide, gene, betahat_d*, se_d* (beta = theta + delta, from joint draws), n_cells_d*, defects,
         marks.
     """
-    ids = {"guide": moments.guides, "gene": moments.genes[moments.guide_to_gene]}
     blocks = {"betahat": moments.beta_mean[:, contrast], "se": moments.beta_sd[:, contrast]}
-    table = daywise(ids, blocks, moments.guide_cells)
-    return table.assign(defects=table["guide"].map(defects).fillna(""), **more)
+    columns = {
+        "guide": moments.guides,
+        "gene": moments.genes[moments.guide_to_gene],
+        **observed(blocks, moments.guide_cells),
+        "defects": _defects(moments.guides, defects),
+    }
+    return Daywise(columns, marks).table()
 
 
-def pairwise_table(moments: Moments, more: dict[str, Any]) -> pd.DataFrame:
+def _defects(names: np.ndarray, defects: Mapping[str, str]) -> np.ndarray:
+    """Column of what the design cannot tell of each, mostly empty."""
+    return np.array([defects.get(name, "") for name in names], dtype=object)
+
+
+def pairwise_table(moments: Moments, marks: Marks) -> pd.DataFrame:
     """Table ``pairwise_fate_effects.csv``: gene effects between any two fates.
 
     The effect on log(P(fate) / P(reference)) is the difference of the two fates' theta, which is 0
@@ -191,25 +199,25 @@ def pairwise_table(moments: Moments, more: dict[str, Any]) -> pd.DataFrame:
     fates = [str(moments.reference), *moments.contrasts.tolist()]
     mean = np.insert(moments.theta_mean, 0, 0.0, axis=1)  # [L, F, D]
     cov = np.insert(np.insert(moments.theta_cov, 0, 0.0, axis=1), 0, 0.0, axis=2)  # [L, F, F, D]
-    square = np.insert(_sampling(moments, more), 0, 0.0)  # [F]
+    square = np.insert(_sampling(moments, marks), 0, 0.0)  # [F]
     b, a = np.array(list(combinations(range(len(fates)), 2))).T  # [P] reference, fate
     variance = cov[:, a, a] + cov[:, b, b] - 2 * cov[:, a, b]  # [L, P, D]
     sd = np.sqrt(variance.clip(min=0))
     sd_gene, reason = gene_sd(sd, square[a] + square[b], moments.n_guides)
     names = np.array(fates)
-    ids = {
+    stacked = {"betahat": mean[:, a] - mean[:, b], "se": sd, "se_gene": sd_gene}
+    blocks = {name: values.reshape(-1, len(moments.days)) for name, values in stacked.items()}  # [L * P, D]
+    columns = {
         "gene": np.repeat(moments.genes, len(a)),
         "fate": np.tile(names[a], len(moments.genes)),
         "reference": np.tile(names[b], len(moments.genes)),
+        **observed(blocks, np.repeat(moments.gene_cells, len(a), axis=0)),
+        "se_gene_reason": np.full(len(a) * len(moments.genes), reason),
     }
-    n_days = len(moments.days)
-    stacked = {"betahat": mean[:, a] - mean[:, b], "se": sd, "se_gene": sd_gene}
-    blocks = {stem: values.reshape(-1, n_days) for stem, values in stacked.items()}  # [L * P, D]
-    table = daywise(ids, blocks, np.repeat(moments.gene_cells, len(a), axis=0))
-    return table.assign(se_gene_reason=reason, **more)
+    return Daywise(columns, marks).table()
 
 
-def fate_change_table(change: FateChange, moments: Moments, more: dict[str, Any]) -> pd.DataFrame:
+def fate_change_table(change: FateChange, moments: Moments, marks: Marks) -> pd.DataFrame:
     """Table ``fate_probability_change.csv``.
 
     Parameters
@@ -218,8 +226,8 @@ def fate_change_table(change: FateChange, moments: Moments, more: dict[str, Any]
         Of all genes.
     moments
         Of the same fit: names and cell counts.
-    more
-        ``marks`` of the fit.
+    marks
+        Of the fit.
 
     Returns
     -------
@@ -229,13 +237,17 @@ def fate_change_table(change: FateChange, moments: Moments, more: dict[str, Any]
     """
     L, F, D = change.mean.shape
     fates = [str(moments.reference), *moments.contrasts.tolist()]
-    ids = {"gene": np.repeat(moments.genes, F), "fate": np.tile(fates, L)}
     named = {"change": change.mean, "low": change.low, "high": change.high}
-    blocks = {stem: values.reshape(L * F, D) for stem, values in named.items()}
-    return daywise(ids, blocks, np.repeat(moments.gene_cells, F, axis=0)).assign(**more)
+    blocks = {name: values.reshape(L * F, D) for name, values in named.items()}
+    columns = {
+        "gene": np.repeat(moments.genes, F),
+        "fate": np.tile(fates, L),
+        **observed(blocks, np.repeat(moments.gene_cells, F, axis=0)),
+    }
+    return Daywise(columns, marks).table()
 
 
-def concordance_table(moments: Moments, contrast: int, more: dict[str, Any]) -> pd.DataFrame:
+def concordance_table(moments: Moments, contrast: int, marks: Marks) -> pd.DataFrame:
     """Table ``guide_concordance.csv`` of one contrast: whether the guides of a gene agree.
 
     Leaving out guide g, the effect of the gene is the mean of beta over its other guides; with
@@ -256,14 +268,15 @@ def concordance_table(moments: Moments, contrast: int, more: dict[str, Any]) -> 
     with np.errstate(invalid="ignore", divide="ignore"):
         left = (_by_gene(np.add, beta, moments)[gene] - beta) / (n_guides - 1)[gene, None]  # [G, D]
     several = ((n_guides > 1)[:, None]) & (moments.gene_cells > 0)  # [L, D]
-    blocks = {
+    columns = {
+        "gene": moments.genes,
+        "n_guides": n_guides,
         "n_guides_seen": _by_gene(np.add, seen.astype(int), moments),
         "n_agree": _by_gene(np.add, agree.astype(int), moments),
         "loo_low": np.where(several, _by_gene(np.fmin, left, moments), np.nan),
         "loo_high": np.where(several, _by_gene(np.fmax, left, moments), np.nan),
     }
-    ids = {"gene": moments.genes, "n_guides": n_guides}
-    return _columns_by_day(ids, blocks).assign(**more)
+    return Daywise(columns, marks).table()
 
 
 def _by_gene(reduce: np.ufunc, values: np.ndarray, moments: Moments) -> np.ndarray:
@@ -273,30 +286,106 @@ def _by_gene(reduce: np.ufunc, values: np.ndarray, moments: Moments) -> np.ndarr
     return reduce.reduceat(values[order], starts, axis=0)
 
 
-def daywise(ids: dict[str, np.ndarray], blocks: dict[str, np.ndarray], cells: np.ndarray) -> pd.DataFrame:
-    """Table with columns by day; without cells estimates are missing: the model would only extrapolate.
+def observed(blocks: Mapping[str, np.ndarray], cells: np.ndarray) -> dict[str, np.ndarray]:
+    """Columns by day, missing without cells: there the model would only extrapolate.
 
     Parameters
     ----------
-    ids
-        Columns that stand first, each [n].
     blocks
-        Estimates [n, D] by the stem of their columns, ``<stem>_d*``.
+        Estimates [n, D] by name.
     cells : array [n, D]
-        Cells behind each estimate, the columns ``n_cells_d*``.
+        Cells behind each estimate.
+
+    Returns
+    -------
+    dict
+        The same with NaN where there are no cells, and the cells as ``n_cells``.
+    """
+    return {name: np.where(cells > 0, values, np.nan) for name, values in blocks.items()} | {"n_cells": cells}
+
+
+# ------------------------------------------------------------------- likelihood-only estimates
+
+
+def gene_likelihood_table(unshrunk: Unshrunk, contrast: int, marks: Marks) -> pd.DataFrame:
+    """Table ``gene_daywise_likelihood.csv`` of one contrast.
+
+    Parameters
+    ----------
+    unshrunk
+        Of all contrasts.
+    contrast
+        Index of the contrast.
+    marks
+        Of the fit.
 
     Returns
     -------
     pandas.DataFrame
-        n rows.
+        gene, betahat_d*, se_d* (logit, library estimand), n_cells_d*, n_guides, marks.
     """
-    observed = {stem: np.where(cells > 0, values, np.nan) for stem, values in blocks.items()}  # [n, D]
-    return _columns_by_day(ids, observed | {"n_cells": cells})
+    blocks = _blocks(unshrunk.gene_mean, unshrunk.gene_covariance, contrast)
+    columns = {
+        "gene": unshrunk.genes,
+        **observed(blocks, unshrunk.gene_cells),
+        "n_guides": np.bincount(unshrunk.guide_to_gene, minlength=len(unshrunk.genes)),
+    }
+    return Daywise(columns, marks).table()
 
 
-def _columns_by_day(ids: dict[str, np.ndarray], blocks: dict[str, np.ndarray]) -> pd.DataFrame:
-    """Columns of names, then ``<stem>_d*`` of each block [n, D]."""
-    frames = [
-        pd.DataFrame(values, columns=day_columns(stem, values.shape[1])) for stem, values in blocks.items()
-    ]
-    return pd.concat([pd.DataFrame(ids), *frames], axis=1)
+def guide_likelihood_table(unshrunk: Unshrunk, contrast: int, marks: Marks) -> pd.DataFrame:
+    """Table ``guide_daywise_likelihood.csv`` of one contrast.
+
+    Returns
+    -------
+    pandas.DataFrame
+        guide, gene, betahat_d*, se_d* (logit), n_cells_d*, marks.
+    """
+    blocks = _blocks(unshrunk.guide_mean, unshrunk.guide_covariance, contrast)
+    columns = {
+        "guide": unshrunk.guides,
+        "gene": unshrunk.genes[unshrunk.guide_to_gene],
+        **observed(blocks, unshrunk.guide_cells),
+    }
+    return Daywise(columns, marks).table()
+
+
+def _blocks(mean: np.ndarray, covariance: np.ndarray, contrast: int) -> dict[str, np.ndarray]:
+    """Estimates and standard errors of one contrast, each [n, D]."""
+    variance = np.diagonal(covariance[:, contrast, :, contrast], axis1=1, axis2=2)
+    return {"betahat": mean[:, contrast], "se": np.sqrt(variance)}
+
+
+def error_covariances(
+    unshrunk: Unshrunk, contrast: int, sampling: np.ndarray, marks: Marks
+) -> dict[str, Any]:
+    """Arrays of ``mash_error_covariance.npz``: errors of one contrast, the other ones integrated out.
+
+    Parameters
+    ----------
+    unshrunk
+        Of all contrasts.
+    contrast
+        Index of the contrast.
+    sampling
+        Variance that guide sampling adds to each gene's effect, [L, F*] (``guide_sampling``).
+    marks
+        Of the fit.
+
+    Returns
+    -------
+    dict
+        gene [L, D, D] and guide [G, D, D] (logit squared; missing rows and columns for days that
+        are missing in the tables), guide_sampling [L] (of the contrast), genes, guides, days,
+        contrast, marks.
+    """
+    return {
+        "gene": unshrunk.gene_covariance[:, contrast, :, contrast],
+        "guide": unshrunk.guide_covariance[:, contrast, :, contrast],
+        "guide_sampling": sampling[:, contrast],
+        "genes": unshrunk.genes,
+        "guides": unshrunk.guides,
+        "days": unshrunk.days,
+        "contrast": unshrunk.contrasts[contrast],
+        **marks,
+    }

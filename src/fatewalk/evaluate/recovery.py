@@ -9,9 +9,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from fatewalk.core.daywise import ACTIVE_DAYS, Daywise, active_matrix
 from fatewalk.core.errors import FatewalkError, first_few
-from fatewalk.core.schema import MARKS, TRUTH_THETA, day_columns
-from fatewalk.core.tables import as_bool, count_days, require_columns
+from fatewalk.core.marks import marks_of
+from fatewalk.core.schema import TRUTH_THETA, day_names
+from fatewalk.core.tables import as_bool, require_columns
 
 if TYPE_CHECKING:  # a stage that reads and writes tables needs no config models
     from fatewalk.config.sections import CallsConfig
@@ -19,13 +21,14 @@ if TYPE_CHECKING:  # a stage that reads and writes tables needs no config models
 ZERO = 1e-12
 """Effects (logit) closer to zero than this are null; differences of logits leave rounding errors."""
 
-Estimand = Literal["theta", "theta_gene"]
+Estimand = Literal["library", "gene"]
+COLUMN: dict[Estimand, str] = {"library": "theta", "gene": "theta_gene"}
 Numbers = NDArray[np.float64]
 Flags = NDArray[np.bool_]
 
 
 def truth_for_contrast(
-    truth_theta: pd.DataFrame, contrast: str, reference: str, estimand: Estimand = "theta"
+    truth_theta: pd.DataFrame, contrast: str, reference: str, estimand: Estimand = "library"
 ) -> pd.DataFrame:
     """True effects on one contrast, against any reference.
 
@@ -39,7 +42,7 @@ def truth_for_contrast(
     contrast, reference
         Fates. One of them may be absent from the table: it is then the simulator's first fate.
     estimand
-        theta (mean over the library's guides) or theta_gene (the gene's own effect).
+        library (mean over the library's guides) or gene (the gene's own effect).
 
     Returns
     -------
@@ -69,7 +72,7 @@ def truth_for_contrast(
         genes = truth_theta.loc[repeated, "gene"].unique()
         raise FatewalkError(f"{where}: gene {first_few(genes)} has two rows for one fate and day; keep one")
     genes = truth_theta["gene"].unique()
-    values = truth_theta.set_index(["fate", "gene", "day"])[estimand]
+    values = truth_theta.set_index(["fate", "gene", "day"])[COLUMN[estimand]]
     effects = np.zeros((len(genes), len(days)))  # [L, D]
     for side, fate in ((1.0, contrast), (-1.0, reference)):
         if fate in known:
@@ -78,11 +81,11 @@ def truth_for_contrast(
     missing = np.isnan(effects).any(axis=1)
     if missing.any():
         raise FatewalkError(
-            f"{where}: {estimand} is missing for gene {first_few(genes[missing])}; every gene, fate and "
-            "day needs a value. Simulate again"
+            f"{where}: {COLUMN[estimand]} is missing for gene {first_few(genes[missing])}; every gene, fate "
+            "and day needs a value. Simulate again"
         )
     index = pd.Index(genes, name="gene")
-    return pd.DataFrame(effects, index=index, columns=[f"d{day}" for day in days])
+    return pd.DataFrame(effects, index=index, columns=day_names(len(days)))
 
 
 def daywise_confusion(hits: pd.DataFrame, truth: pd.DataFrame, eps: float) -> pd.DataFrame:
@@ -127,7 +130,7 @@ def daywise_confusion(hits: pd.DataFrame, truth: pd.DataFrame, eps: float) -> pd
         recall=tp / (tp + fn),
         f1=2 * tp / (2 * tp + fp + fn),
         fpr=fp / (fp + tn),
-        **_marks(hits),
+        **marks_of(hits),
     )
 
 
@@ -157,23 +160,23 @@ def recovery_by_day(gene_table: pd.DataFrame, truth: pd.DataFrame) -> pd.DataFra
         positive.
     """
     where = "gene_daywise_for_mash table"
-    n_days = count_days(gene_table, where)
-    require_columns(gene_table, ["gene", *day_columns("se", n_days)], where)
+    found = Daywise.of(gene_table, where, ["betahat", "se"], ["gene"])
+    truth_of_genes = _truth_of(found["gene"], truth, found.n_days, where)
     cells = pd.DataFrame(
         {
-            "day": np.tile([f"d{day}" for day in range(n_days)], len(gene_table)),
-            "betahat": gene_table[day_columns("betahat", n_days)].to_numpy(float).ravel(),
-            "se": gene_table[day_columns("se", n_days)].to_numpy(float).ravel(),
-            "truth": _truth_of(gene_table["gene"], truth, n_days, where).ravel(),
+            "day": np.tile(day_names(found.n_days), len(found)),
+            "betahat": found["betahat"].ravel(),
+            "se": found["se"].ravel(),
+            "truth": truth_of_genes.ravel(),
         }
     )
-    if (cells["se"] <= 0).any():
-        genes = np.repeat(gene_table["gene"].to_numpy(), n_days)[cells["se"] <= 0]
+    if (found["se"] <= 0).any():
+        genes = found["gene"][(found["se"] <= 0).any(axis=1)]
         raise FatewalkError(f"{where}: a standard error is not positive: gene {first_few(genes)}; fit again")
     seen = cells.dropna()
     rows = {day: seen[seen["day"] == day] for day in truth.columns} | {"overall": seen}
     table = pd.DataFrame([{"day": day, **_recovery(part)} for day, part in rows.items()])
-    return table.assign(**_marks(gene_table))
+    return table.assign(**found.marks)
 
 
 def call_summary(hits: pd.DataFrame, truth: pd.DataFrame, calls: CallsConfig) -> dict[str, Any]:
@@ -205,10 +208,8 @@ def call_summary(hits: pd.DataFrame, truth: pd.DataFrame, calls: CallsConfig) ->
     eps = calls.effect_size_eps
     confusion = daywise_confusion(hits, truth, eps)
     observed, called, active = _calls_and_truth(hits, truth, eps)  # [n, D] each
-    postmean_columns = day_columns("postmean", truth.shape[1])
-    require_columns(hits, postmean_columns, "hits_ranked table")
     theta = truth.loc[hits["gene"]].to_numpy()  # [n, D]
-    opposite = hits[postmean_columns].to_numpy(float) * theta < 0
+    opposite = Daywise.of(hits, "hits_ranked table", ["postmean"])["postmean"] * theta < 0
     counts = {
         str(row["day"]): {str(name): value for name, value in row.items() if name != "day"}
         for row in confusion.to_dict("records")
@@ -230,7 +231,7 @@ def call_summary(hits: pd.DataFrame, truth: pd.DataFrame, calls: CallsConfig) ->
             "genes_without_observed_day": int((~observed).all(axis=1).sum()),
             "genes_of_truth_not_in_table": int((~truth.index.isin(hits["gene"])).sum()),
         },
-        **_marks(hits),
+        **marks_of(hits),
     }
 
 
@@ -289,11 +290,6 @@ def ablation_table(
     return pd.concat(blocks, ignore_index=True)[["kind", "dataset", "run", "day", *values]]
 
 
-def _marks(table: pd.DataFrame) -> dict[str, Any]:
-    """The marks that a table of the run carries; they hold for all of its rows."""
-    return {mark: table[mark].iloc[0] for mark in MARKS if mark in table and len(table)}
-
-
 def _two_runs(*tables: Mapping[tuple[str, str], pd.DataFrame]) -> list[str]:
     """The names of the two runs; refuses anything but two runs on every dataset."""
     keys = list(tables[0])
@@ -318,32 +314,21 @@ def _two_runs(*tables: Mapping[tuple[str, str], pd.DataFrame]) -> list[str]:
 def _calls_and_truth(hits: pd.DataFrame, truth: pd.DataFrame, eps: float) -> tuple[Flags, Flags, Flags]:
     """Which gene-days [n, D] are observed, observed and called, and truly active (observed or not)."""
     where = "hits_ranked table"
-    n_days = sum(column.startswith("lfsr_d") for column in hits.columns)
-    lfsr = day_columns("lfsr", n_days)
-    require_columns(hits, ["gene", "hit_anyday", "active_days", *(lfsr or ["lfsr_d0"])], where)
-    size = np.abs(_truth_of(hits["gene"], truth, n_days, where))  # [n, D]
-    observed = hits[lfsr].notna().to_numpy()
-    # an empty list is read back as a missing value
-    names = hits["active_days"].where(hits["active_days"].notna(), "").astype(str)
-    called = names.str.get_dummies(";")
-    unknown = [day for day in called.columns if day not in truth.columns]
-    if unknown:
-        raise FatewalkError(
-            f"{where}: column active_days names day {first_few(unknown)}; days are {first_few(truth.columns)}"
-        )
-    called_days = called.reindex(columns=truth.columns, fill_value=0).to_numpy(bool)
+    found = Daywise.of(hits, where, ["lfsr"], ["gene", "hit_anyday", ACTIVE_DAYS])
+    size = np.abs(_truth_of(found["gene"], truth, found.n_days, where))  # [n, D]
+    observed = ~np.isnan(found["lfsr"])
     active = (size >= eps - ZERO) & (size > ZERO)
-    return observed, called_days & observed, active
+    return observed, active_matrix(hits, found.n_days) & observed, active
 
 
-def _truth_of(genes: pd.Series, truth: pd.DataFrame, n_days: int, where: str) -> Numbers:
+def _truth_of(genes: np.ndarray, truth: pd.DataFrame, n_days: int, where: str) -> Numbers:
     """Truth [n, D] in the order of the table's genes."""
-    if list(truth.columns) != [f"d{day}" for day in range(n_days)]:
+    if list(truth.columns) != day_names(n_days):
         raise FatewalkError(
             f"{where}: has {n_days} days, the truth {first_few(truth.columns, 12)}; compare a run with the "
             "truth of its own simulation"
         )
-    strangers = genes[~genes.isin(truth.index)]
+    strangers = genes[~pd.Index(genes).isin(truth.index)]
     if len(strangers):
         raise FatewalkError(
             f"{where}: gene {first_few(strangers)} is not in the truth; compare a run with the truth of "

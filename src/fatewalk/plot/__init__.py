@@ -5,7 +5,7 @@ is needed and no figure stays open. ``save_figure`` writes them.
 """
 
 from fatewalk.plot.ablation import plot_ablation
-from fatewalk.plot.columns import marks
+from fatewalk.plot.columns import notes_of
 from fatewalk.plot.convergence import plot_convergence
 from fatewalk.plot.delta import plot_delta
 from fatewalk.plot.heatmap import plot_heatmap
@@ -22,7 +22,7 @@ from fatewalk.plot.trajectories import plot_trajectories
 from fatewalk.plot.volcano import plot_volcano
 
 __all__ = [
-    "marks",
+    "notes_of",
     "overview_delta",
     "overview_heatmap",
     "overview_recovery",

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 import pandas as pd
 
 from fatewalk.core.errors import FatewalkError, first_few
+from fatewalk.core.marks import marks_of
+from fatewalk.core.schema import PROVISIONAL, UNCENTRED
 from fatewalk.core.tables import as_bool, require_columns
 
 
@@ -48,17 +50,11 @@ def rows_of(table: pd.DataFrame, genes: Sequence[str], what: str) -> pd.DataFram
     return rows
 
 
-def marks(table: pd.DataFrame) -> list[str]:
-    """Warnings that belong on every figure drawn from a table, in words.
-
-    Parameters
-    ----------
-    table
-        Any table of a run; columns ``provisional`` and ``uncentred`` are read where present.
-    """
-    notes = []
-    if "provisional" in table and (statuses := table["provisional"].dropna().astype(str).unique()).size:
-        notes.append(f"provisional: fit not converged ({statuses[0]})")
-    if "uncentred" in table and table["uncentred"].astype(str).str.lower().eq("true").any():
+def notes_of(table: pd.DataFrame) -> list[str]:
+    """Warnings that belong on every figure drawn from a table, in words: its marks."""
+    marks, notes = marks_of(table), []
+    if PROVISIONAL in marks:
+        notes.append(f"provisional: fit not converged ({marks[PROVISIONAL]})")
+    if str(marks.get(UNCENTRED)).lower() == "true":
         notes.append("uncentred guide deviations")
     return notes

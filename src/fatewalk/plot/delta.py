@@ -47,7 +47,7 @@ def plot_delta(
     contrast, reference
         Fate of the effects and the fate they are against.
     notes
-        Warnings of the run, from ``marks``.
+        Warnings of the run, from ``notes_of``.
     max_genes
         Genes shown.
 

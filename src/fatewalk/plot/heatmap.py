@@ -11,8 +11,9 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from fatewalk.core.tables import active_matrix, as_bool, day_matrix
-from fatewalk.plot.columns import best_ranked, count_hits, marks
+from fatewalk.core.daywise import active_matrix, day_matrix
+from fatewalk.core.tables import as_bool
+from fatewalk.plot.columns import best_ranked, count_hits, notes_of
 from fatewalk.plot.style import (
     AFTER_MASH,
     BLACK,
@@ -91,7 +92,7 @@ def plot_heatmap(
     bar.outline.set_visible(False)
     fig.legend(handles=legend_handles(), loc="outside lower center", ncols=2)
     title = f"{len(shown):,} of {len(hits):,} genes, by rank; {count_hits(hits)} in all (bold)"
-    add_title(fig, title, marks(hits))
+    add_title(fig, title, notes_of(hits))
     return fig
 
 

@@ -18,11 +18,12 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 
+from fatewalk.core.daywise import Daywise, active_matrix, day_matrix
 from fatewalk.core.errors import FatewalkError
 from fatewalk.core.schema import Z95
-from fatewalk.core.tables import active_matrix, as_bool, count_days, day_matrix, require_columns
+from fatewalk.core.tables import as_bool, require_columns
 from fatewalk.plot import heatmap, recovery, volcano
-from fatewalk.plot.columns import best_ranked, count_hits, marks, rows_of
+from fatewalk.plot.columns import best_ranked, count_hits, notes_of, rows_of
 from fatewalk.plot.delta import draw_guides, spread_of_genes
 from fatewalk.plot.heatmap import LETTER, ROW, colour_limit
 from fatewalk.plot.recovery import draw_day, quality
@@ -151,7 +152,7 @@ def overview_heatmap(
         f"{len(genes):,} of {len(order):,} genes, by smallest local false sign rate; "
         f"hits for {some}{count_fates(hits)} (bold): {order['hit'].sum():,}"
     )
-    add_title(fig, title, all_marks(hits.values()))
+    add_title(fig, title, all_notes(hits.values()))
     return fig
 
 
@@ -339,7 +340,7 @@ def overview_trajectories(
         f"The {most} best-ranked of {most_rows(gene_tables):,} genes for each fate with 95 % intervals, side "
         f"by side at each day; colours: rank; bold: hits{cut}"
     )
-    add_title(fig, title, all_marks([*gene_tables.values(), *hits.values()]))
+    add_title(fig, title, all_notes([*gene_tables.values(), *hits.values()]))
 
     FigureCanvasAgg(fig)  # a canvas that can measure
     fig.draw_without_rendering()  # panels get their final size, in which names are placed
@@ -539,7 +540,7 @@ def overview_volcano(
     label = effect_label(each(hits), reference, fig.get_figwidth(), AFTER_MASH)
     add_foot(fig, label, handles, 5 if len(axes) > 1 else 3)
     title = f"{most_rows(hits):,} genes, each on the day of its smallest local false sign rate"
-    add_title(fig, title, all_marks(hits.values()))
+    add_title(fig, title, all_notes(hits.values()))
 
     FigureCanvasAgg(fig)  # a canvas that can measure
     fig.draw_without_rendering()  # panels get their final size, in which names are placed
@@ -600,7 +601,7 @@ def overview_delta(
     reference
         Fate that the effects are against.
     notes
-        Warnings of the run, from ``marks``.
+        Warnings of the run, from ``notes_of``.
     n_top
         Genes shown in a panel.
 
@@ -714,22 +715,17 @@ def overview_recovery(
     label = effect_label(each(gene_tables), reference, fig.get_figwidth(), "true effect on")
     add_foot(fig, label, recovery.legend_handles(eps), 3 if columns > 1 else 2)
     title = f"{most_rows(gene_tables):,} genes on all days; bars: 95 % intervals"
-    add_title(fig, title, all_marks(gene_tables.values()))
+    add_title(fig, title, all_notes(gene_tables.values()))
     return fig
 
 
 def pool_days(gene_table: pd.DataFrame, truth: pd.DataFrame) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """True effects, estimates and their SEs of all gene-days, each [L * D]."""
-    require_columns(gene_table, ["gene"], "gene table")
-    n_days = count_days(gene_table, "gene table")
-    if truth.shape[1] != n_days:
-        raise FatewalkError(f"truth: found {truth.shape[1]} days; the estimates have {n_days}")
-    true = rows_of(truth.rename_axis("gene"), list(gene_table["gene"]), "truth").to_numpy(dtype=float)
-    return (
-        true.ravel(),
-        day_matrix(gene_table, "betahat", n_days).ravel(),
-        day_matrix(gene_table, "se", n_days).ravel(),
-    )
+    found = Daywise.of(gene_table, "gene table", ["betahat", "se"], ["gene"])
+    if truth.shape[1] != found.n_days:
+        raise FatewalkError(f"truth: found {truth.shape[1]} days; the estimates have {found.n_days}")
+    true = rows_of(truth.rename_axis("gene"), list(found["gene"]), "truth").to_numpy(dtype=float)
+    return true.ravel(), found["betahat"].ravel(), found["se"].ravel()
 
 
 # --------------------------------------------------------------------- parts
@@ -754,9 +750,9 @@ def table_of(tables: Mapping[str, pd.DataFrame], contrast: str, what: str) -> pd
     return tables[contrast]
 
 
-def all_marks(tables: Iterable[pd.DataFrame]) -> list[str]:
+def all_notes(tables: Iterable[pd.DataFrame]) -> list[str]:
     """Warnings of any of the tables, each once."""
-    return list(dict.fromkeys(note for table in tables for note in marks(table)))
+    return list(dict.fromkeys(note for table in tables for note in notes_of(table)))
 
 
 def most_rows(tables: Mapping[str, pd.DataFrame]) -> int:

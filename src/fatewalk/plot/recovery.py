@@ -10,10 +10,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from fatewalk.core.daywise import day_matrix
 from fatewalk.core.errors import FatewalkError
 from fatewalk.core.schema import Z95
-from fatewalk.core.tables import day_matrix, require_columns
-from fatewalk.plot.columns import marks, rows_of
+from fatewalk.core.tables import require_columns
+from fatewalk.plot.columns import notes_of, rows_of
 from fatewalk.plot.style import (
     BLACK,
     BLUE,
@@ -87,7 +88,7 @@ def plot_recovery(
         ax.set_ylabel("estimate (logit)")
     label = effect_label(contrast, reference, fig.get_figwidth(), "true effect on")
     add_foot(fig, label, legend_handles(eps), 3 if len(days) > 1 else 2)
-    add_title(fig, f"{len(gene_table):,} genes; bars: 95 % intervals", marks(gene_table))
+    add_title(fig, f"{len(gene_table):,} genes; bars: 95 % intervals", notes_of(gene_table))
     return fig
 
 

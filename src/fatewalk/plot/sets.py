@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from fatewalk.plot.columns import marks
+from fatewalk.plot.columns import notes_of
 from fatewalk.plot.delta import plot_delta
 from fatewalk.plot.heatmap import plot_heatmap
 from fatewalk.plot.trajectories import plot_trajectories
@@ -49,5 +49,5 @@ def contrast_figures(
         "heatmap": plot_heatmap(hits, labels, times, *against),
         "trajectories": plot_trajectories(genes, guides, hits, labels, times, *against),
         "volcano": plot_volcano(hits, labels, calls.effect_size_eps, calls.lfsr_day, *against),
-        "delta": plot_delta(*deviations, genes["gene"].tolist(), *against, notes=marks(genes)),
+        "delta": plot_delta(*deviations, genes["gene"].tolist(), *against, notes=notes_of(genes)),
     }

@@ -88,7 +88,7 @@ def add_title(fig: Figure, title: str, notes: Sequence[str] = ()) -> None:
     title
         One or more sentences.
     notes
-        What to distrust, see ``columns.marks``; set in bold colour above the title.
+        What to distrust, see ``columns.notes_of``; set in bold colour above the title.
     """
     width = fig.get_figwidth()
     text = wrap(title, width)

@@ -11,9 +11,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from fatewalk.core.daywise import active_matrix, day_matrix
 from fatewalk.core.schema import Z95
-from fatewalk.core.tables import active_matrix, as_bool, day_matrix
-from fatewalk.plot.columns import best_ranked, count_hits, marks, rows_of
+from fatewalk.core.tables import as_bool
+from fatewalk.plot.columns import best_ranked, count_hits, notes_of, rows_of
 from fatewalk.plot.style import (
     BEFORE_MASH,
     BLACK,
@@ -105,7 +106,7 @@ def plot_trajectories(
         f"The {len(genes)} best-ranked of {len(hits):,} genes ({count_hits(hits)} in all: bold). "
         "Numbers above the axis: cells with the gene's guides"
     )
-    add_title(fig, title, marks(gene_table))
+    add_title(fig, title, notes_of(gene_table))
     return fig
 
 

@@ -13,8 +13,9 @@ from matplotlib.lines import Line2D
 from matplotlib.patheffects import withStroke
 from matplotlib.textpath import TextPath
 
-from fatewalk.core.tables import active_matrix, day_matrix, require_columns
-from fatewalk.plot.columns import marks
+from fatewalk.core.daywise import active_matrix, day_matrix
+from fatewalk.core.tables import require_columns
+from fatewalk.plot.columns import notes_of
 from fatewalk.plot.style import (
     AFTER_MASH,
     BLACK,
@@ -87,7 +88,7 @@ def plot_volcano(
     )
     label = effect_label(contrast, reference, fig.get_figwidth(), AFTER_MASH)
     add_foot(fig, label, handles, 5 if len(axes) > 1 else 3)
-    add_title(fig, f"{len(hits):,} genes", marks(hits))
+    add_title(fig, f"{len(hits):,} genes", notes_of(hits))
 
     FigureCanvasAgg(fig)  # a canvas that can measure
     fig.draw_without_rendering()  # panels get their final size, in which names are placed

@@ -28,7 +28,11 @@ BY_CONTRAST = {
         "mash_error_covariance.npz",
     ),
     "fit_mash": ("mash_{level}_{mode}.json",),
-    "mash_likelihood": ("mash_likelihood_{level}.csv", "mash_likelihood_{level}.json"),
+    "mash_likelihood": (  # fit_mash makes these whatever the engine of the posterior tables
+        "mash_likelihood_{level}.csv",
+        "mash_likelihood_{level}.json",
+        "shrunk_{level}.npz",
+    ),
     "rank_hits": ("gene_from_guide_likelihood.csv",),
     "evaluate_recovery": ("recovery_by_day.csv",),
 }

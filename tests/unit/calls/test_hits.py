@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from fatewalk.calls import PATTERNS, Effects, rank_hits
+from fatewalk.calls import PATTERNS, Shrunk, rank_hits
 from fatewalk.config import CallsConfig
 from fatewalk.core.errors import FatewalkError
 from fatewalk.core.schema import day_columns
@@ -37,7 +37,7 @@ def effects(lfsr, plarge, postmean=None, patterns=None):
     seen = np.where(np.isnan(lfsr), NAN, 1.0)
     mean = seen if postmean is None else np.array(postmean, float) * seen
     patterns = shares(len(lfsr), early=0.9) if patterns is None else patterns
-    return Effects(mean, 0.25 * seen, lfsr, np.array(plarge, float) * seen, patterns)
+    return Shrunk(mean, 0.25 * seen, lfsr, np.array(plarge, float) * seen, patterns)
 
 
 def ranked(lfsr, plarge, calls=None, postmean=None, patterns=None, **table):

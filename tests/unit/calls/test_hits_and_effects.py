@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 
 from fatewalk.calls import ContrastEffects, effects_table, hits_table
+from fatewalk.core.daywise import Daywise
 
 DAYS = ["18hpf", "24hpf", "36hpf"]
 
@@ -91,19 +92,16 @@ def test_marks_are_carried_and_no_hits_leave_the_header():
 
 def daywise(names, **stems):
     """A day-wise table: values of a stem are n + d / 10."""
-    numbers = {
-        f"{stem}_d{d}": [start + i + d / 10 for i in range(len(names["gene"]))]
-        for stem, start in stems.items()
-        for d in range(3)
-    }
-    return pd.DataFrame(names | numbers)
+    rows, days = np.arange(len(names["gene"]))[:, None], np.arange(3) / 10
+    columns = {name: np.array(values) for name, values in names.items()}
+    return Daywise(columns | {stem: start + rows + days for stem, start in stems.items()})
 
 
 def contrast_effects(names, lfsr, called):
     return ContrastEffects(
-        daywise(names, betahat=0, se=100, n_cells=200).round({f"n_cells_d{d}": 0 for d in range(3)}),
+        daywise(names, betahat=0, se=100, n_cells=200),
         daywise(names, betahat=300, se=400),
-        daywise(names, postmean=500, postsd=600),
+        daywise(names, postmean_mash_likelihood=500, postsd_mash_likelihood=600),
         lfsr,
         1 - lfsr,
         called,

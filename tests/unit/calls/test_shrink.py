@@ -9,8 +9,7 @@ from fatewalk.calls.shrink import (
     fit_mash_likelihood,
     fit_mash_table,
     further_covariances,
-    mixture_data,
-    read_mixture,
+    read_mash_of_r,
 )
 from fatewalk.config import MashConfig
 from fatewalk.core.errors import FatewalkError
@@ -33,7 +32,8 @@ def table():
 
 
 def test_columns_rows_and_missing_values(table):
-    out, mixture = fit_mash_table(table, MashConfig(), "conservative", "t")
+    found = fit_mash_table(table, MashConfig(), "conservative", "t")
+    out, mixture = found.table, found.mixture
     stems = [f"{stem}_d{d}" for stem in ("postmean", "postsd", "lfsr") for d in range(3)]
     assert list(out) == [*table.columns, *stems, "lfsr_min", "best_day"]
     pd.testing.assert_frame_equal(out[table.columns], table)
@@ -49,18 +49,19 @@ def test_columns_rows_and_missing_values(table):
 
 
 def test_inflation_and_floor_weaken_the_calls(table):
-    plain = fit_mash_table(table, MashConfig(), "conservative", "t")[1]["n_significant"]
-    inflated = fit_mash_table(table, MashConfig(se_inflate=4.0), "conservative", "t")[1]["n_significant"]
-    floored = fit_mash_table(table, MashConfig(se_floor=0.6), "conservative", "t")[1]["n_significant"]
+    plain = fit_mash_table(table, MashConfig(), "conservative", "t").mixture["n_significant"]
+    inflated = fit_mash_table(table, MashConfig(se_inflate=4.0), "conservative", "t").mixture["n_significant"]
+    floored = fit_mash_table(table, MashConfig(se_floor=0.6), "conservative", "t").mixture["n_significant"]
     assert plain > inflated
     assert plain > floored
 
 
 def test_mixture_file_gives_the_probability_of_a_large_effect(table, tmp_path):
-    out, mixture = fit_mash_table(table, MashConfig(), "conservative", "t")
-    write_json(mixture, tmp_path / "m.json")
-    mixture = read_json(tmp_path / "m.json")
-    large = mash.prob_large(read_mixture(mixture), mixture_data(out, mixture, None, "t"), 0.2)
+    found = fit_mash_table(table, MashConfig(), "conservative", "t")
+    write_json(found.mixture, tmp_path / "m.json")
+    out = found.table
+    large = mash.prob_large(*read_mash_of_r(out, read_json(tmp_path / "m.json"), "t"), 0.2)
+    np.testing.assert_allclose(large, mash.prob_large(found.prior, found.data, 0.2), rtol=1e-9)
     assert large.shape == (100, 3)
     sure = (out["postmean_d0"].abs() > 0.5) & (out["postsd_d0"] < 0.1)
     assert sure.any()
@@ -70,40 +71,44 @@ def test_mixture_file_gives_the_probability_of_a_large_effect(table, tmp_path):
 
 def test_a_mixture_that_lacks_an_entry_is_refused(table):
     with pytest.raises(FatewalkError, match="lacks the entry 'covariances'"):
-        read_mixture({})
+        read_mash_of_r(table, {}, "t")
+    mixture = fit_mash_table(table, MashConfig(), "conservative", "t").mixture
+    del mixture["se_inflate"]
     with pytest.raises(FatewalkError, match="lacks the entry 'se_inflate'"):
-        mixture_data(table, {}, None, "t")
+        read_mash_of_r(table, mixture, "t")
 
 
 def test_a_screen_without_effects_says_so(table):
     rng = np.random.default_rng(1)
     columns = [f"betahat_d{d}" for d in range(3)]
     quiet = table.assign(**dict(zip(columns, rng.normal(0, 0.01, (3, 100)), strict=True)))
-    out, mixture = fit_mash_table(quiet, MashConfig(), "conservative", "t")
+    found = fit_mash_table(quiet, MashConfig(), "conservative", "t")
+    out, mixture = found.table, found.mixture
     assert out["lfsr_d0"].dropna().min() > 0.999
     assert "all its weight on no effect" in mixture["notes"][-1]
 
 
 def test_one_day(table):
     one = table[["gene", "betahat_d0", "se_d0"]]
-    out, _ = fit_mash_table(one, MashConfig(), "conservative", "t")
+    out = fit_mash_table(one, MashConfig(), "conservative", "t").table
     assert out["best_day"].dropna().eq("d0").all()
 
 
 def test_few_null_rows_fall_back_and_say_so(table):
-    notes = fit_mash_table(table.head(4), MashConfig(null_z=0.01), "conservative", "t")[1]["notes"]
+    notes = fit_mash_table(table.head(4), MashConfig(null_z=0.01), "conservative", "t").mixture["notes"]
     assert len(notes) == 1
     assert "uncorrelated" in notes[0]
 
 
 def test_enriched_adds_covariances_for_time_and_no_penalty(table):
-    out, mixture = fit_mash_table(table, MashConfig(), "enriched", "t")
+    found = fit_mash_table(table, MashConfig(), "enriched", "t")
+    out, mixture = found.table, found.mixture
     names = list(mixture["covariances"])
     assert names == list(mash.cov_canonical(3, [f"betahat_d{d}" for d in range(3)]) | mash.cov_time(3))
     assert mixture["notes"] == [
         "no covariances were learned from the data: 100 rows, mash.min_rows_ed is 1000"
     ]
-    plain = fit_mash_table(table, MashConfig(), "conservative", "t")[1]
+    plain = fit_mash_table(table, MashConfig(), "conservative", "t").mixture
     assert mixture["loglik"] > plain["loglik"]
     assert out["lfsr_d0"].notna().sum() == 99
 
@@ -135,7 +140,7 @@ def likelihood_files(table, correlation):
 def test_likelihood_tables_use_the_errors_of_each_row(table):
     same = np.full((3, 3), 0.6) + 0.4 * np.eye(3)
     errors = likelihood_files(table, np.tile(same, (100, 1, 1)))
-    out, mixture = fit_mash_likelihood(table, errors, MashConfig(), "t")
+    out = fit_mash_likelihood(table, errors, MashConfig(), "t").table
     covariances = mash.cov_canonical(3, [f"betahat_d{d}" for d in range(3)]) | mash.cov_time(3)
     betahat, se = (table[[f"{stem}_d{d}" for d in range(3)]].to_numpy() for stem in ("betahat", "se"))
     data = mash.set_data(betahat, se, error_correlation=same)
@@ -143,13 +148,15 @@ def test_likelihood_tables_use_the_errors_of_each_row(table):
     seen = out["lfsr_d1"].notna().to_numpy()
     assert seen.sum() == 98
     np.testing.assert_allclose(out["postmean_d1"][seen], expected.mean[seen, 1], atol=1e-6)
-    # rows whose errors differ get other answers, and the file gives the same data back
+    # rows whose errors differ get other answers, and the result has the data behind them
     varied = np.linspace(-0.3, 0.9, 100)[:, None, None] * (1 - np.eye(3)) + np.eye(3)
     errors = likelihood_files(table, varied)
-    other, mixture = fit_mash_likelihood(table, errors, MashConfig(), "t")
+    found = fit_mash_likelihood(table, errors, MashConfig(), "t")
+    other = found.table
     assert np.nanmax(np.abs(other["postmean_d1"] - out["postmean_d1"])) > 0.01
-    again = mixture_data(other, mixture, errors, "t")
-    assert mash.compute_loglik(read_mixture(mixture), again) == pytest.approx(mixture["loglik"], abs=1e-9)
+    loglik = mash.compute_loglik(found.prior, found.data)
+    assert loglik == pytest.approx(found.mixture["loglik"], abs=1e-9)
     # order does not matter: rows are found by name
-    shuffled, _ = fit_mash_likelihood(table[::-1].reset_index(drop=True), errors, MashConfig(), "t")
+    backwards = table[::-1].reset_index(drop=True)
+    shuffled = fit_mash_likelihood(backwards, errors, MashConfig(), "t").table
     np.testing.assert_allclose(shuffled["postmean_d0"][::-1], other["postmean_d0"], atol=1e-6)

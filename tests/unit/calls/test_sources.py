@@ -5,11 +5,21 @@ import pytest
 from scipy.stats import multivariate_normal, norm
 
 from fatewalk import mash
-from fatewalk.calls import PATTERNS, joint_effects, mash_effects, read_sources
+from fatewalk.calls import (
+    PATTERNS,
+    gene_sources,
+    genes_file,
+    guides_file,
+    joint_effects,
+    mash_effects,
+    mashr_effects,
+    read_sources,
+)
 from fatewalk.calls.shrink import fit_mash_likelihood, fit_mash_table
-from fatewalk.config import CallsConfig, MashConfig
+from fatewalk.config import MashConfig
+from fatewalk.core.daywise import Daywise
 from fatewalk.core.errors import FatewalkError
-from fatewalk.estimates.export import daywise
+from fatewalk.estimates.export import observed
 
 ALL = np.ones((3, 2), dtype=bool)
 
@@ -77,7 +87,8 @@ def files():
     cells[3, 1] = 0
     noise = np.einsum("de,ne->nd", np.linalg.cholesky(covariance[0]), rng.normal(size=(30, 2)))
     sd = np.sqrt(np.diagonal(covariance, axis1=1, axis2=2))
-    table = daywise({"gene": genes}, {"betahat": truth + noise, "se": sd}, cells).assign(n_guides=4)
+    blocks = observed({"betahat": truth + noise, "se": sd}, cells)
+    table = Daywise({"gene": genes, **blocks, "n_guides": np.full(30, 4)}).table()
     errors = {"gene": covariance, "genes": genes, "guide_sampling": np.full(30, 0.09)}
     theta = {
         "genes": genes,
@@ -89,43 +100,82 @@ def files():
     return table, errors, theta
 
 
-def gathered(files, calls, genes=None):
+def gathered(files, estimand="library", genes=None):
     table, errors, theta = files
     posterior = fit_mash_table(table, MashConfig(), "conservative", "t")
-    likelihood = fit_mash_likelihood(table, errors, MashConfig(), "t", calls.estimand)
+    likelihood = fit_mash_likelihood(table, errors, MashConfig(), "t", estimand)
     genes = table if genes is None else genes
-    return read_sources(genes, posterior, (*likelihood, errors), theta, "MES", calls)
+    return gene_sources(genes, likelihood, posterior, theta, "MES", estimand, 0.2)
 
 
 def test_files_give_all_sources(files):
-    found = gathered(files, CallsConfig())
+    found = gathered(files)
     assert list(found) == ["mash_likelihood", "mash_posterior", "joint"]
     for effects in found.values():
         assert np.isnan(effects.lfsr[3]).tolist() == [False, True]
         assert np.isnan(effects.lfsr).sum() == 1
     table, errors, _ = files
-    shrunk, _ = fit_mash_likelihood(table, errors, MashConfig(), "t")
+    shrunk = fit_mash_likelihood(table, errors, MashConfig(), "t").table
     np.testing.assert_allclose(found["mash_likelihood"].lfsr[:, 0], shrunk["lfsr_d0"])
 
 
 def test_the_gene_estimand_adds_guide_sampling(files):
-    library, gene = gathered(files, CallsConfig()), gathered(files, CallsConfig(estimand="gene"))
+    library, gene = gathered(files), gathered(files, "gene")
     np.testing.assert_allclose(gene["joint"].sd[0] ** 2 - library["joint"].sd[0] ** 2, 0.09)
     active = np.abs(library["mash_likelihood"].mean[:, 0]) > 0.5
     assert active.any()
     assert (gene["mash_likelihood"].sd[active, 0] > library["mash_likelihood"].sd[active, 0] * 1.5).all()
     assert list(gene) == ["mash_likelihood", "joint"]  # mash_posterior describes the library
     table, errors, _ = files
-    shrunk, mixture = fit_mash_likelihood(table, errors, MashConfig(), "t", "gene")
+    found = fit_mash_likelihood(table, errors, MashConfig(), "t", "gene")
+    shrunk = found.table
     np.testing.assert_allclose(shrunk["se_d0"] ** 2, 0.01 + 0.09)
     assert shrunk["se_d1"].isna().sum() == 1
-    assert mixture["estimand"] == "gene"
+    assert found.mixture["estimand"] == "gene"
+
+
+@pytest.mark.parametrize("estimand", ["library", "gene"])
+def test_the_file_gives_back_every_source(files, estimand, tmp_path):
+    found = gathered(files, estimand)
+    genes_file(files[0]["gene"].to_numpy(), found, {"provisional": "budget"}).save(tmp_path / "g.npz")
+    file = Daywise.load(tmp_path / "g.npz")
+    assert file.marks == {"provisional": "budget"}
+    back = read_sources(file, files[0])
+    assert list(back) == list(found)
+    for source, shrunk in found.items():
+        for name, values in vars(shrunk).items():
+            np.testing.assert_array_equal(getattr(back[source], name), values)
+    with pytest.raises(FatewalkError, match=r"shrunk_gene.npz has other genes.*run fit_mash again"):
+        read_sources(file, files[0].head(29))
+
+
+def test_the_mixture_of_r_is_read_from_its_files(files):
+    fitted = fit_mash_table(files[0], MashConfig(), "conservative", "t")
+    by_r = mashr_effects(files[0], fitted.table, fitted.mixture, 0.2)
+    for name, values in vars(gathered(files)["mash_posterior"]).items():
+        np.testing.assert_allclose(getattr(by_r, name), values, rtol=1e-9)
+    with pytest.raises(FatewalkError, match="mash_gene table has other genes"):
+        mashr_effects(files[0].head(29), fitted.table, fitted.mixture, 0.2)
+
+
+def test_guides_are_kept_with_their_probability_of_a_large_effect(files):
+    table, errors, _ = files
+    guides = table.assign(guide=table["gene"] + "_1", provisional="budget")
+    errors = {"guide": errors["gene"], "guides": guides["guide"].to_numpy()}
+    fitted = fit_mash_likelihood(guides, errors, MashConfig(), "t")
+    file = guides_file(fitted, 0.2)
+    assert file["guide"].tolist() == guides["guide"].tolist()
+    assert file.marks == {"provisional": "budget"}
+    large = mash.prob_large(fitted.prior, fitted.data, 0.2)
+    large[3, 1] = np.nan  # no cells
+    np.testing.assert_array_equal(file["plarge_mash_likelihood"], large)
+    np.testing.assert_array_equal(file["lfsr_mash_likelihood"][:, 0], fitted.table["lfsr_d0"])
 
 
 def test_files_that_do_not_belong_together_are_refused(files):
     table, errors, _ = files
     with pytest.raises(FatewalkError, match="other genes than"):
-        gathered(files, CallsConfig(), table.assign(gene=table["gene"].str.upper()))
+        gathered(files, genes=table.assign(gene=table["gene"].str.upper()))
     unknown = errors | {"guide_sampling": np.full(30, np.nan)}
     with pytest.raises(FatewalkError, match="too few genes"):
         fit_mash_likelihood(table, unknown, MashConfig(), "t", "gene")

@@ -8,7 +8,7 @@ import pytest
 
 from fatewalk.core.errors import FatewalkError
 from fatewalk.core.files import atomic_path, read_json, write_json
-from fatewalk.core.tables import as_bool, count_days, read_table, write_table
+from fatewalk.core.tables import as_bool, read_arrays, read_table, write_arrays, write_table
 
 
 @pytest.mark.parametrize("name", ["t.csv", "t.tsv", "t.csv.gz", "t.parquet"])
@@ -79,9 +79,14 @@ def test_json_takes_numpy_and_writes_missing_as_null(tmp_path):
     assert read_json(path)["b"][1] is None
 
 
-def test_days_are_counted_and_gaps_refused():
-    assert count_days(pd.DataFrame(columns=["gene", "betahat_d0", "betahat_d1"]), "t") == 2
-    with pytest.raises(FatewalkError, match="without gaps"):
-        count_days(pd.DataFrame(columns=["gene", "betahat_d0", "betahat_d2"]), "t")
-    with pytest.raises(FatewalkError, match="found columns none"):
-        count_days(pd.DataFrame(columns=["gene"]), "t")
+def test_arrays_come_back_in_their_order_and_texts_are_not_pickled(tmp_path):
+    path = tmp_path / "t.npz"
+    write_arrays(
+        {"genes": np.array(["a", "Müller"], dtype=object), "x": [1.5, np.nan], "mark": "budget"}, path
+    )
+    found = read_arrays(path)
+    assert list(found) == ["genes", "x", "mark"]
+    assert found["genes"].tolist() == ["a", "Müller"]
+    assert found["genes"].dtype.kind == "U"
+    np.testing.assert_array_equal(found["x"], [1.5, np.nan])
+    assert found["mark"].item() == "budget"

@@ -9,14 +9,14 @@ import torch
 
 from fatewalk.config import FitConfig, ModelConfig
 from fatewalk.core.errors import FatewalkError
+from fatewalk.core.marks import marks_of_card
 from fatewalk.diagnostics.centring import delta_mean_table, delta_verdict, offset_table
 from fatewalk.estimates.arrays import Moments
 from fatewalk.estimates.export import (
     concordance_table,
+    gene_posterior_table,
     gene_sd,
-    gene_table,
-    guide_table,
-    marks,
+    guide_posterior_table,
     pairwise_table,
     summaries,
 )
@@ -131,7 +131,7 @@ def test_uncentred_run_is_marked_not_refused(moments):
     verdict = delta_verdict(shifted, center_delta=False)
     assert verdict["verdict"] == "uncentred"
     refuse(CARD, verdict, "converged")
-    assert marks({**CARD, "center_delta": False}) == {"uncentred": True}
+    assert marks_of_card({**CARD, "center_delta": False}) == {"uncentred": True}
 
 
 def test_gate_wants_convergence_unless_told_otherwise(moments):
@@ -146,8 +146,8 @@ def test_gate_wants_convergence_unless_told_otherwise(moments):
     with pytest.raises(FatewalkError, match=said):
         refuse(budget, verdict, "converged")
     refuse(budget, verdict, "none")
-    assert marks(budget) == {"provisional": "budget"}
-    assert marks(CARD) == {}
+    assert marks_of_card(budget) == {"provisional": "budget"}
+    assert marks_of_card(CARD) == {}
     with pytest.raises(FatewalkError, match="diverged"):
         refuse(diverged, verdict, "none")
 
@@ -164,7 +164,7 @@ def test_exported_tables(moments, small_design):
     cells = moments.gene_cells.copy()
     cells[1, 2] = 0
     some = dataclasses.replace(moments, gene_cells=cells)
-    table = gene_table(some, 1, {"provisional": "budget"})
+    table = gene_posterior_table(some, 1, {"provisional": "budget"})
     days = range(3)
     assert list(table) == [
         "gene", *(f"betahat_d{d}" for d in days), *(f"se_d{d}" for d in days),
@@ -174,7 +174,7 @@ def test_exported_tables(moments, small_design):
     ]  # fmt: skip
     assert (table["defects"] == "").all()
     sentence = "It never occurs without Gene002."
-    of_gene = gene_table(some, 1, {}, {str(table["gene"][0]): sentence})["defects"]
+    of_gene = gene_posterior_table(some, 1, {}, {str(table["gene"][0]): sentence})["defects"]
     assert of_gene.tolist() == [sentence, *[""] * (len(table) - 1)]
     assert table["gene"].tolist() == list(small_design.genes)
     assert pd.isna(table.loc[1, "betahat_d2"])
@@ -188,7 +188,7 @@ def test_exported_tables(moments, small_design):
     assert table["se_gene_reason"].str.contains("genes have two or more guides").all()
     assert (table["provisional"] == "budget").all()
 
-    guides = guide_table(moments, 0, {})
+    guides = guide_posterior_table(moments, 0, {})
     assert list(guides)[:2] == ["guide", "gene"]
     assert guides.loc[3, "se_d1"] == moments.beta_sd[3, 0, 1]
     assert guides["gene"].tolist() == [small_design.genes[g] for g in small_design.guide_to_gene]
@@ -220,7 +220,7 @@ def many_genes(moments):
 
 def test_gene_table_gives_the_gene_estimand_where_it_can(moments):
     many = many_genes(moments)
-    table = gene_table(many, 1, {})
+    table = gene_posterior_table(many, 1, {})
     assert (table["se_gene_reason"] == "").all()
     variance = table["se_d1"] ** 2 + many.sigma_guide_square[1] / table["n_guides"]
     np.testing.assert_allclose(table["se_gene_d1"], np.sqrt(variance))
@@ -323,4 +323,4 @@ def test_gate_says_what_an_unanchored_fit_lacks(moments):
     with pytest.raises(FatewalkError, match=r"unanchored.*common shift not known \(limit 1\).*NTC guides"):
         refuse(card, verdict, "converged")
     refuse(card, verdict, "none")
-    assert marks(card) == {"provisional": "unanchored"}
+    assert marks_of_card(card) == {"provisional": "unanchored"}

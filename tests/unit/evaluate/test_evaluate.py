@@ -72,7 +72,7 @@ def test_truth_against_any_reference(truth_theta, contrast, reference, expected)
 
 
 def test_truth_of_the_gene_estimand(truth_theta):
-    truth = truth_for_contrast(truth_theta, "MES", "EC", "theta_gene")
+    truth = truth_for_contrast(truth_theta, "MES", "EC", "gene")
     np.testing.assert_allclose(truth, [[5, 0], [10, 20]])
 
 
@@ -165,7 +165,7 @@ def test_confusion_refuses_bad_input(screen):
         daywise_confusion(hits.drop(columns="active_days"), truth, 0.2)
     with pytest.raises(FatewalkError, match="column lfsr_d0 is missing"):
         daywise_confusion(hits.drop(columns=["lfsr_d0", "lfsr_d1"]), truth, 0.2)
-    with pytest.raises(FatewalkError, match="names day d7"):
+    with pytest.raises(FatewalkError, match="active_days: found d7; allowed"):
         daywise_confusion(hits.assign(active_days="d7"), truth, 0.2)
 
 

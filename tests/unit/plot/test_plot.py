@@ -19,7 +19,7 @@ from matplotlib.text import Text
 from fatewalk.core.errors import FatewalkError
 from fatewalk.core.schema import day_columns
 from fatewalk.plot import (
-    marks,
+    notes_of,
     plot_ablation,
     plot_convergence,
     plot_delta,
@@ -98,7 +98,7 @@ def draw(name: str, s: SimpleNamespace, fates: tuple[str, str] = ("MES", "EC")) 
         return plot_volcano(s.hits, s.days, 0.2, 0.05, *fates)
     if name == "delta":
         sd = np.full(len(s.delta), 0.1)
-        return plot_delta(s.delta, sd, s.guide_gene, s.genes, *fates, notes=marks(s.gene_table))
+        return plot_delta(s.delta, sd, s.guide_gene, s.genes, *fates, notes=notes_of(s.gene_table))
     return plot_recovery(s.gene_table, s.truth, s.days, 0.2, *fates)
 
 
@@ -503,10 +503,10 @@ def test_ablation_needs_both_runs() -> None:
 
 
 def test_marks_are_read_from_any_table() -> None:
-    assert marks(pd.DataFrame({"gene": ["a"]})) == []
-    assert marks(pd.DataFrame({"provisional": [np.nan], "uncentred": [False]})) == []
+    assert notes_of(pd.DataFrame({"gene": ["a"]})) == []
+    assert notes_of(pd.DataFrame({"provisional": [np.nan], "uncentred": [False]})) == []
     table = pd.DataFrame({"provisional": ["budget"], "uncentred": ["True"]})
-    assert marks(table) == ["provisional: fit not converged (budget)", "uncentred guide deviations"]
+    assert notes_of(table) == ["provisional: fit not converged (budget)", "uncentred guide deviations"]
 
 
 def test_calls_on_an_unknown_day_are_refused() -> None:

@@ -17,7 +17,7 @@ from matplotlib.text import Text
 from fatewalk.core.errors import FatewalkError
 from fatewalk.core.schema import day_columns
 from fatewalk.plot import (
-    marks,
+    notes_of,
     overview_delta,
     overview_heatmap,
     overview_recovery,
@@ -98,7 +98,7 @@ def draw(name: str, s: SimpleNamespace, reference: str = "EC") -> Figure:
     if name == "volcano":
         return overview_volcano(s.hits, s.days, 0.2, 0.05, reference)
     if name == "delta":
-        notes = marks(s.gene_tables[s.contrasts[0]])
+        notes = notes_of(s.gene_tables[s.contrasts[0]])
         sd = np.full(s.delta.shape, 0.1)
         return overview_delta(s.delta, sd, s.guide_gene, s.genes, s.contrasts, reference, notes)
     return overview_recovery(s.gene_tables, s.truth, 0.2, reference)

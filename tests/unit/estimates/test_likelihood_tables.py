@@ -7,7 +7,8 @@ import pandas as pd
 import pytest
 
 from fatewalk.core.schema import day_columns
-from fatewalk.estimates.unshrunk import Unshrunk, error_covariances, gene_table, guide_table, name_estimates
+from fatewalk.estimates.arrays import Unshrunk, name_estimates
+from fatewalk.estimates.export import error_covariances, gene_likelihood_table, guide_likelihood_table
 
 F, D = 2, 3
 
@@ -61,7 +62,7 @@ def test_tables_have_the_agreed_columns_and_the_contrasts_numbers(made, small_de
     estimates, found = made
     days = [day_columns(stem, D) for stem in ("betahat", "se", "n_cells")]
     by_day = [column for columns in days for column in columns]
-    table = gene_table(found, 1, {"provisional": "budget"})
+    table = gene_likelihood_table(found, 1, {"provisional": "budget"})
     assert list(table) == ["gene", *by_day, "n_guides", "provisional"]
     assert table["gene"].tolist() == list(small_design.genes)
     np.testing.assert_array_equal(table["n_guides"], small_design.n_guides_per_gene)
@@ -69,7 +70,7 @@ def test_tables_have_the_agreed_columns_and_the_contrasts_numbers(made, small_de
     np.testing.assert_allclose(table[days[1]].loc[3] ** 2, np.diag(estimates.gene_covariance[3, 1, :, 1]))
     assert table.loc[1, ["betahat_d2", "se_d2"]].isna().all()
     assert table.loc[1, "n_cells_d2"] == 0
-    guides = guide_table(found, 0, {})
+    guides = guide_likelihood_table(found, 0, {})
     assert list(guides) == ["guide", "gene", *by_day]
     genes = [small_design.genes[gene] for gene in small_design.guide_to_gene]
     pd.testing.assert_series_equal(guides["gene"], pd.Series(genes, name="gene"), check_dtype=False)
