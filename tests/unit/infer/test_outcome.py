@@ -95,16 +95,8 @@ def test_an_objective_that_is_not_finite_is_told(design, monkeypatch):
 
 
 def test_a_correlation_that_does_not_settle_is_told(monkeypatch):
-    design = make_design(
-        cells=400,
-        genes=4,
-        days=[0, 2],
-        moi=1,
-        clusters=10,
-        cluster_shares_guides=True,
-        cluster_sd=0.8,
-        seed=1,
-    )[1]
+    knobs = {"clusters": 10, "cluster_shares_guides": True, "cluster_sd": 0.8}
+    design = make_design(cells=400, genes=4, active_genes=2, days=[0, 2], moi=1, seed=1, **knobs)[1]
     monkeypatch.setattr(dispersion, "RHO_ROUNDS", 1)
     words = "The correlation of labels within clusters did not settle."
     assert words in fit(design)["warnings"]
