@@ -93,7 +93,7 @@ def compare(files, contrast, read, settings):
 def rank(files, contrast, read, settings, theta, errors):
     """Genes of a contrast by rank."""
     genes = read("gene_daywise_for_mash.csv")
-    posterior, likelihood = f"mash_gene_{settings.mash.default_mode}", "mash_likelihood_gene"
+    posterior, likelihood = f"mash_gene_{settings.mash.modes[0]}", "mash_likelihood_gene"
     sources = read_sources(
         genes,
         (read(f"{posterior}.csv"), files.read_json(contrast, f"{posterior}.json")),

@@ -36,7 +36,7 @@ KEYS = ["pattern", "labels", "guides", "source", "estimand"]
 
 
 def sources(
-    screen: Mapping[str, np.ndarray], contrast: int, estimand: str, variants: Mapping[str, MashConfig]
+    screen: Mapping[str, np.ndarray], contrast: int, estimand: str, variants: Mapping[str, bool]
 ) -> dict[str, Effects]:
     """Effects by each source of calls, for one contrast of a screen; mash_posterior of the library only.
 
@@ -49,7 +49,7 @@ def sources(
     estimand
         library | gene.
     variants
-        Settings of mash on the likelihood-only estimates by name.
+        Ways of mash on the likelihood-only estimates by name: with covariances for effects over time, or not.
     """
     cells, names = screen["gene_cells"], {"gene": screen["genes"]}
     observed = cells > 0
@@ -71,16 +71,13 @@ def sources(
         found["mash_posterior"] = mash_effects(read_mixture(mixture), data, observed, eps)
     likelihood = table(screen["alone"][:, contrast], alone)
     data = likelihood_data(likelihood, errors, 1.0, 0.0, "likelihood")
-    for name, config in variants.items():
-        _, mixture = fit_mash_likelihood(likelihood, errors, config, "likelihood")
+    for name, time in variants.items():
+        _, mixture = fit_mash_likelihood(likelihood, errors, MashConfig(), "likelihood", time=time)
         found[name] = mash_effects(read_mixture(mixture), data, observed, eps)
     return found
 
 
-VARIANTS = {
-    "mash_likelihood": MashConfig(),
-    "mash_likelihood_canonical": MashConfig(time_covariances=False),
-}
+VARIANTS = {"mash_likelihood": True, "mash_likelihood_canonical": False}
 
 
 def measure(effects: Effects, truth: np.ndarray) -> dict[str, float]:

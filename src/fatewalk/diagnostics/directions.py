@@ -159,8 +159,7 @@ def _candidates(
         replicates, alpha = vector[c.blocks["b"]], vector[c.blocks["alpha"]]
         replicates[level.reps] = 1.0
         alpha[level.days] = -1.0
-        if c.model.config.replicate_effect == "zero_sum":  # what centring takes from all replicates
-            alpha += len(level.reps) / len(replicates)
+        alpha += len(level.reps) / len(replicates)  # what centring takes from all replicates
         gene, day_of = level.genes.T.tolist()
         vector[c.walk].view(n_days, n_genes)[day_of, gene] = -1.0
         found.append(_Candidate(level.name, vector, c.model.config.priors.s_rep, float("inf")))
@@ -237,11 +236,9 @@ def _decompose(profile: Profile, f: int, k: int) -> tuple[Tensor, Tensor, Tensor
     matrix *= inverse[:, None]
     matrix *= inverse
     matrix.diagonal()[~seen] = 1.0  # unobserved gene-days are no direction of interest
-    if "b" in c.blocks:  # a common level of all replicates: centred out, or the intercepts
+    if "b" in c.blocks:  # a common level of all replicates is centred out
         level = torch.zeros(c.size, dtype=DTYPE)
         level[c.blocks["b"]] = scale[c.blocks["b"]]
-        if c.model.config.replicate_effect == "free":
-            level[c.blocks["alpha"]] = -scale[c.blocks["alpha"]]
         level /= level.norm()
         matrix += level[:, None] * level
     matrix.diagonal().add_(NO_INFORMATION)

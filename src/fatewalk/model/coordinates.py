@@ -122,8 +122,7 @@ class Coordinates:
             return x[..., blocks[name]] if name in blocks else x.new_zeros(*lead, n)
 
         b = nuisance("b", s.reps)
-        if self.model.config.replicate_effect == "zero_sum":
-            b = b - b.mean(dim=-1, keepdim=True)
+        b = b - b.mean(dim=-1, keepdim=True)
         gamma = nuisance("gamma", 1).expand(*lead, s.days)
         theta = x[..., self.walk].reshape(*lead, s.days, s.genes).cumsum(dim=-2)  # [..., D, L]
         delta = _apply(self.rotation, x[..., self.directions])  # [..., G]
@@ -135,8 +134,7 @@ class Coordinates:
         """Transpose of ``coefficients``: [..., F*, Q] -> [..., F*, p]."""
         s, at, lead = self.sizes, self.columns, gradient.shape[:-1]
         b = gradient[..., at.reps : at.burden]
-        if self.model.config.replicate_effect == "zero_sum":
-            b = b - b.mean(dim=-1, keepdim=True)
+        b = b - b.mean(dim=-1, keepdim=True)
         gamma = gradient[..., at.burden : at.covariates]
         if "gamma" in self.blocks and self._length("gamma") == 1:
             gamma = gamma.sum(dim=-1, keepdim=True)
@@ -177,9 +175,7 @@ class Coordinates:
 
         put(0, blocks["alpha"].start + day)
         if "b" in blocks:
-            centre = torch.eye(s.reps, dtype=DTYPE)
-            if self.model.config.replicate_effect == "zero_sum":
-                centre = centre - 1 / s.reps
+            centre = torch.eye(s.reps, dtype=DTYPE) - 1 / s.reps
             put(1 + torch.arange(s.reps)[:, None], places("b"), centre)
         if "gamma" in blocks:
             put(1 + s.reps, blocks["gamma"].start + (day if self._length("gamma") > 1 else 0))

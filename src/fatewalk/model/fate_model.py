@@ -204,8 +204,7 @@ class FateModel:
         """Coefficients of the columns of ``Rows.matrix``, [Q, F*]."""
         s, alpha = self.sizes, latents["alpha"]  # [F*, D]
         b = latents.get("b", alpha.new_zeros(s.contrasts, s.reps))  # [F*, R]
-        if self.config.replicate_effect == "zero_sum":
-            b = b - b.mean(dim=-1, keepdim=True)
+        b = b - b.mean(dim=-1, keepdim=True)  # apart from the intercepts
         gamma = latents.get("gamma", alpha.new_zeros(s.contrasts, 1)).expand(-1, s.days)  # [F*, D]
         parts = [alpha.T, b.T, gamma.T]
         if "zeta" in latents:

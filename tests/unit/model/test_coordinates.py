@@ -35,7 +35,6 @@ CASES = {
     "plain": (tiny, {}),
     "shared_slope": (tiny, {"burden_slope": "shared"}),
     "no_slope": (tiny, {"burden_slope": "none"}),
-    "free_replicates": (tiny, {"replicate_effect": "free"}),
     "uncentred": (tiny, {"center_delta": False}),
     "gaps": (tiny, {"time_scale": "gaps"}),
     "covariates": (lambda: with_covariates(tiny()), {}),
