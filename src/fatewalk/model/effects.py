@@ -36,7 +36,7 @@ def random_walk(tau: Tensor, sigma_time: Tensor, z: Tensor) -> Tensor:
     """Gene effects over days from standard normal innovations.
 
     ``theta[l, f, 0] = tau[f] z[l, f, 0]`` and
-    ``theta[l, f, d] = theta[l, f, d - 1] + sigma_time[f, d] z[l, f, d]`` (design, section 2).
+    ``theta[l, f, d] = theta[l, f, d - 1] + sigma_time[f, d] z[l, f, d]``.
 
     Parameters
     ----------
@@ -59,9 +59,9 @@ def random_walk(tau: Tensor, sigma_time: Tensor, z: Tensor) -> Tensor:
 def center_within_gene(u: Tensor, guide_to_gene: Tensor, n_guides_per_gene: Tensor) -> Tensor:
     """Subtract from each guide's value the mean over the guides of its gene.
 
-    Option A of the specification: a functional ``scatter_add``, no in-place write. The result
-    sums to zero within each gene, so a gene-wide shift can only sit in theta; a gene with one
-    guide gets exactly zero.
+    A functional ``scatter_add`` without in-place writes, which the gradient needs. The result sums
+    to zero within each gene, so a gene-wide shift can only sit in theta; a gene with one guide gets
+    exactly zero.
 
     Parameters
     ----------

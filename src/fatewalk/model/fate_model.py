@@ -33,8 +33,7 @@ from fatewalk.screen.design import Design
 
 DTYPE = torch.float64  # sums over a million cells need it, and sparse products cost the same
 
-
-GAP_SPREAD = 0.3  # time_scale gaps: SD of the log of a step's own deviation (design, section 2)
+GAP_SPREAD = 0.3  # time_scale gaps: SD of the log of a step's own deviation
 
 
 @dataclass(frozen=True)
