@@ -22,7 +22,7 @@ import torch
 from benchmarks.calls.compare import sources
 from benchmarks.calls.screens import estimates
 from benchmarks.common import draw_screen, fit_config
-from fatewalk.config import CallsConfig, MashConfig, ModelConfig
+from fatewalk.config import CallsConfig, ModelConfig
 from fatewalk.core.schema import Z95
 from fatewalk.core.tables import write_table
 from fatewalk.estimates.from_draws import posterior_moments
@@ -114,7 +114,7 @@ def run_screen(simulate: dict[str, Any], draws: int) -> pd.DataFrame:
     covered = np.abs(error) <= Z95 * moments.theta_sd
     rows = []
     for f, contrast in enumerate(design.contrasts):
-        found = sources(arrays, f, "library", {"mash_likelihood": MashConfig()})
+        found = sources(arrays, f, "library", {"mash_likelihood": True})
         for source in SOURCES:
             lfsr, prob_large = found[source].lfsr, found[source].prob_large
             for d in range(len(design.days)):

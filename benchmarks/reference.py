@@ -44,9 +44,8 @@ def load_reference(folder: Path) -> tuple[Design, ModelConfig, dict[str, np.ndar
     config = ModelConfig(
         fates=meta["fates"],
         priors=meta["priors"],
-        # the first references were made before there were variants
+        # the first references have one slope; their replicate effects sum to anything: theta is the same
         burden_slope=meta.get("burden_slope", "shared"),
-        replicate_effect=meta.get("replicate_effect", "free"),
     )
     with np.load(folder / "posterior.npz", allow_pickle=False) as arrays:
         return design, config, {name: arrays[name] for name in arrays.files}

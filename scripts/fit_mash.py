@@ -64,7 +64,7 @@ def keep_for_calls(files, contrast, likelihood, posterior, theta, settings):
     """What every source says, while the mixtures are at hand."""
     genes, calls = files.read(contrast, "gene_daywise_for_mash.csv"), settings.calls
     ours = settings.mash.engine == "python"
-    of_mode = posterior["gene", settings.mash.default_mode] if ours else None
+    of_mode = posterior["gene", settings.mash.modes[0]] if ours else None
     eps = calls.effect_size_eps
     found = gene_sources(genes, likelihood["gene"], of_mode, theta, contrast, calls.estimand, eps)
     of_genes = genes_file(genes["gene"].to_numpy(), found, marks_of(genes))

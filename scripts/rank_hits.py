@@ -95,7 +95,7 @@ def gather(files, contrast, read, shrunk, settings):
     genes, calls = read("gene_daywise_for_mash.csv"), settings.calls
     found = read_sources(shrunk, genes)
     if settings.mash.engine == "mashr" and calls.estimand == "library":
-        stem = f"mash_gene_{settings.mash.default_mode}"
+        stem = f"mash_gene_{settings.mash.modes[0]}"
         mixture = files.read_json(contrast, f"{stem}.json")
         found["mash_posterior"] = mashr_effects(genes, read(f"{stem}.csv"), mixture, calls.effect_size_eps)
     return {source: found[source] for source in SOURCES if source in found}

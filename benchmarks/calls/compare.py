@@ -32,7 +32,7 @@ KEYS = ["pattern", "labels", "guides", "source", "estimand"]
 
 
 def sources(
-    screen: Mapping[str, np.ndarray], contrast: int, estimand: str, variants: Mapping[str, MashConfig]
+    screen: Mapping[str, np.ndarray], contrast: int, estimand: str, variants: Mapping[str, bool]
 ) -> dict[str, Shrunk]:
     """Effects by each source of calls, for one contrast of a screen; mash_posterior of the library only.
 
@@ -45,7 +45,7 @@ def sources(
     estimand
         library | gene.
     variants
-        Settings of mash on the likelihood-only estimates by name.
+        Ways of mash on the likelihood-only estimates by name: with covariances for effects over time, or not.
     """
     cells = screen["gene_cells"]
     seen = cells > 0
@@ -65,16 +65,13 @@ def sources(
         fitted = fit_mash_table(posterior, MashConfig(), "conservative", "posterior")
         found["mash_posterior"] = mash_effects(fitted.prior, fitted.data, seen, eps)
     likelihood = table(screen["alone"][:, contrast], alone)
-    for name, config in variants.items():
-        fitted = fit_mash_likelihood(likelihood, errors, config, "likelihood")
+    for name, time in variants.items():
+        fitted = fit_mash_likelihood(likelihood, errors, MashConfig(), "likelihood", time=time)
         found[name] = mash_effects(fitted.prior, fitted.data, seen, eps)
     return found
 
 
-VARIANTS = {
-    "mash_likelihood": MashConfig(),
-    "mash_likelihood_canonical": MashConfig(time_covariances=False),
-}
+VARIANTS = {"mash_likelihood": True, "mash_likelihood_canonical": False}
 
 
 def measure(effects: Shrunk, truth: np.ndarray) -> dict[str, float]:

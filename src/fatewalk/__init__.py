@@ -4,4 +4,4 @@ The stages of the workflow are functions of this library; the rules of the Snake
 through the scripts of the same name.
 """
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"

@@ -27,7 +27,6 @@ AFTER_SCREEN = {"simulate_screen"} | AFTER_DESIGN
 #: What a change of each key runs again, beside a value that is not its default.
 EXPECTED = {
     "design.min_umi": (1, AFTER_DESIGN),
-    "design.genes_without_guides": ("refuse", AFTER_DESIGN),
     "design.cells_without_guides": ("drop", AFTER_DESIGN),
     "design.prob_tolerance": (0.002, AFTER_DESIGN),
     "design.covariates": (["other"], AFTER_DESIGN),
@@ -36,7 +35,6 @@ EXPECTED = {
     "model.contrast_fate": ("MES", set()),  # the only contrast: its default written out
     "model.center_delta": (False, AFTER_FIT),
     "model.burden_slope": ("shared", AFTER_FIT),
-    "model.replicate_effect": ("free", AFTER_FIT),
     "model.time_scale": ("gaps", AFTER_FIT),
     **{
         f"model.priors.{name}": (0.3, AFTER_FIT)
@@ -57,13 +55,12 @@ EXPECTED = {
     "mash.engine": ("mashr", {"run_mashr", "publish_design"} | AFTER_MASH),  # run.json tells modes, engines
     "mash.compare_engines": (True, {"run_mashr_beside", "publish_design"} | AFTER_MASH),
     "mash.modes": (["conservative", "enriched"], {"publish_design"} | AFTER_MASH),
-    "mash.default_mode": ("conservative", set()),  # the only mode
     **{
         f"mash.{name}": (value, AFTER_MASH)
         for name, value in {
             "se_inflate": 1.2, "se_floor": 0.1, "null_correlation": "identity", "null_z": 1.5,
-            "eigen_floor": 1e-5, "corr_shrink": 0.1, "null_weight": 5, "time_covariances": False,
-            "min_rows_ed": 10, "strong_lfsr": 0.1, "min_strong": 5, "n_pcs": 2,
+            "eigen_floor": 1e-5, "corr_shrink": 0.1, "null_weight": 5,
+            "strong_lfsr": 0.1, "min_strong": 5, "n_pcs": 2,
         }.items()
     },
     "calls.source": ("joint", AFTER_RANK),
@@ -73,7 +70,6 @@ EXPECTED = {
     "calls.lfsr_day": (0.04, AFTER_RANK),
     "calls.anyday_correction": ("fdr", AFTER_RANK),
     "calls.anyday_fdr": (0.1, AFTER_RANK),
-    "calls.min_active_days": (2, AFTER_RANK),
 }  # fmt: skip
 
 #: Values for the keys of `simulate` whose type does not tell one.
@@ -134,7 +130,7 @@ def test_every_key_of_a_simulation_simulates_anew(finished, name):
 )
 def test_a_new_mode_is_seen_by_every_target_that_rests_on_it(finished, target, last):
     """Also where the target itself has no new file, and no parameter of its own has changed."""
-    mash = {"modes": ["conservative", "enriched"], "default_mode": "enriched", "se_inflate": 1.5}
+    mash = {"modes": ["enriched", "conservative"], "se_inflate": 1.5}
     workflow = finished.changed(mash=mash)
     jobs = set(planned_jobs(finished.folder, workflow.config, [target]))
     assert jobs == {"publish_design", "fit_mash"} | (set() if last is None else {"rank_hits"} | last)

@@ -29,7 +29,7 @@ def rank_hits(genes: pd.DataFrame, sources: Mapping[str, Shrunk], calls: CallsCo
     ``P(|effect_d| > effect_size_eps) >= effect_prob_large_min``. A gene-day that was not observed (no
     cell, or no estimate) is never active, and its columns are empty.
 
-    A gene that is active on at least `min_active_days` days is a *hit* if, by `anyday_correction`,
+    A gene that is active on any day is a *hit* if, by `anyday_correction`,
 
     - "bonferroni": one of its days also has ``lfsr_d < lfsr_day / D``, D the days of the screen, also
       for a gene that is unobserved on some of them;
@@ -136,7 +136,7 @@ class _Calls:
         self.min_active_lfsr = smallest(np.where(active, lfsr, np.nan))
         best = days[np.argmin(np.where(active, lfsr, np.inf), axis=1)]
         self.best_day = np.where(self.n_active > 0, best, "")
-        candidate = self.n_active >= calls.min_active_days
+        candidate = self.n_active > 0
         self.bayesian_fdr = _running_mean(1 - shrunk.prob_any_day, candidate)
         self.hit = candidate
         if calls.anyday_correction == "bonferroni":

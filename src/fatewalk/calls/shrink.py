@@ -25,6 +25,7 @@ if TYPE_CHECKING:  # a stage that reads and writes tables needs no config models
     from fatewalk.config import MashConfig
 
 SIGNIFICANT_LFSR = 0.05
+FEWEST_ROWS = 1000  # of a table that covariances are learned from
 NEGLIGIBLE = 1e-6  # weight of all effects together
 TIE = 1e-9  # days whose lfsr differs by less, relatively, differ by rounding only
 
@@ -103,6 +104,7 @@ def fit_mash_likelihood(
     config: MashConfig,
     where: str,
     estimand: Estimand = "library",
+    time: bool = True,
 ) -> MashResult:
     """Shrink a likelihood-only table, with the error covariance of each row.
 
@@ -118,6 +120,8 @@ def fit_mash_likelihood(
         Name of the table, for messages.
     estimand
         library: the mean effect of the library's guides; gene: guide sampling is one more error.
+    time
+        Use covariances for effects over time, too.
 
     Returns
     -------
@@ -139,7 +143,7 @@ def fit_mash_likelihood(
     correlation = covariance / sd[:, :, None] / sd[:, None, :]
     data = _data(table, where, config.se_inflate, config.se_floor, correlation)
     covariances = mash.cov_canonical(data.n_conditions, day_columns("betahat", data.n_conditions))
-    more, notes = further_covariances(data, config)
+    more, notes = further_covariances(data, config, time)
     fit = mash.fit_mash(data, covariances | more, null_weight=config.null_weight)
     settings = {
         "mode": "likelihood",
@@ -173,33 +177,34 @@ def _row_covariances(
     return covariance + sampling[:, None, None]
 
 
-def further_covariances(data: mash.MashData, config: MashConfig) -> tuple[dict[str, np.ndarray], list[str]]:
+def further_covariances(
+    data: mash.MashData, config: MashConfig, time: bool = True
+) -> tuple[dict[str, np.ndarray], list[str]]:
     """Covariances beside the canonical ones: for time, and learned from the strong rows.
 
     Returns
     -------
     covariances : dict of str to array
-        `fatewalk.mash.cov_time` if asked for; then ED_* from `fatewalk.mash.cov_ed`, unless the table
+        `fatewalk.mash.cov_time` with `time`; then ED_* from `fatewalk.mash.cov_ed`, unless the table
         has too few rows, too few strong rows, or fewer than three days.
     notes : list of str
         Why there are no learned ones.
     """
-    time = mash.cov_time(data.n_conditions) if config.time_covariances else {}
-    if data.n_rows < config.min_rows_ed:
-        return time, [
-            f"no covariances were learned from the data: {data.n_rows} rows, mash.min_rows_ed is "
-            f"{config.min_rows_ed}"
+    given = mash.cov_time(data.n_conditions) if time else {}
+    if data.n_rows < FEWEST_ROWS:
+        return given, [
+            f"no covariances were learned from the data: {data.n_rows} rows, fewer than {FEWEST_ROWS}"
         ]
     strong = mash.get_significant_results(mash.mash_1by1(data).lfsr, config.strong_lfsr)
     n_pcs = min(config.n_pcs, data.n_conditions - 1, len(strong))
     if len(strong) < config.min_strong or n_pcs < 2:
-        return time, [
+        return given, [
             f"no covariances were learned from the data: {len(strong)} rows with lfsr < "
             f"{config.strong_lfsr:g} (mash.min_strong is {config.min_strong}), {data.n_conditions} days"
         ]
     start = mash.cov_pca(data, n_pcs, strong)
     learned = mash.cov_ed(data, start, strong)
-    return time | dict(learned.covariances), []
+    return given | dict(learned.covariances), []
 
 
 def read_mash_of_r(

@@ -22,11 +22,6 @@ class DesignConfig(Section):
         description="drop guide calls with fewer UMIs (needs calls that carry UMIs)",
         read_by=["build_design"],
     )
-    genes_without_guides: Literal["drop", "refuse"] = key(
-        "drop",
-        description="a gene of the guide map whose guides are in no cell: drop | refuse",
-        read_by=["build_design"],
-    )
     cells_without_guides: Literal["keep", "drop"] = key(
         "keep",
         description="cells without any guide: keep (they inform the intercepts) | drop",
@@ -115,11 +110,6 @@ class ModelConfig(Section):
     burden_slope: Literal["per_day", "shared", "none"] = key(
         "per_day",
         description="effect of the number of guides in a cell: per_day | shared | none",
-        read_by=["fit_effects"],
-    )
-    replicate_effect: Literal["zero_sum", "free"] = key(
-        "zero_sum",
-        description="replicate effects: zero_sum (apart from the intercepts) | free",
         read_by=["fit_effects"],
     )
     time_scale: Literal["free", "gaps"] = key(
@@ -269,13 +259,9 @@ class MashConfig(Section):
         ["conservative"],
         min_length=1,
         description="of the posterior tables: conservative (canonical covariances, null-biased) | "
-        "enriched (data-driven covariances as well, uniform prior)",
+        "enriched (data-driven covariances as well, uniform prior); the first is behind source "
+        "mash_posterior of the calls",
         read_by=["fit_mash", "run_mashr", "rank_hits"],
-    )
-    default_mode: Literal["conservative", "enriched"] = key(
-        "conservative",
-        description="mode behind source mash_posterior of the calls; one of modes",
-        read_by=["fit_mash", "rank_hits"],
     )
     se_inflate: PositiveFloat = key(
         1.0, description="factor on the standard errors", read_by=["fit_mash", "run_mashr"]
@@ -310,17 +296,6 @@ class MashConfig(Section):
         description="prior weight on no effect (1: none), not in mode enriched",
         read_by=["fit_mash", "run_mashr"],
     )
-    time_covariances: bool = key(
-        True,
-        description="likelihood-only tables, enriched with engine python: covariances for effects over "
-        "time (early, late, switches, ramps, random walk)",
-        read_by=["fit_mash"],
-    )
-    min_rows_ed: PositiveInt = key(
-        1000,
-        description="the same: tables with fewer rows do not learn covariances from the data",
-        read_by=["fit_mash"],
-    )
     strong_lfsr: float = key(
         0.05,
         gt=0,
@@ -343,8 +318,6 @@ class MashConfig(Section):
     def _consistent(self) -> MashConfig:
         if len(set(self.modes)) < len(self.modes):
             raise ValueError(f"modes: found {self.modes}, allowed: each mode once")
-        if self.default_mode not in self.modes:
-            raise ValueError(f"default_mode: found {self.default_mode!r}, allowed: {', '.join(self.modes)}")
         if self.compare_engines and "conservative" not in self.modes:
             raise ValueError(
                 "compare_engines: found true, but modes lacks 'conservative', the mode that both engines "
@@ -399,11 +372,6 @@ class CallsConfig(Section):
         gt=0,
         lt=1,
         description="fdr: Bayesian false discovery rate of the set of hits",
-        read_by=["rank_hits", "evaluate_recovery"],
-    )
-    min_active_days: PositiveInt = key(
-        1,
-        description="any-day hit: at least this many active days",
         read_by=["rank_hits", "evaluate_recovery"],
     )
 

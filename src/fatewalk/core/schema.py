@@ -26,7 +26,7 @@ MARKS = (PROVISIONAL, UNCENTRED) = ("provisional", "uncentred")
 
 LEVELS = ("gene", "guide")
 
-#: Largest |mean of delta within a gene| that rounding explains (float64; specification).
+#: Largest |mean of delta within a gene| that rounding in float64 explains.
 MEAN_ZERO_TOLERANCE = 1e-5
 
 Z95 = 1.959963984540054  # half-width of a 95 % interval, in standard deviations

@@ -31,7 +31,7 @@ def common_shift(profile: Profile) -> Shift:
 
     theta + c for all genes of a day changes the linear predictor of a cell with m targeting guides
     by c m, which intercept and burden slope imitate unless NTC guides or cells without targeting
-    guides make m differ at the same burden (design, 3.7).
+    guides make m differ at the same burden.
     """
     n_days = profile.c.terms.n_days
     of_day = torch.nn.functional.one_hot(profile.rows.day, n_days).to(DTYPE)  # [M, D]

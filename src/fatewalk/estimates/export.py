@@ -26,7 +26,7 @@ def gene_sd(
 ) -> tuple[np.ndarray, str]:
     """SD of the effect of knocking the gene down: guide sampling added to the library's SD.
 
-    Var = Var(theta) + sigma_guide^2 / n_guides, shared by all days (design, 3.9).
+    Var = Var(theta) + sigma_guide^2 / n_guides, shared by all days (docs/method.md, two estimands).
 
     Parameters
     ----------

@@ -7,7 +7,7 @@ posterior precision of the whole model A, S = 1 / A, and the gene's standardised
     J_l = (S_ll)^-1 - I          information of the labels on l, the rest integrated out
     b_l = J_l^-1 (S_ll)^-1 m_l   the estimate; m_l the mode
 
-(design, 3.10; exact at the fitted scales: the Schur complement of the rest in A is (S_ll)^-1). A guide
+(exact at the fitted scales: the Schur complement of the rest in A is (S_ll)^-1). A guide
 gets a free shift xi on every day and contrast: with B its information against everything,
 
     J_xi = B_gg - B_g. S B_.g ,   error of beta_g = (1 - M) J_xi^-1 (1 - M)' + C S C' ,   M = C S B_.g

@@ -217,6 +217,7 @@ def call_summary(hits: pd.DataFrame, truth: pd.DataFrame, calls: CallsConfig) ->
     overall, any_day = counts.pop("overall"), counts.pop("any")
     return {
         **vars(calls),
+        "min_active_days": 1,  # was a key of the config: the file keeps its entries
         "n_genes": len(hits),
         "n_days": truth.shape[1],
         "n_hits": int(as_bool(hits["hit_anyday"], "hits_ranked table").sum()),

@@ -268,11 +268,6 @@ def _keep_guides(
     kept = targeting & used
     has_guide = np.bincount(guides.gene[kept], minlength=len(guides.genes)) > 0  # [L + dropped]
     dropped = [gene for gene, has in zip(guides.genes, has_guide, strict=True) if not has]
-    if dropped and config.genes_without_guides == "refuse":
-        raise FatewalkError(
-            f"guide_map: no cell carries a guide of {len(dropped)} genes: {first_few(dropped)}; take them "
-            "out of the map, or set design.genes_without_guides to drop"
-        )
     if not kept.any():
         raise FatewalkError(
             "guide_calls: no call is of a targeting guide, so there is no gene to estimate; check is_ntc in "

@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 
 from fatewalk import mash
+from fatewalk.calls import shrink
 from fatewalk.calls.shrink import (
     fit_mash_likelihood,
     fit_mash_table,
@@ -105,28 +106,27 @@ def test_enriched_adds_covariances_for_time_and_no_penalty(table):
     out, mixture = found.table, found.mixture
     names = list(mixture["covariances"])
     assert names == list(mash.cov_canonical(3, [f"betahat_d{d}" for d in range(3)]) | mash.cov_time(3))
-    assert mixture["notes"] == [
-        "no covariances were learned from the data: 100 rows, mash.min_rows_ed is 1000"
-    ]
+    assert mixture["notes"] == ["no covariances were learned from the data: 100 rows, fewer than 1000"]
     plain = fit_mash_table(table, MashConfig(), "conservative", "t").mixture
     assert mixture["loglik"] > plain["loglik"]
     assert out["lfsr_d0"].notna().sum() == 99
 
 
-def test_covariances_are_learned_from_enough_strong_rows():
+def test_covariances_are_learned_from_enough_strong_rows(monkeypatch):
+    monkeypatch.setattr(shrink, "FEWEST_ROWS", 300)
     rng = np.random.default_rng(3)
     direction = np.array([1.0, -0.5, 0.2])
     betahat = rng.normal(0, 0.1, (300, 3))
     betahat[:60] += rng.normal(0, 1, (60, 1)) * direction
     data = mash.set_data(betahat, np.full((300, 3), 0.1))
-    found, notes = further_covariances(data, MashConfig(min_rows_ed=300, time_covariances=False))
+    found, notes = further_covariances(data, MashConfig(), time=False)
     assert notes == []
     assert set(found) == {"ED_PCA_1", "ED_PCA_2", "ED_tPCA"}
     learned = max(found.values(), key=lambda m: m[0, 0])
     vectors = np.linalg.eigh(learned)[1]
     along = abs(vectors[:, -1] @ direction) / np.linalg.norm(direction)
     assert along > 0.98
-    none, notes = further_covariances(data, MashConfig(min_rows_ed=300, min_strong=200))
+    none, notes = further_covariances(data, MashConfig(min_strong=200))
     assert set(none) == set(mash.cov_time(3))
     assert "mash.min_strong is 200" in notes[0]
 

@@ -49,13 +49,13 @@ def test_later_layers_win_key_by_key():
     assert config.settings("b", "x").model.priors.s_time == 4
 
 
-def test_a_run_may_name_a_mode_that_the_top_level_adds():
+def test_a_run_may_name_a_fate_that_the_top_level_adds():
     raw = {
-        "datasets": DEMO,
-        "mash": {"engine": "mashr", "modes": ["conservative", "enriched"]},
-        "runs": {"rich": {"mash": {"default_mode": "enriched"}}},
+        "datasets": {"p": PLAIN},
+        "model": {"fates": ["A", "B"]},
+        "runs": {"turned": {"model": {"ref_fate": "B"}}},
     }
-    assert load_config(raw).settings("demo", "rich").mash.default_mode == "enriched"
+    assert load_config(raw).settings("p", "turned").model.reference == "B"
 
 
 @pytest.mark.parametrize(

@@ -237,7 +237,7 @@ def test_summary_counts_what_was_left_out(screen, tmp_path):
     hits, truth = screen
     truth = pd.concat([truth, truth_of([[1.0, 1.0]], "Q")])
     hits = hits.assign(provisional="budget", postmean_d0=[-0.5, 0.0, 0.2, 0.1])  # A has the wrong sign
-    calls = CallsConfig(min_active_days=1)
+    calls = CallsConfig()
     write_json(call_summary(hits, truth, calls), tmp_path / "pred_call_summary.json")
     summary = read_json(tmp_path / "pred_call_summary.json")
     assert summary["effect_size_eps"] == 0.2

@@ -194,11 +194,15 @@ def test_the_name_tells_the_fit(small_design, tmp_path, monkeypatch):
 
 
 def test_sigterm_is_heard_only_during_the_fit(tmp_path):
+    def be_asked_to_end():
+        with Checkpoint(tmp_path / "checkpoint-x.pt") as checkpoint:
+            assert not checkpoint.due
+            os.kill(os.getpid(), signal.SIGTERM)
+            assert checkpoint.due
+
     before = signal.getsignal(signal.SIGTERM)
-    with pytest.raises(SystemExit) as ended, Checkpoint(tmp_path / "checkpoint-x.pt") as checkpoint:
-        assert not checkpoint.due
-        os.kill(os.getpid(), signal.SIGTERM)
-        assert checkpoint.due
+    with pytest.raises(SystemExit) as ended:
+        be_asked_to_end()
     assert ended.value.code == EXIT_CODE  # also after the last chance to write
     assert signal.getsignal(signal.SIGTERM) == before
 

@@ -15,7 +15,7 @@ from fatewalk.model.walk import gap_walk, random_walk
 
 
 def center_by_loop(u, gene_offsets, guides_by_gene):
-    """Option B of the specification: a loop over the CSR groups."""
+    """The same as a loop over the CSR groups."""
     out = torch.empty_like(u)
     for start, end in itertools.pairwise(gene_offsets):
         guides = guides_by_gene[start:end]
@@ -24,7 +24,7 @@ def center_by_loop(u, gene_offsets, guides_by_gene):
 
 
 def mapping(sizes, seed):
-    """Guides of genes with the given sizes, in a random order, with the CSR of the specification."""
+    """Guides of genes with the given sizes, in a random order, with the CSR groups."""
     generator = torch.Generator().manual_seed(seed)
     guide_to_gene = torch.repeat_interleave(torch.arange(len(sizes)), torch.tensor(sizes))
     guide_to_gene = guide_to_gene[torch.randperm(len(guide_to_gene), generator=generator)]
@@ -37,7 +37,7 @@ def mapping(sizes, seed):
     samples=st.sampled_from([(), (1,), (3,), (2, 3)]),
     seed=st.integers(0, 1000),
 )
-def test_option_a_equals_option_b_and_sums_to_zero(sizes, samples, seed):
+def test_centring_is_that_of_a_loop_over_genes_and_sums_to_zero(sizes, samples, seed):
     guide_to_gene, n_guides, offsets, by_gene = mapping(sizes, seed)
     u = torch.randn(
         *samples, 2, sum(sizes), dtype=torch.float64, generator=torch.Generator().manual_seed(seed)

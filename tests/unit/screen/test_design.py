@@ -215,7 +215,6 @@ def test_gene_without_guides(row):
     assert design.genes == ("B", "A")
     assert report["genes"]["dropped"] == ["Z"]
     assert report["guides"]["rows_without_guide"] == (0 if row[0] else 1)
-    refused("1 genes: Z", "genes_without_guides", guide_map=guide_map, genes_without_guides="refuse")
 
 
 def test_guides_in_no_cell_are_dropped_and_counted():
