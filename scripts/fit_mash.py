@@ -8,15 +8,14 @@ import numpy as np
 from fatewalk.calls.shrink import fit_mash_likelihood, fit_mash_table
 from fatewalk.core.schema import LEVELS
 from fatewalk.mash import MashError
-from fatewalk.workflow.run_files import RunFiles
-from fatewalk.workflow.stage import run_folder, run_stage, sections
+from fatewalk.workflow.stage import run_of, run_stage
 
 log = logging.getLogger("fatewalk")
 
 
 def main(snakemake):
-    settings, contrasts = sections(snakemake), snakemake.params.contrasts
-    files = RunFiles(run_folder(snakemake), contrasts, settings.model.contrast_fate)
+    files = run_of(snakemake)
+    settings, contrasts = files.settings, files.contrasts
     mash = settings.mash
     wanted = [(level, mode, "") for mode in mash.modes for level in LEVELS]
     if mash.engine == "mashr":  # R makes the posterior tables; ours stand beside them if both are compared

@@ -20,17 +20,16 @@ from fatewalk.calls import (
 from fatewalk.calls.shrink import mixture_data, read_mixture
 from fatewalk.core.files import read_json
 from fatewalk.core.tables import active_matrix, count_days, day_matrix, read_table, write_table
-from fatewalk.workflow.layout import CONTRACT, names
-from fatewalk.workflow.manifest import enter
-from fatewalk.workflow.run_files import RunFiles
-from fatewalk.workflow.stage import run_folder, run_stage, sections
+from fatewalk.run.layout import CONTRACT, names
+from fatewalk.run.manifest import enter
+from fatewalk.workflow.stage import run_of, run_stage
 
 log = logging.getLogger("fatewalk")
 
 
 def main(snakemake):
-    settings, out, contrasts = sections(snakemake), snakemake.output, snakemake.params.contrasts
-    files = RunFiles(run_folder(snakemake), contrasts, settings.model.contrast_fate)
+    files, out = run_of(snakemake), snakemake.output
+    settings, contrasts = files.settings, files.contrasts
     days = [day["label"] for day in read_json(snakemake.input.report)["days"]]
     ranked, concordance, genes, guides = {}, {}, {}, {}
     with np.load(snakemake.input.theta) as arrays:

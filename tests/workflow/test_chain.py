@@ -28,7 +28,8 @@ OF_CONTRAST = [
 OF_RUN = [
     "theta_posterior_summary.npz", "delta_posterior_summary.npz", "pairwise_fate_effects.csv",
     "fate_probability_change.csv", "gene_power.csv", "fit_card.json", "fit_trace.csv", "design_report.json",
-    "hits.csv", "effects.parquet", "verdict.json", "manifest.json", "run.json", "summary.txt",
+    "hits.csv", "effects.parquet", "verdict.json", "manifest.json", "run.json", "settings.json",
+    "summary.txt",
     "design/design.pt", "design/guide_to_gene.parquet", "design/n_guides_per_gene.parquet",
     "design/gene_offsets.parquet", "design/guides_by_gene.parquet",
 ]  # fmt: skip

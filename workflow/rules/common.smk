@@ -18,7 +18,7 @@ from snakemake.settings.types import Quietness
 from fatewalk.config import SimulatedDataset, load_config
 from fatewalk.core.errors import FatewalkError
 from fatewalk.core.versions import STAGE_VERSION
-from fatewalk.workflow import layout
+from fatewalk.run import layout
 from fatewalk.workflow.closing import Closing
 from fatewalk.workflow.kinds import OF_KIND, find_kinds, followed_by, kind_of
 

@@ -27,6 +27,7 @@ for kind in KINDS.values():
             runtime=minutes(15),
         params:
             settings=read_by("check_delta"),
+            contrasts=contrasts,
             stage_version=STAGE_VERSION["check_delta"],
         message:
             "Check fit and deltas of {wildcards.dataset} (run {wildcards.run})"
@@ -63,6 +64,7 @@ for kind in KINDS.values():
             runtime=minutes(30),
         params:
             settings=read_by("export_effects"),
+            contrasts=contrasts,
             stage_version=STAGE_VERSION["export_effects"],
         message:
             "Export the effects of {wildcards.dataset} (run {wildcards.run})"

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from fatewalk.workflow import layout
+from fatewalk.run import layout
 
 if TYPE_CHECKING:
     from fatewalk.config import RunSettings

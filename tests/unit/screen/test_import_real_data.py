@@ -7,7 +7,7 @@ import pytest
 
 from fatewalk.config import AnnDataDataset, DesignConfig, PlainDataset
 from fatewalk.screen.design import build_design
-from fatewalk.stages.import_screen import import_screen
+from fatewalk.stages import import_screen
 
 FOLDER = Path(__file__).parents[4] / "shared" / "realdata"
 
@@ -34,7 +34,7 @@ def import_both(name, tmp_path, **keys):
         ),
     }
     for kind, dataset in sources.items():
-        import_screen(dataset, fates, tmp_path / kind)
+        import_screen.main(tmp_path / kind, dataset, fates)
     tables = [
         [pd.read_parquet(tmp_path / kind / f"{table}.parquet") for kind in sources]
         for table in ("cells", "guide_calls")
