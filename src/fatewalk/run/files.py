@@ -13,7 +13,7 @@ import pandas as pd
 from fatewalk.core.errors import FatewalkError
 from fatewalk.core.files import copy_file, read_json, write_json
 from fatewalk.core.tables import read_table, write_table
-from fatewalk.run.layout import contrast_folder, in_contract
+from fatewalk.run.layout import contrast_folder, in_contract, made_by
 from fatewalk.run.settings import read_settings
 
 if TYPE_CHECKING:
@@ -145,3 +145,9 @@ class Run:
         """Copy a contract table of the primary contrast to the run's top."""
         if contrast == self.primary and in_contract(name):
             copy_file(self.path(contrast, name), self.folder / name)
+
+    def made_by(self, stage: str) -> list[Path]:
+        """Tables and JSON files that a stage makes of the run."""
+        mash = getattr(self.settings, "mash", None)  # only of some stages do files depend on it
+        modes = mash.modes if mash else ()
+        return [self.folder / name for name in made_by(stage, self.contrasts, modes)]

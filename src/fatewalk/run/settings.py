@@ -44,9 +44,12 @@ def note_settings(run: Path, stage: str, values: Values) -> None:
 
 
 def read_settings(run: Path) -> SimpleNamespace:
-    """The settings of all stages that have done their work; of a key that several read, those of the last."""
+    """The settings of all stages that have done their work.
+
+    Of a key that several stages read, that of the first holds: the later ones may not have run again yet.
+    """
     merged: dict[str, dict[str, Any]] = {}
-    for values in _noted(run).values():
+    for values in reversed(_noted(run).values()):
         for name, keys in values.items():
             merged.setdefault(name, {}).update(keys)
     return sections(merged)

@@ -10,12 +10,10 @@ from fatewalk.diagnostics.centring import delta_mean_table, delta_verdict, offse
 from fatewalk.estimates.arrays import Moments
 from fatewalk.estimates.export import marks
 from fatewalk.run.files import Run
+from fatewalk.run.layout import copies
 from fatewalk.run.manifest import STALE, enter, fit_entry, set_aside
 
 log = logging.getLogger(__name__)
-
-CHECKS = ("qc_delta_mean_by_gene.csv", "qc_theta_beta_offset_by_gene.csv")
-COPIES = ("fit_card.json", "fit_trace.csv")
 
 
 def main(run: Run, fit: Path, summary: Path) -> None:
@@ -34,16 +32,15 @@ def main(run: Run, fit: Path, summary: Path) -> None:
     if moved := set_aside(run.folder, entry):
         log.info("%d files of another fit were moved to %s", len(moved), run.folder / STALE)
     for c, contrast in enumerate(moments.contrasts.tolist()):
-        for name, table in zip(CHECKS, (delta_mean_table, offset_table), strict=True):
-            run.write(table(moments, c).assign(**more), contrast, name)
-    for name in COPIES:
+        delta_mean, offset = delta_mean_table(moments, c), offset_table(moments, c)
+        run.write(delta_mean.assign(**more), contrast, "qc_delta_mean_by_gene.csv")
+        run.write(offset.assign(**more), contrast, "qc_theta_beta_offset_by_gene.csv")
+    for name in copies("check_delta"):
         copy_file(fit / name, run.folder / name)
     delta = delta_verdict(moments, card["center_delta"])
     verdict = run_verdict(card, delta)
     write_json(verdict, run.folder / "verdict.json")
-    by_contrast = [run.path(contrast, name) for contrast in run.contrasts for name in CHECKS]
-    at_top = [run.folder / name for name in (*CHECKS, *COPIES, "verdict.json")]
-    enter(run.folder, "check_delta", by_contrast + at_top, entry)
+    enter(run.folder, "check_delta", run.made_by("check_delta"), entry)
     sizes = (len(names) for names in (moments.genes, moments.guides, moments.contrasts))
     log.info("in: %d genes, %d guides, %d contrasts", *sizes)
     log.info("verdict: %s; %s", verdict["fit"]["words"], verdict["delta"]["words"])

@@ -8,11 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from fatewalk.core.files import copy_file, write_json
+from fatewalk.run.layout import at_top, copies
 from fatewalk.run.manifest import enter
 
 log = logging.getLogger(__name__)
-
-MAPPINGS = ("guide_to_gene", "n_guides_per_gene", "gene_offsets", "guides_by_gene")
 
 
 def main(
@@ -37,10 +36,8 @@ def main(
     mash
         The keys of section ``mash`` that tell which tables the run has.
     """
-    copies = {f"{name}.parquet": f"design/{name}.parquet" for name in MAPPINGS}
-    copies |= {"design.pt": "design/design.pt", "design_report.json": "design_report.json"}
-    for source, target in copies.items():
-        copy_file(design / source, run / target)
+    for name in copies("publish_design"):
+        copy_file(design / Path(name).name, run / name)
     results = run.parent.parent
     used = {
         "dataset": run.parent.name,
@@ -54,6 +51,5 @@ def main(
         "folders": {"design": str(design.relative_to(results)), "fit": str(fit.relative_to(results))},
     }
     write_json(used, run / "run.json")
-    made = [run / target for target in (*copies.values(), "run.json")]
-    enter(run, "publish_design", made, {"fit": fit.name})
+    enter(run, "publish_design", [run / name for name in at_top("publish_design")], {"fit": fit.name})
     log.info("design %s and fit %s belong to run %s", design.name, fit.name, run.name)
