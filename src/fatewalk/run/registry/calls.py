@@ -93,7 +93,7 @@ FILES = (
         where="run",
         text="The hits of all contrasts, best first, in words, for people.",
         columns=(
-            Column("rank, gene", ""),
+            Column("rank, gene", "from 1, best first; name"),
             Column("contrast, reference", "the effect is on log(P(contrast) / P(reference))"),
             Column(
                 "direction",
@@ -174,7 +174,7 @@ FILES = (
                 "from 1. Hits first, by `min_lfsr_among_active`; then the other genes by their "
                 "smallest lfsr. Ties: larger `max_abs_postmean`, then name",
             ),
-            Column("gene, n_guides", ""),
+            Column("gene, n_guides", "name; guides of the gene that are in at least one cell"),
             Column("hit_anyday", "`True`: a hit over the whole time course"),
             Column("active_days", "days on which the gene is called active, such as `d0;d2`; empty if none"),
             Column("n_active_days", "their number"),

@@ -102,7 +102,7 @@ FILES = (
         where="contrast",
         text="Whether the guides of a gene agree, one row per gene.",
         columns=(
-            Column("gene, n_guides", ""),
+            Column("gene, n_guides", "name; guides of the gene that are in at least one cell"),
             Column("n_guides_seen_d*", "guides of the gene with cells on the day"),
             Column(
                 "n_agree_d*",
@@ -211,7 +211,7 @@ FILES = (
         where="run",
         text="Effects in percentage points of each fate, with intervals.",
         columns=(
-            Column("gene, fate", ""),
+            Column("gene, fate", "names"),
             Column(
                 "change_d*",
                 "average change in the probability of the fate, in percentage points: +5 takes 20 %"
@@ -232,7 +232,7 @@ FILES = (
         where="run",
         text="Effects between any two fates.",
         columns=(
-            Column("gene", ""),
+            Column("gene", "name"),
             Column(
                 "fate, reference",
                 "the effect is on log(P(fate) / P(reference)). Each pair stands once: the reference"
@@ -245,7 +245,11 @@ FILES = (
                 "posterior mean and SD, the SD from joint draws of both fates",
                 unit="logit",
             ),
-            Column("se_gene_d*", "with the variance of guides of both fates added, as in the gene table"),
+            Column(
+                "se_gene_d*",
+                "with the variance of guides of both fates added, as in the gene table",
+                unit="logit",
+            ),
             Column("n_cells_d*", "as in the gene table", unit="cells"),
             Column("se_gene_reason", "as in the gene table"),
         ),

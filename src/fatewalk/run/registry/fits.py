@@ -4,6 +4,24 @@ from fatewalk.run.registry.entries import Column, File
 
 FILES = (
     File(
+        "summary.txt",
+        stage="",
+        where="run",
+        text="The last lines that the run printed: verdict, hits, where things lie.",
+    ),
+    File(
+        "manifest.json",
+        stage="",
+        where="run",
+        text="Of every file of the run the stage, the fit and the checksum.",
+    ),
+    File(
+        "settings.json",
+        stage="",
+        where="run",
+        text="Of every stage the keys of the config that its results depend on.",
+    ),
+    File(
         "run.json",
         stage="publish_design",
         where="run",
@@ -174,6 +192,9 @@ FILES = (
             Column("guide_mean", "of guides", unit="logit", shape="G, F*, D"),
             Column("gene_covariance", "error covariances", unit="logit²", shape="L, F*, D, F*, D"),
             Column("guide_covariance", "of guides", unit="logit²", shape="G, F*, D, F*, D"),
+            Column("genes, guides, contrasts, days", "names along the axes"),
+            Column("guide_to_gene", "index of each guide's gene", shape="G"),
+            Column("gene_cells, guide_cells", "cells by day", unit="cells", shape="L, D; G, D"),
         ),
     ),
     File(
@@ -188,6 +209,10 @@ FILES = (
         where="run",
         text="The verdict on fit and deltas, each with value, limit and words.",
         columns=(
+            Column(
+                "verdict",
+                "`ok`; `bad`: the fit did not converge or deltas are not centred; `uncentred`",
+            ),
             Column(
                 "fit.verdict, fit.status, fit.words, fit.warnings",
                 "`ok` or `bad`; the status of the fit card; in words; number of its warnings",
@@ -216,7 +241,7 @@ FILES = (
         where="contract",
         text="The check that guide deviations are centred within genes.",
         columns=(
-            Column("gene, n_guides", ""),
+            Column("gene, n_guides", "name; guides of the gene that are in at least one cell"),
             Column(
                 "delta_mean_gene",
                 "mean over the gene's guides of their deviations (posterior means, logit): 0 up to "
@@ -236,7 +261,7 @@ FILES = (
         where="contract",
         text="The check that a gene's effect is the mean effect of its guides.",
         columns=(
-            Column("gene, n_guides", ""),
+            Column("gene, n_guides", "name; guides of the gene that are in at least one cell"),
             Column(
                 "offset_mean",
                 "mean over days of (mean effect of the gene's guides minus gene effect), logit: 0 "

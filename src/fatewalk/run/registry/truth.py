@@ -41,7 +41,14 @@ FILES = (
         stage="evaluate_recovery",
         where="contract",
         text="The settings of the calls, and how many there are.",
-        columns=(Column("n_wrong_sign", "calls with the wrong sign"),),
+        columns=(
+            Column("source, estimand, effect_size_eps, effect_prob_large_min, lfsr_day", "section `calls`"),
+            Column("anyday_correction, anyday_fdr, min_active_days", "the rest of it"),
+            Column("n_genes, n_days, n_hits, n_active_gene_days", "what there is, and what is called"),
+            Column("n_wrong_sign", "calls with the wrong sign"),
+            Column("overall, any, by_day", "the counts of `daywise_confusion.csv`"),
+            Column("left_out", "what was left out"),
+        ),
     ),
     File(
         "ablation.csv",
