@@ -99,9 +99,7 @@ def keys_of_entry(wildcards):
 
 def files_of_entry(wildcards):
     """Files that the dataset entry names."""
-    entry = CONFIG.datasets[wildcards.dataset]
-    names = ["anndata", "cells", "guide_calls", "protospacer_calls", "guide_map"]
-    return {name: path for name in names if (path := getattr(entry, name, None))}
+    return CONFIG.datasets[wildcards.dataset].paths
 
 
 def read_by(stage):

@@ -1,4 +1,4 @@
-"""Stage ``import_screen``: screens from elsewhere, AnnData with CellRank fates or plain tables."""
+"""Stage ``import_screen``: a screen from elsewhere, in any format that has a reader."""
 
 from __future__ import annotations
 
@@ -6,18 +6,16 @@ import logging
 from collections.abc import Sequence
 from pathlib import Path
 
-from fatewalk.config.datasets import AnnDataDataset, PlainDataset
+from fatewalk.config.datasets import Dataset
 from fatewalk.core.files import write_json
 from fatewalk.core.schema import GUIDE_MAP
 from fatewalk.core.tables import as_bool, read_table, write_table
 from fatewalk.screen.raw import canonical_calls, canonical_cells
-from fatewalk.screen.readers.anndata import read_anndata
-from fatewalk.screen.readers.plain import read_plain
 
 log = logging.getLogger(__name__)
 
 
-def main(source: Path, dataset: AnnDataDataset | PlainDataset, fates: Sequence[str]) -> None:
+def main(source: Path, dataset: Dataset, fates: Sequence[str]) -> None:
     """Write the canonical input tables of a screen, and what was read.
 
     Parameters
@@ -34,17 +32,17 @@ def main(source: Path, dataset: AnnDataDataset | PlainDataset, fates: Sequence[s
     FatewalkError
         If a file, key or column is missing, or days or fates cannot be read.
     """
-    raw = read_anndata(dataset) if isinstance(dataset, AnnDataDataset) else read_plain(dataset)
+    raw, map_path = dataset.read(), dataset.paths["guide_map"]
     cells, cells_report = canonical_cells(raw, fates)
     calls, calls_report = canonical_calls(raw)
-    guide_map = read_table(dataset.guide_map, GUIDE_MAP, text=GUIDE_MAP)[list(GUIDE_MAP)]
-    guide_map["is_ntc"] = as_bool(guide_map["is_ntc"], dataset.guide_map)
+    guide_map = read_table(map_path, GUIDE_MAP, text=GUIDE_MAP)[list(GUIDE_MAP)]
+    guide_map["is_ntc"] = as_bool(guide_map["is_ntc"], map_path)
     write_table(cells, source / "cells.parquet")
     write_table(calls, source / "guide_calls.parquet")
     write_table(guide_map, source / "guide_map.csv")
-    sources = {"cells": raw.where, "guide_calls": raw.calls_where, "guide_map": dataset.guide_map}
+    sources = {"cells": raw.where, "guide_calls": raw.calls_where, "guide_map": map_path}
     report = {
-        "kind": "anndata" if isinstance(dataset, AnnDataDataset) else "plain tables",
+        "kind": dataset.kind.lower(),
         "sources": sources,
         **cells_report,
         **calls_report,

@@ -8,9 +8,9 @@ import pytest
 import scipy.sparse as sp
 from pydantic import ValidationError
 
-from fatewalk.config import AnnDataDataset
 from fatewalk.core.errors import FatewalkError
 from fatewalk.core.files import read_json
+from fatewalk.screen.readers.anndata import AnnDataDataset
 from fatewalk.stages import import_screen
 
 FATES = ["EC", "MES", "NEU"]

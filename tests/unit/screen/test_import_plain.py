@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from fatewalk.config import PlainDataset
 from fatewalk.core.errors import FatewalkError
 from fatewalk.core.files import read_json
+from fatewalk.screen.readers.plain import PlainDataset
 from fatewalk.stages import import_screen
 
 FATES = ["EC", "NEU"]

@@ -5,8 +5,10 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from fatewalk.config import AnnDataDataset, DesignConfig, PlainDataset
+from fatewalk.config import DesignConfig
 from fatewalk.screen.design import build_design
+from fatewalk.screen.readers.anndata import AnnDataDataset
+from fatewalk.screen.readers.plain import PlainDataset
 from fatewalk.stages import import_screen
 
 FOLDER = Path(__file__).parents[4] / "shared" / "realdata"
