@@ -92,6 +92,7 @@ rule plot_contrast:
         runtime=minutes(15),
     params:
         settings=read_by("plot_figures"),
+        contrasts=contrasts,
         stage_version=STAGE_VERSION["plot_contrast"],
     message:
         "Plot the effects of {wildcards.dataset} (run {wildcards.run}): {wildcards.contrast}"

@@ -12,7 +12,9 @@ import pandas as pd
 
 from fatewalk.core.errors import FatewalkError
 from fatewalk.core.files import copy_file, read_json, write_json
+from fatewalk.core.schema import TRUTH_THETA
 from fatewalk.core.tables import read_table, write_table
+from fatewalk.evaluate.recovery import Estimand, truth_for_contrast
 from fatewalk.run.layout import contrast_folder, in_contract, made_by
 from fatewalk.run.settings import read_settings
 
@@ -69,6 +71,18 @@ class Run:
         """The fate that the effects are against."""
         return str(self.settings.model.ref_fate)
 
+    def choose(self, contrast: str | None) -> str:
+        """A contrast by name, or the primary one.
+
+        Raises
+        ------
+        FatewalkError
+            If the run has no such contrast.
+        """
+        if contrast is not None and contrast not in self.contrasts:
+            raise FatewalkError(f"contrast: found {contrast!r}; allowed: {', '.join(self.contrasts)}")
+        return contrast or self.primary
+
     @property
     def source(self) -> Path:
         """Folder of the input tables, with the truth of a simulated screen."""
@@ -114,6 +128,13 @@ class Run:
             self._held[path] = read_json(path)
         return self._held[path]
 
+    def truth(self, contrast: str, estimand: Estimand = "theta") -> pd.DataFrame:
+        """True effects of a simulated screen in logit, genes by days, [L, D]."""
+        path = self.source / "truth_theta.csv"
+        if path not in self._held:
+            self._held[path] = read_table(path, TRUTH_THETA, text=NAMES)
+        return truth_for_contrast(self._held[path], contrast, self.reference, estimand)
+
     # --------------------------------------------- what stages read and write
 
     def path(self, contrast: str, name: str) -> Path:
@@ -124,10 +145,6 @@ class Run:
         """Read a table of a contrast."""
         return read_table(self.path(contrast, name), ["gene"], text=NAMES)
 
-    def read_all(self, name: str) -> dict[str, pd.DataFrame]:
-        """Read a table of every contrast."""
-        return {contrast: self.read(contrast, name) for contrast in self.contrasts}
-
     def read_json(self, contrast: str, name: str) -> Any:
         """Read a JSON file of a contrast."""
         return read_json(self.path(contrast, name))
@@ -135,6 +152,7 @@ class Run:
     def write(self, content: pd.DataFrame | dict[str, Any], contrast: str, name: str) -> None:
         """Write a table or JSON of a contrast, at the top too if it is of the contract."""
         path = self.path(contrast, name)
+        self._held.pop(path, None)
         if isinstance(content, dict):
             write_json(content, path)
         else:
@@ -144,6 +162,7 @@ class Run:
     def publish(self, contrast: str, name: str) -> None:
         """Copy a contract table of the primary contrast to the run's top."""
         if contrast == self.primary and in_contract(name):
+            self._held.pop(self.folder / name, None)
             copy_file(self.path(contrast, name), self.folder / name)
 
     def made_by(self, stage: str) -> list[Path]:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import logging
 
-from fatewalk.plot import save_figures
-from fatewalk.plot.sets import contrast_figures
+from fatewalk.plot import draw_figures, save_figures
 from fatewalk.run.files import Run
 
 log = logging.getLogger(__name__)
@@ -21,7 +20,7 @@ def main(run: Run, contrast: str) -> None:
     contrast
         The contrast.
     """
-    figures = contrast_figures(run, contrast)
+    figures = draw_figures("plot_figures", run, contrast)
     folder = run.path(contrast, "figures")
     save_figures(figures, folder)
     log.info("out: %d figures in %s", len(figures), folder)

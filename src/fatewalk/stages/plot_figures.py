@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import logging
 
-from fatewalk.plot import save_figures
-from fatewalk.plot.sets import contrast_figures, overview_figures
+from fatewalk.plot import draw_figures, save_figures
 from fatewalk.run.files import Run
 
 log = logging.getLogger(__name__)
@@ -20,9 +19,7 @@ def main(run: Run) -> None:
         The run; reads ``calls.effect_size_eps``, ``calls.lfsr_day`` and ``model.ref_fate``,
         ``model.contrast_fate``.
     """
-    figures = contrast_figures(run, run.primary)
-    if len(run.contrasts) > 1:
-        figures |= overview_figures(run)
+    figures = draw_figures("plot_figures", run)
     folder = run.folder / "figures"
     save_figures(figures, folder)
     log.info("in: %d contrasts; out: %d figures in %s", len(run.contrasts), len(figures), folder)

@@ -8,7 +8,8 @@ from pathlib import Path
 
 from fatewalk.core.tables import read_table, write_table
 from fatewalk.evaluate.recovery import ablation_table
-from fatewalk.plot import plot_ablation, save_figures
+from fatewalk.plot import save_figures
+from fatewalk.plot.figures.ablation import ablation
 
 log = logging.getLogger(__name__)
 
@@ -31,5 +32,5 @@ def main(folder: Path, runs: Mapping[tuple[str, str], Path]) -> None:
     ]
     table = ablation_table(*tables)
     write_table(table, folder / "ablation.csv")
-    save_figures({"ablation": plot_ablation(table)}, folder)
+    save_figures({"ablation": ablation(table)}, folder)
     log.info("in: %d screens, each centred and uncentred", len({dataset for dataset, _ in runs}))

@@ -72,7 +72,7 @@ class File:
 
 @dataclass(frozen=True)
 class Figure:
-    """A figure: the function of its name in the module of its name in `fatewalk.plot`.
+    """A figure: the function of its name in the module of its name in `fatewalk.plot.figures`.
 
     Attributes
     ----------
