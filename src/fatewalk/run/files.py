@@ -16,6 +16,7 @@ from fatewalk.core.schema import TRUTH_THETA
 from fatewalk.core.tables import read_table, write_table
 from fatewalk.evaluate.recovery import Estimand, truth_for_contrast
 from fatewalk.run.layout import contrast_folder, in_contract, made_by
+from fatewalk.run.settings import NAME as SETTINGS
 from fatewalk.run.settings import read_settings
 
 if TYPE_CHECKING:
@@ -55,8 +56,9 @@ class Run:
             If it is none.
         """
         folder = Path(folder)
-        if not (folder / "run.json").is_file():
-            raise FatewalkError(f"{folder}: is no folder of a run, it has no run.json")
+        for name in ("run.json", SETTINGS):
+            if not (folder / name).is_file():
+                raise FatewalkError(f"{folder}: is no folder of a run as this version writes it: no {name}")
         return cls(folder, read_json(folder / "run.json")["contrasts"], read_settings(folder))
 
     # ------------------------------------------------------------- what it is

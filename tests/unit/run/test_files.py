@@ -45,5 +45,15 @@ def test_of_a_setting_that_several_stages_read_the_first_is_believed(run):
 
 
 def test_another_folder_is_refused(tmp_path):
-    with pytest.raises(FatewalkError, match="is no folder of a run"):
+    with pytest.raises(FatewalkError, match=r"is no folder of a run.*: no run\.json"):
         Run.load(tmp_path)
+    write_json({"contrasts": ["NEU"]}, tmp_path / "run.json")
+    with pytest.raises(FatewalkError, match=r"no settings\.json"):
+        Run.load(tmp_path)
+
+
+def test_what_is_written_is_what_is_read_next(run):
+    for rank in (1, 2):
+        run.write(pd.DataFrame({"gene": ["a"], "rank": rank}), "NEU", "hits_ranked.csv")
+        assert run.table("hits_ranked.csv")["rank"].tolist() == [rank]
+        assert run.table("hits_ranked.csv", "NEU")["rank"].tolist() == [rank]
