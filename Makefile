@@ -24,6 +24,7 @@ format: .venv/ready
 	$(BIN)/ruff format .
 	$(BIN)/snakefmt Snakefile workflow
 	$(BIN)/python -m fatewalk.config.document
+	$(BIN)/python -m fatewalk.run.document
 
 # `ready` is touched last, so that an install cut short is done again.
 .venv/ready: pyproject.toml constraints.txt

@@ -50,39 +50,33 @@ localrules:
 rule all:
     default_target: True
     input:
-        run_files(
-            "run.json", "hits.csv", "figures/heatmap.png", "figures/convergence.png"
-        ),
-        run_tables("rank_hits"),
+        made_by("publish_design", "rank_hits", "plot_figures", "plot_convergence"),
         recovery_files(),
 
 
 rule all_effects:
     input:
-        run_files("run.json", "theta_posterior_summary.npz"),
-        run_tables("export_effects"),
+        made_by("publish_design", "export_effects"),
 
 
 rule all_mash:
     input:
-        run_files("run.json"),
-        run_tables("fit_mash", "mash_likelihood"),
+        made_by("publish_design", "fit_mash"),
 
 
 rule all_hits:
     input:
-        run_files("run.json", "hits.csv"),
-        run_tables("rank_hits"),
+        made_by("publish_design", "rank_hits"),
 
 
 rule all_report:
     input:
-        run_files("run.json", "figures/heatmap.png", "figures/convergence.png"),
+        made_by("publish_design", "plot_figures", "plot_convergence"),
 
 
 rule all_figures:
     input:
-        run_files("figures/heatmap.png"),
+        made_by("plot_figures"),
         contrast_figures(),
 
 

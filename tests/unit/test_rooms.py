@@ -18,9 +18,10 @@ ROOMS = (
     "diagnostics",
     "calls",
     "evaluate",
+    "run",
     "plot",
-    "workflow",
     "stages",
+    "workflow",
 )
 MODULES = sorted(path.relative_to(PACKAGE) for path in PACKAGE.rglob("*.py"))
 

@@ -2,14 +2,17 @@
 
 import json
 import os
+import re
 import shutil
 import sys
+from fnmatch import fnmatch
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from fatewalk.core.daywise import Daywise
+from fatewalk.run.registry import FILES
 from tests.contract import differences
 from tests.workflow.conftest import ROOT, TINY, Workflow
 
@@ -30,10 +33,16 @@ OF_CONTRAST = [
 OF_RUN = [
     "theta_posterior_summary.npz", "delta_posterior_summary.npz", "pairwise_fate_effects.csv",
     "fate_probability_change.csv", "gene_power.csv", "fit_card.json", "fit_trace.csv", "design_report.json",
-    "hits.csv", "effects.parquet", "verdict.json", "manifest.json", "run.json", "summary.txt",
+    "hits.csv", "effects.parquet", "verdict.json", "manifest.json", "run.json", "settings.json",
+    "summary.txt",
     "design/design.pt", "design/guide_to_gene.parquet", "design/n_guides_per_gene.parquet",
     "design/gene_offsets.parquet", "design/guides_by_gene.parquet",
 ]  # fmt: skip
+
+
+#: Columns that the tiny screen has no cause for: covariates, clusters, UMIs, second engines.
+OPTIONAL = ("*", "cluster", "burden", "umi", "agree_engines_conservative", "postmean_conservative_*",
+            "lfsr_conservative_*", "called_conservative_*")  # fmt: skip
 
 
 def test_every_agreed_file_is_there(finished):
@@ -44,6 +53,38 @@ def test_every_agreed_file_is_there(finished):
     for figure in ("convergence", "heatmap", "trajectories", "volcano", "delta", "recovery"):
         for suffix in ("png", "pdf"):
             assert finished.path(f"figures/{figure}.{suffix}").stat().st_size > 5000
+
+
+def held(path):
+    """Columns of a table, arrays of an npz file, entries of a JSON file."""
+    if path.suffix == ".npz":
+        with np.load(path, allow_pickle=False) as arrays:
+            return list(arrays)
+    if path.suffix == ".json":
+        return list(json.loads(path.read_text()))
+    return list(pd.read_parquet(path) if path.suffix == ".parquet" else pd.read_csv(path, nrows=1))
+
+
+def described(file, level):
+    """Patterns of the columns that the registry has for a file."""
+    before = [one for one in FILES if file.extends and one.name == file.extends.format(level=level)]
+    columns = [column for one in (*before, file) for column in one.columns]
+    names = [name.partition(".")[0] for column in columns for name in column.names.split(", ")]
+    return [re.sub("<.*?>", "*", name) for name in names]
+
+
+@pytest.mark.parametrize("file", [file for file in FILES if file.columns], ids=lambda file: file.name)
+def test_every_column_is_described_and_every_described_column_is_there(finished, file):
+    name = file.name.format(level="guide", mode="conservative")
+    for path in (finished.folder / "results" / "tiny").rglob(name):
+        if file.name == "cells.parquet" and (path.parent.name == "input") != (file.where == "input"):
+            continue
+        actual, patterns = held(path), described(file, "guide")
+        strange = [one for one in actual if not any(fnmatch(one, pattern) for pattern in patterns)]
+        assert strange == [], f"{path} is not wholly described in fatewalk.run.registry"
+        if path.suffix in (".parquet", ".csv"):
+            absent = [p for p in patterns if not any(fnmatch(one, p) for one in actual)]
+            assert [p for p in absent if p not in OPTIONAL] == []
 
 
 def test_few_files_at_the_top_and_few_jobs(finished):

@@ -96,7 +96,7 @@ def test_tables_of_another_fit_are_set_aside_in_every_run_of_a_refused_one(finis
     done = refused.run("all_hits")  # ends at the first refusal
     assert done.returncode != 0
     now = {"verdict.json", "fit_card.json", "fit_trace.csv", "qc_delta_mean_by_gene.csv"}
-    now |= {"qc_theta_beta_offset_by_gene.csv", "manifest.json", "run.json", "summary.txt"}
+    now |= {"qc_theta_beta_offset_by_gene.csv", "manifest.json", "run.json", "settings.json", "summary.txt"}
     for run, names in before.items():
         card = json.loads(refused.path("fit_card.json", run).read_text())
         assert card["status"] == "budget"
@@ -126,7 +126,7 @@ def test_the_manifest_tells_stage_fit_and_content_of_every_file(finished):
     manifest = json.loads(finished.path("manifest.json").read_text())
     used = json.loads(finished.path("run.json").read_text())
     files = {str(p.relative_to(finished.path(""))) for p in finished.path("").rglob("*") if p.is_file()}
-    assert set(manifest) == files - {"manifest.json", "summary.txt"}
+    assert set(manifest) == files - {"manifest.json", "settings.json", "summary.txt"}
     assert {entry["fit"] for entry in manifest.values()} == {used["fit"]}
     assert manifest["hits.csv"]["stage"] == "rank_hits"
     assert manifest["contrast=MES/gene_daywise_for_mash.csv"]["stage"] == "export_effects"

@@ -17,8 +17,10 @@ from snakemake.settings.types import Quietness
 
 from fatewalk.config import SimulatedDataset, load_config
 from fatewalk.core.errors import FatewalkError
+from fatewalk.core.schema import LEVELS
 from fatewalk.core.versions import STAGE_VERSION
-from fatewalk.workflow import layout
+from fatewalk.run import layout
+from fatewalk.run.registry import FIGURES
 from fatewalk.workflow.closing import Closing
 from fatewalk.workflow.kinds import OF_KIND, find_kinds, followed_by, kind_of
 
@@ -35,6 +37,7 @@ FIT = f"{DATASET}/fits/{{fit}}"
 SUMMARY = f"{FIT}/draws={{draws}}"
 RUN = f"{DATASET}/{{run}}"
 CONTRAST = f"{RUN}/contrast={{contrast}}"
+ABLATION = f"{RESULTS}/ablation"
 ENVIRONMENT = "../../envs/environment.yaml"
 
 SIMULATED = [
@@ -45,6 +48,8 @@ RUNS = [(dataset, run) for dataset, runs in CONFIG.runs.items() for run in runs]
 MAIN_RUNS = [(d, r) for d, r in RUNS if d not in CONFIG.ablation_datasets]
 ALL_SETTINGS = {(d, r): CONFIG.settings(d, r) for d, r in RUNS}
 KINDS = find_kinds(RUN, ALL_SETTINGS)
+CATEGORY = {figure.name: figure.category for figure in FIGURES}
+BY_CONTRAST = [figure.name for figure in FIGURES if figure.by_contrast]
 
 if workflow.is_main_process:
     closing = Closing(
@@ -75,8 +80,8 @@ wildcard_constraints:
     fit=one_of(s.fit_id for s in ALL_SETTINGS.values()),
     draws=r"\d+",
     contrast=one_of(c for s in ALL_SETTINGS.values() for c in s.model.contrasts),
-    level=one_of(layout.LEVELS),
-    mode="conservative|enriched",
+    level=one_of(LEVELS),
+    mode=one_of(layout.MODES),
 
 
 # ------------------------------------------------- params, inputs, resources
@@ -94,9 +99,7 @@ def keys_of_entry(wildcards):
 
 def files_of_entry(wildcards):
     """Files that the dataset entry names."""
-    entry = CONFIG.datasets[wildcards.dataset]
-    names = ["anndata", "cells", "guide_calls", "protospacer_calls", "guide_map"]
-    return {name: path for name in names if (path := getattr(entry, name, None))}
+    return CONFIG.datasets[wildcards.dataset].paths
 
 
 def read_by(stage):
@@ -156,49 +159,63 @@ def minutes(base):
     return runtime
 
 
-def figure(name, category, folder=f"{RUN}/figures", contrast="primary"):
+# ---------------------------------------------------------------- outputs
+
+
+def named(paths):
+    """Outputs by the name of the file."""
+    return {Path(path).stem: path for path in paths}
+
+
+def files_in(folder, stage, where):
+    """Outputs of a stage in a folder, by name, as the registry has them."""
+    return named(f"{folder}/{name}" for name in layout.in_folder(stage, where))
+
+
+def figure(name, folder=f"{RUN}/figures", contrast="primary"):
     """A figure, flagged for the report."""
+    one = name.removeprefix("overview_")
+    of_all = name != one or one not in BY_CONTRAST
     return report(
         f"{folder}/{name}.png",
-        caption=f"../report/{name.removeprefix('overview_')}.rst",
-        category=category,
+        caption=f"../report/{one}.rst",
+        category=(
+            "All contrasts"
+            if name != one and CATEGORY[one] == "Effects"
+            else CATEGORY[one]
+        ),
         subcategory="{dataset}, run {run}",
-        labels={"contrast": contrast, "figure": name},
+        labels={"contrast": "all" if of_all else contrast, "figure": name},
     )
 
 
 # ---------------------------------------------------------------- targets
 
 
-def run_files(*names, runs=MAIN_RUNS):
-    """The named files at the top of every run of the config."""
-    return [f"{RESULTS}/{d}/{r}/{name}" for d, r in runs for name in names]
-
-
-def run_tables(*stages, runs=MAIN_RUNS):
-    """Every table by contrast that a stage makes, of every run of the config."""
+def made_by(*stages, runs=MAIN_RUNS):
+    """All that stages make of every run of the config."""
     return [
         path.format(dataset=d, run=r)
         for d, r in runs
         for stage in stages
-        for path in KINDS[kind_of(CONFIG.settings(d, r))].tables(stage)
+        for path in KINDS[kind_of(CONFIG.settings(d, r))].made_by(stage)
     ]
 
 
 def recovery_files():
     """What the simulated runs are held against the truth with."""
-    runs = [(d, r) for d, r in MAIN_RUNS if d in SIMULATED]
-    return run_files("figures/recovery.png", runs=runs) + run_tables(
-        "evaluate_recovery", runs=runs
+    return made_by(
+        "evaluate_recovery", runs=[(d, r) for d, r in MAIN_RUNS if d in SIMULATED]
     )
 
 
 def contrast_figures():
-    """One figure of the full set of every contrast of every run."""
+    """The full set of figures of every contrast of every run."""
     return [
-        f"{RESULTS}/{d}/{r}/contrast={c}/figures/heatmap.png"
+        f"{RESULTS}/{d}/{r}/contrast={c}/figures/{name}.png"
         for d, r in MAIN_RUNS
         for c in CONFIG.settings(d, r).model.contrasts
+        for name in layout.figures_of("plot_figures", 1)
     ]
 
 
@@ -208,7 +225,11 @@ def ablation_files(wildcards):
         raise WorkflowError(
             "all_ablation: ablation.dataset names no simulated data set of this config; name one, or use config.yaml"
         )
-    return [f"{RESULTS}/ablation/ablation.{suffix}" for suffix in ("csv", "png")]
+    made = layout.in_folder("tabulate_ablation", "ablation")
+    figures = layout.figures_of("tabulate_ablation", 1)
+    return [
+        f"{ABLATION}/{name}" for name in (*made, *(f"{name}.png" for name in figures))
+    ]
 
 
 def of_ablation(name):

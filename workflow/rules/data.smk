@@ -3,12 +3,7 @@
 
 rule simulate_screen:
     output:
-        cells=f"{INPUT}/cells.parquet",
-        guide_calls=f"{INPUT}/guide_calls.parquet",
-        guide_map=f"{INPUT}/guide_map.csv",
-        truth_theta=f"{INPUT}/truth_theta.csv",
-        truth_delta=f"{INPUT}/truth_delta.csv",
-        truth=f"{INPUT}/truth.json",
+        **files_in(INPUT, "simulate_screen", "input"),
     log:
         f"{RESULTS}/logs/simulate_screen/{{dataset}}.log",
     benchmark:
@@ -33,10 +28,7 @@ rule import_screen:
     input:
         unpack(files_of_entry),
     output:
-        cells=f"{INPUT}/cells.parquet",
-        guide_calls=f"{INPUT}/guide_calls.parquet",
-        guide_map=f"{INPUT}/guide_map.csv",
-        report=f"{INPUT}/import_report.json",
+        **files_in(INPUT, "import_screen", "input"),
     log:
         f"{RESULTS}/logs/import_screen/{{dataset}}.log",
     benchmark:

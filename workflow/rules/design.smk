@@ -7,13 +7,7 @@ rule build_design:
         guide_calls=f"{INPUT}/guide_calls.parquet",
         guide_map=f"{INPUT}/guide_map.csv",
     output:
-        design=f"{DESIGN}/design.pt",
-        guide_to_gene=f"{DESIGN}/guide_to_gene.parquet",
-        n_guides_per_gene=f"{DESIGN}/n_guides_per_gene.parquet",
-        gene_offsets=f"{DESIGN}/gene_offsets.parquet",
-        guides_by_gene=f"{DESIGN}/guides_by_gene.parquet",
-        cells=f"{DESIGN}/cells.parquet",
-        report=f"{DESIGN}/design_report.json",
+        **files_in(DESIGN, "build_design", "design"),
     log:
         f"{RESULTS}/logs/build_design/{{dataset}}/{{design}}.log",
     benchmark:
@@ -39,20 +33,12 @@ rule build_design:
 # Snakemake looks for changed parameters only where it has made all outputs of a job before.
 rule publish_design:
     input:
-        design=design_of_run("design.pt"),
-        guide_to_gene=design_of_run("guide_to_gene.parquet"),
-        n_guides_per_gene=design_of_run("n_guides_per_gene.parquet"),
-        gene_offsets=design_of_run("gene_offsets.parquet"),
-        guides_by_gene=design_of_run("guides_by_gene.parquet"),
-        report=design_of_run("design_report.json"),
+        **{
+            Path(name).stem: design_of_run(Path(name).name)
+            for name in layout.copies("publish_design")
+        },
     output:
-        design=f"{RUN}/design/design.pt",
-        guide_to_gene=f"{RUN}/design/guide_to_gene.parquet",
-        n_guides_per_gene=f"{RUN}/design/n_guides_per_gene.parquet",
-        gene_offsets=f"{RUN}/design/gene_offsets.parquet",
-        guides_by_gene=f"{RUN}/design/guides_by_gene.parquet",
-        report=f"{RUN}/design_report.json",
-        run=f"{RUN}/run.json",
+        **named(f"{RUN}/{name}" for name in layout.at_top("publish_design")),
     log:
         f"{RESULTS}/logs/publish_design/{{dataset}}/{{run}}.log",
     localrule: True

@@ -9,10 +9,7 @@ for kind in KINDS.values():
             card=fit_of_run("fit_card.json"),
             trace=fit_of_run("fit_trace.csv"),
         output:
-            tables=kind.tables("check_delta"),
-            verdict=f"{RUN}/verdict.json",
-            card=f"{RUN}/fit_card.json",
-            trace=f"{RUN}/fit_trace.csv",
+            **kind.outputs("check_delta"),
         log:
             f"{RESULTS}/logs/check_delta/{{dataset}}/{{run}}.log",
         benchmark:
@@ -27,6 +24,7 @@ for kind in KINDS.values():
             runtime=minutes(15),
         params:
             settings=read_by("check_delta"),
+            contrasts=contrasts,
             stage_version=STAGE_VERSION["check_delta"],
         message:
             "Check fit and deltas of {wildcards.dataset} (run {wildcards.run})"
@@ -44,12 +42,7 @@ for kind in KINDS.values():
             change=summary_of_run("fate_change.npz"),
             power=summary_of_run("gene_power.csv"),
         output:
-            tables=kind.tables("export_effects"),
-            theta=f"{RUN}/theta_posterior_summary.npz",
-            delta=f"{RUN}/delta_posterior_summary.npz",
-            pairwise=f"{RUN}/pairwise_fate_effects.csv",
-            change=f"{RUN}/fate_probability_change.csv",
-            power=f"{RUN}/gene_power.csv",
+            **kind.outputs("export_effects"),
         log:
             f"{RESULTS}/logs/export_effects/{{dataset}}/{{run}}.log",
         benchmark:
@@ -63,6 +56,7 @@ for kind in KINDS.values():
             runtime=minutes(30),
         params:
             settings=read_by("export_effects"),
+            contrasts=contrasts,
             stage_version=STAGE_VERSION["export_effects"],
         message:
             "Export the effects of {wildcards.dataset} (run {wildcards.run})"

@@ -9,16 +9,12 @@ for kind in KINDS.values():
             truth=f"{INPUT}/truth_theta.csv",
             report=f"{RUN}/design_report.json",
         output:
-            tables=kind.tables("evaluate_recovery"),
+            **kind.outputs("evaluate_recovery"),
+            figures=[figure(name) for name in kind.figures("evaluate_recovery")],
             pdfs=[
                 f"{RUN}/figures/{name}.pdf"
-                for name in ["recovery", *kind.overviews(["recovery"])]
+                for name in kind.figures("evaluate_recovery")
             ],
-            overviews=[
-                figure(name, "Against the truth", contrast="all")
-                for name in kind.overviews(["recovery"])
-            ],
-            recovery=figure("recovery", "Against the truth"),
         log:
             f"{RESULTS}/logs/evaluate_recovery/{{dataset}}/{{run}}.log",
         benchmark:
@@ -46,14 +42,20 @@ rule tabulate_ablation:
         recovery=of_ablation("recovery_by_day.csv"),
         offset=of_ablation("qc_theta_beta_offset_by_gene.csv"),
     output:
-        table=f"{RESULTS}/ablation/ablation.csv",
-        figure=report(
-            f"{RESULTS}/ablation/ablation.png",
-            caption="../report/ablation.rst",
-            category="Ablation",
-            labels={"figure": "centred against uncentred"},
-        ),
-        pdf=f"{RESULTS}/ablation/ablation.pdf",
+        **files_in(ABLATION, "tabulate_ablation", "ablation"),
+        figures=[
+            report(
+                f"{ABLATION}/{name}.png",
+                caption=f"../report/{name}.rst",
+                category=CATEGORY[name],
+                labels={"figure": "centred against uncentred"},
+            )
+            for name in layout.figures_of("tabulate_ablation", 1)
+        ],
+        pdfs=[
+            f"{ABLATION}/{name}.pdf"
+            for name in layout.figures_of("tabulate_ablation", 1)
+        ],
     log:
         f"{RESULTS}/logs/tabulate_ablation.log",
     benchmark:

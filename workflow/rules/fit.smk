@@ -6,9 +6,7 @@ rule fit_effects:
     input:
         design=design_of_fit,
     output:
-        posterior=f"{FIT}/posterior.pt",
-        card=f"{FIT}/fit_card.json",
-        trace=f"{FIT}/fit_trace.csv",
+        **files_in(FIT, "fit_effects", "fit"),
     log:
         f"{RESULTS}/logs/fit_effects/{{dataset}}/{{fit}}.log",
     benchmark:
@@ -36,10 +34,7 @@ rule summarise_posterior:
         posterior=f"{FIT}/posterior.pt",
         design=design_of_fit,
     output:
-        moments=f"{SUMMARY}/moments.npz",
-        likelihood=f"{SUMMARY}/likelihood.npz",
-        change=f"{SUMMARY}/fate_change.npz",
-        power=f"{SUMMARY}/gene_power.csv",
+        **files_in(SUMMARY, "summarise_posterior", "summary"),
     log:
         f"{RESULTS}/logs/summarise_posterior/{{dataset}}/{{fit}}_{{draws}}.log",
     benchmark:

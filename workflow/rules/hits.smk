@@ -10,10 +10,8 @@ for kind in KINDS.values():
             change=f"{RUN}/fate_probability_change.csv",
             report=f"{RUN}/design_report.json",
         output:
-            tables=kind.tables("rank_hits"),
+            **kind.outputs("rank_hits"),
             published=kind.published_mashr(),
-            hits=f"{RUN}/hits.csv",
-            effects=f"{RUN}/effects.parquet",
         log:
             f"{RESULTS}/logs/rank_hits/{{dataset}}/{{run}}.log",
         benchmark:

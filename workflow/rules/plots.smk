@@ -7,8 +7,11 @@ rule plot_convergence:
         trace=f"{RUN}/fit_trace.csv",
         card=f"{RUN}/fit_card.json",
     output:
-        png=figure("convergence", "Fit", contrast="all"),
-        pdf=f"{RUN}/figures/convergence.pdf",
+        figures=[figure(name) for name in layout.figures_of("plot_convergence", 1)],
+        pdfs=[
+            f"{RUN}/figures/{name}.pdf"
+            for name in layout.figures_of("plot_convergence", 1)
+        ],
     log:
         f"{RESULTS}/logs/plot_convergence/{{dataset}}/{{run}}.log",
     benchmark:
@@ -38,15 +41,8 @@ for kind in KINDS.values():
             delta=f"{RUN}/delta_posterior_summary.npz",
             report=f"{RUN}/design_report.json",
         output:
-            figures=[figure(name, "Effects") for name in layout.FIGURES],
-            overviews=[
-                figure(name, "All contrasts", contrast="all")
-                for name in kind.overviews(layout.FIGURES)
-            ],
-            pdfs=[
-                f"{RUN}/figures/{name}.pdf"
-                for name in [*layout.FIGURES, *kind.overviews(layout.FIGURES)]
-            ],
+            figures=[figure(name) for name in kind.figures("plot_figures")],
+            pdfs=[f"{RUN}/figures/{name}.pdf" for name in kind.figures("plot_figures")],
         log:
             f"{RESULTS}/logs/plot_figures/{{dataset}}/{{run}}.log",
         benchmark:
@@ -78,10 +74,13 @@ rule plot_contrast:
         report=f"{RUN}/design_report.json",
     output:
         figures=[
-            figure(name, "Effects", f"{CONTRAST}/figures", "{contrast}")
-            for name in layout.FIGURES
+            figure(name, f"{CONTRAST}/figures", "{contrast}")
+            for name in layout.figures_of("plot_figures", 1)
         ],
-        pdfs=[f"{CONTRAST}/figures/{name}.pdf" for name in layout.FIGURES],
+        pdfs=[
+            f"{CONTRAST}/figures/{name}.pdf"
+            for name in layout.figures_of("plot_figures", 1)
+        ],
     log:
         f"{RESULTS}/logs/plot_contrast/{{dataset}}/{{run}}/{{contrast}}.log",
     benchmark:
@@ -93,6 +92,7 @@ rule plot_contrast:
         runtime=minutes(15),
     params:
         settings=read_by("plot_figures"),
+        contrasts=contrasts,
         stage_version=STAGE_VERSION["plot_contrast"],
     message:
         "Plot the effects of {wildcards.dataset} (run {wildcards.run}): {wildcards.contrast}"

@@ -1,6 +1,6 @@
 """Configuration: closed pydantic models, one per section."""
 
-from fatewalk.config.datasets import AnnDataDataset, Dataset, PlainDataset, SimulatedDataset
+from fatewalk.config.datasets import Dataset, SimulatedDataset
 from fatewalk.config.root import MAIN_RUN, Config, RunSettings, load_config
 from fatewalk.config.sections import (
     CallsConfig,
@@ -15,7 +15,6 @@ from fatewalk.config.simulate import SimulateConfig
 
 __all__ = [
     "MAIN_RUN",
-    "AnnDataDataset",
     "CallsConfig",
     "Config",
     "Dataset",
@@ -24,7 +23,6 @@ __all__ = [
     "FitConfig",
     "MashConfig",
     "ModelConfig",
-    "PlainDataset",
     "PriorsConfig",
     "RunSettings",
     "SimulateConfig",

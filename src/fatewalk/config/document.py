@@ -15,13 +15,14 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
-from fatewalk.config.datasets import AnnDataDataset, Overrides, PlainDataset
+from fatewalk.config.datasets import Overrides, SimulatedDataset, kinds
 from fatewalk.config.keys import keys_of, nested_section
 from fatewalk.config.root import SECTIONS, RootConfig
 from fatewalk.config.sections import AblationConfig
 from fatewalk.config.simulate import SimulateConfig
 from fatewalk.core.versions import STAGES
 
+IMPORTED = [kind for kind in kinds().values() if kind is not SimulatedDataset]
 CARRIED = frozenset({*Overrides.model_fields, "runs"})  # sections that any dataset entry may carry
 COMMENT_COLUMN = 44
 TABLE_MARK = "<!-- below: written by python -m fatewalk.config.document -->"
@@ -51,8 +52,8 @@ def config_yaml() -> str:
     top = [_line(key, RootConfig.model_fields[key], 0) for key in ("results_dir", "data_dir")]
     lines = [HEADER, *top, ""]
     lines += [DATASETS_HEADER, "datasets:", "  demo:", "    simulate:", *_section(SimulateConfig, 6)]
-    lines += ["", *_example("screen", "an AnnData file with CellRank output", AnnDataDataset)]
-    lines += ["", *_example("plain", "plain tables", PlainDataset)]
+    for kind in IMPORTED:
+        lines += ["", *_example(kind.example, kind.about, kind)]
     sections: dict[str, type[BaseModel]] = {**SECTIONS, "ablation": AblationConfig}
     for name, model in sections.items():
         lines += ["", f"# {_summary(model)}", f"{name}:", *_section(model, 2)]
@@ -81,8 +82,7 @@ def config_table() -> str:
         **SECTIONS,
         "ablation": AblationConfig,
         "datasets.<name>.simulate": SimulateConfig,
-        "datasets.<name> (AnnData)": AnnDataDataset,
-        "datasets.<name> (plain tables)": PlainDataset,
+        **{f"datasets.<name> ({kind.kind})": kind for kind in IMPORTED},
     }
     for name, model in models.items():
         rows = [

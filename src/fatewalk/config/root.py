@@ -13,7 +13,7 @@ from typing import Any, cast
 
 from pydantic import BaseModel, Field
 
-from fatewalk.config.datasets import KINDS, Dataset, Overrides, SimulatedDataset, dataset_kind
+from fatewalk.config.datasets import Dataset, Overrides, SimulatedDataset, dataset_kind, kinds
 from fatewalk.config.keys import values_read_by
 from fatewalk.config.messages import Problems, nearest, short
 from fatewalk.config.sections import (
@@ -28,7 +28,6 @@ from fatewalk.config.sections import (
 from fatewalk.config.simulate import SimulateConfig
 
 MAIN_RUN = "main"
-PATH_KEYS = ("anndata", "cells", "guide_calls", "guide_map", "protospacer_calls")
 RESERVED_DATASETS = ("ablation", "benchmarks", "logs")
 RESERVED_RUNS = ("input", "designs", "fits", MAIN_RUN)
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
@@ -211,8 +210,7 @@ def _in_folder(dataset: Dataset, folder: str | None) -> Dataset:
     """Let the relative paths of a dataset entry start at ``data_dir``."""
     if folder is None:
         return dataset
-    paths = {key: getattr(dataset, key, None) for key in PATH_KEYS}
-    return dataset.model_copy(update={k: str(Path(folder, path)) for k, path in paths.items() if path})
+    return dataset.model_copy(update={k: str(Path(folder, path)) for k, path in dataset.paths.items()})
 
 
 def _resolve(layers: Mapping[str, Mapping[str, Any]], problems: Problems) -> RunSettings:
@@ -305,10 +303,10 @@ def _check_names(raw: Mapping[str, Any], problems: Problems) -> None:
         _check_name(path, name, (*RESERVED_DATASETS, "ablation-*"), problems)
         if not isinstance(entry, Mapping) or dataset_kind(entry) is None:
             keys = list(entry) if isinstance(entry, Mapping) else []
-            meant = "".join(nearest(str(key), list(KINDS)) for key in keys if key not in KINDS)
+            meant = "".join(nearest(str(key), list(kinds())) for key in keys if key not in kinds())
             problems.add(
                 f"{path}: found {short(entry)}{meant}; allowed: exactly one of the keys "
-                f"{', '.join(KINDS)}, which tells the kind of the data set"
+                f"{', '.join(kinds())}, which tells the kind of the data set"
             )
         else:
             run_maps[f"{path}.runs"] = entry.get("runs")

@@ -1,40 +1,61 @@
-"""Figures: one function a figure, tables in, ``matplotlib.figure.Figure`` out, no files read or written.
+"""Figures: one function a figure, a run in, ``matplotlib.figure.Figure`` out, no files written.
 
-The object-oriented interface of matplotlib is used throughout, never the state of pyplot, so no display
-is needed and no figure stays open. ``save_figure`` writes them.
+``heatmap(run)`` and ``overview_heatmap(run)`` are in the module ``figures/heatmap.py``, likewise the others
+that `fatewalk.run.registry` names. The object-oriented interface of matplotlib is used throughout, never the
+state of pyplot, so no display is needed and no figure stays open. ``save_figure`` writes them.
 """
 
-from fatewalk.plot.ablation import plot_ablation
-from fatewalk.plot.columns import notes_of
-from fatewalk.plot.convergence import plot_convergence
-from fatewalk.plot.delta import plot_delta
-from fatewalk.plot.heatmap import plot_heatmap
-from fatewalk.plot.overview import (
-    overview_delta,
-    overview_heatmap,
-    overview_recovery,
-    overview_trajectories,
-    overview_volcano,
-)
-from fatewalk.plot.recovery import plot_recovery
-from fatewalk.plot.save import save_figure, save_figures
-from fatewalk.plot.trajectories import plot_trajectories
-from fatewalk.plot.volcano import plot_volcano
+from __future__ import annotations
 
-__all__ = [
-    "notes_of",
-    "overview_delta",
-    "overview_heatmap",
-    "overview_recovery",
-    "overview_trajectories",
-    "overview_volcano",
-    "plot_ablation",
-    "plot_convergence",
-    "plot_delta",
-    "plot_heatmap",
-    "plot_recovery",
-    "plot_trajectories",
-    "plot_volcano",
-    "save_figure",
-    "save_figures",
-]
+import importlib
+from collections.abc import Callable
+
+from matplotlib.figure import Figure
+
+from fatewalk.plot.columns import notes_of
+from fatewalk.plot.save import save_figure, save_figures
+from fatewalk.run.files import Run
+from fatewalk.run.layout import figures_of
+from fatewalk.run.registry import FIGURES
+
+OVERVIEW = "overview_"
+
+
+def draw_figures(stage: str, run: Run, contrast: str | None = None) -> dict[str, Figure]:
+    """The figures of a stage by name.
+
+    Parameters
+    ----------
+    stage
+        The stage.
+    run
+        The run.
+    contrast
+        Those of this contrast; None: of the primary one, with overviews where there are several.
+    """
+    if contrast is not None:
+        return {name: figure(name)(run, contrast) for name in figures_of(stage, 1)}
+    return {name: figure(name)(run) for name in figures_of(stage, len(run.contrasts))}
+
+
+def figure(name: str) -> Callable[..., Figure]:
+    """The function that draws a figure.
+
+    Raises
+    ------
+    AttributeError
+        If no such figure is registered.
+    """
+    module = name.removeprefix(OVERVIEW)
+    if module not in {one.name for one in FIGURES}:
+        raise AttributeError(f"fatewalk.plot has no figure {name!r}")
+    draw: Callable[..., Figure] = getattr(importlib.import_module(f"fatewalk.plot.figures.{module}"), name)
+    return draw
+
+
+def __getattr__(name: str) -> Callable[..., Figure]:
+    """Figures are loaded when they are asked for, so that a new one has its name in one place."""
+    return figure(name)
+
+
+__all__ = ["draw_figures", "figure", "notes_of", "save_figure", "save_figures"]

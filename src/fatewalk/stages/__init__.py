@@ -1,1 +1,4 @@
-"""The stages of the chain: one module for each rule of the workflow, under the rule's name."""
+"""The stages of the chain, a module each under the name of its rule: ``main`` takes folders and settings.
+
+The scripts of the workflow call them one by one, each in a job of its own; in one process they are a chain.
+"""

@@ -2,10 +2,98 @@
 
 from __future__ import annotations
 
+import logging
+import shutil
+from pathlib import Path
 from typing import Any
 
 from fatewalk.core.errors import FatewalkError
+from fatewalk.core.files import copy_file, read_json
+from fatewalk.core.marks import marks_of_card
 from fatewalk.core.outcome import criterion_words, is_met, number
+from fatewalk.core.tables import write_arrays, write_table
+from fatewalk.estimates.arrays import FateChange, Moments, Unshrunk
+from fatewalk.estimates.export import (
+    concordance_table,
+    error_covariances,
+    fate_change_table,
+    gene_likelihood_table,
+    gene_posterior_table,
+    guide_likelihood_table,
+    guide_posterior_table,
+    pairwise_table,
+    summaries,
+)
+from fatewalk.run.files import Run
+from fatewalk.run.manifest import STALE, set_aside_export
+
+log = logging.getLogger(__name__)
+
+
+def main(run: Run, summary: Path) -> None:
+    """Refuse a bad fit, else write every table of effects, all contrasts and fates.
+
+    Parameters
+    ----------
+    run
+        The run, with verdict and fit card; reads ``fit.require`` and ``model.contrast_fate``.
+    summary
+        Folder of what was read off the fit.
+
+    Raises
+    ------
+    FatewalkError
+        If the fit is refused (`refuse`); what an earlier export has led to then goes to ``stale/``.
+    """
+    card = read_json(run.folder / "fit_card.json")
+    _refuse_or_go_on(run, card)
+    moments, marks = Moments.load(summary / "moments.npz"), marks_of_card(card)
+    arrays = summaries(moments, marks)
+    write_arrays(arrays["theta"], run.folder / "theta_posterior_summary.npz")
+    write_arrays(arrays["delta"], run.folder / "delta_posterior_summary.npz")
+    change = fate_change_table(FateChange.load(summary / "fate_change.npz"), moments, marks)
+    write_table(pairwise_table(moments, marks), run.folder / "pairwise_fate_effects.csv")
+    write_table(change, run.folder / "fate_probability_change.csv")
+    copy_file(summary / "gene_power.csv", run.folder / "gene_power.csv")
+    _write_by_contrast(run, moments, Unshrunk.load(summary / "likelihood.npz"), arrays, card)
+    shutil.rmtree(run.folder / STALE, ignore_errors=True)  # this fit takes their place
+    log.info(
+        "out: %d genes, %d guides, %d days, %d contrasts; %d gene-days without cells are left empty",
+        *(len(x) for x in (moments.genes, moments.guides, moments.days, moments.contrasts)),
+        int((moments.gene_cells == 0).sum()),
+    )
+
+
+def _refuse_or_go_on(run: Run, card: dict[str, Any]) -> None:
+    """Close the gate on a bad fit, with all that stands behind it."""
+    try:
+        refuse(card, read_json(run.folder / "verdict.json")["delta"], run.settings.fit.require)
+    except FatewalkError as error:
+        set_aside_export(run.folder)
+        stale = run.folder / STALE
+        earlier = f" Tables that an earlier export led to are in {stale}." if stale.is_dir() else ""
+        raise FatewalkError(f"{error}{earlier}") from None
+
+
+def _write_by_contrast(
+    run: Run, moments: Moments, unshrunk: Unshrunk, arrays: dict[str, Any], card: dict[str, Any]
+) -> None:
+    """Effects before mash, shrunken and not, of every contrast."""
+    marks, defects = marks_of_card(card), card["defects"]
+    for c, contrast in enumerate(moments.contrasts.tolist()):
+        run.write(
+            gene_posterior_table(moments, c, marks, defects["genes"]), contrast, "gene_daywise_for_mash.csv"
+        )
+        run.write(
+            guide_posterior_table(moments, c, marks, defects["guides"]),
+            contrast,
+            "guide_daywise_for_mash.csv",
+        )
+        run.write(concordance_table(moments, c, marks), contrast, "guide_concordance.csv")
+        run.write(gene_likelihood_table(unshrunk, c, marks), contrast, "gene_daywise_likelihood.csv")
+        run.write(guide_likelihood_table(unshrunk, c, marks), contrast, "guide_daywise_likelihood.csv")
+        covariances = error_covariances(unshrunk, c, arrays["theta"]["guide_sampling"], marks)
+        write_arrays(covariances, run.path(contrast, "mash_error_covariance.npz"))
 
 
 def refuse(card: dict[str, Any], verdict: dict[str, Any], require: str) -> None:

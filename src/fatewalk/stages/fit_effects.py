@@ -23,7 +23,7 @@ from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
 from fatewalk import __version__
-from fatewalk.config import FitConfig, ModelConfig
+from fatewalk.config import FitConfig, ModelConfig, RunSettings
 from fatewalk.config.keys import keys_of
 from fatewalk.core.errors import FatewalkError
 from fatewalk.core.files import write_json
@@ -32,7 +32,7 @@ from fatewalk.core.tables import write_table
 from fatewalk.diagnostics.card import describe_fit
 from fatewalk.diagnostics.identifiability import check_identifiability
 from fatewalk.infer import dispersion
-from fatewalk.infer.checkpoint import Checkpoint
+from fatewalk.infer.checkpoint import Checkpoint, checkpoint_path
 from fatewalk.infer.families import Family, LaplaceState, MakeFamily, make_family
 from fatewalk.infer.fitted import Posterior, save_posterior
 from fatewalk.infer.intercepts import day_intercepts
@@ -42,11 +42,42 @@ from fatewalk.model import FateModel, Rows, Terms, make_rows, make_terms
 from fatewalk.model.cells import guides_vary_in_clusters
 from fatewalk.model.coordinates import Coordinates
 from fatewalk.model.information import fate_probabilities
-from fatewalk.screen.design import Design
+from fatewalk.screen.design import Design, load_design
 
 log = logging.getLogger(__name__)
 
 MOST_NUISANCES = 1000  # intercepts and slopes that the block form can hold densely
+
+
+def main(design: Path, fit: Path, settings: RunSettings, threads: int) -> None:
+    """Fit a design, or go on from the checkpoint of a fit that was cut off.
+
+    Parameters
+    ----------
+    design
+        Folder of the design.
+    fit
+        Folder for the fit.
+    settings
+        Of a run that uses the fit: of sections ``model`` and ``fit`` the keys that the fit depends on, and
+        those that steer it.
+    threads
+        CPU threads.
+
+    Raises
+    ------
+    FatewalkError
+        If ``fit.device`` is ``cuda`` and there is none, or the fit is too large.
+    SystemExit
+        After SIGTERM, with the checkpoint written.
+    """
+    path, read = design / "design.pt", settings.read_by("fit_effects")
+    model = ModelConfig(**read["model"])
+    config = FitConfig(**read["fit"], device=settings.fit.device, threads=threads)
+    file = checkpoint_path(fit, path, model, config)
+    checkpoint = Checkpoint(file, 60 * settings.fit.checkpoint_minutes)
+    results = fit_effects(load_design(path), model, config, checkpoint=checkpoint)
+    write_fit(*results, path, fit / "posterior.pt", fit / "fit_card.json", fit / "fit_trace.csv")
 
 
 def choose_device(device: str) -> tuple[torch.device, str]:

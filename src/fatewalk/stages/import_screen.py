@@ -1,52 +1,63 @@
-"""Screens from elsewhere: AnnData with CellRank fates, 10x guide calls, plain tables."""
+"""Stage ``import_screen``: a screen from elsewhere, in any format that has a reader."""
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 
-from fatewalk.config.datasets import AnnDataDataset, PlainDataset
+from fatewalk.config.datasets import Dataset
 from fatewalk.core.files import write_json
 from fatewalk.core.schema import GUIDE_MAP
 from fatewalk.core.tables import as_bool, read_table, write_table
 from fatewalk.screen.raw import canonical_calls, canonical_cells
-from fatewalk.screen.readers.anndata import read_anndata
-from fatewalk.screen.readers.plain import read_plain
 
-__all__ = ["import_screen"]
+log = logging.getLogger(__name__)
 
 
-def import_screen(dataset: AnnDataDataset | PlainDataset, fates: Sequence[str], folder: Path) -> None:
+def main(source: Path, dataset: Dataset, fates: Sequence[str]) -> None:
     """Write the canonical input tables of a screen, and what was read.
 
     Parameters
     ----------
+    source
+        Folder for cells.parquet, guide_calls.parquet, guide_map.csv and import_report.json.
     dataset
         The dataset entry of the config.
     fates
         ``model.fates``: exactly the fates of the data.
-    folder
-        Gets cells.parquet, guide_calls.parquet, guide_map.csv and import_report.json.
 
     Raises
     ------
     FatewalkError
         If a file, key or column is missing, or days or fates cannot be read.
     """
-    raw = read_anndata(dataset) if isinstance(dataset, AnnDataDataset) else read_plain(dataset)
+    raw, map_path = dataset.read(), dataset.paths["guide_map"]
     cells, cells_report = canonical_cells(raw, fates)
     calls, calls_report = canonical_calls(raw)
-    guide_map = read_table(dataset.guide_map, GUIDE_MAP, text=GUIDE_MAP)[list(GUIDE_MAP)]
-    guide_map["is_ntc"] = as_bool(guide_map["is_ntc"], dataset.guide_map)
-    write_table(cells, folder / "cells.parquet")
-    write_table(calls, folder / "guide_calls.parquet")
-    write_table(guide_map, folder / "guide_map.csv")
+    guide_map = read_table(map_path, GUIDE_MAP, text=GUIDE_MAP)[list(GUIDE_MAP)]
+    guide_map["is_ntc"] = as_bool(guide_map["is_ntc"], map_path)
+    write_table(cells, source / "cells.parquet")
+    write_table(calls, source / "guide_calls.parquet")
+    write_table(guide_map, source / "guide_map.csv")
+    sources = {"cells": raw.where, "guide_calls": raw.calls_where, "guide_map": map_path}
     report = {
-        "kind": "anndata" if isinstance(dataset, AnnDataDataset) else "plain tables",
-        "sources": {"cells": raw.where, "guide_calls": raw.calls_where, "guide_map": dataset.guide_map},
+        "kind": dataset.kind.lower(),
+        "sources": sources,
         **cells_report,
         **calls_report,
         "guides_in_map": guide_map["guide_name"].nunique(),
     }
     report["notes"] = report.pop("notes")  # last, where they are found
-    write_json(report, folder / "import_report.json")
+    write_json(report, source / "import_report.json")
+    log.info("in: %s", ", ".join(dict.fromkeys(sources.values())))
+    log.info(
+        "out: %d cells on %d days, %d guide calls of %d guides; dropped: %d calls without UMIs",
+        report["cells"],
+        len(report["days"]),
+        report["guide_calls"],
+        report["guides_called"],
+        report["guide_calls_without_umi_dropped"],
+    )
+    for note in report["notes"]:
+        log.info(note)

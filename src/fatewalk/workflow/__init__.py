@@ -1,1 +1,1 @@
-"""What the Snakemake workflow needs beside the stages: their frame, the manifest of a run, its last words."""
+"""The Snakemake glue: the frame of a script, the kinds of runs, the last words."""

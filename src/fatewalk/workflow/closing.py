@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from fatewalk.core.files import atomic_path, read_json
-from fatewalk.workflow.manifest import CARD, NAME, STALE, fit_entry, prune, set_aside
+from fatewalk.run.manifest import CARD, NAME, STALE, fit_entry, prune, set_aside
 
 NOTHING = "Nothing to be done"
 VERDICT = "verdict.json"

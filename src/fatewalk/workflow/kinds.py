@@ -11,9 +11,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fatewalk.workflow import layout
+from fatewalk.run import layout
 
 if TYPE_CHECKING:
     from fatewalk.config import RunSettings
@@ -65,42 +66,45 @@ class Kind:
         """The named files of every contrast."""
         return [f"{self.run}/{layout.contrast_folder(c)}/{name}" for c in self.contrasts for name in names]
 
-    def tables(self, stage: str) -> list[str]:
-        """Tables by contrast that a stage makes, those of the contract at the run's top as well."""
-        contract, others = (
-            layout.names(files.get(stage, ()), self.modes) for files in (layout.CONTRACT, layout.BY_CONTRAST)
-        )
-        return [f"{self.run}/{name}" for name in contract] + self.in_contrasts(contract + others)
+    def outputs(self, stage: str) -> dict[str, str | list[str]]:
+        """What a stage writes, by name: its files for all contrasts one by one, and those by contrast."""
+        at_top: dict[str, str | list[str]] = {
+            Path(name).stem: f"{self.run}/{name}" for name in layout.at_top(stage)
+        }
+        return at_top | {"tables": self.tables(stage)}
+
+    def tables(self, stage: str, by_engine: bool | None = None) -> list[str]:
+        """Files by contrast that a stage makes, those of the contract at the run's top as well."""
+        at_top = [f"{self.run}/{name}" for name in layout.contract(stage, self.modes, by_engine)]
+        return at_top + self.in_contrasts(layout.by_contrast(stage, self.modes, by_engine))
+
+    def made_by(self, stage: str) -> list[str]:
+        """All that a stage makes of a run: the files for all contrasts, those by contrast, figures."""
+        below = [*layout.at_top(stage), *(f"figures/{name}.png" for name in self.figures(stage))]
+        return [f"{self.run}/{name}" for name in below] + self.tables(stage)
 
     def effects(self) -> list[str]:
         """Tables of effects of every contrast, which mash and calls start from."""
-        files = [*layout.CONTRACT["export_effects"], *layout.BY_CONTRAST["export_effects"]]
-        return self.in_contrasts(files)
+        return self.in_contrasts(layout.by_contrast("export_effects", self.modes))
 
     def mash_outputs(self) -> list[str]:
         """What the built-in engine makes: posterior tables unless R does, or for comparison."""
-        likelihood = self.tables("mash_likelihood")
         if self.engine == "python":
-            return self.tables("fit_mash") + likelihood
-        return likelihood + self._second(("csv", "json"))
+            return self.tables("fit_mash")
+        return self.tables("fit_mash", by_engine=False) + self._second(("csv", "json"))
 
     def mash_inputs(self) -> list[str]:
         """What the calls read of mash: tables and mixtures of every contrast, by whatever engine."""
-        patterns = [
-            *layout.CONTRACT["fit_mash"],
-            *layout.BY_CONTRAST["fit_mash"],
-            *layout.BY_CONTRAST["mash_likelihood"],
-        ]
-        return self.in_contrasts(layout.names(patterns, self.modes)) + self._second(("csv",))
+        return self.in_contrasts(layout.by_contrast("fit_mash", self.modes)) + self._second(("csv",))
 
     def published_mashr(self) -> list[str]:
         """The primary contrast's tables by R, which the calls put at the run's top."""
-        names = layout.names(layout.CONTRACT["fit_mash"], self.modes)
+        names = layout.contract("fit_mash", self.modes, by_engine=True)
         return [f"{self.run}/{name}" for name in names] if self.engine == "mashr" else []
 
-    def overviews(self, figures: Sequence[str]) -> list[str]:
-        """Names of the overview figures; one contrast needs none."""
-        return [f"overview_{figure}" for figure in figures if len(self.contrasts) > 1]
+    def figures(self, stage: str) -> list[str]:
+        """Names of the figures of a stage."""
+        return layout.figures_of(stage, len(self.contrasts))
 
     def _second(self, suffixes: Sequence[str]) -> list[str]:
         """The table of the engine that ``mash.engine`` does not name, in the mode that both share."""

@@ -6,11 +6,14 @@ import logging
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fatewalk.core.errors import FatewalkError
-from fatewalk.workflow.manifest import enter
+from fatewalk.run.manifest import enter
+from fatewalk.run.settings import note_settings, sections
+
+if TYPE_CHECKING:
+    from fatewalk.run.files import Run
 
 log = logging.getLogger("fatewalk")
 
@@ -45,7 +48,7 @@ def run_stage(
     manifest
         Enter the outputs below the run's folder; False where `main` enters them itself.
     part
-        Other jobs of the run make other files of the stage (`fatewalk.workflow.manifest.enter`).
+        Other jobs of the run make other files of the stage (`fatewalk.run.manifest.enter`).
     """
     file = logging.FileHandler(snakemake.log[0], mode="w")
     terminal = logging.StreamHandler(sys.stderr)
@@ -55,8 +58,11 @@ def run_stage(
     expected: tuple[type[Exception], ...] = (FatewalkError, *user_errors)
     try:
         main(snakemake)
-        if manifest and (run := run_folder(snakemake)) is not None:
+        run = run_folder(snakemake)
+        if run is not None and manifest:
             enter(run, stage, [Path(path) for path in snakemake.output], part=part)
+        if run is not None and (given := snakemake.params.get("settings")):
+            note_settings(run, stage, given)
     except expected as error:
         log.error("%s", error)
         sys.exit(1)
@@ -78,8 +84,11 @@ def run_folder(snakemake: Any) -> Path | None:
     return Path(head + found) if found else None
 
 
-def sections(snakemake: Any) -> SimpleNamespace:
-    """The settings that a rule was given, ``settings.<section>.<key>``; checked when the config was read."""
-    return SimpleNamespace(
-        **{name: SimpleNamespace(**values) for name, values in snakemake.params.settings.items()}
-    )
+def run_of(snakemake: Any) -> Run:
+    """The run that a job writes into, with the contrasts and settings that its rule was given."""
+    from fatewalk.run.files import Run  # publish_design only copies and needs no tables
+
+    folder = run_folder(snakemake)
+    assert folder is not None, "the rule has no wildcards dataset and run"
+    given = snakemake.params
+    return Run(folder, given.get("contrasts", []), sections(given.get("settings", {})))

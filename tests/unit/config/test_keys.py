@@ -5,7 +5,7 @@ from pydantic import BaseModel
 
 from fatewalk.config import load_config
 from fatewalk.config.base import Section, key
-from fatewalk.config.datasets import AnnDataDataset, Overrides, PlainDataset
+from fatewalk.config.datasets import Overrides, kinds
 from fatewalk.config.keys import keys_of
 from fatewalk.config.root import SECTIONS
 from fatewalk.config.sections import AblationConfig
@@ -13,7 +13,7 @@ from fatewalk.config.simulate import SimulateConfig
 from fatewalk.core.versions import STAGES
 
 CARRIED = frozenset({*Overrides.model_fields, "runs"})
-MODELS = [*SECTIONS.values(), AblationConfig, SimulateConfig, AnnDataDataset, PlainDataset]
+MODELS = [*SECTIONS.values(), AblationConfig, SimulateConfig, *kinds().values()]
 
 
 def undeclared(model: type[BaseModel]) -> list[str]:

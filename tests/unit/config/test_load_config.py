@@ -2,10 +2,13 @@
 
 import pytest
 
-from fatewalk.config import PlainDataset, SimulatedDataset, load_config
+from fatewalk.config import SimulatedDataset, load_config
+from fatewalk.config.datasets import kinds
 from fatewalk.config.retired import RETIRED
 from fatewalk.config.root import SECTIONS
 from fatewalk.core.errors import FatewalkError
+from fatewalk.screen import readers
+from fatewalk.screen.readers.plain import PlainDataset
 
 DEMO = {"demo": {"simulate": {"cells": 500}}}
 PLAIN = {"cells": "c.csv", "guide_calls": "g.csv", "guide_map": "m.csv"}
@@ -193,3 +196,36 @@ def test_ablation_adds_a_screen_per_seed_with_both_runs():
     assert list(config.runs["ablation-2"]) == ["main", "uncentred"]
     assert config.settings("ablation-2", "uncentred").model.center_delta is False
     assert config.settings("ablation-2", "main").fit.seed == 9
+
+
+FORMAT = '''
+from typing import ClassVar
+from fatewalk.config.datasets import Dataset
+
+class LoomDataset(Dataset):
+    """``{loom: screen.loom, guide_map: guides.csv}``."""
+    key: ClassVar = "loom"
+    kind: ClassVar = "loom"
+    files: ClassVar = ("loom", "guide_map")
+    loom: str
+    guide_map: str
+    carried: ClassVar = []
+
+ENTRY = LoomDataset
+'''
+
+
+def test_a_format_is_known_by_its_module_alone(tmp_path, monkeypatch):
+    (tmp_path / "loom.py").write_text(FORMAT)
+    monkeypatch.setattr(readers, "__path__", [*readers.__path__, str(tmp_path)])
+    kinds.cache_clear()
+    try:
+        entry = {"loom": "a.loom", "guide_map": "g.csv"}
+        raw = {"datasets": {"screen": entry}, "model": {"fates": ["A", "B"]}, "data_dir": "/data"}
+        dataset = load_config(raw).datasets["screen"]
+        assert dataset.kind == "loom"
+        assert dataset.paths == {"loom": "/data/a.loom", "guide_map": "/data/g.csv"}
+        with pytest.raises(FatewalkError, match=r"datasets\.screen\.lom"):
+            load_config(raw | {"datasets": {"screen": entry | {"lom": 1}}})
+    finally:
+        kinds.cache_clear()

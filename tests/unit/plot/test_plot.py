@@ -16,21 +16,15 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
+from fatewalk import plot
 from fatewalk.core.errors import FatewalkError
 from fatewalk.core.schema import day_columns
-from fatewalk.plot import (
-    notes_of,
-    plot_ablation,
-    plot_convergence,
-    plot_delta,
-    plot_heatmap,
-    plot_recovery,
-    plot_trajectories,
-    plot_volcano,
-    save_figure,
-)
+from fatewalk.plot import save_figure
+from fatewalk.plot.columns import notes_of
+from fatewalk.plot.figures.volcano import CAP, keep_apart
 from fatewalk.plot.style import day_ticks, day_title, grid_columns, thin_labels
-from fatewalk.plot.volcano import CAP, keep_apart
+from fatewalk.run.registry import FIGURES
+from tests.unit.plot.runs import run_of
 
 CAPTIONS = Path(__file__).parents[3] / "workflow" / "report"
 LONG = ("definitive_endoderm_late", "presomitic_mesoderm_post")
@@ -90,16 +84,27 @@ def make_screen(
 
 
 def draw(name: str, s: SimpleNamespace, fates: tuple[str, str] = ("MES", "EC")) -> Figure:
-    if name == "heatmap":
-        return plot_heatmap(s.hits, s.days, s.times, *fates)
-    if name == "trajectories":
-        return plot_trajectories(s.gene_table, s.guide_table, s.hits, s.days, s.times, *fates)
-    if name == "volcano":
-        return plot_volcano(s.hits, s.days, 0.2, 0.05, *fates)
-    if name == "delta":
-        sd = np.full(len(s.delta), 0.1)
-        return plot_delta(s.delta, sd, s.guide_gene, s.genes, *fates, notes=notes_of(s.gene_table))
-    return plot_recovery(s.gene_table, s.truth, s.days, 0.2, *fates)
+    tables = {
+        "gene_daywise_for_mash.csv": s.gene_table,
+        "guide_daywise_for_mash.csv": s.guide_table,
+        "hits_ranked.csv": s.hits,
+    }
+    delta = {"delta_mean": s.delta, "delta_sd": np.full(len(s.delta), 0.1), "genes": s.guide_gene}
+    contrast, reference = fates
+    run = run_of({contrast: tables}, s.days, s.times, delta, {contrast: s.truth}, [contrast], reference)
+    return plot.figure(name)(run)
+
+
+def draw_delta(mean: np.ndarray, sd: np.ndarray, guide_gene: list[str], genes: list[str]) -> Figure:
+    table = {"gene_daywise_for_mash.csv": pd.DataFrame({"gene": genes})}
+    delta = {"delta_mean": mean, "delta_sd": sd, "genes": guide_gene}
+    return plot.delta(run_of({"MES": table}, delta=delta))
+
+
+def draw_convergence(trace: pd.DataFrame, card: dict[str, object]) -> Figure:
+    run = run_of({})
+    run._held.update({run.folder / "fit_trace.csv": trace, run.folder / "fit_card.json": card})
+    return plot.convergence(run)
 
 
 RUN_FIGURES = ("heatmap", "trajectories", "volcano", "delta", "recovery")
@@ -240,7 +245,8 @@ def test_the_users_settings_are_neither_used_nor_changed() -> None:
 
 
 def test_pyplot_is_never_loaded() -> None:
-    code = "import sys, fatewalk.plot; sys.exit('matplotlib.pyplot' in sys.modules)"
+    code = "import sys; from fatewalk import plot; [plot.figure(f.name) for f in plot.FIGURES]; "
+    code += "sys.exit('matplotlib.pyplot' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
@@ -387,7 +393,7 @@ def test_delta_sorts_by_spread_and_counts_singletons() -> None:
     delta = np.array([0.0, 0.1, -0.1, 0.5, -0.5, 0.0])
     gene = ["single", "narrow", "narrow", "wide", "wide", "alone"]
     order = ["alone", "narrow", "wide", "single"]
-    fig = plot_delta(delta, np.full(6, 0.1), gene, order, "MES", "EC")
+    fig = draw_delta(delta, np.full(6, 0.1), gene, order)
     ax = fig.axes[0]
     assert [label.get_text() for label in ax.get_xticklabels()] == ["wide", "narrow"]
     x, y = ax.containers[0].lines[0].get_data(orig=False)
@@ -400,23 +406,24 @@ def test_delta_sorts_by_spread_and_counts_singletons() -> None:
 
 def test_delta_says_within_gene_means() -> None:
     delta = np.array([-0.5, 0.1, 0.1, 0.2])
-    fig = plot_delta(delta, np.full(4, 0.1), ["a", "a", "b", "b"], ["a", "b"], "MES", "EC")
+    fig = draw_delta(delta, np.full(4, 0.1), ["a", "a", "b", "b"], ["a", "b"])
     assert "at most 2.0e-01" in said(fig)
     bars = next(c for c in fig.axes[0].collections if c.get_gid() == "gene means")
     np.testing.assert_allclose([segment[0, 1] for segment in bars.get_segments()], [-0.2, 0.15])
 
 
 def test_delta_refuses_unequal_lengths_and_unknown_genes() -> None:
-    with pytest.raises(FatewalkError, match="2 means, 1 SDs"):
-        plot_delta(np.zeros(2), np.zeros(1), ["a", "a"], ["a"], "MES", "EC")
+    with pytest.raises(FatewalkError, match=r"found means \(2, 1\) and SDs \(1, 1\); needed: \(2, 1\)"):
+        draw_delta(np.zeros(2), np.zeros(1), ["a", "a"], ["a"])
     with pytest.raises(FatewalkError, match="gene b of a guide"):
-        plot_delta(np.zeros(2), np.zeros(2), ["a", "b"], ["a"], "MES", "EC")
+        draw_delta(np.zeros(2), np.zeros(2), ["a", "b"], ["a"])
 
 
 def test_recovery_titles_hold_rmse_and_coverage() -> None:
     table = pd.DataFrame({"gene": ["a", "b", "c"], "betahat_d0": [1.0, 0.3, np.nan], "se_d0": 0.1})
     truth = pd.DataFrame([[0.0], [1.0], [9.0]], index=["b", "a", "c"])
-    fig = plot_recovery(table, truth, ["0"], 0.2, "MES", "EC")
+    run = run_of({"MES": {"gene_daywise_for_mash.csv": table}}, ["0"], [0.0], truth={"MES": truth})
+    fig = plot.recovery(run)
     assert fig.axes[0].get_title(loc="left") == "day 0\nRMSE 0.212, coverage 50 %"
     points = {c.lines[0].get_gid(): list(c.lines[0].get_xdata()) for c in fig.axes[0].containers}
     assert points == {"null": [0.0], "active": [1.0]}
@@ -425,13 +432,13 @@ def test_recovery_titles_hold_rmse_and_coverage() -> None:
 def test_recovery_matches_genes_by_name_and_refuses_gaps() -> None:
     s = make_screen()
     with pytest.raises(FatewalkError, match="truth: no row for gene gene00"):
-        plot_recovery(s.gene_table, s.truth.iloc[1:], s.days, 0.2, "MES", "EC")
+        draw("recovery", SimpleNamespace(**(vars(s) | {"truth": s.truth.iloc[1:]})))
     with pytest.raises(FatewalkError, match="found 3 days"):
-        plot_recovery(s.gene_table, s.truth.iloc[:, :3], s.days, 0.2, "MES", "EC")
+        draw("recovery", SimpleNamespace(**(vars(s) | {"truth": s.truth.iloc[:, :3]})))
 
 
 def test_convergence_says_status_and_draws_limits() -> None:
-    fig = plot_convergence(make_trace(), make_card())
+    fig = draw_convergence(make_trace(), make_card())
     words = said(fig).replace("\n", " ")  # the title is wrapped
     assert "The fit converged" in words
     assert "Newton step in SDs 0.0123 (limit 0.05)" in words
@@ -449,7 +456,7 @@ def test_convergence_says_status_and_draws_limits() -> None:
 
 def test_convergence_draws_each_phase_in_its_own_panels() -> None:
     trace = make_trace()
-    rounds, drift, whole, settled = plot_convergence(trace, make_card()).axes
+    rounds, drift, whole, settled = draw_convergence(trace, make_card()).axes
     newton, scales, _ = (line for line in rounds.lines if line.get_gid() is None)
     np.testing.assert_array_equal(newton.get_xdata(), range(1, 10))
     np.testing.assert_allclose(newton.get_ydata(), 30 * np.exp(-np.arange(1.0, 10)))
@@ -461,7 +468,7 @@ def test_convergence_draws_each_phase_in_its_own_panels() -> None:
 
 def test_convergence_without_svi_has_one_panel_and_no_line_for_a_given_weight() -> None:
     trace = make_trace(0).assign(weight_step=0.0)
-    fig = plot_convergence(trace, make_card(family="laplace"))
+    fig = draw_convergence(trace, make_card(guide="laplace"))
     assert len(fig.axes) == 1
     assert set(limits_of(fig.axes[0])) == {"newton_step_limit", "scale_step_limit"}
     assert "drift" not in said(fig)
@@ -470,12 +477,12 @@ def test_convergence_without_svi_has_one_panel_and_no_line_for_a_given_weight() 
 @pytest.mark.filterwarnings("error")
 @pytest.mark.parametrize("n", [0, 1, 2])
 def test_convergence_of_a_short_or_diverged_fit(n: int) -> None:
-    short = plot_convergence(make_trace(n, rounds=n), make_card("budget"))
+    short = draw_convergence(make_trace(n, rounds=n), make_card("budget"))
     assert "provisional: fit not converged (budget)" in said(short)
     assert ("fewer than two windows" in said(short)) == (n < 2)
     assert ("no rounds" in said(short)) == (n == 0)
     diverged = make_trace().assign(loss=np.nan, drift_mean=np.inf, drift_sd=np.nan)
-    fig = plot_convergence(diverged, make_card("diverged", None))
+    fig = draw_convergence(diverged, make_card("diverged", None))
     assert said(fig).count("no finite loss") == 2
     assert "drift of means in SDs not known (limit 0.02)" in said(fig).replace("\n", " ")
     short.draw_without_rendering()
@@ -483,7 +490,7 @@ def test_convergence_of_a_short_or_diverged_fit(n: int) -> None:
 
 
 def test_ablation_pairs_the_runs_and_draws_screens_only() -> None:
-    fig = plot_ablation(make_ablation())
+    fig = plot.ablation(make_ablation())
     assert len(fig.axes) == 4
     for run in ("main", "uncentred"):
         assert marked_points(fig, run) == 3 * 3 * 2 + 3  # three measures by day, the offset overall
@@ -496,7 +503,7 @@ def test_ablation_pairs_the_runs_and_draws_screens_only() -> None:
 
 def test_ablation_needs_both_runs() -> None:
     with pytest.raises(FatewalkError, match="no rows of run uncentred"):
-        plot_ablation(make_ablation().query("run == 'main'"))
+        plot.ablation(make_ablation().query("run == 'main'"))
 
 
 # ------------------------------------------------------------------------ parts
@@ -518,8 +525,26 @@ def test_calls_on_an_unknown_day_are_refused() -> None:
 
 def test_missing_columns_are_named() -> None:
     s = make_screen()
+    s.hits = s.hits.drop(columns="postmean_d2")
     with pytest.raises(FatewalkError, match="postmean_d2"):
-        plot_heatmap(s.hits.drop(columns="postmean_d2"), s.days, s.times, "MES", "EC")
+        draw("heatmap", s)
+
+
+def test_a_contrast_that_the_run_does_not_have_is_told() -> None:
+    with pytest.raises(FatewalkError, match="contrast: found 'NUE'; allowed: MES, NEU"):
+        plot.heatmap(run_of({}, contrasts=["MES", "NEU"]), "NUE")
+
+
+def test_a_figure_that_is_not_registered_is_no_attribute() -> None:
+    with pytest.raises(AttributeError, match="has no figure 'heatmpa'"):
+        plot.heatmpa  # noqa: B018
+
+
+def test_every_registered_figure_has_a_function_and_an_overview_where_there_is_one_by_contrast() -> None:
+    for one in FIGURES:
+        assert plot.figure(one.name).__name__ == one.name
+        if one.by_contrast:
+            assert plot.figure(f"overview_{one.name}").__name__ == f"overview_{one.name}"
 
 
 def test_day_labels() -> None:

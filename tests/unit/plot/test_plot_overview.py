@@ -14,19 +14,15 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
+from fatewalk import plot
 from fatewalk.core.errors import FatewalkError
 from fatewalk.core.schema import day_columns
-from fatewalk.plot import (
-    notes_of,
-    overview_delta,
-    overview_heatmap,
-    overview_recovery,
-    overview_trajectories,
-    overview_volcano,
-    plot_heatmap,
-    save_figure,
-)
-from fatewalk.plot.overview import fit_name, halve, order_genes, spread_out
+from fatewalk.plot import save_figure
+from fatewalk.plot.figures.heatmap import halve, order_genes
+from fatewalk.plot.figures.trajectories import spread_out
+from fatewalk.plot.panels import fit_name
+from fatewalk.run.files import Run
+from tests.unit.plot.runs import run_of
 
 OVERVIEWS = ("heatmap", "trajectories", "volcano", "delta", "recovery")
 LONG = ("cranial_migratory_muscle", "definitive_endoderm_late", "presomitic_mesoderm_post")
@@ -90,18 +86,31 @@ def rank(hits: pd.DataFrame, active: np.ndarray) -> pd.DataFrame:
     return hits.sample(frac=1, random_state=0)
 
 
-def draw(name: str, s: SimpleNamespace, reference: str = "EC") -> Figure:
-    if name == "heatmap":
-        return overview_heatmap(s.hits, s.days, s.times, reference)
-    if name == "trajectories":
-        return overview_trajectories(s.gene_tables, s.hits, s.days, s.times, reference)
-    if name == "volcano":
-        return overview_volcano(s.hits, s.days, 0.2, 0.05, reference)
-    if name == "delta":
-        notes = notes_of(s.gene_tables[s.contrasts[0]])
-        sd = np.full(s.delta.shape, 0.1)
-        return overview_delta(s.delta, sd, s.guide_gene, s.genes, s.contrasts, reference, notes)
-    return overview_recovery(s.gene_tables, s.truth, 0.2, reference)
+def as_run(s: SimpleNamespace) -> Run:
+    tables = {
+        contrast: {"gene_daywise_for_mash.csv": s.gene_tables[contrast], "hits_ranked.csv": s.hits[contrast]}
+        for contrast in s.contrasts
+    }
+    delta = {"delta_mean": s.delta, "delta_sd": np.full(s.delta.shape, 0.1), "genes": s.guide_gene}
+    return run_of(tables, s.days, s.times, delta, s.truth, s.contrasts)
+
+
+def draw(name: str, s: SimpleNamespace) -> Figure:
+    return plot.figure(f"overview_{name}")(as_run(s))
+
+
+def draw_delta(
+    mean: np.ndarray,
+    sd: np.ndarray,
+    guide_gene: list[str],
+    genes: list[str],
+    contrasts: list[str],
+    **options: int,
+) -> Figure:
+    table = {"gene_daywise_for_mash.csv": pd.DataFrame({"gene": genes})}
+    delta = {"delta_mean": mean, "delta_sd": sd, "genes": guide_gene}
+    run = run_of(dict.fromkeys(contrasts, table), delta=delta, contrasts=contrasts)
+    return plot.overview_delta(run, **options)
 
 
 def said(fig: Figure) -> str:
@@ -240,10 +249,7 @@ def test_no_contrasts_are_refused(name: str) -> None:
     s = make_screen()
     s.hits, s.gene_tables, s.contrasts, s.delta = {}, {}, [], s.delta[:, :0]
     with pytest.raises(FatewalkError, match="found no contrasts"):
-        if name == "delta":
-            overview_delta(s.delta, s.delta, s.guide_gene, s.genes, [], "EC")
-        else:
-            draw(name, s)
+        draw(name, s)
 
 
 @pytest.mark.parametrize("name", ["heatmap", "trajectories", "volcano", "recovery"])
@@ -306,14 +312,15 @@ def test_heatmap_orders_genes_by_hits_of_any_contrast() -> None:
     order = order_genes(hits, 1)
     assert list(order.index) == ["b", "a", "d", "c"]  # d is no hit, however small its lfsr
     assert list(order["hit"]) == [True, True, False, False]
-    ax = overview_heatmap(hits, ["0"], [0.0], "EC", max_genes=3).axes[0]
+    tables = {contrast: {"hits_ranked.csv": table} for contrast, table in hits.items()}
+    ax = plot.overview_heatmap(run_of(tables, ["0"], [0.0], contrasts=list(hits)), max_genes=3).axes[0]
     assert [label.get_text() for label in ax.get_yticklabels()] == ["b", "a", "d"]
     assert [label.get_fontweight() for label in ax.get_yticklabels()] == ["bold", "bold", "normal"]
 
 
 def test_heatmap_of_one_contrast_has_the_order_of_its_own_heatmap() -> None:
     s = make_screen(["MES"])
-    own = plot_heatmap(s.hits["MES"], s.days, s.times, "MES", "EC").axes[0]
+    own = plot.heatmap(as_run(s)).axes[0]
     ours = draw("heatmap", s).axes[0]
     assert [t.get_text() for t in ours.get_yticklabels()] == [t.get_text() for t in own.get_yticklabels()]
 
@@ -407,10 +414,10 @@ def test_trajectories_tell_of_intervals_beyond_the_axis() -> None:
 
 
 def test_trajectories_refuse_a_contrast_without_hits_table() -> None:
-    s = make_screen()
-    del s.hits["NEU"]
-    with pytest.raises(FatewalkError, match="hits: no table for contrast NEU"):
-        draw("trajectories", s)
+    run = as_run(make_screen())
+    del run._held[run.path("NEU", "hits_ranked.csv")]
+    with pytest.raises(FatewalkError, match=r"contrast=NEU/hits_ranked\.csv: no such file"):
+        plot.overview_trajectories(run)
 
 
 def test_names_are_spread_about_their_middle() -> None:
@@ -446,7 +453,8 @@ def test_volcano_takes_the_larger_effect_on_a_tie_and_no_unobserved_day() -> Non
         {"gene": ["tie", "gap", "none"], "postmean_d0": [0.5, np.nan, np.nan], "lfsr_d0": [0.1, 0.01, np.nan],
          "postmean_d1": [-0.7, 0.3, np.nan], "lfsr_d1": [0.1, 0.2, np.nan], "hit_anyday": False}
     )  # fmt: skip
-    ax = overview_volcano({"MES": table}, ["0", "1"], 0.2, 0.05, "EC").axes[0]
+    run = run_of({"MES": {"hits_ranked.csv": table}}, ["0", "1"], [0.0, 1.0])
+    ax = plot.overview_volcano(run).axes[0]
     assert points(ax, "rest") == [(-0.7, pytest.approx(1.0)), (0.3, pytest.approx(-np.log10(0.2)))]
     assert title(ax) == "MES: 0 hits"
 
@@ -465,36 +473,34 @@ def test_volcano_draws_the_thresholds_in_every_panel() -> None:
 def test_delta_takes_the_genes_of_largest_spread_of_each_contrast() -> None:
     delta = np.array([[0.1, 0.5], [-0.1, -0.5], [0.4, 0.2], [-0.4, -0.2], [0.0, 0.0]])
     owner = ["a", "a", "b", "b", "single"]
-    fig = overview_delta(delta, np.full((5, 2), 0.1), owner, ["a", "b", "single"], ["MES", "NEU"], "EC")
+    fig = draw_delta(delta, np.full((5, 2), 0.1), owner, ["a", "b", "single"], ["MES", "NEU"])
     names = [[tick.get_text() for tick in ax.get_xticklabels()] for ax in fig.axes]
     assert names == [["b", "a"], ["a", "b"]]
     np.testing.assert_allclose(fig.axes[1].containers[0].lines[0].get_ydata(orig=False), delta[:4, 1])
     assert "2 of 2 genes with two or more guides" in said(fig)
     assert "1 with a single guide not shown" in said(fig)
-    one = overview_delta(
-        delta, np.full((5, 2), 0.1), owner, ["a", "b", "single"], ["MES", "NEU"], "EC", n_top=1
-    )
+    one = draw_delta(delta, np.full((5, 2), 0.1), owner, ["a", "b", "single"], ["MES", "NEU"], n_top=1)
     assert [[tick.get_text() for tick in ax.get_xticklabels()] for ax in one.axes] == [["b"], ["a"]]
 
 
 def test_delta_says_the_furthest_mean_of_all_contrasts() -> None:
     delta = np.array([[0.1, 0.5], [-0.1, -0.3]])
-    fig = overview_delta(delta, np.full((2, 2), 0.1), ["a", "a"], ["a"], ["MES", "NEU"], "EC")
+    fig = draw_delta(delta, np.full((2, 2), 0.1), ["a", "a"], ["a"], ["MES", "NEU"])
     assert "at most 1.0e-01" in said(fig)
 
 
 def test_delta_of_unobserved_guides_is_drawn_last() -> None:
     delta = np.array([[np.nan], [np.nan], [0.2], [-0.2]])
-    fig = overview_delta(delta, np.abs(delta), ["a", "a", "b", "b"], ["a", "b"], ["MES"], "EC")
+    fig = draw_delta(delta, np.abs(delta), ["a", "a", "b", "b"], ["a", "b"], ["MES"])
     assert [tick.get_text() for tick in fig.axes[0].get_xticklabels()] == ["b", "a"]
     assert overlaps(fig) == []
 
 
 def test_delta_refuses_other_shapes_and_unknown_genes() -> None:
     with pytest.raises(FatewalkError, match=r"found means \(2, 1\) and SDs \(2, 2\); needed: \(2, 1\)"):
-        overview_delta(np.zeros((2, 1)), np.zeros((2, 2)), ["a", "a"], ["a"], ["MES"], "EC")
+        draw_delta(np.zeros((2, 1)), np.zeros((2, 2)), ["a", "a"], ["a"], ["MES"])
     with pytest.raises(FatewalkError, match="gene b of a guide"):
-        overview_delta(np.zeros((2, 1)), np.zeros((2, 1)), ["a", "b"], ["a"], ["MES"], "EC")
+        draw_delta(np.zeros((2, 1)), np.zeros((2, 1)), ["a", "b"], ["a"], ["MES"])
 
 
 def test_recovery_pools_the_days() -> None:
@@ -509,7 +515,11 @@ def test_recovery_pools_the_days() -> None:
     )
     truth = pd.DataFrame([[0.0, 0.1], [1.0, 9.0]], index=["b", "a"])
     empty = table.assign(betahat_d0=np.nan, betahat_d1=np.nan)
-    fig = overview_recovery({"MES": table, "NEU": empty}, {"NEU": truth, "MES": truth}, 0.2, "EC")
+    tables = {
+        contrast: {"gene_daywise_for_mash.csv": of} for contrast, of in (("MES", table), ("NEU", empty))
+    }
+    run = run_of(tables, truth={"NEU": truth, "MES": truth}, contrasts=["MES", "NEU"])
+    fig = plot.overview_recovery(run)
     titles = [title(ax).replace("\n", ": ") for ax in fig.axes]
     assert titles == ["MES: RMSE 0.173, coverage 67 %", "NEU: no estimates"]
     drawn = {c.lines[0].get_gid(): list(c.lines[0].get_xdata()) for c in fig.axes[0].containers}
@@ -517,13 +527,21 @@ def test_recovery_pools_the_days() -> None:
 
 
 def test_recovery_refuses_what_does_not_match() -> None:
+    for truth, words in (
+        ({"NEU": lambda of: of.iloc[:, :3]}, "truth_theta table: theta is missing for gene gene00"),
+        (dict.fromkeys(FATES, lambda of: of.iloc[1:]), "truth: no row for gene gene00"),
+        (dict.fromkeys(FATES, lambda of: of.iloc[:, :3]), "found 3 days; the estimates have 4"),
+    ):
+        s = make_screen()
+        s.truth |= {contrast: change(s.truth[contrast]) for contrast, change in truth.items()}
+        with pytest.raises(FatewalkError, match=words):
+            draw("recovery", s)
     s = make_screen()
-    with pytest.raises(FatewalkError, match="truth: no table for contrast NEU"):
-        overview_recovery(s.gene_tables, {"MES": s.truth["MES"]}, 0.2, "EC")
-    with pytest.raises(FatewalkError, match="truth: no row for gene gene00"):
-        overview_recovery(s.gene_tables, s.truth | {"NEU": s.truth["NEU"].iloc[1:]}, 0.2, "EC")
-    with pytest.raises(FatewalkError, match="found 3 days; the estimates have 4"):
-        overview_recovery(s.gene_tables, s.truth | {"NEU": s.truth["NEU"].iloc[:, :3]}, 0.2, "EC")
+    s.truth = {"MES": s.truth["MES"]}
+    run = as_run(s)
+    run.settings.model.ref_fate = "ECT"  # then neither is known
+    with pytest.raises(FatewalkError, match="cannot give NEU against ECT"):
+        plot.overview_recovery(run)
 
 
 # --------------------------------------------------------------------------- parts

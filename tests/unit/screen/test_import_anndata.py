@@ -8,10 +8,10 @@ import pytest
 import scipy.sparse as sp
 from pydantic import ValidationError
 
-from fatewalk.config import AnnDataDataset
 from fatewalk.core.errors import FatewalkError
 from fatewalk.core.files import read_json
-from fatewalk.stages.import_screen import import_screen
+from fatewalk.screen.readers.anndata import AnnDataDataset
+from fatewalk.stages import import_screen
 
 FATES = ["EC", "MES", "NEU"]
 GUIDES = ["gA1", "gA2", "ntc1"]
@@ -52,9 +52,8 @@ def screen(tmp_path):
         path = tmp_path / "screen.h5ad"
         if adata is not None:
             adata.write_h5ad(path)
-        import_screen(
-            AnnDataDataset(anndata=str(path), guide_map=str(guide_map), **keys), fates, tmp_path / "out"
-        )
+        entry = AnnDataDataset(anndata=str(path), guide_map=str(guide_map), **keys)
+        import_screen.main(tmp_path / "out", entry, fates)
         tables = [pd.read_parquet(tmp_path / "out" / f"{name}.parquet") for name in ("cells", "guide_calls")]
         return *tables, read_json(tmp_path / "out" / "import_report.json")
 

@@ -6,10 +6,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from fatewalk.config import PlainDataset
 from fatewalk.core.errors import FatewalkError
 from fatewalk.core.files import read_json
-from fatewalk.stages.import_screen import import_screen
+from fatewalk.screen.readers.plain import PlainDataset
+from fatewalk.stages import import_screen
 
 FATES = ["EC", "NEU"]
 CELLS = pd.DataFrame(
@@ -37,7 +37,7 @@ def screen(tmp_path):
                 table.to_parquet(paths[name])
             else:
                 table.to_csv(paths[name], index=False, sep="\t" if "tsv" in suffix else ",")
-        import_screen(PlainDataset(**paths, **keys), fates, tmp_path / "input")
+        import_screen.main(tmp_path / "input", PlainDataset(**paths, **keys), fates)
         return read_input(tmp_path / "input")
 
     return run

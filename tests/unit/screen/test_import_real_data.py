@@ -5,9 +5,11 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from fatewalk.config import AnnDataDataset, DesignConfig, PlainDataset
+from fatewalk.config import DesignConfig
 from fatewalk.screen.design import build_design
-from fatewalk.stages.import_screen import import_screen
+from fatewalk.screen.readers.anndata import AnnDataDataset
+from fatewalk.screen.readers.plain import PlainDataset
+from fatewalk.stages import import_screen
 
 FOLDER = Path(__file__).parents[4] / "shared" / "realdata"
 
@@ -34,7 +36,7 @@ def import_both(name, tmp_path, **keys):
         ),
     }
     for kind, dataset in sources.items():
-        import_screen(dataset, fates, tmp_path / kind)
+        import_screen.main(tmp_path / kind, dataset, fates)
     tables = [
         [pd.read_parquet(tmp_path / kind / f"{table}.parquet") for kind in sources]
         for table in ("cells", "guide_calls")

@@ -10,17 +10,88 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
 import scipy.sparse as sp
+from pydantic import Field, model_validator
 
-from fatewalk.config.datasets import AnnDataDataset
+from fatewalk.config.datasets import Covariates, Dataset
 from fatewalk.core.errors import FatewalkError, first_few
 from fatewalk.screen.raw import RawScreen
 from fatewalk.screen.readers.tenx import read_protospacer_calls
 from fatewalk.screen.text import nearest
+
+
+class AnnDataDataset(Dataset):
+    """``{anndata: screen.h5ad, guide_map: guides.csv, ...keys...}``."""
+
+    key: ClassVar = "anndata"
+    kind: ClassVar = "AnnData"
+    about: ClassVar = "an AnnData file with CellRank output"
+    example: ClassVar = "screen"
+    files: ClassVar = ("anndata", "protospacer_calls", "guide_map")
+
+    anndata: str = Field(
+        examples=["screen.h5ad"], description="path of the .h5ad file; its X and layers are never read"
+    )
+    guide_map: str = Field(examples=["guides.csv"], description="table guide_name, gene_name, is_ntc")
+    fate_key: str = Field(
+        "lineages_fwd", description="obsm key of the fate probabilities (here CellRank 2 puts them)"
+    )
+    fate_names: list[str] | None = Field(
+        None, description="names of their columns, if the file does not carry them"
+    )
+    fate_names_key: str = Field(
+        "term_states_fwd",
+        description="where the names are, if obsm holds a bare array: a categorical obs column "
+        "(CellRank's terminal states) or a list in uns",
+    )
+    guide_key: str = Field("guide", description="obsm key of the cells x guides matrix (UMI counts or 0/1)")
+    guide_names: list[str] | None = Field(
+        None, description="names of its columns, if the file does not carry them"
+    )
+    guide_names_key: str = Field(
+        "guide_names", description="uns key of the list of names, if obsm holds a bare matrix"
+    )
+    protospacer_calls: str | None = Field(
+        None, description="10x protospacer_calls_per_cell.csv, instead of guide_key"
+    )
+    day_key: str = Field("day", description="obs column (or one-column obsm key) of the day: d0, 72hpf, 18.0")
+    rep_key: str | None = Field(
+        "rep", description="obs column (or one-column obsm key) of the replicate; null: one replicate"
+    )
+    cluster_key: str | None = Field(
+        None, description="obs column (or one-column obsm key) of the cluster: embryo, clone, well"
+    )
+    burden_key: str | None = Field(
+        None,
+        description="obs column (or one-column obsm key) of the guide burden; null: distinct guides "
+        "called in the cell",
+    )
+    covariates: Covariates = Field(
+        [], description="obs columns (or one-column obsm keys) of cell covariates: numbers or categories"
+    )
+
+    @property
+    def carried(self) -> list[str]:
+        """The covariates that the entry names."""
+        return self.covariates
+
+    def read(self) -> RawScreen:
+        """Read the screen (`read_anndata`)."""
+        return read_anndata(self)
+
+    @model_validator(mode="after")
+    def _one_source_of_guides(self) -> AnnDataDataset:
+        default = type(self).model_fields["guide_key"].default  # a dumped model states it, too
+        if self.protospacer_calls is not None and self.guide_key != default:
+            raise ValueError("protospacer_calls: found beside guide_key, allowed: one of the two")
+        return self
+
+
+ENTRY = AnnDataDataset
 
 
 def read_anndata(dataset: AnnDataDataset) -> RawScreen:

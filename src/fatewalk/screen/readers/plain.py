@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import ClassVar
 
 import pandas as pd
+from pydantic import Field
 
-from fatewalk.config.datasets import PlainDataset
+from fatewalk.config.datasets import Covariates, Dataset
 from fatewalk.core.errors import FatewalkError
 from fatewalk.core.schema import BURDEN, CLUSTER, GUIDE_CALLS, PROB_PREFIX
 from fatewalk.core.tables import read_table, require_columns
@@ -16,6 +18,44 @@ from fatewalk.screen.readers.tenx import TENX_CALLS, is_protospacer_table, split
 from fatewalk.screen.text import nearest
 
 FATE = "fate"  # column of a label, instead of probabilities
+
+
+class PlainDataset(Dataset):
+    """``{cells: cells.parquet, guide_calls: calls.parquet, guide_map: guides.csv}``."""
+
+    key: ClassVar = "cells"
+    kind: ClassVar = "plain tables"
+    about: ClassVar = "plain tables"
+    example: ClassVar = "plain"
+    files: ClassVar = ("cells", "guide_calls", "guide_map")
+
+    cells: str = Field(
+        examples=["cells.parquet"], description="table cell_id, day, rep, p_<fate>... or fate (a label)"
+    )
+    guide_calls: str = Field(
+        examples=["calls.parquet"],
+        description="table cell_id, guide, [umi]; or 10x protospacer_calls_per_cell.csv",
+    )
+    guide_map: str = Field(examples=["guides.csv"], description="table guide_name, gene_name, is_ntc")
+    day_key: str = Field("day", description="column of the day: d0, 72hpf, 18.0")
+    rep_key: str | None = Field("rep", description="column of the replicate; null: one replicate")
+    cluster_key: str | None = Field(None, description="column of the cluster: embryo, clone, well")
+    burden_key: str | None = Field(
+        None, description="column of the guide burden; null: distinct guides called in the cell"
+    )
+    covariates: Covariates = Field([], description="columns of cell covariates: numbers or categories")
+
+    @property
+    def carried(self) -> list[str]:
+        """The covariates that the entry names."""
+        return self.covariates
+
+    def read(self) -> RawScreen:
+        """Read the screen (`read_plain`)."""
+        return read_plain(self)
+
+
+ENTRY = PlainDataset
 
 
 def read_plain(dataset: PlainDataset) -> RawScreen:

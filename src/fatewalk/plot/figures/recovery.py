@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from fatewalk.core.daywise import day_matrix
+from fatewalk.core.daywise import count_days, day_matrix
 from fatewalk.core.errors import FatewalkError
 from fatewalk.core.schema import Z95
 from fatewalk.core.tables import require_columns
 from fatewalk.plot.columns import notes_of, rows_of
+from fatewalk.plot.panels import all_notes, each, most_rows, panel_width, require_contrasts, title_panels
 from fatewalk.plot.style import (
     BLACK,
     BLUE,
@@ -30,41 +29,28 @@ from fatewalk.plot.style import (
     say,
     styled,
 )
+from fatewalk.run.files import Run
 
 
 @styled
-def plot_recovery(
-    gene_table: pd.DataFrame,
-    truth: pd.DataFrame,
-    days: Sequence[str],
-    eps: float,
-    contrast: str,
-    reference: str,
-) -> Figure:
+def recovery(run: Run, contrast: str | None = None) -> Figure:
     """Estimates with 95 % intervals against the true effects, a panel a day.
 
     Parameters
     ----------
-    gene_table
-        Table ``gene_daywise_for_mash.csv``.
-    truth : [L, D]
-        True effects in logit; index: genes, in any order; columns: days in time order.
-    days : [D]
-        Labels of the days in time order.
-    eps
-        A gene is truly active on a day if its true effect is at least this, in logit.
-    contrast, reference
-        Fate of the effects and the fate they are against.
-
-    Returns
-    -------
-    matplotlib.figure.Figure
+    run
+        The run.
+    contrast
+        Fate of the effects; None: the primary contrast.
 
     Raises
     ------
     FatewalkError
         If a gene has no truth or the number of days differs.
     """
+    contrast = run.choose(contrast)
+    gene_table, truth = run.table("gene_daywise_for_mash.csv", contrast), run.truth(contrast)
+    days, eps = run.days, run.settings.calls.effect_size_eps
     require_columns(gene_table, ["gene"], "gene table")
     if truth.shape[1] != len(days):
         raise FatewalkError(f"truth: found {truth.shape[1]} days; the estimates have {len(days)}")
@@ -86,7 +72,7 @@ def plot_recovery(
         ax.set_box_aspect(1)
     for ax in axes[::columns]:
         ax.set_ylabel("estimate (logit)")
-    label = effect_label(contrast, reference, fig.get_figwidth(), "true effect on")
+    label = effect_label(contrast, run.reference, fig.get_figwidth(), "true effect on")
     add_foot(fig, label, legend_handles(eps), 3 if len(days) > 1 else 2)
     add_title(fig, f"{len(gene_table):,} genes; bars: 95 % intervals", notes_of(gene_table))
     return fig
@@ -127,3 +113,56 @@ def quality(true: np.ndarray, estimate: np.ndarray, se: np.ndarray) -> str:
     rmse = np.sqrt(np.mean(error**2))
     coverage = np.mean(np.abs(error) <= Z95 * se[seen])
     return f"RMSE {rmse:.3f}, coverage {100 * coverage:.0f} %"
+
+
+# ------------------------------------------------------------- all contrasts
+
+
+@styled
+def overview_recovery(run: Run) -> Figure:
+    """Estimates with 95 % intervals against the true effects, a panel a contrast, all days together.
+
+    Parameters
+    ----------
+    run
+        The run.
+
+    Raises
+    ------
+    FatewalkError
+        If there is no contrast, a contrast or a gene has no truth, or the number of days differs.
+    """
+    require_contrasts(run.contrasts)
+    gene_tables, eps = run.tables("gene_daywise_for_mash.csv"), run.settings.calls.effect_size_eps
+    pooled = [pool_days(table, run.truth(contrast)) for contrast, table in gene_tables.items()]
+    columns = grid_columns(len(pooled), 4)
+    fig, axes = panel_grid(len(pooled), 1.8 if columns > 1 else 3.0, columns, room=0.8,
+                           width=max(SINGLE, 0.6 + 1.65 * columns))  # fmt: skip
+    for ax, (true, estimate, se) in zip(axes, pooled, strict=True):
+        draw_day(ax, true, estimate, se, eps)
+        ax.set_box_aspect(1)
+    values = np.concatenate([part for true, estimate, _ in pooled for part in (true, estimate)])
+    limit = 1.08 * max(float(np.nanmax(np.abs(values), initial=0)), eps, 0.1)
+    axes[0].set(xlim=(-limit, limit), ylim=(-limit, limit))
+    title_panels(axes, list(gene_tables), [quality(*part) for part in pooled], panel_width(fig, columns))
+    for ax in axes[::columns]:
+        ax.set_ylabel("estimate (logit)")
+    label = effect_label(each(gene_tables), run.reference, fig.get_figwidth(), "true effect on")
+    add_foot(fig, label, legend_handles(eps), 3 if columns > 1 else 2)
+    title = f"{most_rows(gene_tables):,} genes on all days; bars: 95 % intervals"
+    add_title(fig, title, all_notes(gene_tables.values()))
+    return fig
+
+
+def pool_days(gene_table: pd.DataFrame, truth: pd.DataFrame) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """True effects, estimates and their SEs of all gene-days, each [L * D]."""
+    require_columns(gene_table, ["gene"], "gene table")
+    n_days = count_days(gene_table, "gene table")
+    if truth.shape[1] != n_days:
+        raise FatewalkError(f"truth: found {truth.shape[1]} days; the estimates have {n_days}")
+    true = rows_of(truth.rename_axis("gene"), list(gene_table["gene"]), "truth").to_numpy(dtype=float)
+    return (
+        true.ravel(),
+        day_matrix(gene_table, "betahat", n_days).ravel(),
+        day_matrix(gene_table, "se", n_days).ravel(),
+    )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -27,6 +26,7 @@ from fatewalk.plot.style import (
     styled,
     thin_labels,
 )
+from fatewalk.run.files import Run
 
 ROUNDS = {  # column of the trace, name, colour, where its dashes start
     "newton_step": ("Newton step (SDs)", BLUE, 0),
@@ -49,22 +49,21 @@ Criterion = Mapping[str, Mapping[str, float | None]]
 
 
 @styled
-def plot_convergence(trace: pd.DataFrame, card: Mapping[str, Any]) -> Figure:
+def convergence(run: Run) -> Figure:
     """What each phase of the fit watched, against its limits, and the loss of SVI.
 
     Parameters
     ----------
-    trace
-        Table ``fit_trace.csv``: rounds of Newton-Laplace, then windows of SVI steps (none with
-        ``family: laplace``).
-    card
-        Content of ``fit_card.json``; ``status``, ``family`` and ``criterion`` are read.
+    run
+        The run; its trace has rounds of Newton-Laplace, then windows of SVI steps (none with ``guide:
+        laplace``).
 
     Returns
     -------
     matplotlib.figure.Figure
         One panel for the rounds; unless the family is laplace, three more for the windows.
     """
+    trace, card = run.table("fit_trace.csv"), run.json("fit_card.json")
     require_columns(trace, TRACE, "trace of the fit")
     rounds, windows = (trace[trace["phase"] == phase] for phase in ("laplace", "svi"))
     if card["family"] == "laplace":

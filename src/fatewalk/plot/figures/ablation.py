@@ -23,7 +23,7 @@ MEASURES = {
 
 
 @styled
-def plot_ablation(table: pd.DataFrame) -> Figure:
+def ablation(table: pd.DataFrame) -> Figure:
     """Errors with and without centring, by day, the two fits of a screen joined.
 
     Parameters

@@ -11,11 +11,21 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patheffects import withStroke
-from matplotlib.textpath import TextPath
 
 from fatewalk.core.daywise import active_matrix, day_matrix
-from fatewalk.core.tables import require_columns
-from fatewalk.plot.columns import notes_of
+from fatewalk.core.tables import as_bool, require_columns
+from fatewalk.plot.columns import count_hits, notes_of
+from fatewalk.plot.panels import (
+    LINE,
+    all_notes,
+    each,
+    most_rows,
+    panel_columns,
+    panel_width,
+    require_contrasts,
+    text_width,
+    title_panels,
+)
 from fatewalk.plot.style import (
     AFTER_MASH,
     BLACK,
@@ -32,40 +42,27 @@ from fatewalk.plot.style import (
     say,
     styled,
 )
+from fatewalk.run.files import Run
 
 CAP = 10.0  # -log10 lfsr above this is drawn at this
-N_LABELS = 6  # calls named in a panel
-LINE = 1.25 * SMALL  # distance of two names, points
+N_LABELS = 6  # calls named in a panel of a day
+N_NAMES = 5  # of a contrast
 
 
 @styled
-def plot_volcano(
-    hits: pd.DataFrame,
-    days: Sequence[str],
-    eps: float,
-    lfsr_day: float,
-    contrast: str,
-    reference: str,
-) -> Figure:
+def volcano(run: Run, contrast: str | None = None) -> Figure:
     """Shrunken effect against -log10 of the local false sign rate, a panel a day.
 
     Parameters
     ----------
-    hits
-        Table ``hits_ranked.csv``.
-    days : [D]
-        Labels of the days in time order.
-    eps
-        Smallest effect of interest, in logit.
-    lfsr_day
-        Threshold of the local false sign rate on a day.
-    contrast, reference
-        Fate of the effects and the fate they are against.
-
-    Returns
-    -------
-    matplotlib.figure.Figure
+    run
+        The run.
+    contrast
+        Fate of the effects; None: the primary contrast.
     """
+    contrast = run.choose(contrast)
+    hits, days, calls = run.table("hits_ranked.csv", contrast), run.days, run.settings.calls
+    eps, lfsr_day = calls.effect_size_eps, calls.lfsr_day
     require_columns(hits, ["gene"], "table of hits")
     effect = day_matrix(hits, "postmean", len(days))  # [L, D]
     with np.errstate(divide="ignore"):
@@ -86,7 +83,7 @@ def plot_volcano(
     handles = legend_handles(
         ("called active", "not called"), eps, lfsr_day, top if (height > top).any() else None
     )
-    label = effect_label(contrast, reference, fig.get_figwidth(), AFTER_MASH)
+    label = effect_label(contrast, run.reference, fig.get_figwidth(), AFTER_MASH)
     add_foot(fig, label, handles, 5 if len(axes) > 1 else 3)
     add_title(fig, f"{len(hits):,} genes", notes_of(hits))
 
@@ -149,11 +146,6 @@ def widen(ax: Axes, labelled: Sequence[tuple[np.ndarray, np.ndarray]]) -> None:
     ax.set_xlim(-limit, limit)
 
 
-def text_width(text: str, size: float = SMALL) -> float:
-    """Width of a text of a size, both in points."""
-    return float(TextPath((0, 0), text, size=size).get_extents().width)
-
-
 def name_points(ax: Axes, x: np.ndarray, y: np.ndarray, names: np.ndarray) -> None:
     """Name points on their outer side.
 
@@ -193,3 +185,83 @@ def keep_apart(at: np.ndarray, line: float) -> np.ndarray:
     steps = line * np.arange(len(at))
     down = np.minimum.accumulate(at + steps) - steps
     return np.maximum(down, steps[::-1])
+
+
+# ------------------------------------------------------------- all contrasts
+
+
+@styled
+def overview_volcano(run: Run) -> Figure:
+    """Shrunken effect against -log10 of the local false sign rate, a panel a contrast, a point a gene.
+
+    Parameters
+    ----------
+    run
+        The run.
+
+    Raises
+    ------
+    FatewalkError
+        If there is no contrast or a column is missing.
+    """
+    require_contrasts(run.contrasts)
+    hits, days, calls = run.tables("hits_ranked.csv"), run.days, run.settings.calls
+    eps, lfsr_day = calls.effect_size_eps, calls.lfsr_day
+    for table in hits.values():
+        require_columns(table, ["gene", "hit_anyday"], "table of hits")
+    points = [strongest_day(table, len(days)) for table in hits.values()]
+    called = [as_bool(table["hit_anyday"], "table of hits") for table in hits.values()]
+    names = [table["gene"].astype(str).to_numpy() for table in hits.values()]
+    effects = np.concatenate([effect for effect, _ in points])
+    heights = np.concatenate([height for _, height in points])
+    top = min(CAP, max(float(np.nanmax(heights, initial=0)), -np.log10(lfsr_day)) + 0.3)
+
+    # the best hits are named; a height of 300 is an lfsr of 0 but for rounding
+    certainty = [np.minimum(height, 300.0) for _, height in points]
+    labelled = [choose(of, hit, N_NAMES) for of, hit in zip(certainty, called, strict=True)]
+    shown = [name[rows] for name, rows in zip(names, labelled, strict=True)]
+    columns = panel_columns(len(points), np.concatenate(shown), letters=10)
+    fig, axes = panel_grid(len(points), 1.5 if columns == 3 else 1.75, columns)
+    widest = max(float(np.nanmax(np.abs(effects), initial=0)), 2 * eps, 0.1)
+    axes[0].set(xlim=(-1.1 * widest, 1.1 * widest), ylim=(-0.03 * top, 1.05 * top))
+    for ax, (effect, height), hit in zip(axes, points, called, strict=True):
+        draw_points(ax, effect, height, hit, top)
+        draw_thresholds(ax, eps, lfsr_day)
+    title_panels(axes, list(hits), [count_hits(table) for table in hits.values()],
+                 panel_width(fig, columns))  # fmt: skip
+    fig.supylabel("−log₁₀ local false sign rate")
+    beyond = top if (heights > top).any() else None
+    handles = legend_handles(("hit", "no hit"), eps, lfsr_day, beyond)
+    label = effect_label(each(hits), run.reference, fig.get_figwidth(), AFTER_MASH)
+    add_foot(fig, label, handles, 5 if len(axes) > 1 else 3)
+    title = f"{most_rows(hits):,} genes, each on the day of its smallest local false sign rate"
+    add_title(fig, title, all_notes(hits.values()))
+
+    FigureCanvasAgg(fig)  # a canvas that can measure
+    fig.draw_without_rendering()  # panels get their final size, in which names are placed
+    widen(axes[0], [(x[rows], name) for (x, _), rows, name in zip(points, labelled, shown, strict=True)])
+    for ax, (x, y), rows, name in zip(axes, points, labelled, shown, strict=True):
+        name_points(ax, x[rows], np.minimum(y[rows], top), name)
+    return fig
+
+
+def strongest_day(hits: pd.DataFrame, n_days: int) -> tuple[np.ndarray, np.ndarray]:
+    """Effect and -log10 lfsr of every gene on its observed day of smallest lfsr; a tie: of larger effect.
+
+    Returns
+    -------
+    numpy.ndarray, float [L]
+    numpy.ndarray, float [L]
+        NaN where a gene was not observed at all.
+    """
+    effect = day_matrix(hits, "postmean", n_days)  # [L, D]
+    lfsr = day_matrix(hits, "lfsr", n_days)  # [L, D]
+    seen = np.isfinite(effect) & np.isfinite(lfsr)
+    lfsr = np.where(seen, lfsr, np.inf)
+    smallest = lfsr == lfsr.min(axis=1, keepdims=True)
+    day = np.where(seen & smallest, np.abs(effect), -1).argmax(axis=1)  # [L]
+    rows = np.arange(len(day))
+    observed = seen[rows, day]
+    with np.errstate(divide="ignore"):
+        height = -np.log10(lfsr[rows, day])
+    return np.where(observed, effect[rows, day], np.nan), np.where(observed, height, np.nan)

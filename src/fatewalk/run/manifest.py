@@ -53,7 +53,7 @@ def enter(
         for path in files
         if path.is_file() and path.is_relative_to(run)
     }
-    with _locked(run) as manifest:
+    with locked(run) as manifest:
         found = fit or _fit_of(manifest.get(CARD, {}))
         for name, digest in made.items():
             manifest[name] = {
@@ -87,21 +87,21 @@ def set_aside(run: Path, fit: dict[str, str]) -> list[str]:
     list of str
         Files that were moved, relative to the run's folder.
     """
-    with _locked(run) as manifest:
+    with locked(run) as manifest:
         others = [name for name, entry in manifest.items() if "fit_sha256" in entry and _fit_of(entry) != fit]
         return _move(run, manifest, others)
 
 
 def set_aside_export(run: Path) -> list[str]:
     """Move what an earlier export has led to, as `set_aside` does: the export is refused now."""
-    with _locked(run) as manifest:
+    with locked(run) as manifest:
         later = [name for name, entry in manifest.items() if entry["stage"] not in BEFORE_EXPORT]
         return _move(run, manifest, later)
 
 
 def prune(run: Path) -> None:
     """Drop the entries of files that are not there: Snakemake removes the outputs of a job that fails."""
-    with _locked(run) as manifest:
+    with locked(run) as manifest:
         for name in [name for name in manifest if not (run / name).exists()]:
             del manifest[name]
 
@@ -142,7 +142,7 @@ def _fit_of(entry: dict[str, Any]) -> dict[str, str]:
 
 
 @contextmanager
-def _locked(run: Path) -> Iterator[Manifest]:
+def locked(run: Path) -> Iterator[Manifest]:
     """The manifest, to be changed in place and then written; other jobs of the run wait."""
     # beside the logs: a lock file stays behind, and a run's folder is for results
     lock = run.parent.parent / "logs" / "manifest" / run.parent.name / f"{run.name}.lock"

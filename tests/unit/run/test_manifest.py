@@ -3,7 +3,7 @@
 import json
 from concurrent.futures import ThreadPoolExecutor
 
-from fatewalk.workflow.manifest import enter, fit_entry, prune, set_aside, set_aside_export
+from fatewalk.run.manifest import enter, fit_entry, prune, set_aside, set_aside_export
 
 OLD = fit_entry("aaaa", {"hash_of_config_and_design": "1"})
 NEW = fit_entry("bbbb", {"hash_of_config_and_design": "2"})

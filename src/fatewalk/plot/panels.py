@@ -1,0 +1,86 @@
+"""Parts of figures that show all contrasts: names that fit, titles of panels, words for counts."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.textpath import TextPath
+
+from fatewalk.core.errors import FatewalkError
+from fatewalk.plot.columns import notes_of
+from fatewalk.plot.style import SMALL, grid_columns
+
+LETTER = 0.055  # width of a letter of a tick text, inches
+LINE = 1.25 * SMALL  # distance of two names, points
+
+
+def require_contrasts(contrasts: Sequence[str]) -> None:
+    """Refuse to draw nothing."""
+    if not len(contrasts):
+        raise FatewalkError("overview: found no contrasts; needed: one or more")
+
+
+def all_notes(tables: Iterable[pd.DataFrame]) -> list[str]:
+    """Warnings of any of the tables, each once."""
+    return list(dict.fromkeys(note for table in tables for note in notes_of(table)))
+
+
+def most_rows(tables: Mapping[str, pd.DataFrame]) -> int:
+    """Number of genes."""
+    return max(len(table) for table in tables.values())
+
+
+def each(contrasts: Mapping[str, pd.DataFrame]) -> str:
+    """What stands for the contrast in the label of a common axis."""
+    return next(iter(contrasts)) if len(contrasts) == 1 else "each fate"
+
+
+def count_fates(contrasts: Sequence[object] | Mapping[str, pd.DataFrame]) -> str:
+    """Number of contrasts in words."""
+    return "1 fate" if len(contrasts) == 1 else f"{len(contrasts)} fates"
+
+
+def panel_columns(n: int, names: Iterable[str], letters: int) -> int:
+    """Columns of a grid whose panels have room for the names of genes: four for names of so many letters."""
+    longest = max((len(name) for name in names), default=0)
+    return grid_columns(n, 4 if longest <= letters else 3 if longest <= 1.5 * letters else 2)
+
+
+def title_panels(
+    axes: Sequence[Axes], contrasts: Sequence[str], remarks: Sequence[str], inches: float
+) -> None:
+    """Name of the fate over each panel and, on the same line where that fits everywhere, a remark."""
+    lines = [f"{contrast}: {remark}" for contrast, remark in zip(contrasts, remarks, strict=True)]
+    fits = all(text_width(line, 7) <= 72 * inches for line in lines)
+    for ax, contrast, remark, line in zip(axes, contrasts, remarks, lines, strict=True):
+        name = fit_name(contrast, inches)
+        ax.set_title(name if not remark else line if fits else f"{name}\n{remark}")
+
+
+def panel_width(fig: Figure, columns: int) -> float:
+    """Width of a panel in inches, about."""
+    return (fig.get_figwidth() - 0.6) / columns - 0.2
+
+
+def split_name(name: str) -> list[str]:
+    """Parts of a name, each with the underscore, hyphen or blank that ends it."""
+    return re.split(r"(?<=[_\- ])", name)
+
+
+def fit_name(name: str, inches: float) -> str:
+    """Break the name of a fate into lines that fit a length, where it has places to break."""
+    lines = [""]
+    for part in split_name(name):
+        if lines[-1] and text_width(lines[-1] + part, 7) > 72 * inches:
+            lines.append("")
+        lines[-1] += part
+    return "\n".join(lines)
+
+
+def text_width(text: str, size: float = SMALL) -> float:
+    """Width of a text of a size, both in points."""
+    return float(TextPath((0, 0), text, size=size).get_extents().width)

@@ -1,0 +1,174 @@
+"""A run as stages write it, and as figures and readers take it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from fatewalk.core.errors import FatewalkError
+from fatewalk.core.files import copy_file, read_json, write_json
+from fatewalk.core.schema import TRUTH_THETA
+from fatewalk.core.tables import read_table, write_table
+from fatewalk.evaluate.recovery import Estimand, truth_for_contrast
+from fatewalk.run.layout import contrast_folder, in_contract, made_by
+from fatewalk.run.settings import NAME as SETTINGS
+from fatewalk.run.settings import read_settings
+
+if TYPE_CHECKING:
+    from types import SimpleNamespace
+
+    from fatewalk.config import RunSettings
+
+NAMES = ("gene", "guide", "fate", "contrast", "active_days", "best_day", "best_day_among_active", "pattern")
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run: its folder, and the tables in it by contrast.
+
+    Attributes
+    ----------
+    folder
+        ``<results_dir>/<dataset>/<run>``; the input tables of the data set lie beside it.
+    contrasts
+        Fates of the effects.
+    settings
+        ``settings.<section>.<key>``: those that the results depend on.
+    """
+
+    folder: Path
+    contrasts: Sequence[str]
+    settings: RunSettings | SimpleNamespace
+    _held: dict[Path, Any] = field(default_factory=dict, repr=False, compare=False)
+
+    @classmethod
+    def load(cls, folder: str | Path) -> Run:
+        """Open the folder of a run.
+
+        Raises
+        ------
+        FatewalkError
+            If it is none.
+        """
+        folder = Path(folder)
+        for name in ("run.json", SETTINGS):
+            if not (folder / name).is_file():
+                raise FatewalkError(f"{folder}: is no folder of a run as this version writes it: no {name}")
+        return cls(folder, read_json(folder / "run.json")["contrasts"], read_settings(folder))
+
+    # ------------------------------------------------------------- what it is
+
+    @property
+    def primary(self) -> str:
+        """The contrast whose contract tables stand at the run's top as well."""
+        return str(self.settings.model.contrast_fate)
+
+    @property
+    def reference(self) -> str:
+        """The fate that the effects are against."""
+        return str(self.settings.model.ref_fate)
+
+    def choose(self, contrast: str | None) -> str:
+        """A contrast by name, or the primary one.
+
+        Raises
+        ------
+        FatewalkError
+            If the run has no such contrast.
+        """
+        if contrast is not None and contrast not in self.contrasts:
+            raise FatewalkError(f"contrast: found {contrast!r}; allowed: {', '.join(self.contrasts)}")
+        return contrast or self.primary
+
+    @property
+    def source(self) -> Path:
+        """Folder of the input tables, with the truth of a simulated screen."""
+        return self.folder.parent / "input"
+
+    @property
+    def days(self) -> list[str]:
+        """Labels of the days in time order, [D]."""
+        return [day["label"] for day in self.json("design_report.json")["days"]]
+
+    @property
+    def times(self) -> list[float]:
+        """Their real times, [D]."""
+        return [day["time"] for day in self.json("design_report.json")["days"]]
+
+    # ---------------------------------------------------- what figures look at
+
+    def table(self, name: str, contrast: str | None = None) -> pd.DataFrame:
+        """A table of a contrast, or of the run's top; read once, so not to be changed."""
+        path = self.folder / name if contrast is None else self.path(contrast, name)
+        if path not in self._held:
+            self._held[path] = read_table(path, text=NAMES)
+        table: pd.DataFrame = self._held[path]
+        return table
+
+    def tables(self, name: str) -> dict[str, pd.DataFrame]:
+        """A table of every contrast; read once, so not to be changed."""
+        return {contrast: self.table(name, contrast) for contrast in self.contrasts}
+
+    def arrays(self, name: str) -> dict[str, np.ndarray]:
+        """Arrays of an ``.npz`` file at the run's top; read once, so not to be changed."""
+        path = self.folder / name
+        if path not in self._held:
+            with np.load(path, allow_pickle=False) as arrays:
+                self._held[path] = dict(arrays)
+        found: dict[str, np.ndarray] = self._held[path]
+        return found
+
+    def json(self, name: str) -> Any:
+        """Content of a JSON file at the run's top; read once, so not to be changed."""
+        path = self.folder / name
+        if path not in self._held:
+            self._held[path] = read_json(path)
+        return self._held[path]
+
+    def truth(self, contrast: str, estimand: Estimand = "library") -> pd.DataFrame:
+        """True effects of a simulated screen in logit, genes by days, [L, D]."""
+        path = self.source / "truth_theta.csv"
+        if path not in self._held:
+            self._held[path] = read_table(path, TRUTH_THETA, text=NAMES)
+        return truth_for_contrast(self._held[path], contrast, self.reference, estimand)
+
+    # --------------------------------------------- what stages read and write
+
+    def path(self, contrast: str, name: str) -> Path:
+        """File of a contrast."""
+        return self.folder / contrast_folder(contrast) / name
+
+    def read(self, contrast: str, name: str) -> pd.DataFrame:
+        """Read a table of a contrast."""
+        return read_table(self.path(contrast, name), ["gene"], text=NAMES)
+
+    def read_json(self, contrast: str, name: str) -> Any:
+        """Read a JSON file of a contrast."""
+        return read_json(self.path(contrast, name))
+
+    def write(self, content: pd.DataFrame | dict[str, Any], contrast: str, name: str) -> None:
+        """Write a table or JSON of a contrast, at the top too if it is of the contract."""
+        path = self.path(contrast, name)
+        self._held.pop(path, None)
+        if isinstance(content, dict):
+            write_json(content, path)
+        else:
+            write_table(content, path)
+        self.publish(contrast, name)
+
+    def publish(self, contrast: str, name: str) -> None:
+        """Copy a contract table of the primary contrast to the run's top."""
+        if contrast == self.primary and in_contract(name):
+            self._held.pop(self.folder / name, None)
+            copy_file(self.path(contrast, name), self.folder / name)
+
+    def made_by(self, stage: str) -> list[Path]:
+        """Tables and JSON files that a stage makes of the run."""
+        mash = getattr(self.settings, "mash", None)  # only of some stages do files depend on it
+        modes = mash.modes if mash else ()
+        return [self.folder / name for name in made_by(stage, self.contrasts, modes)]

@@ -1,0 +1,354 @@
+"""After mash: shrunken effects, calls and hits."""
+
+from fatewalk.run.registry.entries import Column, File
+
+FILES = (
+    File(
+        "mash_{level}_{mode}.csv",
+        stage="fit_mash",
+        where="contract",
+        text="Effects of genes or guides after mash on `{level}_daywise_for_mash.csv`, by the built-in "
+        "engine or by R.",
+        extends="{level}_daywise_for_mash.csv",
+        by_engine=True,
+        columns=(
+            Column("postmean_d*", "posterior mean of the effect", unit="logit"),
+            Column("postsd_d*", "posterior standard deviation", unit="logit"),
+            Column(
+                "lfsr_d*",
+                "local false sign rate: probability that the sign is wrong, or that there is no "
+                "effect. 0 to 1; small is certain",
+                unit="probability",
+            ),
+            Column("lfsr_min", "smallest lfsr over the observed days", unit="probability"),
+            Column("best_day", "its day, `d0`, `d1`, ...; the first one where days tie"),
+        ),
+    ),
+    File(
+        "mash_{level}_{mode}.json",
+        stage="fit_mash",
+        where="contrast",
+        text="The mixture that mash fitted.",
+        by_engine=True,
+        columns=(
+            Column(
+                "engine, mode, versions",
+                "what made it; mode `likelihood` for the likelihood-only tables, which also have `estimand`",
+            ),
+            Column("n_rows", "rows of the table"),
+            Column("n_significant", "rows with an lfsr below 0.05 on at least one day"),
+            Column("se_inflate, se_floor", "what was done to the standard errors"),
+            Column(
+                "error_correlation",
+                "D x D, correlation of the errors between days, as used; for likelihood-only tables"
+                " the name of the file that has one per row",
+            ),
+            Column(
+                "covariances",
+                "prior covariances by name, D x D, largest variance 1: `identity`, one per day "
+                "(effect on that day only), `equal_effects`, `simple_het_1` to `3`; for "
+                "[time](method.md#mash) `sustained`, `early_*`, `late_*`, `transient_*`, "
+                "`switch_*`, `sign_switch_*`, `ramp_up`, `ramp_down`, `random_walk`; learned from "
+                "the data `ED_*`",
+            ),
+            Column("grid", "prior standard deviations by which they are scaled"),
+            Column(
+                "pi",
+                "mixture weights: `null` (no effect on any day), then `<covariance>.<index in grid, from 1>`",
+            ),
+            Column("loglik", "log likelihood"),
+            Column("kkt_gap", "built-in engine only: distance from the best weights, 0 at the optimum"),
+            Column("notes", "sentences on what could not be estimated; often empty"),
+        ),
+    ),
+    File(
+        "mash_likelihood_{level}.csv",
+        stage="fit_mash",
+        where="contrast",
+        text="Effects of genes or guides after mash on the likelihood-only estimates; the calls rest on it "
+        "by default.",
+        extends="{level}_daywise_likelihood.csv",
+        columns=(
+            Column("postmean_d*", "posterior mean of the effect", unit="logit"),
+            Column("postsd_d*", "posterior standard deviation", unit="logit"),
+            Column(
+                "lfsr_d*",
+                "local false sign rate: probability that the sign is wrong, or that there is no "
+                "effect. 0 to 1; small is certain",
+                unit="probability",
+            ),
+            Column("lfsr_min", "smallest lfsr over the observed days", unit="probability"),
+            Column("best_day", "its day, `d0`, `d1`, ...; the first one where days tie"),
+        ),
+    ),
+    File(
+        "mash_likelihood_{level}.json",
+        stage="fit_mash",
+        where="contrast",
+        text="The mixture that this mash fitted, with the same entries.",
+    ),
+    File(
+        "shrunk_{level}.npz",
+        stage="fit_mash",
+        where="contrast",
+        text="What every source of calls says of genes or guides, from which `rank_hits` ranks. `<source>` "
+        "is `mash_likelihood`, `mash_posterior` (not where R makes it, nor with `calls.estimand: gene`) or "
+        "`joint`; of guides `mash_likelihood` only.",
+        columns=(
+            Column("guide, gene", "names, in the order of the tables; `guide` only of guides", shape="n"),
+            Column("postmean_<source>, postsd_<source>", "posterior mean and SD", "logit", "n, D"),
+            Column("lfsr_<source>", "local false sign rate", "probability", "n, D"),
+            Column(
+                "plarge_<source>",
+                "probability that the absolute effect exceeds `calls.effect_size_eps`",
+                "probability",
+                "n, D",
+            ),
+            Column(
+                "<pattern>_<source>",
+                "genes: probability of each pattern over days, and of `none`, no day with an effect above "
+                "eps; from 4000 draws",
+                "probability",
+                "n",
+            ),
+        ),
+    ),
+    File(
+        "hits.csv",
+        stage="rank_hits",
+        where="run",
+        text="The hits of all contrasts, best first, in words, for people.",
+        columns=(
+            Column("rank, gene", "from 1, best first; name"),
+            Column("contrast, reference", "the effect is on log(P(contrast) / P(reference))"),
+            Column(
+                "direction",
+                "`gain` or `loss` of the contrast against the reference over the active days; `gain"
+                " then loss` and the like where the sign changes",
+            ),
+            Column("active_days", "labels of the days on which the gene is called active"),
+            Column(
+                "lfsr",
+                "smallest local false sign rate of these days; the rank follows it",
+                unit="probability",
+            ),
+            Column(
+                "strongest_day",
+                "the active day with the largest absolute effect; the next columns are of that day",
+            ),
+            Column(
+                "effect, effect_low, effect_high",
+                "effect after mash: mean and 95 % interval, mean +- 1.96 SD, by `calls.source`",
+                unit="logit",
+            ),
+            Column(
+                "plarge",
+                "probability that the absolute effect exceeds `calls.effect_size_eps`",
+                unit="probability",
+            ),
+            Column(
+                "percent_points, percent_points_low, percent_points_high",
+                "average change of the contrast's own probability, in percentage points, with its "
+                "95 % interval (`fate_probability_change.csv`). From the posterior, before mash: "
+                "its interval can hold 0 where `lfsr` is small. Its sign can differ from that of "
+                "`effect` where the reference moves more: look at the reference in that table",
+                unit="percentage points",
+            ),
+            Column(
+                "guides_agree",
+                "how many of the gene's guides with cells on the day have the sign of its effect, `3 of 4`",
+            ),
+            Column("n_cells", "cells of the day that carry a guide of the gene", unit="cells"),
+            Column("pattern, pattern_prob, n_guides, n_sources_hit", "of all days, as in `hits_ranked.csv`"),
+        ),
+    ),
+    File(
+        "effects.parquet",
+        stage="rank_hits",
+        where="run",
+        text="Every effect, one row for each gene or guide, contrast and day.",
+        columns=(
+            Column("level", "`gene` or `guide`"),
+            Column("gene, guide", "names; `guide` is missing for genes"),
+            Column("scale", "`contrast`: logit against the reference"),
+            Column("fate, day", "the contrast; the day's label"),
+            Column("estimate, se", "likelihood-only (`*_daywise_likelihood.csv`)"),
+            Column("posterior_mean, posterior_sd", "of the hierarchical model (`*_daywise_for_mash.csv`)"),
+            Column("mash_mean, mash_sd", "mash on the likelihood-only estimates (`mash_likelihood_*.csv`)"),
+            Column(
+                "lfsr, plarge",
+                "genes: by the source of the calls (`calls.source`); guides: by mash on the "
+                "likelihood-only estimates",
+                unit="probability",
+            ),
+            Column(
+                "called",
+                "genes: whether the gene is called active on the day (a hit is more, see "
+                "`hits_ranked.csv`); missing without cells and for guides",
+            ),
+            Column("n_cells", "cells of the day with the gene's guides, or the guide", unit="cells"),
+        ),
+    ),
+    File(
+        "hits_ranked.csv",
+        stage="rank_hits",
+        where="contract",
+        text="All genes by rank with calls, shrunken effects and probabilities, for programs.",
+        columns=(
+            Column(
+                "rank",
+                "from 1. Hits first, by `min_lfsr_among_active`; then the other genes by their "
+                "smallest lfsr. Ties: larger `max_abs_postmean`, then name",
+            ),
+            Column("gene, n_guides", "name; guides of the gene that are in at least one cell"),
+            Column("hit_anyday", "`True`: a hit over the whole time course"),
+            Column("active_days", "days on which the gene is called active, such as `d0;d2`; empty if none"),
+            Column("n_active_days", "their number"),
+            Column("best_day_among_active", "the active day with the smallest lfsr; empty if none"),
+            Column("min_lfsr_among_active", "that lfsr; empty if none", unit="probability"),
+            Column("max_abs_postmean", "largest absolute `postmean` over the observed days", unit="logit"),
+            Column(
+                "prob_any_day",
+                "probability that the absolute effect exceeds `calls.effect_size_eps` on at least "
+                "one observed day; empty for a gene without one",
+                unit="probability",
+            ),
+            Column(
+                "bayesian_fdr",
+                "of the genes with enough active days whose `prob_any_day` is at least this one's: "
+                "the mean of 1 - `prob_any_day`, the expected share of false hits in that set. "
+                "Empty for other genes",
+                unit="probability",
+            ),
+            Column(
+                "pattern",
+                "the likeliest course of the effect over the observed days (below); empty without "
+                "an active day",
+            ),
+            Column(
+                "pattern_prob",
+                "its posterior probability. The rest goes to other patterns, and to no effect above"
+                " eps on any day",
+                unit="probability",
+            ),
+            Column("n_sources_hit", "by how many of the three sources the gene is a hit"),
+            Column("source, estimand", "what the calls rest on (`calls.source`, `calls.estimand`)"),
+            Column(
+                "postmean_d*, postsd_d*, lfsr_d*",
+                "posterior mean and SD and local false sign rate, by that source",
+                unit="logit",
+            ),
+            Column(
+                "plarge_d*",
+                "probability that the absolute effect exceeds `calls.effect_size_eps` (0.2 logit), "
+                "by that source",
+                unit="probability",
+            ),
+            Column("n_cells_d*", "cells, as in the gene table", unit="cells"),
+            Column("hit_<source>, active_days_<source>", "the same verdicts by each other source"),
+            Column("postmean_<source>_d*, lfsr_<source>_d*, plarge_<source>_d*", "its numbers"),
+        ),
+    ),
+    File(
+        "mash_mode_comparison.csv",
+        stage="rank_hits",
+        where="contract",
+        text="Modes and engines of mash side by side, one row per gene and day.",
+        columns=(
+            Column("gene, day", "day as `d0`, `d1`, ..."),
+            Column("n_cells", "cells of the gene on the day", unit="cells"),
+            Column("postmean_<mode>, lfsr_<mode>", "of each mode"),
+            Column(
+                "called_<mode>",
+                "`True`: lfsr below `calls.lfsr_day`. The size of the effect plays no part here",
+            ),
+            Column(
+                "agree",
+                "all modes call the gene-day with the same sign, or none calls it. With one mode "
+                "`True` everywhere",
+            ),
+            Column(
+                "postmean_conservative_<engine>, lfsr_conservative_<engine>, called_conservative_<engine>",
+                "with `mash.compare_engines`: the same by the other engine",
+            ),
+            Column(
+                "agree_engines_conservative",
+                "both engines call the gene-day with the same sign, or neither calls it. Where "
+                "gene-days are missing the engines differ a little ([method](method.md#mash))",
+            ),
+        ),
+    ),
+    File(
+        "gene_from_guide_mash_{mode}.csv",
+        stage="rank_hits",
+        where="contract",
+        text="Guides of a gene combined after mash: a description.",
+        columns=(
+            Column("gene, n_guides", "guides in the guide table"),
+            Column("n_guides_used_d*", "guides with cells on the day"),
+            Column(
+                "meta_mean_d*, meta_sd_d*",
+                "inverse-variance weighted mean of the guides' `betahat` (likelihood) or `postmean`"
+                " (mash), and its SD",
+                unit="logit",
+            ),
+            Column("q_d*", "Cochran's Q; empty with fewer than two guides"),
+            Column(
+                "i2_d*",
+                "I², share of the spread that exceeds the guides' own SDs, 0 to 1; empty with fewer"
+                " than two guides",
+            ),
+            Column("sign_agreement_d*", "number of guides with the sign of `meta_mean`"),
+            Column(
+                "lfsr_min_guide",
+                "smallest lfsr after mash over the gene's guides and days",
+                unit="probability",
+            ),
+            Column("best_day", "its day"),
+            Column(
+                "n_cells_d*",
+                "cells of the gene (a cell with two of its guides counts once)",
+                unit="cells",
+            ),
+        ),
+    ),
+    File(
+        "gene_from_guide_likelihood.csv",
+        stage="rank_hits",
+        where="contrast",
+        text="Guides of a gene combined, likelihood-only: a test of whether they have the same effect.",
+        columns=(
+            Column("gene, n_guides", "guides in the guide table"),
+            Column("n_guides_used_d*", "guides with cells on the day"),
+            Column(
+                "meta_mean_d*, meta_sd_d*",
+                "inverse-variance weighted mean of the guides' `betahat` (likelihood) or `postmean`"
+                " (mash), and its SD",
+                unit="logit",
+            ),
+            Column("q_d*", "Cochran's Q; empty with fewer than two guides"),
+            Column(
+                "i2_d*",
+                "I², share of the spread that exceeds the guides' own SDs, 0 to 1; empty with fewer"
+                " than two guides",
+            ),
+            Column(
+                "q_pvalue_d*",
+                "likelihood only: chance of a larger Q if all guides had the same effect",
+                unit="probability",
+            ),
+            Column("sign_agreement_d*", "number of guides with the sign of `meta_mean`"),
+            Column(
+                "lfsr_min_guide",
+                "smallest lfsr after mash over the gene's guides and days",
+                unit="probability",
+            ),
+            Column("best_day", "its day"),
+            Column(
+                "n_cells_d*",
+                "cells of the gene (a cell with two of its guides counts once)",
+                unit="cells",
+            ),
+        ),
+    ),
+)

@@ -1,0 +1,154 @@
+"""Figures, each with the caption that says how to read it."""
+
+from fatewalk.run.registry.entries import Figure
+
+FIGURES = (
+    Figure(
+        "convergence",
+        stage="plot_convergence",
+        category="Fit",
+        text="Whether the fit settled: what it watched in each phase, against its limits.",
+        by_contrast=False,
+        caption="""\
+**Did the fit of {dataset} (run {run}) settle?** The fit has two phases. Newton-Laplace finds the mode of the
+posterior and its curvature in a few rounds; its panel shows how far each round moved the mode (in posterior
+standard deviations), the logarithms of the prior scales and those of the labels' weights. SVI (no panels with
+fit.family: laplace) then corrects that posterior in steps of an optimiser: how far it moved from one window of
+steps to the next, in its means and in its standard deviations, and the loss that it minimises (the negative
+ELBO; lower is better), whole and, after many windows, the second half on a finer scale. Small jumps of the
+loss up and down are sampling noise. The dashed lines are the limits in the same colours: the fit counts as
+converged when everything it watches ends below its limit. Dotted vertical lines: steps at which the learning
+rate was lowered, with the new rate.
+
+*What to distrust.* A value that ends above its limit, or a loss that still falls: every effect, interval and
+call of such a run is provisional, and all its figures say so. A flat loss alone proves nothing; the limits
+are the criterion. The loss cannot be compared between data sets.
+""",
+    ),
+    Figure(
+        "heatmap",
+        stage="plot_figures",
+        category="Effects",
+        text="Effects after mash of the 60 best-ranked genes by day, with the calls.",
+        caption="""\
+**Effects of the best-ranked genes by day** in {dataset} (run {run}). Each row is a gene, best rank on top;
+each column is a sampled day, with its real time where the label does not tell it (columns are evenly spaced,
+the times need not be). The colour is the shrunken estimate of the gene's effect on which the calls rest (by
+default after mash on the estimates from the labels alone): by how much perturbing it changes the log-odds
+(logit) of the first fate named under the colour bar against the second. Red: perturbed cells go to that fate
+more often; blue: less often; white: no difference. A black dot marks a day on which the gene is called
+active: both the sign and a size above the threshold are well supported. Bold names are hits in the whole time
+course. Hatched grey: no cell of that day carried a guide of the gene, or the labels alone cannot tell its
+effect on that day; nothing is claimed there.
+
+*What to distrust.* A strong colour without a dot is an estimate that may well be noise. mash knows a few
+typical courses over days and draws a gene towards those that fit it best, so equal colours on several days,
+or exact white beside them, are less certain than they look. Arrow-shaped ends of the colour bar mean that a
+few effects lie beyond the scale. The title tells how many genes are not shown.
+""",
+    ),
+    Figure(
+        "trajectories",
+        stage="plot_figures",
+        category="Effects",
+        text="Effects of the best-ranked genes and their guides over real time.",
+        caption="""\
+**Effects over time of the best-ranked genes** in {dataset} (run {run}), a panel a gene. Horizontal: real time
+of sampling. Vertical: effect of perturbing the gene on the log-odds (logit) of the first fate named on the
+axis against the second; the grey horizontal line is no effect. Circles joined in blue: posterior mean for the
+gene, the average over its guides, before mash; vertical bars: 95 % intervals. Filled orange circles: days on
+which the gene is called active; open circles: days on which it is not. Thin grey lines: the gene's single
+guides. Small numbers above the axis: cells of that day with a guide of the gene (the range over days where
+they would not fit). A day without such cells leaves a gap.
+
+*What to distrust.* A gene whose guides disagree in direction, or that rests on a single guide: this may be an
+off-target effect or a failed guide. Intervals hold for each day on its own, and neighbouring days share
+information. The calls rest on other numbers (key calls.source). By default these are the estimates from the
+labels alone, shrunk by mash over all genes and days. So an interval that excludes zero need not be a call,
+and a day whose interval includes zero can be called because of the gene's other days: look twice at such a
+day. The panels were chosen because they rank best, so their effects tend to be overstated.
+""",
+    ),
+    Figure(
+        "volcano",
+        stage="plot_figures",
+        category="Effects",
+        text="Effect against local false sign rate, a panel a day.",
+        caption="""\
+**Size against certainty of the effects, by day**, in {dataset} (run {run}). Each point is a gene on one day.
+Horizontal: shrunken effect, on which the calls rest (by default after mash), on the log-odds (logit) of the
+first fate named on the axis against the second; positive means that perturbed cells go to that fate more
+often. Vertical: the local false sign rate (lfsr), the probability that the sign of the effect is wrong, as
+−log₁₀: 2 means 1 %, 3 means 0.1 %. Orange: called active; grey: not called. Triangles at the top edge lie
+beyond the axis. Dotted lines: the smallest effect of interest in either direction; dashed line: the lfsr
+threshold. The largest calls are named; a thin line joins a name to its point where it had to be moved. Genes
+without cells on a day are absent from its panel.
+
+*What to distrust.* A call needs a high probability that the effect exceeds the dotted lines, not just a point
+beyond both thresholds: grey points in the outer upper corners are genes for which the size is still
+uncertain. The lfsr is as good as the model behind it; it is no p-value and must not be corrected again for
+the number of genes. mash gives a gene that follows a common course over the days nearly the same lfsr on all
+days of it: such points are one piece of evidence, not several.
+""",
+    ),
+    Figure(
+        "delta",
+        stage="plot_figures",
+        category="Effects",
+        text="Deviations of guides within genes.",
+        caption="""\
+**Do the guides of a gene agree?** Data set {dataset}, run {run}. Each shaded or white column is a gene with
+at least two guides, the largest disagreement on the left. Each blue point is a guide: by how much its effect
+on the log-odds (logit) of the first fate named in the title against the second differs from the average over
+the guides of its gene, the same on all days; bars are 95 % intervals. The black bar is the mean over the
+gene's guides. It must lie on zero, because the gene's effect is defined as that average; the title gives the
+largest departure over all genes, which should be rounding error (below 1e-6).
+
+*What to distrust.* Genes on the left with one guide far from all others: look for an off-target effect or an
+inactive guide before believing the gene's average. Genes with two guides can only mirror each other: the
+figure cannot tell which of the two is wrong. Genes with one guide have no deviation and are not shown; that
+is absence of evidence, not agreement. In a run marked as uncentred the black bars may leave zero: then the
+effects of genes are shifted by as much.
+""",
+    ),
+    Figure(
+        "recovery",
+        stage="evaluate_recovery",
+        category="Against the truth",
+        text="Estimates against the truth of a simulated screen.",
+        caption="""\
+**Are the estimates right?** Simulated screen {dataset}, run {run}: posterior estimates (before mash) against
+the truth that generated the data, a panel a day. Each point is a gene: its true effect (horizontal) and the
+estimate with its 95 % interval (vertical), both in log-odds (logit) of the first fate named on the axis
+against the second. Blue: genes that are truly active on the day; grey: all others, most of them without any
+effect and therefore stacked at zero. Dashed line: estimate equals truth. Above each panel: the root mean
+square error (RMSE) of the estimates, and the coverage, the share of intervals that contain the truth. It
+should be near 95 %.
+
+*What to distrust.* With few genes the coverage is itself uncertain: 50 genes give 95 % ± 6 %. Points below
+the line on the right and above it on the left show shrinkage towards zero, which is intended when data are
+few. Good recovery here shows that the method works when its assumptions hold; it says nothing of a real
+screen whose cells, guides or days violate them. Genes without cells on a day are left out.
+""",
+    ),
+    Figure(
+        "ablation",
+        stage="tabulate_ablation",
+        category="Ablation",
+        text="Simulated screens fitted with and without centring.",
+        by_contrast=False,
+        caption="""\
+**What centring the guide deviations repairs.** Several simulated screens, each fitted twice: with the
+deviations of guides centred within their gene (blue), as in every ordinary run, and without (orange). Each
+point is a screen on one day, a thin line joins the two fits of the same screen, a black bar is the mean over
+screens. Points are spread sideways only to keep equal values apart. Panels: genes called active that are not
+(false positives); truly active genes that were missed (false negatives); root mean square error (RMSE) of the
+gene effects in log-odds (logit); and the offset, by how much on average the effect of a gene (theta) stands
+away from the mean effect of its guides (beta) over the whole fit (logit), which centring makes zero.
+
+*What to distrust.* Few screens: judge by the pairs (do nearly all lines go the same way?), not by the bars
+alone. The screens are drawn with large differences between guides, where centring matters most; with guides
+that agree the two fits hardly differ.
+""",
+    ),
+)

@@ -1,0 +1,272 @@
+"""The fit, what is read off it, and whether it can be used."""
+
+from fatewalk.run.registry.entries import Column, File
+
+FILES = (
+    File(
+        "summary.txt",
+        stage="",
+        where="run",
+        text="The last lines that the run printed: verdict, hits, where things lie.",
+    ),
+    File(
+        "manifest.json",
+        stage="",
+        where="run",
+        text="Of every file of the run the stage, the fit and the checksum.",
+    ),
+    File(
+        "settings.json",
+        stage="",
+        where="run",
+        text="Of every stage the keys of the config that its results depend on.",
+    ),
+    File(
+        "run.json",
+        stage="publish_design",
+        where="run",
+        text="Which design and fit the run uses.",
+        columns=(
+            Column("dataset, run", "names"),
+            Column(
+                "design, fit, folders",
+                "folders of design and fit, by name and by path below the results",
+            ),
+            Column("draws", "posterior draws"),
+            Column("reference, contrasts", "the fate that effects are against; the others"),
+            Column("mash", "modes and engines"),
+        ),
+    ),
+    File(
+        "posterior.pt",
+        stage="fit_effects",
+        where="fit",
+        text="Fitted parameters.",
+    ),
+    File(
+        "fit_card.json",
+        stage="fit_effects",
+        where="fit",
+        text="Whether the fit converged and by which criterion, weights of the labels, what the screen "
+        "cannot tell.",
+        copy=("check_delta", ""),
+        columns=(
+            Column(
+                "status",
+                "`converged`; `budget`: rounds or steps ran out; `diverged`: the ELBO is not "
+                "finite; `unanchored`: converged, but nothing tells the common shift of all genes",
+            ),
+            Column(
+                "criterion",
+                "everything that the stopping rules watch, each with `value` and `limit`: "
+                "`newton_step` (length of the last Newton step in posterior SDs), `scale_step` and "
+                "`weight_step` (largest change of a log scale and a log weight in the last round); "
+                "with SVI also `drift_mean` and `drift_sd` (log SDs) of the last window. "
+                "`common_shift_sd`: SD that the labels leave to the common shift of all genes, on "
+                "the best day and contrast (logit), against `s_tau`: it decides on `unanchored`. "
+                "`null`: infinite or not known",
+                unit="SDs",
+            ),
+            Column("rounds, steps", "rounds of Newton-Laplace; steps of SVI, 0 with `family: laplace`"),
+            Column(
+                "loss",
+                "negative ELBO, mean over the last window; `null` with `family: laplace`",
+                unit="nats",
+            ),
+            Column("family", "posterior family"),
+            Column("center_delta, likelihood_weight", "settings"),
+            Column("weight_by_day", "weight of a cell's label, mean over the cells of the day"),
+            Column(
+                "phi_by_day",
+                "scatter of the labels around the fit ([method](method.md#likelihood_weight))",
+            ),
+            Column(
+                "phi_by_fate_and_day",
+                "the same for each fate. Where all cells of a cluster carry the same guides, that "
+                "of cluster totals, so that it includes what rho accounts for. `null` for a fate "
+                "that is too rare on the day",
+            ),
+            Column(
+                "rho_by_day",
+                "correlation of labels within clusters; `null` without such correlation, and unless"
+                " all cells of each cluster carry the same guides",
+            ),
+            Column(
+                "scales",
+                "`tau`, `sigma_time` (a list, one per step), `sigma_guide` and, with cluster "
+                "intercepts, `sigma_cluster`: posterior `mean` and `sd` by contrast",
+            ),
+            Column(
+                "laplace_and_svi",
+                "how far SVI moved theta from Laplace: `sd_ratio` (SVI / Laplace: median, min, max)"
+                " and `mean_difference_in_sd` (absolute: median, 99 %, max), over all genes, "
+                "contrasts and days. `null` unless `family: structured`",
+            ),
+            Column(
+                "identifiability",
+                "what the design can tell, before the fit: `unanchored`; `sd_of_common_shift` by "
+                "contrast and day (logit; SD that the labels alone leave to a common shift of all "
+                "genes; `null`: infinite); shares of cells with NTC guides and without targeting "
+                "guides, by day; `weak_directions`, weakest first (below); number of genes and "
+                "guides with defects",
+            ),
+            Column(
+                "ntc_slope",
+                "by contrast: `slope` of an NTC guide beyond its share of the burden, `se` and `z`."
+                " Should be 0. `null` without NTC guides, or where nothing tells it",
+                unit="logit",
+            ),
+            Column("defects", "the sentences of the columns `defects`, by name of the gene or guide"),
+            Column("covariance", "`dense`, or `blocks` above `fit.dense_limit`"),
+            Column("clusters", "how clusters enter the likelihood, in words; `null` without clusters"),
+            Column("warnings", "sentences; **read them**"),
+            Column("cells, rows", "cells; rows of the regression after identical cells are merged"),
+            Column("latents", "number of latent variables"),
+            Column("device, device_reason, node, cuda_visible_devices, threads", "where it ran"),
+            Column("seconds_by_phase", "`rows`, `checks` (identifiability), `laplace`, `svi`, `card`"),
+            Column(
+                "seed, wall_seconds, peak_memory_mb, versions",
+                "of this process; a resumed fit counts from where it resumed",
+            ),
+            Column(
+                "config",
+                "the keys of sections `model` and `fit` that the fit was given; `contrast_fate`, "
+                "`gpus`, `require` and `checkpoint_minutes` steer other things and are not among "
+                "them",
+            ),
+            Column("hash_of_config_and_design", "SHA-256 of the design and of `config`"),
+        ),
+    ),
+    File(
+        "fit_trace.csv",
+        stage="fit_effects",
+        where="fit",
+        text="What the fit watched in each round and window.",
+        copy=("check_delta", ""),
+        columns=(
+            Column(
+                "phase",
+                "`laplace`: a round of Newton-Laplace; `svi`: a window of SVI steps (at least 35; longer "
+                "where the drift does not fall)",
+            ),
+            Column("step", "svi: last step of the window"),
+            Column("loss", "svi: negative ELBO, mean over the window", unit="nats"),
+            Column("learning_rate", "svi"),
+            Column(
+                "drift_mean",
+                "svi: how far posterior means moved since the window before, in posterior SDs; "
+                "empty in the first window",
+            ),
+            Column("drift_sd", "svi: how far log posterior SDs moved; empty in the first window"),
+            Column("round", "laplace: number of the round"),
+            Column(
+                "log_posterior",
+                "laplace: log posterior at the scales and weights of the round (nats, up to a "
+                "constant). It may fall: new scales and weights make another posterior",
+            ),
+            Column("newton_step", "laplace: length of the Newton step, in posterior SDs"),
+            Column(
+                "scale_step, weight_step",
+                "laplace: largest change of a log scale and a log weight; `inf` in rounds far from "
+                "the mode, which leave both alone",
+            ),
+            Column("seconds", "laplace: time of the round"),
+        ),
+    ),
+    File(
+        "moments.npz",
+        stage="summarise_posterior",
+        where="summary",
+        text="Posterior means and SDs of all effects, before the checks of the export; gene-days without "
+        "cells hold extrapolations.",
+    ),
+    File(
+        "likelihood.npz",
+        stage="summarise_posterior",
+        where="summary",
+        text="Likelihood-only estimates and their error covariances over contrasts and days, before the "
+        "checks of the export.",
+        columns=(
+            Column("gene_mean", "estimates of genes", unit="logit", shape="L, F*, D"),
+            Column("guide_mean", "of guides", unit="logit", shape="G, F*, D"),
+            Column("gene_covariance", "error covariances", unit="logit²", shape="L, F*, D, F*, D"),
+            Column("guide_covariance", "of guides", unit="logit²", shape="G, F*, D, F*, D"),
+            Column("genes, guides, contrasts, days", "names along the axes"),
+            Column("guide_to_gene", "index of each guide's gene", shape="G"),
+            Column("gene_cells, guide_cells", "cells by day", unit="cells", shape="L, D; G, D"),
+        ),
+    ),
+    File(
+        "fate_change.npz",
+        stage="summarise_posterior",
+        where="summary",
+        text="What `fate_probability_change.csv` is made of.",
+    ),
+    File(
+        "verdict.json",
+        stage="check_delta",
+        where="run",
+        text="The verdict on fit and deltas, each with value, limit and words.",
+        columns=(
+            Column(
+                "verdict",
+                "`ok`; `bad`: the fit did not converge or deltas are not centred; `uncentred`",
+            ),
+            Column(
+                "fit.verdict, fit.status, fit.words, fit.warnings",
+                "`ok` or `bad`; the status of the fit card; in words; number of its warnings",
+            ),
+            Column(
+                "fit.criteria",
+                "every quantity that the stopping rules watch: `value`, `limit`, `met`, `words`",
+            ),
+            Column(
+                "delta.verdict, delta.words",
+                "`ok`, `bad` (nothing is exported) or `uncentred`; in words",
+            ),
+            Column(
+                "delta.max_abs_delta_mean, delta.limit",
+                "largest absolute within-gene mean of the deviations over all posterior draws, "
+                "genes and contrasts; the largest that counts as `ok`",
+            ),
+            Column("delta.max_abs_offset", "largest absolute offset of `qc_theta_beta_offset_by_gene.csv`"),
+            Column("delta.center_delta", "the setting"),
+            Column("delta.worst_genes", "the ten worst genes, each with its worst contrast"),
+        ),
+    ),
+    File(
+        "qc_delta_mean_by_gene.csv",
+        stage="check_delta",
+        where="contract",
+        text="The check that guide deviations are centred within genes.",
+        columns=(
+            Column("gene, n_guides", "name; guides of the gene that are in at least one cell"),
+            Column(
+                "delta_mean_gene",
+                "mean over the gene's guides of their deviations (posterior means, logit): 0 up to "
+                "rounding unless the run is uncentred",
+            ),
+            Column(
+                "delta_sd_gene",
+                "SD over the gene's guides of their deviations; empty for a single guide. Large: "
+                "the guides disagree",
+                unit="logit",
+            ),
+        ),
+    ),
+    File(
+        "qc_theta_beta_offset_by_gene.csv",
+        stage="check_delta",
+        where="contract",
+        text="The check that a gene's effect is the mean effect of its guides.",
+        columns=(
+            Column("gene, n_guides", "name; guides of the gene that are in at least one cell"),
+            Column(
+                "offset_mean",
+                "mean over days of (mean effect of the gene's guides minus gene effect), logit: 0 "
+                "up to rounding unless uncentred",
+            ),
+            Column("offset_sd_across_days", "its SD over days"),
+        ),
+    ),
+)

@@ -1,0 +1,61 @@
+"""The settings that the files of a run were made with: ``settings.<section>.<key>``.
+
+A stage gets those of its keys that its results depend on, as plain values, so that it need not import the
+config models. ``settings.json`` keeps what each stage was given, for whoever opens the run later.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+from fatewalk.core.files import read_json, write_json
+from fatewalk.core.versions import STAGES
+from fatewalk.run.manifest import locked
+
+NAME = "settings.json"
+Values = Mapping[str, Mapping[str, Any]]  # by section and key
+
+
+def sections(values: Values) -> SimpleNamespace:
+    """Values by section and key as attributes; they were checked when the config was read."""
+    return SimpleNamespace(**{name: SimpleNamespace(**keys) for name, keys in values.items()})
+
+
+def note_settings(run: Path, stage: str, values: Values) -> None:
+    """Keep the settings of a stage that has done its work.
+
+    Parameters
+    ----------
+    run
+        Folder of the run.
+    stage
+        The stage.
+    values
+        What it was given.
+    """
+    with locked(run):
+        noted = _noted(run)
+        if noted.get(stage) != values:
+            noted[stage] = dict(values)
+            write_json({name: noted[name] for name in STAGES if name in noted}, run / NAME)
+
+
+def read_settings(run: Path) -> SimpleNamespace:
+    """The settings of all stages that have done their work.
+
+    Of a key that several stages read, that of the first holds: the later ones may not have run again yet.
+    """
+    merged: dict[str, dict[str, Any]] = {}
+    for values in reversed(_noted(run).values()):
+        for name, keys in values.items():
+            merged.setdefault(name, {}).update(keys)
+    return sections(merged)
+
+
+def _noted(run: Path) -> dict[str, Any]:
+    """Settings by stage, in the order of the chain."""
+    noted: dict[str, Any] = read_json(run / NAME) if (run / NAME).exists() else {}
+    return noted

@@ -1,0 +1,48 @@
+"""Stage ``build_design``: input tables to index tensors, checked and counted."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from fatewalk.core.files import write_json
+from fatewalk.core.schema import GUIDE_MAP
+from fatewalk.core.tables import read_table
+from fatewalk.screen.design import build_design, in_words, save_design
+
+if TYPE_CHECKING:
+    from types import SimpleNamespace
+
+log = logging.getLogger(__name__)
+
+
+def main(source: Path, design: Path, settings: SimpleNamespace) -> None:
+    """Write the design of a screen, and what was dropped and why.
+
+    Parameters
+    ----------
+    source
+        Folder of the input tables.
+    design
+        Folder for the design.
+    settings
+        Section ``design``, and ``model.fates`` with the reference first.
+
+    Raises
+    ------
+    FatewalkError
+        If the tables do not fit together.
+    """
+    cells = pd.read_parquet(source / "cells.parquet")
+    calls = pd.read_parquet(source / "guide_calls.parquet")
+    guide_map = read_table(source / "guide_map.csv", GUIDE_MAP, text=GUIDE_MAP)
+    found, report = build_design(cells, calls, guide_map, settings.design, settings.model.fates)
+    for line in in_words(report):
+        log.info(line)
+    for warning in report["warnings"]:
+        log.warning(warning)
+    save_design(found, cells["cell_id"], design)
+    write_json(report, design / "design_report.json")

@@ -1,0 +1,47 @@
+"""Stage ``check_delta``: guide deviations are centred, mean(beta) equals theta; the verdict on the fit."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+from fatewalk.core.files import copy_file, read_json, write_json
+from fatewalk.core.marks import marks_of_card
+from fatewalk.diagnostics.centring import delta_mean_table, delta_verdict, offset_table, run_verdict
+from fatewalk.estimates.arrays import Moments
+from fatewalk.run.files import Run
+from fatewalk.run.layout import copies
+from fatewalk.run.manifest import STALE, enter, fit_entry, set_aside
+
+log = logging.getLogger(__name__)
+
+
+def main(run: Run, fit: Path, summary: Path) -> None:
+    """Write the verdict on fit and deltas with its tables; files of another fit go to ``stale/``.
+
+    Parameters
+    ----------
+    run
+        The run; reads ``model.contrast_fate``.
+    fit, summary
+        Folders of the fit, and of what was read off it.
+    """
+    moments = Moments.load(summary / "moments.npz")
+    card = read_json(fit / "fit_card.json")
+    marks, entry = marks_of_card(card), fit_entry(fit.name, card)
+    if moved := set_aside(run.folder, entry):
+        log.info("%d files of another fit were moved to %s", len(moved), run.folder / STALE)
+    for c, contrast in enumerate(moments.contrasts.tolist()):
+        delta_mean, offset = delta_mean_table(moments, c), offset_table(moments, c)
+        run.write(delta_mean.assign(**marks), contrast, "qc_delta_mean_by_gene.csv")
+        run.write(offset.assign(**marks), contrast, "qc_theta_beta_offset_by_gene.csv")
+    for name in copies("check_delta"):
+        copy_file(fit / name, run.folder / name)
+    delta = delta_verdict(moments, card["center_delta"])
+    verdict = run_verdict(card, delta)
+    write_json(verdict, run.folder / "verdict.json")
+    enter(run.folder, "check_delta", run.made_by("check_delta"), entry)
+    sizes = (len(names) for names in (moments.genes, moments.guides, moments.contrasts))
+    log.info("in: %d genes, %d guides, %d contrasts", *sizes)
+    log.info("verdict: %s; %s", verdict["fit"]["words"], verdict["delta"]["words"])
+    log.info("largest |mean of delta within a gene| %.1e", delta["max_abs_delta_mean"])

@@ -1,0 +1,52 @@
+"""Stage ``summarise_posterior``: all that needs rows or draws of a fit, so that later ones need no torch."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import torch
+
+from fatewalk.core.tables import write_table
+from fatewalk.diagnostics.power import gene_power
+from fatewalk.estimates.arrays import name_estimates
+from fatewalk.estimates.fate_change import average_fate_change
+from fatewalk.estimates.from_draws import posterior_moments
+from fatewalk.estimates.likelihood_only import likelihood_estimates
+from fatewalk.infer.checkpoint import delete_checkpoints
+from fatewalk.infer.fitted import load_posterior
+from fatewalk.model.rows import make_rows
+from fatewalk.screen.design import load_design
+
+log = logging.getLogger(__name__)
+
+
+def main(design: Path, fit: Path, summary: Path, draws: int, seed: int, threads: int) -> None:
+    """Write moments, likelihood-only estimates, changes of fate and power of a fit.
+
+    Parameters
+    ----------
+    design, fit
+        Folders; checkpoints of the fit are deleted, since it has been accepted.
+    summary
+        Folder for the results.
+    draws, seed
+        Posterior draws and their seed.
+    threads
+        CPU threads.
+    """
+    torch.set_num_threads(threads)
+    delete_checkpoints(fit)
+    found = load_design(design / "design.pt")
+    posterior = load_posterior(fit / "posterior.pt", found)
+    log.info("in: fit of %d genes, %d guides, %d days", *map(len, (found.genes, found.guides, found.days)))
+    posterior_moments(posterior, found, draws, seed).save(summary / "moments.npz")
+    log.info("moments from %d draws", draws)
+    name_estimates(likelihood_estimates(posterior, found), found).save(summary / "likelihood.npz")
+    log.info("likelihood-only estimates")
+    average_fate_change(posterior, found, draws, seed).save(summary / "fate_change.npz")
+    log.info("changes of fate probabilities")
+    terms = posterior.model.terms
+    rows = make_rows(found, terms).weighted(posterior.weight)
+    write_table(gene_power(found, terms, rows), summary / "gene_power.csv")
+    log.info("power")
