@@ -17,7 +17,7 @@ from fatewalk.core.versions import STAGE_VERSION
 from fatewalk.infer.checkpoint import EXIT_CODE, Checkpoint, checkpoint_path, delete_checkpoints
 from fatewalk.infer.fitted import load_posterior, save_posterior
 from fatewalk.infer.svi import _Loop
-from fatewalk.screen.design import save_design
+from fatewalk.screen.design import load_design, save_design
 from fatewalk.stages.fit_effects import fit_effects
 
 ROOT = Path(__file__).parents[3]
@@ -281,9 +281,9 @@ def test_the_script_ends_with_143_and_resumes(small_design, whole, tmp_path, sto
     (fit / ".77.checkpoint-0123456789abcdef.pt").write_bytes(b"of a job that was killed while it wrote")
     delete_checkpoints(fit)
     assert sorted(path.name for path in fit.iterdir()) == ["fit_card.json", "fit_trace.csv", "posterior.pt"]
-    resumed = load_posterior(fit / "posterior.pt")
-    expected = whole["structured"][0].guide.state_dict()
-    for name, value in resumed.guide.state_dict().items():
+    resumed = load_posterior(fit / "posterior.pt", load_design(fit.parent / "design.pt"))
+    expected = whole["structured"][0].family.state_dict()
+    for name, value in resumed.family.state_dict().items():
         assert torch.equal(value, expected[name]), name
     trace = pd.read_csv(fit / "fit_trace.csv").drop(columns="seconds")
     pd.testing.assert_frame_equal(trace, whole["structured"][2].drop(columns="seconds"), rtol=1e-12)

@@ -468,7 +468,7 @@ def test_convergence_draws_each_phase_in_its_own_panels() -> None:
 
 def test_convergence_without_svi_has_one_panel_and_no_line_for_a_given_weight() -> None:
     trace = make_trace(0).assign(weight_step=0.0)
-    fig = draw_convergence(trace, make_card(guide="laplace"))
+    fig = draw_convergence(trace, make_card(family="laplace"))
     assert len(fig.axes) == 1
     assert set(limits_of(fig.axes[0])) == {"newton_step_limit", "scale_step_limit"}
     assert "drift" not in said(fig)

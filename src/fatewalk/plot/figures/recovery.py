@@ -157,7 +157,7 @@ def overview_recovery(run: Run) -> Figure:
 def pool_days(gene_table: pd.DataFrame, truth: pd.DataFrame) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """True effects, estimates and their SEs of all gene-days, each [L * D]."""
     require_columns(gene_table, ["gene"], "gene table")
-    n_days = count_days(gene_table, "gene table")
+    n_days = count_days(gene_table, "betahat")
     if truth.shape[1] != n_days:
         raise FatewalkError(f"truth: found {truth.shape[1]} days; the estimates have {n_days}")
     true = rows_of(truth.rename_axis("gene"), list(gene_table["gene"]), "truth").to_numpy(dtype=float)
