@@ -10,15 +10,15 @@ FIGURES = (
         text="Whether the fit settled: what it watched in each phase, against its limits.",
         by_contrast=False,
         caption="""\
-**Did the fit of {dataset} (run {run}) settle?** The fit has two phases. Newton-Laplace finds the mode of the
-posterior and its curvature in a few rounds; its panel shows how far each round moved the mode (in posterior
-standard deviations), the logarithms of the prior scales and those of the labels' weights. SVI (no panels with
-fit.family: laplace) then corrects that posterior in steps of an optimiser: how far it moved from one window
-of steps to the next, in its means and in its standard deviations, and the loss that it minimises (the
-negative ELBO; lower is better), whole and, after many windows, the second half on a finer scale. Small jumps of the
-loss up and down are sampling noise. The dashed lines are the limits in the same colours: the fit counts as
-converged when everything it watches ends below its limit. Dotted vertical lines: steps at which the learning
-rate was lowered, with the new rate.
+**Did the fit of {dataset} (run {run}) settle?** The fit has two phases. Newton-Laplace finds the mode of
+the posterior and its curvature in a few rounds; its panel shows how far each round moved the mode (in
+posterior standard deviations), the logarithms of the prior scales and those of the labels' weights. SVI (no
+panels with fit.family: laplace) then corrects that posterior in steps of an optimiser: how far it moved
+from one window of steps to the next, in its means and in its standard deviations, and the loss that it
+minimises (the negative ELBO; lower is better), whole and, after many windows, the second half on a finer
+scale. Small jumps of the loss up and down are sampling noise. The dashed lines are the limits in the same
+colours: the fit counts as converged when everything it watches ends below its limit. Dotted vertical lines:
+steps at which the learning rate was lowered, with the new rate.
 
 *What to distrust.* A value that ends above its limit, or a loss that still falls: every effect, interval and
 call of such a run is provisional, and all its figures say so. A flat loss alone proves nothing; the limits

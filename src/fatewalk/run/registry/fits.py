@@ -61,6 +61,7 @@ FILES = (
                 "everything that the stopping rules watch, each with `value` and `limit`: "
                 "`newton_step` (length of the last Newton step in posterior SDs), `scale_step` and "
                 "`weight_step` (largest change of a log scale and a log weight in the last round); "
+                "`solve_residual` (of linear solves, over its limit, where they are not exact); "
                 "with SVI also `drift_mean` and `drift_sd` (log SDs) of the last window. "
                 "`common_shift_sd`: SD that the labels leave to the common shift of all genes, on "
                 "the best day and contrast (logit), against `s_tau`: it decides on `unanchored`. "
@@ -169,6 +170,10 @@ FILES = (
                 "scale_step, weight_step",
                 "laplace: largest change of a log scale and a log weight; `inf` in rounds far from "
                 "the mode, which leave both alone",
+            ),
+            Column(
+                "solve_residual",
+                "laplace: largest residual of the round's linear solves over its limit; 0 where they are exact",
             ),
             Column("seconds", "laplace: time of the round"),
         ),
