@@ -173,7 +173,7 @@ FILES = (
             ),
             Column(
                 "solve_residual",
-                "laplace: largest residual of the round's linear solves over its limit; 0 where they are exact",
+                "laplace: largest residual of linear solves over its limit; 0 where they are exact",
             ),
             Column("seconds", "laplace: time of the round"),
         ),
