@@ -9,7 +9,7 @@ is the length of a gene's block of effects over contrasts and days, P that of th
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from pyro import distributions as dist
@@ -21,8 +21,10 @@ from torch.distributions import biject_to, constraints
 from torch.distributions.transforms import Transform
 
 from fatewalk.infer.families import LaplaceState, MakeFamily, Schedule, make_family
-from fatewalk.model import FateModel
 from fatewalk.model.coordinates import Coordinates
+
+if TYPE_CHECKING:
+    from fatewalk.model import FateModel
 
 START_DRAWS = 1000  # of the Laplace approximation, behind the rough SDs of GeneBlock
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import argparse
-from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -12,6 +10,10 @@ from fatewalk.config import DesignConfig, FitConfig
 from fatewalk.config.simulate import SimulateConfig
 from fatewalk.screen.design import Design, build_design
 from fatewalk.screen.simulate import SimulatedScreen, simulate_screen
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Mapping
 
 
 def add_fit_arguments(parser: argparse.ArgumentParser) -> None:

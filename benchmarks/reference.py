@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -21,11 +22,13 @@ from benchmarks.common import add_fit_arguments, fit_config
 from fatewalk.config import DesignConfig, FitConfig, ModelConfig
 from fatewalk.core.files import read_json
 from fatewalk.core.tables import write_table
-from fatewalk.estimates.arrays import Moments
 from fatewalk.estimates.from_draws import posterior_moments
-from fatewalk.infer.families import MakeFamily
 from fatewalk.screen.design import Design, build_design
 from fatewalk.stages.fit_effects import fit_effects
+
+if TYPE_CHECKING:
+    from fatewalk.estimates.arrays import Moments
+    from fatewalk.infer.families import MakeFamily
 
 RATIO_LIMITS = (0.95, 1.05)  # SD over NUTS SD, geometric mean over the genes
 SPREAD_LIMIT = 0.06  # SD of the log of that ratio, over all genes, contrasts and days

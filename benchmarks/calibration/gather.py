@@ -8,17 +8,20 @@ from __future__ import annotations
 import argparse
 import re
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
 from fatewalk.core.errors import FatewalkError, first_few
 from fatewalk.core.schema import Z95
 from fatewalk.core.tables import write_table
 from fatewalk.plot.save import save_figure
 from fatewalk.plot.style import BLUE, GREY, PALE, VERMILLION, new_figure, styled
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 GRID_RANGE, CELL_RANGE = (0.93, 0.97), (0.91, 0.98)
 NULL_RANGE = {"likelihood": (0.95, 1.05)}  # by kind of estimate; others have the upper limit alone

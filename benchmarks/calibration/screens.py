@@ -7,9 +7,8 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -29,6 +28,9 @@ from fatewalk.estimates.export import gene_sd
 from fatewalk.estimates.from_draws import posterior_moments
 from fatewalk.estimates.likelihood_only import likelihood_estimates
 from fatewalk.stages.fit_effects import fit_effects
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 
 def compare(estimate: np.ndarray, se: np.ndarray, truth: np.ndarray, is_null: np.ndarray) -> dict[str, float]:

@@ -8,9 +8,9 @@ Letters: n gene-days or genes, L genes, D days.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -24,6 +24,9 @@ from fatewalk.core.schema import day_columns, day_names
 from fatewalk.core.tables import write_table
 from fatewalk.estimates.export import observed
 from fatewalk.evaluate.recovery import ZERO
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 LEVELS = (0.01, 0.05, 0.10)
 CALLS = CallsConfig()

@@ -10,10 +10,9 @@ from __future__ import annotations
 import argparse
 import itertools
 import zlib
-from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -21,13 +20,17 @@ import torch
 from benchmarks.common import draw_screen, fit_config, true_effects
 from fatewalk.config import ModelConfig
 from fatewalk.core.tables import write_arrays
-from fatewalk.estimates.arrays import Moments
 from fatewalk.estimates.from_draws import posterior_moments
 from fatewalk.estimates.likelihood_only import likelihood_estimates
-from fatewalk.infer.fitted import Posterior
-from fatewalk.screen.design import Design
-from fatewalk.screen.simulate import SimulatedScreen
 from fatewalk.stages.fit_effects import fit_effects
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from fatewalk.estimates.arrays import Moments
+    from fatewalk.infer.fitted import Posterior
+    from fatewalk.screen.design import Design
+    from fatewalk.screen.simulate import SimulatedScreen
 
 DRAWS = 2000
 SCREEN: dict[str, Any] = {

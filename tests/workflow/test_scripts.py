@@ -13,7 +13,7 @@ from tests.workflow.conftest import ROOT, TINY, Workflow
 
 SCRIPTS = sorted(path.stem for path in (ROOT / "scripts").glob("*.py") if path.stem != "checkout")
 TORCH = {"build_design", "fit_effects", "summarise_posterior"}
-CONFIG_MODELS = {"simulate_screen", "import_screen", *TORCH}
+CONFIG_MODELS = {"simulate_screen", "import_screen", "fit_effects", "summarise_posterior"}
 #: import_screen takes scipy only when it knows the format.
 SCIPY = {"simulate_screen", "fit_effects", "summarise_posterior", "fit_mash", "rank_hits"}
 NO_TABLES = {"publish_design"}

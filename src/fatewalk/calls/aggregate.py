@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 from scipy.special import chdtrc  # scipy.stats takes a second to import
 
 from fatewalk.calls.checks import read_mash
 from fatewalk.core.daywise import Daywise
 from fatewalk.core.errors import FatewalkError, first_few
 from fatewalk.core.schema import day_names
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 Combined = Literal["posterior", "likelihood"]
 MEAN_AND_SD: dict[Combined, tuple[str, str]] = {

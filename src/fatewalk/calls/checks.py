@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from fatewalk.core.daywise import Daywise
 from fatewalk.core.errors import FatewalkError, first_few
 from fatewalk.core.schema import day_names
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Numbers = NDArray[np.float64]
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -13,6 +12,9 @@ from fatewalk.calls.checks import Numbers, read_mash
 from fatewalk.core.daywise import Daywise
 from fatewalk.core.errors import FatewalkError, first_few
 from fatewalk.core.schema import day_names
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
 
 
 def compare_modes(

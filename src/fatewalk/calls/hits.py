@@ -5,20 +5,22 @@ Letters: n genes, D days.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 
 from fatewalk.calls.checks import Numbers, refuse_repeats, smallest
 from fatewalk.calls.patterns import PATTERNS
-from fatewalk.calls.sources import Shrunk
 from fatewalk.core.daywise import ACTIVE_DAYS, Daywise, join_days
 from fatewalk.core.errors import FatewalkError
 from fatewalk.core.schema import day_names
 
 if TYPE_CHECKING:  # a stage that reads and writes tables needs no config models
+    from collections.abc import Mapping
+
+    import pandas as pd
+
+    from fatewalk.calls.sources import Shrunk
     from fatewalk.config.sections import CallsConfig
 
 

@@ -9,7 +9,7 @@ JSON; what else the calls need is computed from the same fit (`fatewalk.calls.so
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -22,6 +22,8 @@ from fatewalk.core.errors import FatewalkError
 from fatewalk.core.schema import day_columns, day_names
 
 if TYPE_CHECKING:  # a stage that reads and writes tables needs no config models
+    from collections.abc import Mapping
+
     from fatewalk.config import MashConfig
 
 SIGNIFICANT_LFSR = 0.05
@@ -78,11 +80,13 @@ def fit_mash_table(table: pd.DataFrame, config: MashConfig, mode: Mode, where: s
     if config.null_correlation == "simple":
         null = mash.estimate_null_correlation_simple(data, config.null_z)
         notes += [null.note] if null.note else []
-        data = data.with_correlation(
-            mash.regularise_correlation(
+        with warnings.catch_warnings(record=True) as said:
+            warnings.simplefilter("always")
+            regular = mash.regularise_correlation(
                 null.correlation, eigenvalue_floor=config.eigen_floor, shrinkage=config.corr_shrink
             )
-        )
+        notes += [str(warning.message) for warning in said]
+        data = data.with_correlation(regular)
     covariances = mash.cov_canonical(data.n_conditions, day_columns("betahat", data.n_conditions))
     if mode == "enriched":
         more, note = further_covariances(data, config)

@@ -12,12 +12,10 @@ Letters: n genes, D days, P patterns.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 from scipy.special import ndtr
 
@@ -26,7 +24,13 @@ from fatewalk.calls.patterns import PATTERNS, pattern_probabilities
 from fatewalk.calls.shrink import Estimand, MashResult, read_mash_of_r
 from fatewalk.core.daywise import Daywise
 from fatewalk.core.errors import FatewalkError
-from fatewalk.core.marks import Marks
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    import pandas as pd
+
+    from fatewalk.core.marks import Marks
 
 N_DRAWS = 4000  # joint draws behind the patterns: a probability of 0.9 is known to 0.005
 SEED = 1

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
-from fatewalk.calls.checks import Numbers
 from fatewalk.core.daywise import ACTIVE_DAYS, Daywise, active_matrix
 from fatewalk.core.errors import FatewalkError
 from fatewalk.core.schema import Z95
 from fatewalk.core.tables import as_bool
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from fatewalk.calls.checks import Numbers
 
 #: Digits that a person reads; all of them stand in effects.parquet.
 DECIMALS = {

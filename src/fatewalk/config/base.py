@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from fatewalk.core.versions import STAGES
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 
 class Section(BaseModel):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import importlib
 import pkgutil
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from pydantic import AfterValidator, Field
@@ -15,6 +14,7 @@ from fatewalk.config.simulate import SimulateConfig
 from fatewalk.core.schema import is_reserved
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from types import ModuleType
 
 Keys = dict[str, Any]

@@ -8,11 +8,9 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
-from pydantic import BaseModel
-from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from fatewalk.config.datasets import Overrides, SimulatedDataset, kinds
@@ -21,6 +19,10 @@ from fatewalk.config.root import SECTIONS, RootConfig
 from fatewalk.config.sections import AblationConfig
 from fatewalk.config.simulate import SimulateConfig
 from fatewalk.core.versions import STAGES
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
+    from pydantic.fields import FieldInfo
 
 IMPORTED = [kind for kind in kinds().values() if kind is not SimulatedDataset]
 CARRIED = frozenset({*Overrides.model_fields, "runs"})  # sections that any dataset entry may carry

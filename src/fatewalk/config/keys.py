@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from pydantic import BaseModel
-from pydantic.fields import FieldInfo
 
 from fatewalk.config.base import Section
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from pydantic.fields import FieldInfo
 
 
 @dataclass(frozen=True)
@@ -57,7 +60,7 @@ def keys_of(model: type[BaseModel], skip: frozenset[str] = frozenset()) -> Itera
             for inner in keys_of(nested):
                 yield Key((name, *inner.path), inner.field, inner.read_by, inner.reruns)
             continue
-        extra = cast(dict[str, Any], field.json_schema_extra or {})
+        extra = cast("dict[str, Any]", field.json_schema_extra or {})
         of_section = model.read_by if issubclass(model, Section) else ()
         yield Key((name,), field, tuple(extra.get("read_by", of_section)), extra.get("reruns", True))
 

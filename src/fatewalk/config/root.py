@@ -155,9 +155,9 @@ def load_config(raw: Mapping[str, Any]) -> Config:
     _check_names(raw, problems)
     checked = problems.validate(RootConfig, raw)
     problems.raise_if_any()  # what follows reads the top level
-    root = cast(RootConfig, checked)
+    root = cast("RootConfig", checked)
     checked_entries = {
-        name: problems.validate(cast(type[BaseModel], dataset_kind(entry)), entry, f"datasets.{name}")
+        name: problems.validate(cast("type[BaseModel]", dataset_kind(entry)), entry, f"datasets.{name}")
         for name, entry in root.datasets.items()
     }
     problems.raise_if_any()  # what follows reads the entries
@@ -184,8 +184,8 @@ def load_config(raw: Mapping[str, Any]) -> Config:
                 f"{path}.runs.{run}": own_runs.get(run, {}),
             }
             runs[name][run] = _resolve(layers, problems)
-            _check_simulated_fates(path, cast(Dataset, dataset), runs[name][run], problems)
-        datasets[name] = _in_folder(cast(Dataset, dataset), root.data_dir)
+            _check_simulated_fates(path, cast("Dataset", dataset), runs[name][run], problems)
+        datasets[name] = _in_folder(cast("Dataset", dataset), root.data_dir)
     problems.raise_if_any()
     runs = {
         name: {run: _explicit(settings, datasets[name]) for run, settings in of_dataset.items()}

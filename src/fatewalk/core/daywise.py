@@ -5,19 +5,22 @@ Letters: n rows, D days.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike, NDArray
 
 from fatewalk.core.errors import FatewalkError, first_few
 from fatewalk.core.marks import Marks, marks_of
 from fatewalk.core.schema import DAY_COLUMN, day_columns, day_names
 from fatewalk.core.tables import read_arrays, require_columns, write_arrays
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from numpy.typing import ArrayLike, NDArray
 
 ACTIVE_DAYS = "active_days"  # column of calls: "d0;d2", or empty
 

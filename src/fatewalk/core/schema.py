@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 PROB_PREFIX = "p_"  # column of the probability of a fate: p_<fate>
 NTC = "NTC"  # gene name of non-targeting guides

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike
 
 from fatewalk.core.errors import FatewalkError, first_few
 from fatewalk.core.files import atomic_path
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from numpy.typing import ArrayLike
 
 # ------------------------------------------------------------------- reading
 
@@ -59,7 +63,7 @@ def read_table(path: str | Path, required: Sequence[str] = (), text: Sequence[st
             raise FatewalkError(
                 f"{path}: unknown kind of table {suffix!r}; allowed: .csv, .tsv, .csv.gz, .tsv.gz, .parquet"
             )
-    except FatewalkError:
+    except (FatewalkError, MemoryError):
         raise
     except Exception as error:  # whatever the parser raises, the user needs the file's name
         raise FatewalkError(f"{path}: cannot be read as a table: {error}") from error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -12,7 +13,9 @@ from fatewalk.core.words import join, on_days
 from fatewalk.diagnostics.profile import NO_INFORMATION, Profile
 from fatewalk.model.linalg import eigh
 from fatewalk.model.scales import DTYPE
-from fatewalk.screen.design import Design
+
+if TYPE_CHECKING:
+    from fatewalk.screen.design import Design
 
 LITTLE_ANCHOR = 0.25  # SD of the common shift over the prior's: above it the controls say little
 

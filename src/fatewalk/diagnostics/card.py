@@ -3,24 +3,26 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
-from fatewalk.config import FitConfig
 from fatewalk.core.outcome import criterion_words
-from fatewalk.diagnostics.identifiability import Identifiability
 from fatewalk.diagnostics.ntc import ntc_slope
 from fatewalk.infer import laplace as newton
 from fatewalk.infer.dispersion import PHI_SPREAD_WARN
 from fatewalk.infer.families import Structured
-from fatewalk.infer.fitted import Posterior
-from fatewalk.infer.laplace import Laplace
-from fatewalk.infer.svi import SviResult
 from fatewalk.infer.whitening import DenseWhitening
 from fatewalk.model.cells import guides_vary_in_clusters
-from fatewalk.screen.design import Design
+
+if TYPE_CHECKING:
+    from fatewalk.config import FitConfig
+    from fatewalk.diagnostics.identifiability import Identifiability
+    from fatewalk.infer.fitted import Posterior
+    from fatewalk.infer.laplace import Laplace
+    from fatewalk.infer.svi import SviResult
+    from fatewalk.screen.design import Design
 
 MOST_DRAWS = 1000
 MOST_NUMBERS = 20_000_000  # draws times latent variables; fewer draws of very large posteriors

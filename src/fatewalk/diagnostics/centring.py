@@ -5,15 +5,18 @@ The stage always writes its tables and a verdict on fit and deltas; ``export_eff
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
 from fatewalk.core.outcome import criterion_words, is_met
 from fatewalk.core.schema import MEAN_ZERO_TOLERANCE
-from fatewalk.estimates.arrays import Moments
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from fatewalk.estimates.arrays import Moments
 
 WORST_SHOWN = 10
 

@@ -6,6 +6,7 @@ Letters: N cells, E guide calls, L genes, G guides, D days, R replicates.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -14,11 +15,13 @@ from scipy.sparse.csgraph import connected_components
 
 from fatewalk.core.errors import first_few
 from fatewalk.core.words import N_NAMED, join, on_days
-from fatewalk.diagnostics.profile import Profile
-from fatewalk.model import Rows, Terms
 from fatewalk.model.cells import centred_burden, guides_vary_in_clusters
 from fatewalk.model.terms import BurdenSlopes
-from fatewalk.screen.design import Design
+
+if TYPE_CHECKING:
+    from fatewalk.diagnostics.profile import Profile
+    from fatewalk.model import Rows, Terms
+    from fatewalk.screen.design import Design
 
 TOGETHER = 0.9  # cells with both guides over cells with either: above it they are one guide
 LARGE_BURDEN = 100.0  # SD within days

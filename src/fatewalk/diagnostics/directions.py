@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -16,16 +17,18 @@ from torch import Tensor
 
 from fatewalk.core.outcome import NumericalError
 from fatewalk.core.words import join, on_days
-from fatewalk.diagnostics.anchor import Shift
-from fatewalk.diagnostics.defects import Group, Levels
 from fatewalk.diagnostics.profile import NO_INFORMATION, Profile
 from fatewalk.infer.laplace import START_SHARE
-from fatewalk.model.coordinates import Coordinates
 from fatewalk.model.information import RowIndex, information
 from fatewalk.model.linalg import cholesky, eigh
 from fatewalk.model.scales import DTYPE
 from fatewalk.model.terms import Clusters, Replicates
-from fatewalk.screen.design import Design
+
+if TYPE_CHECKING:
+    from fatewalk.diagnostics.anchor import Shift
+    from fatewalk.diagnostics.defects import Group, Levels
+    from fatewalk.model.coordinates import Coordinates
+    from fatewalk.screen.design import Design
 
 DENSE_COORDINATES = 1500  # coordinates of a contrast up to which the information is decomposed
 N_WEAKEST = 12  # directions looked at beyond the candidates

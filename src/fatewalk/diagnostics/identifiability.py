@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from functools import partial
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 import torch
@@ -25,9 +24,13 @@ from fatewalk.diagnostics.defects import (
 )
 from fatewalk.diagnostics.directions import WeakDirection, warn_of_weak, weak_directions
 from fatewalk.diagnostics.profile import Profile
-from fatewalk.model import Rows, Terms
 from fatewalk.model.coordinates import Coordinates
-from fatewalk.screen.design import Design
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from fatewalk.model import Rows, Terms
+    from fatewalk.screen.design import Design
 
 T = TypeVar("T")
 log = logging.getLogger(__name__)

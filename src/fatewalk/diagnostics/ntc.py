@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import torch
 
 from fatewalk.core.errors import first_few
 from fatewalk.core.words import N_NAMED
 from fatewalk.diagnostics.profile import NO_INFORMATION
-from fatewalk.infer.laplace import Laplace
 from fatewalk.model.information import fate_probabilities
 from fatewalk.model.rows import linear_predictor, row_of_cells
 from fatewalk.model.scales import DTYPE
-from fatewalk.screen.design import Design
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from fatewalk.infer.laplace import Laplace
+    from fatewalk.screen.design import Design
 
 NTC_Z_WARN = 3.0
 

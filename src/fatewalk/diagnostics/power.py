@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 import pandas as pd
 import torch
@@ -10,11 +12,13 @@ from torch import Tensor
 from fatewalk.core.schema import day_columns
 from fatewalk.diagnostics.profile import NO_INFORMATION, Profile
 from fatewalk.infer.laplace import START_SHARE
-from fatewalk.model import Rows, Terms
 from fatewalk.model.coordinates import Coordinates
 from fatewalk.model.scales import DTYPE
 from fatewalk.model.terms import helmert
-from fatewalk.screen.design import Design
+
+if TYPE_CHECKING:
+    from fatewalk.model import Rows, Terms
+    from fatewalk.screen.design import Design
 
 DETECTABLE = 1.96 + 0.84  # effect over SE whose |z| exceeds 1.96 with probability 0.8
 

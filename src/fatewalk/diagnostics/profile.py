@@ -10,14 +10,18 @@ regression, k nuisances.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import torch
 from torch import Tensor
 
-from fatewalk.model import Rows
-from fatewalk.model.coordinates import Coordinates
 from fatewalk.model.linalg import eigh
 from fatewalk.model.scales import DTYPE
 from fatewalk.model.terms import Clusters
+
+if TYPE_CHECKING:
+    from fatewalk.model import Rows
+    from fatewalk.model.coordinates import Coordinates
 
 NO_INFORMATION = 1e-9  # share of a sum of squares that is rounding error
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 import numpy as np
@@ -11,6 +10,8 @@ import numpy as np
 from fatewalk.core.tables import read_arrays, write_arrays
 
 if TYPE_CHECKING:  # the stages after it need no torch
+    from pathlib import Path
+
     from fatewalk.estimates.likelihood_only import Estimates
     from fatewalk.screen.design import Design
 

@@ -5,18 +5,22 @@ Letters: L genes, G guides, F fates, F* contrasts, D days.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from itertools import combinations
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 
 from fatewalk.core.daywise import Daywise
-from fatewalk.core.marks import Marks
 from fatewalk.core.schema import MIN_MULTI_GUIDE_GENES, UNCENTRED
-from fatewalk.estimates.arrays import FateChange, Moments, Unshrunk
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import pandas as pd
+
+    from fatewalk.core.marks import Marks
+    from fatewalk.estimates.arrays import FateChange, Moments, Unshrunk
 
 NO_DEFECTS: Mapping[str, str] = MappingProxyType({})
 

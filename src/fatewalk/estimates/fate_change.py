@@ -13,7 +13,7 @@ rows of a day, S draws.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -22,10 +22,14 @@ from torch import Tensor
 
 from fatewalk.estimates.arrays import FateChange
 from fatewalk.estimates.from_draws import draw_effects
-from fatewalk.infer.fitted import Posterior
 from fatewalk.model import Effects
 from fatewalk.model.rows import Rows, linear_predictor, make_rows
-from fatewalk.screen.design import Design
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from fatewalk.infer.fitted import Posterior
+    from fatewalk.screen.design import Design
 
 MOST_ROWS = 512  # representative rows of a day
 MOST_DRAWS = 1000  # an end of the interval is then known to about 0.08 SD

@@ -6,16 +6,20 @@ number. Letters: F* contrasts, L genes, G guides, D days.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from fatewalk.estimates.arrays import Moments
-from fatewalk.infer.fitted import Posterior
 from fatewalk.model.effects import Effects, within_gene_mean
-from fatewalk.screen.design import Design
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from fatewalk.infer.fitted import Posterior
+    from fatewalk.screen.design import Design
 
 CHUNK_NUMBERS = 4_000_000  # float64 numbers of a chunk of draws: 32 MB
 SCALES = ("tau", "sigma_time", "sigma_guide")

@@ -20,19 +20,23 @@ Letters: L genes, G guides, F* contrasts, D days, K = F* D.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from fatewalk.infer.fitted import Posterior
 from fatewalk.infer.systems import gene_grams, gene_information
 from fatewalk.infer.whitening import BlockWhitening, DenseWhitening, load_whitening
 from fatewalk.model.coordinates import Coordinates
 from fatewalk.model.information import RowIndex, curvature, day_gram, fate_probabilities
 from fatewalk.model.rows import Rows, linear_predictor, make_rows
 from fatewalk.model.scales import DTYPE
-from fatewalk.screen.design import Design
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from fatewalk.infer.fitted import Posterior
+    from fatewalk.screen.design import Design
 
 CHUNK = 64  # guides handled at once
 ROUNDING = 1e-10  # information below this share of the largest is rounding

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -16,6 +15,8 @@ from fatewalk.core.schema import TRUTH_THETA, day_names
 from fatewalk.core.tables import as_bool, require_columns
 
 if TYPE_CHECKING:  # a stage that reads and writes tables needs no config models
+    from collections.abc import Mapping
+
     from fatewalk.config.sections import CallsConfig
 
 ZERO = 1e-12

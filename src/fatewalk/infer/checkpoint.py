@@ -15,17 +15,20 @@ import logging
 import pickle
 import signal
 import time
-from pathlib import Path
-from types import FrameType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 
 from fatewalk import __version__
-from fatewalk.config import FitConfig, ModelConfig
 from fatewalk.config.keys import values_read_by
 from fatewalk.core.files import atomic_path
 from fatewalk.core.versions import STAGE_VERSION
+
+if TYPE_CHECKING:
+    from pathlib import Path
+    from types import FrameType
+
+    from fatewalk.config import FitConfig, ModelConfig
 
 log = logging.getLogger(__name__)
 

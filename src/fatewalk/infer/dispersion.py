@@ -14,12 +14,15 @@ n pi (1 - pi) phi [1 + (n - 1) rho], and the weight is 1 / (phi [1 + (n - 1) rho
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
-from fatewalk.model.rows import Rows
 from fatewalk.model.scales import DTYPE
+
+if TYPE_CHECKING:
+    from fatewalk.model.rows import Rows
 
 PHI_SPREAD_WARN = 3.0  # fates of one day whose phi differ by more: one weight cannot fit both
 RHO_ROUNDS = 50

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -12,7 +12,11 @@ from fatewalk.config import ModelConfig
 from fatewalk.core.files import atomic_path
 from fatewalk.infer.families import Family, MakeFamily, make_family
 from fatewalk.model import FateModel, Terms, make_terms
-from fatewalk.screen.design import Design
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from fatewalk.screen.design import Design
 
 
 @dataclass(frozen=True)

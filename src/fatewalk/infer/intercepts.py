@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import torch
 from torch import Tensor
 
-from fatewalk.screen.design import Design
+if TYPE_CHECKING:
+    from fatewalk.screen.design import Design
 
 
 def day_intercepts(design: Design) -> Tensor:

@@ -24,7 +24,7 @@ import logging
 import math
 import time
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -34,12 +34,14 @@ from fatewalk.core.outcome import NumericalError, Outcome
 from fatewalk.infer import dispersion
 from fatewalk.infer.checkpoint import Checkpoint
 from fatewalk.infer.systems import BlockSystem, DenseSystem, System
-from fatewalk.infer.whitening import Whitening
 from fatewalk.model.coordinates import Coordinates, variance_factor
 from fatewalk.model.information import RowIndex, curvature, fate_probabilities
 from fatewalk.model.linalg import cholesky, eigh
 from fatewalk.model.rows import Rows, linear_predictor
 from fatewalk.model.scales import DTYPE
+
+if TYPE_CHECKING:
+    from fatewalk.infer.whitening import Whitening
 
 log = logging.getLogger(__name__)
 

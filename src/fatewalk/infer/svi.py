@@ -12,18 +12,20 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pyro
 import torch
 from pyro.infer import Trace_ELBO
 from torch import Tensor
 
-from fatewalk.infer.checkpoint import Checkpoint
-from fatewalk.infer.families import Family, Schedule
-from fatewalk.model import FateModel, Rows
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from fatewalk.infer.checkpoint import Checkpoint
+    from fatewalk.infer.families import Family, Schedule
+    from fatewalk.model import FateModel, Rows
 
 log = logging.getLogger(__name__)
 

@@ -12,17 +12,19 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import torch
 from torch import Tensor
 
 from fatewalk.infer.whitening import BlockWhitening, DenseWhitening, Whitening
-from fatewalk.model.coordinates import Coordinates
 from fatewalk.model.information import RowIndex, information
 from fatewalk.model.linalg import cholesky
-from fatewalk.model.rows import Rows
 from fatewalk.model.scales import DTYPE
+
+if TYPE_CHECKING:
+    from fatewalk.model.coordinates import Coordinates
+    from fatewalk.model.rows import Rows
 
 TOLERANCE = 1e-4  # of a solve: residual over right-hand side, in the norm of the preconditioner
 MAX_ITERATIONS = 200

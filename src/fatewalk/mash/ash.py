@@ -9,15 +9,19 @@ of R ashr with normal components; the mixture weights are solved to optimality.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
 from scipy.special import logsumexp, ndtr
 
 from fatewalk.mash.covariances import scale_grid
-from fatewalk.mash.data import Array, MashData
 from fatewalk.mash.errors import MashError, first_few
 from fatewalk.mash.weights import mixture_weights
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike, NDArray
+
+    from fatewalk.mash.data import Array, MashData
 
 NULL_WEIGHT = 10.0  # Dirichlet parameter of the point mass; the other components have 1
 GRID_RATIO = 2**0.5  # of neighbouring prior standard deviations

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from itertools import combinations
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
 
-from fatewalk.mash.data import Array, MashData
 from fatewalk.mash.errors import MashError, first_few
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from numpy.typing import ArrayLike, NDArray
+
+    from fatewalk.mash.data import Array, MashData
 
 OWN_SHARE = 0.1
 RAMP_OWN_SHARE = 0.25

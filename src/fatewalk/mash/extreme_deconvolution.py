@@ -9,15 +9,20 @@ truncated eigenvalues where all S_n are the identity.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import ArrayLike
 from scipy.special import logsumexp
 
-from fatewalk.mash.data import Array, MashData
 from fatewalk.mash.errors import MashError, first_few
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from numpy.typing import ArrayLike
+
+    from fatewalk.mash.data import Array, MashData
 
 MAX_ITERATIONS = 20_000
 SMALLEST_SHARE = np.finfo(float).tiny  # below it a component has no digits left to learn from

@@ -19,11 +19,13 @@ standard error of 1e6 stands in the constant alone, as in mashr.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy.special import logsumexp
 
-from fatewalk.mash.data import Array, MashData
+if TYPE_CHECKING:
+    from fatewalk.mash.data import Array, MashData
 
 
 def factor(covariance: Array) -> Array:

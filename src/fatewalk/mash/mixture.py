@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
-from numpy.typing import ArrayLike
 
 from fatewalk.mash.covariances import autoselect_grid, stacked
-from fatewalk.mash.data import Array, MashData
 from fatewalk.mash.errors import MashError
 from fatewalk.mash.likelihood import loglik_matrix, row_loglik, to_input_units
 from fatewalk.mash.weights import mixture_weights
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from numpy.typing import ArrayLike
+
+    from fatewalk.mash.data import Array, MashData
 
 
 @dataclass(frozen=True)

@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import warnings
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import ArrayLike
 
 from fatewalk.mash.data import Array, MashData, as_correlation
 from fatewalk.mash.errors import MashError
 from fatewalk.mash.mixture import MashFit, fit_mash
 from fatewalk.mash.posterior import posterior, posterior_covariance
 
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from numpy.typing import ArrayLike
+
 MIN_PAIR_ROWS = 10
 """Rows in which two conditions are seen together: fewer say next to nothing of their correlation."""
+
+MOST_PROJECTIONS = 1000
+"""Steps towards the nearest correlation matrix."""
 
 
 @dataclass(frozen=True)
@@ -257,15 +264,20 @@ def _nearest_correlation(matrix: Array, tolerance: float = 1e-9) -> Array:
     """Nearest correlation matrix in the Frobenius norm (Higham, IMA J. Numer. Anal. 22, 2002).
 
     Alternating projections onto the semidefinite matrices, with Dykstra's correction, and onto
-    those of unit diagonal.
+    those of unit diagonal. Warns where they do not meet within ``MOST_PROJECTIONS``.
     """
     nearest, correction = matrix.copy(), np.zeros_like(matrix)
-    for _ in range(1000):
+    for _ in range(MOST_PROJECTIONS):
         corrected = nearest - correction
         semidefinite = _with_eigenvalues_above(corrected, 0.0)
         correction = semidefinite - corrected
         nearest = semidefinite.copy()
         np.fill_diagonal(nearest, 1.0)
         if np.abs(nearest - semidefinite).max() < tolerance:
-            break
+            return nearest
+    warnings.warn(
+        f"the nearest correlation matrix was not found in {MOST_PROJECTIONS} projections; the last is used",
+        RuntimeWarning,
+        stacklevel=3,
+    )
     return nearest

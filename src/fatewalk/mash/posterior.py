@@ -9,17 +9,22 @@ in units of the input (NaN), though its sign is inferred.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.special import logsumexp, ndtr
 
-from fatewalk.mash.data import Array, MashData
 from fatewalk.mash.errors import MashError
 from fatewalk.mash.likelihood import Spectrum, factor, to_input_units, whiten
-from fatewalk.mash.mixture import MashPrior
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from numpy.typing import NDArray
+
+    from fatewalk.mash.data import Array, MashData
+    from fatewalk.mash.mixture import MashPrior
 
 PI_THRESHOLD = 1e-10
 """Components of a smaller weight play no part in posteriors, as in mashr."""

@@ -10,12 +10,14 @@ exceeds W.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy.linalg import solve_triangular
 from scipy.optimize import nnls
 
-from fatewalk.mash.data import Array
+if TYPE_CHECKING:
+    from fatewalk.mash.data import Array
 
 TOLERANCE = 1e-8  # largest KKT gap accepted
 TARGET = 1e-11  # where the iteration stops: convergence is quadratic, the last digits cost nothing

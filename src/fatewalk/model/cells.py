@@ -5,13 +5,16 @@ Letters: N cells, M distinct kinds of cells.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from fatewalk.screen.design import Design
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from fatewalk.screen.design import Design
 
 
 def centred_burden(design: Design) -> Tensor:

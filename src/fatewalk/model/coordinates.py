@@ -14,13 +14,16 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from fatewalk.model.scales import DTYPE
 from fatewalk.model.sparse import apply, sparse_matrix, take_rows, transposed
-from fatewalk.model.terms import Terms
+
+if TYPE_CHECKING:
+    from fatewalk.model.terms import Terms
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,8 @@ Letters: F* contrasts, L genes, G guides, D days, M rows (identical cells collap
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pyro
 import torch
 from pyro import distributions as dist
@@ -20,7 +22,9 @@ from fatewalk.model.effects import Effects, within_gene_mean
 from fatewalk.model.rows import Rows, linear_predictor
 from fatewalk.model.scales import DTYPE
 from fatewalk.model.sparse import product, transposed
-from fatewalk.model.terms import Terms
+
+if TYPE_CHECKING:
+    from fatewalk.model.terms import Terms
 
 
 class FateModel:

@@ -10,16 +10,20 @@ Letters as in ``infer.coordinates``; q columns of a day, M rows.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 from torch.nn.functional import softmax
 
-from fatewalk.model.coordinates import Coordinates
-from fatewalk.model.rows import Rows
 from fatewalk.model.scales import DTYPE
 from fatewalk.model.sparse import transposed
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from fatewalk.model.coordinates import Coordinates
+    from fatewalk.model.rows import Rows
 
 PAIRS = 2_000_000  # pairs of a row's columns handled at once: 16 MB for each array
 

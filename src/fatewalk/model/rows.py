@@ -10,15 +10,19 @@ Letters: N cells, M rows, F fates, Q columns, G guides, E guide calls.
 from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
+from typing import TYPE_CHECKING
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from fatewalk.model.cells import codes_of_guide_sets, equal_cells
 from fatewalk.model.sparse import csr, product
-from fatewalk.model.terms import Entries, Terms
-from fatewalk.screen.design import Design
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from fatewalk.model.terms import Entries, Terms
+    from fatewalk.screen.design import Design
 
 
 @dataclass(frozen=True)

@@ -5,11 +5,14 @@ Letters: F* contrasts, h scales of one term.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 DTYPE = torch.float64  # sums over a million cells need it, and sparse products cost the same
 

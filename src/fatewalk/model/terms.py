@@ -17,18 +17,21 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
-from fatewalk.config.sections import ModelConfig
 from fatewalk.core.words import on_days
 from fatewalk.model.cells import centred_burden, guides_vary_in_clusters
 from fatewalk.model.effects import center_within_gene
 from fatewalk.model.scales import DTYPE, LogScales, Site
 from fatewalk.model.sparse import block_diagonal, identity, sparse_matrix
 from fatewalk.model.walk import Walk, gap_walk, random_walk
-from fatewalk.screen.design import Design
+
+if TYPE_CHECKING:
+    from fatewalk.config.sections import ModelConfig
+    from fatewalk.screen.design import Design
 
 Entries = list[tuple[Tensor, Tensor | None]]  # column [N] and value [N] of every cell; None: 1
 

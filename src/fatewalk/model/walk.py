@@ -9,13 +9,16 @@ Letters: F* contrasts, L genes, D days.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from fatewalk.config.sections import ModelConfig
 from fatewalk.model.scales import DTYPE, LogScales, Site
+
+if TYPE_CHECKING:
+    from fatewalk.config.sections import ModelConfig
 
 GAP_SPREAD = 0.3  # SD of the log of a step's own deviation from what the time between the days says
 

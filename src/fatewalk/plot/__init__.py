@@ -8,15 +8,19 @@ state of pyplot, so no display is needed and no figure stays open. ``save_figure
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable
-
-from matplotlib.figure import Figure
+from typing import TYPE_CHECKING
 
 from fatewalk.plot.columns import notes_of
 from fatewalk.plot.save import save_figure, save_figures
-from fatewalk.run.files import Run
 from fatewalk.run.layout import figures_of
 from fatewalk.run.registry import FIGURES
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from matplotlib.figure import Figure
+
+    from fatewalk.run.files import Run
 
 OVERVIEW = "overview_"
 

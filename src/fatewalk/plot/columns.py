@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-import pandas as pd
+from typing import TYPE_CHECKING
 
 from fatewalk.core.errors import FatewalkError, first_few
 from fatewalk.core.marks import marks_of
 from fatewalk.core.schema import PROVISIONAL, UNCENTRED
 from fatewalk.core.tables import as_bool, require_columns
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import pandas as pd
 
 
 def best_ranked(hits: pd.DataFrame, n: int) -> pd.DataFrame:

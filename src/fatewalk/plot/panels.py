@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING
 
-import pandas as pd
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from matplotlib.textpath import TextPath
 
 from fatewalk.core.errors import FatewalkError
 from fatewalk.plot.columns import notes_of
 from fatewalk.plot.style import SMALL, grid_columns
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    import pandas as pd
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 LETTER = 0.055  # width of a letter of a tick text, inches
 LINE = 1.25 * SMALL  # distance of two names, points

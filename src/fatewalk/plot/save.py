@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import matplotlib.style
-from matplotlib.figure import Figure
 
 from fatewalk.core.errors import FatewalkError
 from fatewalk.core.files import atomic_path
 from fatewalk.plot.style import RC
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from matplotlib.figure import Figure
 
 #: Per format: dots per inch and metadata. None drops an entry: no time stamp, so that the same
 #: results give the same file.

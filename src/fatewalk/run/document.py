@@ -7,11 +7,14 @@ writes; ``python -m fatewalk.run.document`` writes them anew.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from fatewalk.core.versions import STAGES
 from fatewalk.run.registry import FIGURES, FILES, File
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 COMMAND = "python -m fatewalk.run.document"
 MARKED = re.compile(rf"<!-- (.+?): written by {COMMAND} -->\n.*?<!-- end -->", re.DOTALL)

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 
 from fatewalk.core.errors import FatewalkError
 from fatewalk.core.files import copy_file, read_json, write_json
@@ -20,7 +18,10 @@ from fatewalk.run.settings import NAME as SETTINGS
 from fatewalk.run.settings import read_settings
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from types import SimpleNamespace
+
+    import pandas as pd
 
     from fatewalk.config import RunSettings
 

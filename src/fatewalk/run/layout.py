@@ -5,11 +5,15 @@ The rules declare these files as outputs, and the stages write them.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 
 from fatewalk.core.schema import LEVELS
 from fatewalk.run.registry import FIGURES, FILES
-from fatewalk.run.registry.entries import Where
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from fatewalk.run.registry.entries import Where
 
 MODES = ("conservative", "enriched")
 

@@ -9,16 +9,18 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock
 
 from fatewalk.core.errors import FatewalkError
 from fatewalk.core.files import read_json, write_json
 from fatewalk.core.versions import STAGE_VERSION
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
 
 NAME = "manifest.json"
 STALE = "stale"

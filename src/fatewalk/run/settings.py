@@ -7,13 +7,15 @@ config models. ``settings.json`` keeps what each stage was given, for whoever op
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fatewalk.core.files import read_json, write_json
 from fatewalk.core.versions import STAGES
 from fatewalk.run.manifest import locked
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 NAME = "settings.json"
 Values = Mapping[str, Mapping[str, Any]]  # by section and key

@@ -6,9 +6,8 @@ Dimensions: N cells, M guides of the map (NTC included), E calls, L genes.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -18,6 +17,9 @@ from fatewalk.core.schema import BURDEN, GUIDE_CALLS, GUIDE_MAP, NTC, PROB_PREFI
 from fatewalk.core.tables import as_bool, require_columns
 from fatewalk.screen.fates import match_fates
 from fatewalk.screen.text import as_codes, as_sorted_codes
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 LOOKS_LIKE_NTC = re.compile(
     r"(non?[-_ ]?target.*|(ntc?|neg(ative)?[-_ ]?(control|ctrl)|scrambled?|control|ctrl)([-_ .#]+\d+)?)",

@@ -8,8 +8,7 @@ Dimensions: N cells, K columns, D days, R replicates.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -17,6 +16,9 @@ import pandas as pd
 from fatewalk.core.errors import FatewalkError, first_few
 from fatewalk.core.schema import is_reserved
 from fatewalk.screen.text import as_codes, as_sorted_codes, nearest
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 MAX_LEVELS = 50  # more levels than this are names of cells or the like, not a covariate
 MISSING_WORDS = ("", "NA", "NaN", "nan", "None", "null")

@@ -8,17 +8,15 @@ calls of targeting guides.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor
 
-from fatewalk.config.sections import DesignConfig
 from fatewalk.core.errors import FatewalkError, first_few
 from fatewalk.core.files import atomic_path
 from fatewalk.core.schema import BURDEN, CLUSTER, MIN_MULTI_GUIDE_GENES, day_columns
@@ -36,6 +34,11 @@ from fatewalk.screen.checks import (
     warn_of_controls,
 )
 from fatewalk.screen.covariates import build_covariates
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from fatewalk.config.sections import DesignConfig
 
 
 @dataclass(frozen=True)
@@ -499,5 +502,7 @@ def load_design(path: str | Path) -> Design:
         return Design.from_dict(torch.load(path, weights_only=True))
     except FileNotFoundError as error:
         raise FatewalkError(f"{path}: no such file; run build_design first") from error
+    except MemoryError:
+        raise
     except Exception as error:  # whatever is wrong with the file, the remedy is the same
         raise FatewalkError(f"{path}: is no design of this version ({error}); build it again") from error

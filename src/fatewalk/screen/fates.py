@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
 from fatewalk.core.errors import FatewalkError, first_few
 from fatewalk.screen.text import as_codes, nearest
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 
 def match_fates(prob: pd.DataFrame, fates: Sequence[str], where: str) -> tuple[pd.DataFrame, list[str]]:

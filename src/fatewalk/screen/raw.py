@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -15,6 +14,9 @@ from fatewalk.screen.covariates import read_covariate
 from fatewalk.screen.days import read_days
 from fatewalk.screen.fates import match_fates
 from fatewalk.screen.text import as_sorted_codes, as_text
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 
 @dataclass(frozen=True)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
 from fatewalk.core.errors import FatewalkError, first_few
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 
 def as_codes(column: pd.Series, where: str) -> tuple[np.ndarray, pd.Index]:

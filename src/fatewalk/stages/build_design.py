@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pandas as pd
@@ -14,6 +13,7 @@ from fatewalk.core.tables import read_table
 from fatewalk.screen.design import build_design, in_words, save_design
 
 if TYPE_CHECKING:
+    from pathlib import Path
     from types import SimpleNamespace
 
 log = logging.getLogger(__name__)

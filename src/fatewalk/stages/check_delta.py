@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import logging
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from fatewalk.core.files import copy_file, read_json, write_json
 from fatewalk.core.marks import marks_of_card
 from fatewalk.diagnostics.centring import delta_mean_table, delta_verdict, offset_table, run_verdict
 from fatewalk.estimates.arrays import Moments
-from fatewalk.run.files import Run
 from fatewalk.run.layout import copies
 from fatewalk.run.manifest import STALE, enter, fit_entry, set_aside
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from fatewalk.run.files import Run
 
 log = logging.getLogger(__name__)
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import logging
+from typing import TYPE_CHECKING
 
 from fatewalk.evaluate.recovery import call_summary, daywise_confusion, recovery_by_day
 from fatewalk.plot import draw_figures, save_figures
-from fatewalk.run.files import Run
+
+if TYPE_CHECKING:
+    from fatewalk.run.files import Run
 
 log = logging.getLogger(__name__)
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import logging
 import shutil
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fatewalk.core.errors import FatewalkError
 from fatewalk.core.files import copy_file, read_json
@@ -24,8 +23,12 @@ from fatewalk.estimates.export import (
     pairwise_table,
     summaries,
 )
-from fatewalk.run.files import Run
 from fatewalk.run.manifest import STALE, set_aside_export
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from fatewalk.run.files import Run
 
 log = logging.getLogger(__name__)
 

@@ -11,8 +11,7 @@ import resource
 import sys
 import time
 from dataclasses import asdict, fields
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -43,6 +42,9 @@ from fatewalk.model.cells import guides_vary_in_clusters
 from fatewalk.model.coordinates import Coordinates
 from fatewalk.model.information import fate_probabilities
 from fatewalk.screen.design import Design, load_design
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 log = logging.getLogger(__name__)
 

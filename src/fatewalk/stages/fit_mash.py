@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
-
-import numpy as np
+from typing import TYPE_CHECKING
 
 from fatewalk.calls import gene_sources, genes_file, guides_file
 from fatewalk.calls.shrink import MashResult, fit_mash_likelihood, fit_mash_table
 from fatewalk.core.marks import marks_of
 from fatewalk.core.schema import LEVELS
 from fatewalk.core.tables import read_arrays
-from fatewalk.run.files import Run
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import numpy as np
+
+    from fatewalk.run.files import Run
 
 log = logging.getLogger(__name__)
 

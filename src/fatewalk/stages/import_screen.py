@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
-from pathlib import Path
+from typing import TYPE_CHECKING
 
-from fatewalk.config.datasets import Dataset
 from fatewalk.core.files import write_json
 from fatewalk.core.schema import GUIDE_MAP
 from fatewalk.core.tables import as_bool, read_table, write_table
 from fatewalk.screen.raw import canonical_calls, canonical_cells
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from fatewalk.config.datasets import Dataset
 
 log = logging.getLogger(__name__)
 

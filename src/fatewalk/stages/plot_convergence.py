@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import logging
+from typing import TYPE_CHECKING
 
 from fatewalk.plot import draw_figures, save_figures
-from fatewalk.run.files import Run
+
+if TYPE_CHECKING:
+    from fatewalk.run.files import Run
 
 log = logging.getLogger(__name__)
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 import functools
 import logging
 from collections.abc import Callable
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -26,9 +25,13 @@ from fatewalk.calls import (
 from fatewalk.core.daywise import Daywise, active_matrix
 from fatewalk.core.schema import LEVELS
 from fatewalk.core.tables import write_table
-from fatewalk.run.files import Run
 from fatewalk.run.layout import by_contrast, contract
 from fatewalk.run.manifest import enter
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from fatewalk.run.files import Run
 
 log = logging.getLogger(__name__)
 

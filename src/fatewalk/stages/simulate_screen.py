@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import logging
-from pathlib import Path
+from typing import TYPE_CHECKING
 
-from fatewalk.config import SimulateConfig
 from fatewalk.screen.simulate import simulate_screen, write_screen
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from fatewalk.config import SimulateConfig
 
 log = logging.getLogger(__name__)
 

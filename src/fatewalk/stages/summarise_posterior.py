@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 
@@ -17,6 +17,9 @@ from fatewalk.infer.checkpoint import delete_checkpoints
 from fatewalk.infer.fitted import load_posterior
 from fatewalk.model.rows import make_rows
 from fatewalk.screen.design import load_design
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 log = logging.getLogger(__name__)
 

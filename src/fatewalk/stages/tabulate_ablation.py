@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from fatewalk.core.tables import read_table, write_table
 from fatewalk.evaluate.recovery import ablation_table
 from fatewalk.plot import save_figures
 from fatewalk.plot.figures.ablation import ablation
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
 
 log = logging.getLogger(__name__)
 

@@ -16,12 +16,14 @@ import re
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fatewalk.core.files import atomic_path, read_json
 from fatewalk.run.manifest import CARD, NAME, STALE, fit_entry, prune, set_aside
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
 
 NOTHING = "Nothing to be done"
 VERDICT = "verdict.json"
@@ -106,7 +108,7 @@ class Closing(logging.Handler):
         try:
             with contextlib.chdir(self.base):
                 summaries, failures = self.summaries(), self.failures()
-        except Exception as error:  # the words are a service: never a second failure
+        except Exception as error:  # noqa: BLE001 (the words are a service: never a second failure)
             summaries, failures = [], [f"fatewalk could not sum this up: {error!r}"]
         words = failures if self.quiet() else summaries + failures
         if words:

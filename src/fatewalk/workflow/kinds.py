@@ -9,7 +9,6 @@ ones have a number (docs/hpc.md).
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,6 +16,8 @@ from typing import TYPE_CHECKING
 from fatewalk.run import layout
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
     from fatewalk.config import RunSettings
 
 #: Keys of section ``mash`` that tell which tables a run has, in the order of the fields of `Kind`.

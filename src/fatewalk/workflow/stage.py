@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +12,8 @@ from fatewalk.run.manifest import enter
 from fatewalk.run.settings import note_settings, sections
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from fatewalk.run.files import Run
 
 log = logging.getLogger("fatewalk")

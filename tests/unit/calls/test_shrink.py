@@ -160,3 +160,9 @@ def test_likelihood_tables_use_the_errors_of_each_row(table):
     backwards = table[::-1].reset_index(drop=True)
     shuffled = fit_mash_likelihood(backwards, errors, MashConfig(), "t").table
     np.testing.assert_allclose(shuffled["postmean_d0"][::-1], other["postmean_d0"], atol=1e-6)
+
+
+def test_a_correlation_that_was_not_found_is_noted(table, monkeypatch):
+    monkeypatch.setattr("fatewalk.mash.null_correlation.MOST_PROJECTIONS", 0)
+    notes = fit_mash_table(table, MashConfig(), "conservative", "t").mixture["notes"]
+    assert "the nearest correlation matrix was not found in 0 projections; the last is used" in notes

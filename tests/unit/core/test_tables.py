@@ -90,3 +90,14 @@ def test_arrays_come_back_in_their_order_and_texts_are_not_pickled(tmp_path):
     assert found["genes"].dtype.kind == "U"
     np.testing.assert_array_equal(found["x"], [1.5, np.nan])
     assert found["mark"].item() == "budget"
+
+
+def test_too_little_memory_is_no_wrong_file(tmp_path, monkeypatch):
+    (tmp_path / "cells.csv").write_text("a\n1\n")
+
+    def full(*_, **__):
+        raise MemoryError
+
+    monkeypatch.setattr("pandas.read_csv", full)
+    with pytest.raises(MemoryError):
+        read_table(tmp_path / "cells.csv")

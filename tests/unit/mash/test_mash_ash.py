@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -23,6 +23,9 @@ from fatewalk.mash.ash import (
 )
 from fatewalk.mash.errors import MashError
 from tests.unit.mash.golden import BESIDE, Recorded, cases
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 CASES = cases(
     here=["f_D1_identity", "n_all_null"],
@@ -203,7 +206,8 @@ def test_grid_ends():
     assert prior_scales(np.array([0.5]), np.array([1.0]))[-1] == pytest.approx(0.8)
     tiny = prior_scales(np.array([1.0 + 1e-12]), np.array([1.0]))
     assert (np.diff(tiny) > 0).all()
-    assert tiny[1] < 1e-5 and tiny[-1] == pytest.approx(0.1, rel=0.5)
+    assert tiny[1] < 1e-5
+    assert tiny[-1] == pytest.approx(0.1, rel=0.5)
 
 
 def test_significant_rows_are_ordered_and_ties_keep_their_order():

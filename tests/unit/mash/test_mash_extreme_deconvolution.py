@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -12,6 +12,9 @@ from fatewalk.mash import cov_ed, cov_pca, cov_teem, extreme_deconvolution, set_
 from fatewalk.mash.errors import MashError
 from fatewalk.mash.extreme_deconvolution import deconvolve, principal_covariances, truncated_eigenvalues
 from tests.unit.mash.golden import Recorded, cases
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 CASES = cases(
     here=["d2_hetero_nullcorr_datadriven"],

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -26,6 +25,9 @@ from fatewalk.mash import (
 )
 from fatewalk.mash.likelihood import loglik_matrix
 from tests.unit.mash.golden import BESIDE, Recorded, cases
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 CASES = cases(
     here=[

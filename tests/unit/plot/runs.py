@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
 from fatewalk.run.files import Run
 from fatewalk.run.settings import sections
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
 
 CALLS = {"effect_size_eps": 0.2, "lfsr_day": 0.05}
 

@@ -6,12 +6,12 @@ import subprocess
 import sys
 from pathlib import Path
 from types import SimpleNamespace
+from typing import TYPE_CHECKING
 
 import matplotlib
 import numpy as np
 import pandas as pd
 import pytest
-from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.text import Text
@@ -25,6 +25,9 @@ from fatewalk.plot.figures.volcano import CAP, keep_apart
 from fatewalk.plot.style import day_ticks, day_title, grid_columns, thin_labels
 from fatewalk.run.registry import FIGURES
 from tests.unit.plot.runs import run_of
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 CAPTIONS = Path(__file__).parents[3] / "workflow" / "report"
 LONG = ("definitive_endoderm_late", "presomitic_mesoderm_post")

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import itertools
-from pathlib import Path
 from types import SimpleNamespace
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 import pytest
-from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 from matplotlib.text import Text
 
 from fatewalk import plot
@@ -21,8 +19,15 @@ from fatewalk.plot import save_figure
 from fatewalk.plot.figures.heatmap import halve, order_genes
 from fatewalk.plot.figures.trajectories import spread_out
 from fatewalk.plot.panels import fit_name
-from fatewalk.run.files import Run
 from tests.unit.plot.runs import run_of
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from fatewalk.run.files import Run
 
 OVERVIEWS = ("heatmap", "trajectories", "volcano", "delta", "recovery")
 LONG = ("cranial_migratory_muscle", "definitive_endoderm_late", "presomitic_mesoderm_post")

@@ -101,10 +101,10 @@ def test_lost_names_are_refused_with_the_remedy(screen):
     frame = pd.DataFrame(P, columns=["0", "1", "2"], index=make().obs_names)
     with pytest.raises(FatewalkError, match=r"named 0, 1, 2, which is what remains.*Set fate_names"):
         screen(make(obsm={"lineages_fwd": frame}), fates=["0", "1", "2"])
+    bare.obs["term_states_fwd"] = pd.Categorical(["EC", "MES", None, None])
     with pytest.raises(
         FatewalkError, match=r"3 columns, but 'term_states_fwd' gives 2 names.*set fate_names"
     ):
-        bare.obs["term_states_fwd"] = pd.Categorical(["EC", "MES", None, None])
         screen(bare)
     named = make(obsm={"lineages_fwd": pd.DataFrame(P, columns=P_NAMES, index=make().obs_names)})
     with pytest.raises(FatewalkError, match="the columns of the data frame are NEU, EC, MES"):

@@ -357,7 +357,8 @@ def test_active_genes_can_be_drawn_anew_on_every_day() -> None:
     both = (is_active.T.astype(int) @ is_active)[np.triu_indices(4, 1)]
     assert np.abs(both - 40).max() < 4 * 5.1
     size = np.abs(theta[:, 0][is_active])
-    assert (size.min() >= 0.2) and (size.max() <= 1)
+    assert size.min() >= 0.2
+    assert size.max() <= 1
     assert abs(size.mean() - 0.6) < 4 * 0.8 / np.sqrt(12 * 800)
     assert abs((theta[:, 0][is_active] > 0).mean() - 0.5) < 4 * 0.5 / np.sqrt(800)
     twice = is_active[:, 0] & is_active[:, 1]

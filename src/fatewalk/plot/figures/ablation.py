@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 import pandas as pd
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from fatewalk.core.errors import FatewalkError, first_few
 from fatewalk.core.tables import require_columns
 from fatewalk.plot.style import BLUE, DOUBLE, GREY, VERMILLION, add_foot, add_title, new_figure, styled
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 RUNS = {"main": ("centred", BLUE, -0.18), "uncentred": ("uncentred", VERMILLION, 0.18)}
 MEASURES = {

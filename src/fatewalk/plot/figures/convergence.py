@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, NullFormatter
 
 from fatewalk.core.outcome import criterion_words
@@ -26,7 +24,13 @@ from fatewalk.plot.style import (
     styled,
     thin_labels,
 )
-from fatewalk.run.files import Run
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from fatewalk.run.files import Run
 
 ROUNDS = {  # column of the trace, name, colour, where its dashes start
     "newton_step": ("Newton step (SDs)", BLUE, 0),

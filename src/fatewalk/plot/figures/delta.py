@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
 from fatewalk.core.errors import FatewalkError
 from fatewalk.core.schema import Z95
@@ -25,7 +23,14 @@ from fatewalk.plot.style import (
     say,
     styled,
 )
-from fatewalk.run.files import Run
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from fatewalk.run.files import Run
 
 GENES = "gene_daywise_for_mash.csv"  # genes of equal spread keep its order
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
-import pandas as pd
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from fatewalk.core.daywise import count_days, day_matrix
@@ -29,7 +28,13 @@ from fatewalk.plot.style import (
     say,
     styled,
 )
-from fatewalk.run.files import Run
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from fatewalk.run.files import Run
 
 
 @styled

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-import pandas as pd
-from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from fatewalk.core.daywise import active_matrix, day_matrix
@@ -48,7 +44,15 @@ from fatewalk.plot.style import (
     styled,
     thin_labels,
 )
-from fatewalk.run.files import Run
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import pandas as pd
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from fatewalk.run.files import Run
 
 NUMBER_WIDTH = 0.09  # width of a count of cells, as a share of a panel
 DODGE = 0.05  # genes of a panel stand beside each other within this share of the time

@@ -8,9 +8,8 @@ load layers and graphs even in backed mode. CellRank 2 writes its Lineage into
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import pandas as pd
@@ -22,6 +21,9 @@ from fatewalk.core.errors import FatewalkError, first_few
 from fatewalk.screen.raw import RawScreen
 from fatewalk.screen.readers.tenx import read_protospacer_calls
 from fatewalk.screen.text import nearest
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 
 class AnnDataDataset(Dataset):
@@ -165,6 +167,8 @@ class _H5AD:
 
         try:
             return read_elem(self.file[name])
+        except MemoryError:
+            raise
         except Exception as error:  # whatever the reader raises, the user needs the element's name
             raise FatewalkError(f"{self.path}: {name} cannot be read: {error}") from error
 

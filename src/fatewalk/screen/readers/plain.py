@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
-import pandas as pd
 from pydantic import Field
 
 from fatewalk.config.datasets import Covariates, Dataset
@@ -16,6 +14,11 @@ from fatewalk.screen.fates import one_hot
 from fatewalk.screen.raw import RawScreen
 from fatewalk.screen.readers.tenx import TENX_CALLS, is_protospacer_table, split_protospacer_calls
 from fatewalk.screen.text import nearest
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import pandas as pd
 
 FATE = "fate"  # column of a label, instead of probabilities
 

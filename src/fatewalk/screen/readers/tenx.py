@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
 from fatewalk.core.errors import FatewalkError, first_few
 from fatewalk.core.tables import read_table, require_columns
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 TENX_CALLS = ("cell_barcode", "feature_call", "num_umis")
 
