@@ -20,7 +20,7 @@ from torch import Tensor
 from torch.distributions import biject_to, constraints
 from torch.distributions.transforms import Transform
 
-from fatewalk.infer.families import LaplaceState, MakeFamily, Schedule, make_family
+from fatewalk.infer.families import LaplaceState, LocalParameters, MakeFamily, Schedule, make_family
 from fatewalk.model.coordinates import Coordinates
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def mode(model: FateModel, laplace: LaplaceState) -> dict[str, Tensor]:
     return {name: value.clone(memory_format=torch.contiguous_format) for name, value in found.items()}
 
 
-class MeanField(AutoNormal):
+class MeanField(LocalParameters, AutoNormal):
     """Independent normals on every unconstrained latent variable.
 
     The naive baseline: its SDs of theta are wrong in a way that depends on the day, because the
@@ -73,7 +73,7 @@ class MeanField(AutoNormal):
         }
 
 
-class GeneBlock(AutoContinuous):
+class GeneBlock(LocalParameters, AutoContinuous):
     """A full covariance for each gene's effects over all days and contrasts, the rest independent.
 
     x = mode + S (m + T e), e ~ N(0, 1), where S is the SD by the Laplace approximation (a Cholesky

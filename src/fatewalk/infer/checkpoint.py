@@ -14,6 +14,7 @@ import json
 import logging
 import pickle
 import signal
+import threading
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -97,7 +98,8 @@ class Checkpoint:
                 self.resumed = found
             except (RuntimeError, OSError, EOFError, KeyError, ValueError, pickle.UnpicklingError) as error:
                 log.warning("%s cannot be read (%s); the fit starts anew", self.path, error)
-        self._handler = signal.signal(signal.SIGTERM, self._on_sigterm)
+        if threading.current_thread() is threading.main_thread():  # others may not listen
+            self._handler = signal.signal(signal.SIGTERM, self._on_sigterm)
         return self
 
     def __exit__(self, *error: object) -> None:

@@ -17,15 +17,13 @@ import torch
 from pyro import distributions as dist
 from pyro.infer.autoguide import AutoContinuous
 from pyro.infer.autoguide.initialization import init_to_median
-from pyro.nn import PyroParam
+from pyro.nn import PyroModule, PyroParam
 from torch import Tensor
 
 from fatewalk.infer.whitening import load_whitening
 from fatewalk.model import FateModel
 from fatewalk.model.coordinates import Coordinates, variance_factor
 from fatewalk.model.scales import DTYPE
-
-pyro.settings.set(module_local_params=True)  # parameters live in the family, not in a global store
 
 
 @dataclass(frozen=True)
@@ -129,7 +127,20 @@ class Family(Protocol):
         """Posterior location and scale of each unconstrained latent variable."""
 
 
-class Structured(AutoContinuous):
+class LocalParameters(PyroModule):
+    """Base of families whose parameters live in the family, and not in Pyro's global store."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        with pyro.settings.context(module_local_params=True):
+            super().__init__(*args, **kwargs)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Run the family, with a setting of Pyro that holds for this call alone."""
+        with pyro.settings.context(module_local_params=True):
+            return super().__call__(*args, **kwargs)
+
+
+class Structured(LocalParameters, AutoContinuous):
     """All latent variables, whitened by their Laplace covariance, the scales included.
 
     scales  = mode + C_s (m_s + t_s e_s)                                (unconstrained)

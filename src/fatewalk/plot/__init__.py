@@ -57,9 +57,15 @@ def figure(name: str) -> Callable[..., Figure]:
     return draw
 
 
+def figure_names(n_contrasts: int) -> list[str]:
+    """Names of the figures of a run."""
+    stages = dict.fromkeys(one.stage for one in FIGURES if one.name != "ablation")
+    return [name for stage in stages for name in figures_of(stage, n_contrasts)]
+
+
 def __getattr__(name: str) -> Callable[..., Figure]:
     """Figures are loaded when they are asked for, so that a new one has its name in one place."""
     return figure(name)
 
 
-__all__ = ["draw_figures", "figure", "notes_of", "save_figure", "save_figures"]
+__all__ = ["draw_figures", "figure", "figure_names", "notes_of", "save_figure", "save_figures"]
