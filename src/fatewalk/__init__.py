@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from fatewalk.api import Result, fit, load, simulate
+    from fatewalk.core.errors import FatewalkError
 
 __version__ = "0.2.0"
-__all__ = ["Result", "fit", "load", "simulate"]
+__all__ = ["FatewalkError", "Result", "fit", "load", "simulate"]
 
 
 def __getattr__(name: str) -> Any:

@@ -255,7 +255,7 @@ class Plots:
         return of_run
 
     def __dir__(self) -> list[str]:
-        return plot.figure_names(len(self._run.contrasts))
+        return plot.figure_names(self._run)
 
 
 def run_chain(config: Config, name: str, folder: Path) -> Run:

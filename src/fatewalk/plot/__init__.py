@@ -57,10 +57,10 @@ def figure(name: str) -> Callable[..., Figure]:
     return draw
 
 
-def figure_names(n_contrasts: int) -> list[str]:
-    """Names of the figures of a run."""
-    stages = dict.fromkeys(one.stage for one in FIGURES if one.name != "ablation")
-    return [name for stage in stages for name in figures_of(stage, n_contrasts)]
+def figure_names(run: Run) -> list[str]:
+    """Names of the figures of a run: recovery where there is a truth."""
+    stages = ["plot_convergence", "plot_figures", *(["evaluate_recovery"] if run.has_truth else [])]
+    return [name for stage in stages for name in figures_of(stage, len(run.contrasts))]
 
 
 def __getattr__(name: str) -> Callable[..., Figure]:

@@ -92,6 +92,11 @@ class Run:
         return self.folder.parent / "input"
 
     @property
+    def has_truth(self) -> bool:
+        """Whether the screen was simulated and its truth is at hand."""
+        return (self.source / "truth_theta.csv").is_file()
+
+    @property
     def days(self) -> list[str]:
         """Labels of the days in time order, [D]."""
         return [day["label"] for day in self.json("design_report.json")["days"]]

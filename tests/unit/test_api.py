@@ -1,0 +1,211 @@
+"""The chain in one process: the numbers of the stages, the messages of the config, nothing left behind."""
+
+import os
+import re
+import threading
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyro
+import pytest
+import torch
+from anndata import AnnData, read_h5ad
+from matplotlib.text import Text
+
+import fatewalk
+
+FATES = ["EC", "MES", "NEU"]
+DOCS = Path(__file__).parents[2] / "docs" / "api.md"
+CELLRANK = Path(__file__).parents[3] / "shared" / "cellrank_output"
+
+
+@pytest.fixture(scope="module")
+def screen():
+    return fatewalk.simulate(cells=800, genes=10, active_genes=5, days=[0, 2], seed=1)
+
+
+def fit(screen, **keys):
+    tables = screen.cells, screen.guide_map, screen.guide_calls
+    return fatewalk.fit(*tables, fates=FATES, draws=200, family="laplace", **keys)
+
+
+@pytest.fixture(scope="module")
+def result(screen):
+    return fit(screen)
+
+
+def lineage(screen):
+    """Fate probabilities as CellRank holds them in memory: an array that knows the names of its columns."""
+
+    class Lineage(np.ndarray):
+        names: list
+
+    values = screen.cells[[f"p_{fate}" for fate in FATES]].to_numpy().view(Lineage)
+    values.names = FATES
+    return values
+
+
+def as_anndata(screen):
+    """The same screen as an object in memory, with things in it that no file could hold."""
+    cells = screen.cells.set_index("cell_id")
+    counts = pd.crosstab(screen.guide_calls["cell_id"], screen.guide_calls["guide"])
+    counts = counts.reindex(cells.index, fill_value=0)
+    adata = AnnData(obs=cells[["day", "rep"]].astype(str), obsm={"guide": counts}, uns={"kernel": object()})
+    adata.obsm["lineages_fwd"] = lineage(screen)
+    return adata
+
+
+def test_tables_of_a_result(result):
+    hits, effects, guides = result.hits(), result.effects("gene"), result.effects("guide")
+    assert list(hits["rank"]) == list(range(1, len(hits) + 1))
+    assert set(effects["fate"]) == {"MES", "NEU"}
+    assert len(effects) == 2 * 2 * effects["gene"].nunique()
+    assert "guide" in guides
+    assert "guide" not in effects
+    assert result.table("hits_ranked.csv", "NEU")["rank"].is_monotonic_increasing
+    assert result.card["status"] == result.verdict["fit"]["status"] == "converged"
+    assert repr(result).startswith("<fatewalk result: converged, ")
+    hits["rank"] = 0
+    assert result.hits()["rank"].min() == 1  # what is handed out is the user's own
+
+
+def test_figures_take_nothing_but_a_contrast(result):
+    for name in dir(result.plot):
+        assert getattr(result.plot, name)().axes, name
+    texts = " ".join(text.get_text() for text in result.plot.heatmap("NEU").findobj(Text))
+    assert "NEU" in texts
+    assert "MES" not in texts
+    with pytest.raises(AttributeError, match="no figure 'pie'"):
+        result.plot.pie()
+    with pytest.raises(fatewalk.FatewalkError, match="'EC'; allowed: MES, NEU"):
+        result.plot.heatmap("EC")
+
+
+def test_an_object_in_memory_a_file_and_tables_give_the_same(screen, result, tmp_path):
+    adata = as_anndata(screen)
+    in_memory = fatewalk.fit(adata, screen.guide_map, fates=FATES, draws=200, family="laplace")
+    pd.testing.assert_frame_equal(in_memory.hits(), result.hits())
+    path = tmp_path / "cells.csv"
+    screen.cells.to_csv(path, index=False)
+    by_path = fatewalk.fit(
+        str(path), screen.guide_map, screen.guide_calls, fates=FATES, draws=200, family="laplace"
+    )
+    pd.testing.assert_frame_equal(by_path.hits(), result.hits())
+    assert "kernel" in adata.uns  # untouched
+    assert adata.obsm["lineages_fwd"].names == FATES
+
+
+@pytest.mark.skipif(not CELLRANK.is_dir(), reason="needs ../shared/cellrank_output")
+def test_what_cellrank_left_is_read_in_memory_as_from_its_file():
+    path = CELLRANK / "b_df.h5ad"
+    keys = {"guide_key": "guide_counts", "rep_key": "batch", "family": "laplace", "draws": 200}
+    adata = read_h5ad(path)
+    fates = list(adata.obs["term_states_fwd"].cat.categories)
+    one, other = (
+        fatewalk.fit(data, CELLRANK / "guides.csv", fates=fates, require="none", **keys)
+        for data in (adata, path)
+    )
+    pd.testing.assert_frame_equal(one.hits(), other.hits())
+    assert len(one.hits())
+
+
+def test_a_result_is_saved_and_opened_again(result, tmp_path):
+    folder = result.save(tmp_path / "mine")
+    again = fatewalk.load(folder)
+    pd.testing.assert_frame_equal(again.hits(), result.hits())
+    assert again.plot.volcano().axes
+    with pytest.raises(fatewalk.FatewalkError, match="is there already and not empty"):
+        result.save(folder)
+    with pytest.raises(fatewalk.FatewalkError, match="is no folder of a run"):
+        fatewalk.load(tmp_path)
+
+
+def test_the_temporary_folder_goes_with_the_result(screen):
+    one = fit(screen)
+    folder = one.folder
+    assert folder.is_dir()
+    del one
+    assert not folder.exists()
+
+
+@pytest.mark.parametrize(
+    ("keys", "words"),
+    [
+        ({"familly": "laplace"}, "familly: unknown key, did you mean 'family'"),
+        ({"lfsr_day": 2}, "calls.lfsr_day"),
+        ({"day_kei": "day"}, "day_kei: unknown key"),
+        ({"guide": "laplace"}, "guide: unknown key"),
+        ({"engine": "mashr"}, "run R as jobs of the workflow"),
+        ({"day_key": "dat"}, "^cells.parquet: "),
+        ({"max_steps": 1, "family": "structured"}, "the fit is not converged .*fit.max_steps"),
+    ],
+)
+def test_refusals_have_the_words_of_the_workflow(screen, keys, words):
+    tables = screen.cells, screen.guide_map, screen.guide_calls
+    with pytest.raises(fatewalk.FatewalkError, match=words) as refused:
+        fatewalk.fit(*tables, fates=FATES, **keys)
+    assert "/tmp" not in str(refused.value)
+
+
+def state():
+    """What a user's own code may rest on."""
+    return {
+        "torch": torch.get_rng_state().tolist(),
+        "numpy": np.random.get_state()[1].tolist(),  # noqa: NPY002
+        "dtype": torch.get_default_dtype(),
+        "threads": torch.get_num_threads(),
+        "parameters": sorted(pyro.get_param_store().keys()),
+        "module_local_params": pyro.settings.get("module_local_params"),
+    }
+
+
+@pytest.mark.parametrize(
+    "keys", [{"family": "structured", "threads": 2}, {"max_steps": 1, "family": "structured"}]
+)
+def test_generators_and_settings_are_as_before(screen, keys):
+    torch.manual_seed(5)
+    np.random.seed(5)  # noqa: NPY002
+    pyro.param("mine", torch.tensor(1.0))
+    torch.set_default_dtype(torch.float64)
+    before = state()
+    tables = screen.cells, screen.guide_map, screen.guide_calls
+    try:
+        fatewalk.fit(*tables, fates=FATES, draws=200, **keys)
+    except fatewalk.FatewalkError:
+        assert keys["max_steps"] == 1
+    assert state() == before
+    assert before["parameters"] == ["mine"]
+    torch.set_default_dtype(torch.float32)
+    pyro.clear_param_store()
+
+
+def test_a_default_dtype_of_the_user_changes_no_number(screen, result):
+    torch.set_default_dtype(torch.float64)
+    try:
+        pd.testing.assert_frame_equal(fit(screen).hits(), result.hits())
+    finally:
+        torch.set_default_dtype(torch.float32)
+
+
+def test_a_fit_in_a_thread(screen, result):
+    found = []
+    thread = threading.Thread(target=lambda: found.append(fit(screen)))
+    thread.start()
+    thread.join()
+    pd.testing.assert_frame_equal(found[0].hits(), result.hits())
+
+
+def test_importing_the_package_loads_nothing_heavy():
+    code = "import sys, fatewalk; assert not {'torch', 'pandas', 'pyro'} & set(sys.modules)"
+    assert os.system(f'{os.sys.executable} -c "{code}"') == 0
+
+
+def test_the_example_of_the_docs_runs(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (example,) = re.findall(r"```python\n(.*?)```", DOCS.read_text(), flags=re.DOTALL)
+    names = {}
+    exec(example, names)
+    assert (tmp_path / "results_of_mine" / "hits.csv").is_file()
+    assert len(names["hits"]) == len(names["again"].hits())
+    assert "converged" in capsys.readouterr().out
