@@ -27,7 +27,7 @@ from fatewalk.model.cells import centred_burden, guides_vary_in_clusters
 from fatewalk.model.effects import center_within_gene
 from fatewalk.model.scales import DTYPE, LogScales, Site
 from fatewalk.model.sparse import block_diagonal, identity, sparse_matrix
-from fatewalk.model.walk import Walk, gap_walk, random_walk
+from fatewalk.model.walk import Walk, make_walk
 
 if TYPE_CHECKING:
     from fatewalk.config.sections import ModelConfig
@@ -384,12 +384,11 @@ def make_terms(design: Design, config: ModelConfig) -> Terms:
         Section ``model``.
     """
     nuisances = [kind.of(design, config) for kind in NUISANCES]
-    gaps = config.time_scale == "gaps"
     return Terms(
         len(design.contrasts),
         len(design.days),
         tuple(term for term in nuisances if term is not None),
-        gap_walk(design.times, config) if gaps else random_walk(len(design.days), config),
+        make_walk(design.times, config),
         Guides(
             design.guide_to_gene,
             design.n_guides_per_gene,

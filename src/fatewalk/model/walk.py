@@ -67,6 +67,11 @@ class Walk:
         return scales.square() @ self.weights.square().T.to(scales.device)
 
 
+def make_walk(times: tuple[float, ...], config: ModelConfig) -> Walk:
+    """The walk that section ``model`` asks for, over days at real times [D]."""
+    return gap_walk(times, config) if config.time_scale == "gaps" else random_walk(len(times), config)
+
+
 def random_walk(n_days: int, config: ModelConfig) -> Walk:
     """theta[0] = tau z[0], theta[d] = theta[d - 1] + sigma_time[d] z[d] (docs/method.md)."""
     priors = config.priors
