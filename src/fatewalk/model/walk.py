@@ -36,6 +36,7 @@ class Walk:
 
     Examples
     --------
+    >>> from fatewalk.config import ModelConfig
     >>> walk = random_walk(3, ModelConfig())
     >>> walk.apply(torch.tensor([[1.0], [0.5], [0.25]], dtype=torch.float64)).T
     tensor([[1.0000, 1.5000, 1.7500]], dtype=torch.float64)
