@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import shutil
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,7 @@ from fatewalk.config.messages import Problems, nearest
 from fatewalk.config.root import MAIN_RUN, SECTIONS
 from fatewalk.core.errors import FatewalkError
 from fatewalk.core.tables import write_table
+from fatewalk.mash import MashError
 from fatewalk.run.files import Run
 from fatewalk.run.settings import note_settings, sections
 
@@ -88,13 +90,13 @@ def fit(data: Any, guide_map: Any, guide_calls: Any = None, **keys: Any) -> Resu
         config = load_config({"datasets": {SCREEN: entry}, **given})
         with as_before():
             run = run_chain(config, SCREEN, folder)
-    except FatewalkError as error:
+    except (FatewalkError, MashError) as error:
         keep.cleanup()
         raise FatewalkError(str(error).replace(f"{folder}/", "")) from None
     except BaseException:
         keep.cleanup()
         raise
-    return Result(run, keep)
+    return Result(replace(run, keep=keep))
 
 
 def load(folder: str | Path) -> Result:
@@ -110,7 +112,7 @@ def load(folder: str | Path) -> Result:
     FatewalkError
         If it is no folder of a run.
     """
-    return Result(Run.load(folder))
+    return Result(Run.load(Path(folder).expanduser()))
 
 
 def simulate(**keys: Any) -> SimulatedScreen:
@@ -151,9 +153,7 @@ class Result:
     Parameters
     ----------
     run
-        The run.
-    keep
-        Temporary folder that it lies in; removed with the result.
+        The run. The temporary folder of a fit is removed when nothing holds the run any more.
 
     Attributes
     ----------
@@ -161,9 +161,8 @@ class Result:
         Figures: ``result.plot.heatmap()``, ``result.plot.volcano("NEU")``, ``plot.overview_heatmap()``.
     """
 
-    def __init__(self, run: Run, keep: tempfile.TemporaryDirectory[str] | None = None) -> None:
+    def __init__(self, run: Run) -> None:
         self.run = run
-        self._keep = keep
         self.plot = Plots(run)
 
     def __repr__(self) -> str:
@@ -232,7 +231,9 @@ class Result:
         FatewalkError
             If there is something in it.
         """
-        folder = Path(folder)
+        folder = Path(folder).expanduser()
+        if folder.resolve().is_relative_to(self.folder.resolve()):
+            raise FatewalkError(f"{folder}: lies within the result; give a folder elsewhere")
         if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
             raise FatewalkError(f"{folder}: is there already and not empty; give a new folder")
         shutil.copytree(self.folder, folder, dirs_exist_ok=True)
@@ -326,9 +327,16 @@ def _entry(
     data: Any, guide_map: Any, guide_calls: Any, keys: Mapping[str, Any], folder: Path
 ) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
     """The dataset entry and the sections of a config; what is in memory goes to files."""
-    is_anndata = hasattr(data, "obsm") or str(data).endswith(".h5ad")
+    in_memory = hasattr(data, "obsm")
+    is_anndata = in_memory or str(data).endswith(".h5ad")
+    if is_anndata and guide_calls is not None:
+        raise FatewalkError(
+            "guide_calls: found beside AnnData, which holds its guides (guide_key); allowed: leave it out, "
+            "or give 10x calls as protospacer_calls"
+        )
     kind = kinds()["anndata" if is_anndata else "cells"]
-    own = set(kind.model_fields) - set(SimulatedDataset.model_fields)
+    tables = {kind.key, "guide_map", "guide_calls"}
+    own = set(kind.model_fields) - set(SimulatedDataset.model_fields) - tables
     of_section = {key: name for name, section in SECTIONS.items() for key in section.model_fields}
     given: dict[str, dict[str, Any]] = {}
     entry: dict[str, Any] = {}
@@ -342,7 +350,7 @@ def _entry(
             problems.add(f"{key}: unknown key{nearest(key, [*own, *of_section])}; see docs/configuration.md")
     problems.raise_if_any()
     files = {"guide_map": guide_map} | ({} if guide_calls is None else {"guide_calls": guide_calls})
-    if is_anndata and hasattr(data, "obsm"):
+    if in_memory:
         names = {key: entry.get(key, kind.model_fields[key].default) for key in kind.model_fields}
         entry["anndata"] = _write_anndata(data, names, folder / "adata.h5ad")
     else:
@@ -351,29 +359,66 @@ def _entry(
 
 
 def _path(key: str, value: Any, folder: Path) -> str:
-    """The path of a table; a DataFrame is written."""
+    """The path of a table; a DataFrame is written, names in its index included."""
     if not isinstance(value, pd.DataFrame):
-        return str(value)
+        return str(Path(value).expanduser())
     path = folder / f"{key}.parquet"
-    write_table(value, path)
+    table = value.reset_index() if value.index.name else value
+    write_table(table.assign(**{name: _as_text(table[name]) for name in _mixed(table)}), path)
     return str(path)
 
 
+def _mixed(table: pd.DataFrame) -> list[Any]:
+    """Columns of objects that are not all text, which no file takes as they are."""
+    objects = [name for name in table if table[name].dtype == object]
+    return [
+        name
+        for name in objects
+        if pd.api.types.infer_dtype(table[name], skipna=True) not in ("string", "empty")
+    ]
+
+
+def _as_text(column: pd.Series) -> pd.Series:
+    return column.map(str, na_action="ignore")
+
+
+def _storable(column: pd.Series) -> Any:
+    """Values of a column of obs as a file takes them: numbers, text, categories of text."""
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        return pd.Categorical.from_codes(column.cat.codes, column.cat.categories.astype(str))
+    if column.dtype == object or pd.api.types.is_datetime64_any_dtype(column.dtype):
+        return _as_text(column).to_numpy()
+    return column.to_numpy()
+
+
 def _write_anndata(adata: Any, names: Mapping[str, Any], path: Path) -> str:
-    """Write the elements of an AnnData object that are read: obs, obsm, and lists of names in uns."""
+    """Write what is read of an AnnData object; of the rest the names alone, for messages."""
     from anndata import AnnData
 
-    obsm = {key: _with_names(value, adata.obs_names) for key, value in adata.obsm.items()}
+    columns = [names[key] for key in ("day_key", "rep_key", "cluster_key", "burden_key", "fate_names_key")]
+    wanted = {*columns, *names["covariates"], names["fate_key"], names["guide_key"]}
+    obs = pd.DataFrame(index=adata.obs_names.astype(str))
+    for name in adata.obs:
+        column = adata.obs[name] if name in wanted else pd.Series("", index=adata.obs_names)
+        obs[str(name)] = _storable(column)
+    empty = np.empty((len(obs), 0))
+    obsm = {
+        str(key): _with_names(value, obs.index) if key in wanted else empty
+        for key, value in adata.obsm.items()
+    }
     listed = (names["fate_names_key"], names["guide_names_key"])
-    uns = {key: np.asarray(adata.uns[key]) for key in listed if key in adata.uns}
-    AnnData(obs=adata.obs, obsm=obsm, uns=uns).write_h5ad(path)
+    uns = {key: np.asarray(adata.uns[key]).astype(str) for key in listed if key in adata.uns}
+    try:
+        AnnData(obs=obs, obsm=obsm, uns=uns).write_h5ad(path)
+    except (TypeError, ValueError, NotImplementedError) as error:
+        raise FatewalkError(f"the AnnData object has something that no file takes: {error}") from error
     return str(path)
 
 
 def _with_names(matrix: Any, cells: pd.Index) -> Any:
-    """CellRank's Lineage as a data frame: a file would lose the names of its fates."""
-    names = getattr(matrix, "names", None)
-    if names is None or isinstance(matrix, pd.DataFrame):
+    """A matrix with names of its columns as text; of CellRank's Lineage a file would lose them."""
+    names = getattr(matrix, "columns", getattr(matrix, "names", None))
+    if names is None:
         return matrix
     return pd.DataFrame(np.asarray(matrix), columns=[str(name) for name in names], index=cells)
 
@@ -387,7 +432,12 @@ def as_before() -> Iterator[None]:
     numpy_state = np.random.get_state()  # noqa: NPY002 (the user's global one)
     devices = list(range(torch.cuda.device_count()))
     dtype, threads = torch.get_default_dtype(), torch.get_num_threads()
-    parameters = pyro.get_param_store().get_state()
+    store = pyro.get_param_store()
+    parameters = store.get_state()
+    parameters["params"], parameters["constraints"] = (
+        dict(parameters["params"]),
+        dict(parameters["constraints"]),
+    )
     try:
         with torch.random.fork_rng(devices):
             yield
@@ -395,4 +445,5 @@ def as_before() -> Iterator[None]:
         np.random.set_state(numpy_state)  # noqa: NPY002
         torch.set_default_dtype(dtype)
         torch.set_num_threads(threads)
-        pyro.get_param_store().set_state(parameters)
+        store.clear()
+        store.set_state(parameters)

@@ -209,3 +209,52 @@ def test_the_example_of_the_docs_runs(tmp_path, monkeypatch, capsys):
     assert (tmp_path / "results_of_mine" / "hits.csv").is_file()
     assert len(names["hits"]) == len(names["again"].hits())
     assert "converged" in capsys.readouterr().out
+
+
+def test_a_chain_of_calls_and_a_kept_plot_outlive_the_result(screen):
+    assert fit(screen).plot.heatmap().axes
+    one = fit(screen)
+    plots, run = one.plot, one.run
+    del one
+    assert plots.volcano().axes
+    assert len(run.table("hits.csv"))
+
+
+def test_what_a_screen_does_not_need_may_hold_anything(screen, result):
+    adata = as_anndata(screen)
+    adata.obs["mixed"] = [1, "a"] * (len(adata) // 2)
+    adata.obs["when"] = pd.Timestamp("2026-01-01")
+    adata.obs[0] = 1.5
+    adata.obsm["frame"] = pd.DataFrame({0: [object()] * len(adata)}, index=adata.obs_names)
+    adata.obs["day"] = adata.obs["day"].str.removeprefix("day").astype(int)
+    found = fatewalk.fit(adata, screen.guide_map, fates=FATES, draws=200, family="laplace")
+    assert found.hits()["gene"].tolist() == result.hits()["gene"].tolist()
+    cells = screen.cells.assign(mixed=[1, "a"] * (len(screen.cells) // 2)).set_index("cell_id")
+    keys = {"fates": FATES, "draws": 200, "family": "laplace"}
+    found = fatewalk.fit(cells, screen.guide_map.astype(object), screen.guide_calls, **keys)
+    pd.testing.assert_frame_equal(found.hits(), result.hits())
+
+
+def test_files_of_a_user_are_neither_swallowed_nor_copied_into_themselves(screen, result):
+    tables = screen.cells, screen.guide_map, screen.guide_calls
+    with pytest.raises(fatewalk.FatewalkError, match="cells: unknown key"):
+        fatewalk.fit(*tables, fates=FATES, cells="other.csv")
+    with pytest.raises(fatewalk.FatewalkError, match="guide_calls: found beside AnnData"):
+        fatewalk.fit(as_anndata(screen), *tables[1:], fates=FATES)
+    with pytest.raises(fatewalk.FatewalkError, match="lies within the result"):
+        result.save(result.folder / "mine")
+    with pytest.raises(fatewalk.FatewalkError, match="mash needs at least one observed cell"):
+        fit(screen, require="none", likelihood_weight=1e12)
+
+
+def test_a_parameter_set_within_goes_again(screen, monkeypatch):
+    def careless(*_):
+        pyro.param("stray", torch.tensor(1.0))
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("fatewalk.stages.rank_hits.main", careless)
+    pyro.param("mine", torch.tensor(1.0))
+    with pytest.raises(KeyboardInterrupt):
+        fit(screen)
+    assert list(pyro.get_param_store().keys()) == ["mine"]
+    pyro.clear_param_store()

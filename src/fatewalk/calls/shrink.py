@@ -1,4 +1,4 @@
-"""Stage ``fit_mash``: mash on a day-wise table, with the built-in engine.
+"""mash on a day-wise table, with the built-in engine.
 
 Two kinds of tables are shrunk. The posterior tables (``*_daywise_for_mash.csv``) go through the same
 model as R's script, mode by mode, so that the engines can be compared. The likelihood-only tables

@@ -1,7 +1,7 @@
 """Weak directions of the information: what the labels cannot tell apart, in words.
 
 Letters: L genes, G guides, D days, M rows, K eigenvectors, p coordinates of a contrast. A direction
-[p] is laid out as in ``infer.coordinates``, but its walk holds theta by day, not innovations.
+[p] is laid out as in ``model.coordinates``, but its walk holds theta by day, not innovations.
 """
 
 from __future__ import annotations
@@ -242,11 +242,12 @@ def _decompose(profile: Profile, f: int, k: int) -> tuple[Tensor, Tensor, Tensor
     matrix *= inverse[:, None]
     matrix *= inverse
     matrix.diagonal()[~seen] = 1.0  # unobserved gene-days are no direction of interest
-    if "b" in c.blocks:  # a common level of all replicates is centred out
-        level = torch.zeros(c.size, dtype=DTYPE)
-        level[c.blocks["b"]] = scale[c.blocks["b"]]
-        level /= level.norm().clamp(min=1e-300)
-        matrix += level[:, None] * level
+    for term in c.terms.nuisances:  # a common level of all replicates, for example, is centred out
+        block = c.blocks[term.name]
+        for direction in term.null_space.T:
+            unseen = scale[block] * direction
+            unseen = unseen / unseen.norm().clamp(min=1e-300)
+            matrix[block, block] += unseen[:, None] * unseen
     matrix.diagonal().add_(NO_INFORMATION)
     factor = cholesky(matrix, "the information at unit diagonal")
     inverse_matrix = torch.cholesky_inverse(factor).numpy()

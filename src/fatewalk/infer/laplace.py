@@ -15,7 +15,7 @@ eigenvalues are taken by size, and far away each scale takes a fixed-point step 
 and norms come from products of S with a fixed set of probe vectors, exact where there are few
 coordinates (Hutchinson otherwise).
 
-Letters as in ``infer.coordinates``.
+Letters as in ``model.coordinates``.
 """
 
 from __future__ import annotations

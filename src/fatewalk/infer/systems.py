@@ -5,7 +5,7 @@ forms it: products go through the rows, solves by conjugate gradients, precondit
 genes' own blocks and a coarse correction for what all genes share (nuisances, and the common
 shift of theta on each day). Memory is that of the rows and of one small block for each gene.
 
-Letters as in ``infer.coordinates``; v = n - 1 directions of a gene with n guides, K = F* (D + v).
+Letters as in ``model.coordinates``; v = n - 1 directions of a gene with n guides, K = F* (D + v).
 """
 
 from __future__ import annotations

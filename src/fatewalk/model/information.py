@@ -5,7 +5,7 @@ whatever the labels. For each day the Gram matrices X' W X of the day's columns 
 blocks of rows (a row touches only the pairs of its own few columns), then mapped from guide
 effects to gene effects and guide deviations. Memory depends on the number of guides, not of cells.
 
-Letters as in ``infer.coordinates``; q columns of a day, M rows.
+Letters as in ``model.coordinates``; q columns of a day, M rows.
 """
 
 from __future__ import annotations

@@ -5,6 +5,7 @@ Letters: F* contrasts, h scales of one term.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -58,6 +59,12 @@ class LogScales:
     sites: tuple[Site, ...]
     maps: tuple[Tensor, ...]
     constant: Tensor
+
+    def __post_init__(self) -> None:
+        """Refuse scales that nothing determines, and maps that do not fit their sites."""
+        shapes = [(len(self.constant), math.prod(site.shape)) for site in self.sites]
+        if not shapes or [tuple(to_log.shape) for to_log in self.maps] != shapes:
+            raise ValueError(f"each of the sites needs a map [h, n]: {shapes}")
 
     @classmethod
     def single(cls, name: str, scale: float) -> LogScales:

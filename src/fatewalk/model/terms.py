@@ -78,6 +78,15 @@ class Nuisance(ABC):
         """Coordinates n of a contrast."""
         return self.map.shape[1]
 
+    @cached_property
+    def null_space(self) -> Tensor:
+        """Orthonormal directions of the coordinates that no column sees, [n, k]; mostly none."""
+        if self.scales:
+            return torch.zeros(self.size, 0, dtype=DTYPE)
+        _, values, directions = torch.linalg.svd(self.map.to_dense(), full_matrices=True)
+        rank = int((values > 1e-9 * values.amax()).sum())
+        return directions[rank:].T
+
     @property
     def site(self) -> Site:
         """Its latent variable: the coordinates, standardised where their SD is one."""

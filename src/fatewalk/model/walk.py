@@ -45,6 +45,13 @@ class Walk:
     weights: Tensor
     scales: LogScales
 
+    def __post_init__(self) -> None:
+        """Refuse scales that are not one for each day."""
+        if len(self.scales) != len(self.weights):
+            raise ValueError(
+                f"a walk over {len(self.weights)} days needs as many scales, not {len(self.scales)}"
+            )
+
     def apply(self, x: Tensor) -> Tensor:
         """Innovations to effects, [..., D, L] -> [..., D, L]."""
         return self.weights.to(x.device) @ x

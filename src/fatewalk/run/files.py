@@ -6,21 +6,20 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from fatewalk.core.errors import FatewalkError
 from fatewalk.core.files import copy_file, read_json, write_json
 from fatewalk.core.schema import TRUTH_THETA
-from fatewalk.core.tables import read_table, write_table
+from fatewalk.core.tables import read_arrays, read_table, write_table
 from fatewalk.evaluate.recovery import Estimand, truth_for_contrast
 from fatewalk.run.layout import contrast_folder, in_contract, made_by
 from fatewalk.run.settings import NAME as SETTINGS
 from fatewalk.run.settings import read_settings
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from types import SimpleNamespace
 
+    import numpy as np
     import pandas as pd
 
     from fatewalk.config import RunSettings
@@ -40,12 +39,15 @@ class Run:
         Fates of the effects.
     settings
         ``settings.<section>.<key>``: those that the results depend on.
+    keep
+        Whatever must live as long as the run, such as a temporary folder.
     """
 
     folder: Path
     contrasts: Sequence[str]
     settings: RunSettings | SimpleNamespace
-    _held: dict[Path, Any] = field(default_factory=dict, repr=False, compare=False)
+    keep: Any = field(default=None, repr=False, compare=False)
+    _held: dict[tuple[str, Path], Any] = field(default_factory=dict, repr=False, compare=False)
 
     @classmethod
     def load(cls, folder: str | Path) -> Run:
@@ -111,9 +113,7 @@ class Run:
     def table(self, name: str, contrast: str | None = None) -> pd.DataFrame:
         """A table of a contrast, or of the run's top; read once, so not to be changed."""
         path = self.folder / name if contrast is None else self.path(contrast, name)
-        if path not in self._held:
-            self._held[path] = read_table(path, text=NAMES)
-        table: pd.DataFrame = self._held[path]
+        table: pd.DataFrame = self._hold("table", path, lambda: read_table(path, text=NAMES))
         return table
 
     def tables(self, name: str) -> dict[str, pd.DataFrame]:
@@ -123,25 +123,29 @@ class Run:
     def arrays(self, name: str) -> dict[str, np.ndarray]:
         """Arrays of an ``.npz`` file at the run's top; read once, so not to be changed."""
         path = self.folder / name
-        if path not in self._held:
-            with np.load(path, allow_pickle=False) as arrays:
-                self._held[path] = dict(arrays)
-        found: dict[str, np.ndarray] = self._held[path]
+        found: dict[str, np.ndarray] = self._hold("arrays", path, lambda: read_arrays(path))
         return found
 
     def json(self, name: str) -> Any:
         """Content of a JSON file at the run's top; read once, so not to be changed."""
         path = self.folder / name
-        if path not in self._held:
-            self._held[path] = read_json(path)
-        return self._held[path]
+        return self._hold("json", path, lambda: read_json(path))
 
     def truth(self, contrast: str, estimand: Estimand = "library") -> pd.DataFrame:
         """True effects of a simulated screen in logit, genes by days, [L, D]."""
         path = self.source / "truth_theta.csv"
-        if path not in self._held:
-            self._held[path] = read_table(path, TRUTH_THETA, text=NAMES)
-        return truth_for_contrast(self._held[path], contrast, self.reference, estimand)
+        truth = self._hold("table", path, lambda: read_table(path, TRUTH_THETA, text=NAMES))
+        return truth_for_contrast(truth, contrast, self.reference, estimand)
+
+    def _hold(self, kind: str, path: Path, read: Callable[[], Any]) -> Any:
+        """What a file holds, read once as one kind of thing."""
+        if (kind, path) not in self._held:
+            self._held[kind, path] = read()
+        return self._held[kind, path]
+
+    def _forget(self, path: Path) -> None:
+        for kind in ("table", "arrays", "json"):
+            self._held.pop((kind, path), None)
 
     # --------------------------------------------- what stages read and write
 
@@ -160,7 +164,7 @@ class Run:
     def write(self, content: pd.DataFrame | dict[str, Any], contrast: str, name: str) -> None:
         """Write a table or JSON of a contrast, at the top too if it is of the contract."""
         path = self.path(contrast, name)
-        self._held.pop(path, None)
+        self._forget(path)
         if isinstance(content, dict):
             write_json(content, path)
         else:
@@ -170,7 +174,7 @@ class Run:
     def publish(self, contrast: str, name: str) -> None:
         """Copy a contract table of the primary contrast to the run's top."""
         if contrast == self.primary and in_contract(name):
-            self._held.pop(self.folder / name, None)
+            self._forget(self.folder / name)
             copy_file(self.path(contrast, name), self.folder / name)
 
     def made_by(self, stage: str) -> list[Path]:

@@ -164,13 +164,13 @@ def fit_effects(
         clock.lap("checks")
         try:
             laplace = _laplace(model, design, rows, fit, checkpoint)
+            state = laplace.state()
         except NumericalError as error:
             raise FatewalkError(
-                f"the fit cannot start: {error}. Look for extreme values of burden and covariates, and for "
-                "fates that no cell takes, in design_report.json."
+                f"the fit ends without a posterior: {error}. Look for extreme values of burden and "
+                "covariates, and for fates that no cell takes, in design_report.json."
             ) from error
         clock.lap("laplace")
-        state = laplace.state()
         chosen = family or fit.family
         made = make_family(chosen, model, state)
         trains = chosen != "laplace" and laplace.status != "diverged"

@@ -84,13 +84,15 @@ def test_a_posterior_that_cannot_be_made_is_that_of_the_round_before(design, mon
 def test_a_step_that_does_not_improve_is_told(design, monkeypatch):
     values = iter([0.0] + [-1.0] * 100)
     monkeypatch.setattr(laplace, "_log_posterior", lambda *_: next(values))
-    with pytest.raises(FatewalkError, match="cannot start: no part of the Newton step raises"):
+    with pytest.raises(FatewalkError, match="ends without a posterior: no part of the Newton step raises"):
         fit(design)
 
 
 def test_an_objective_that_is_not_finite_is_told(design, monkeypatch):
     monkeypatch.setattr(laplace, "_log_posterior", lambda *_: math.nan)
-    with pytest.raises(FatewalkError, match="cannot start: the log posterior or its gradient is not finite"):
+    with pytest.raises(
+        FatewalkError, match="without a posterior: the log posterior or its gradient is not finite"
+    ):
         fit(design)
 
 

@@ -17,6 +17,7 @@ from fatewalk.infer.fitted import load_posterior, save_posterior
 from fatewalk.model import make_rows, make_terms
 from fatewalk.model.coordinates import Coordinates
 from fatewalk.model.information import RowIndex, curvature, fate_probabilities, information
+from fatewalk.model.scales import LogScales
 from fatewalk.model.sparse import identity
 from fatewalk.model.terms import Nuisance
 from fatewalk.model.walk import Walk
@@ -157,3 +158,29 @@ def test_diagnostics_name_the_term_in_its_own_words(screen):
     terms = own_terms(design, phase)
     found = check_identifiability(design, terms, make_rows(design, terms))
     assert any("the phase" in weak.name for weak in found.weak_directions)
+
+
+def test_a_level_that_centring_takes_out_is_no_weakness(screen):
+    """Batches from outside that sum to zero: their common level is in no column."""
+    design, _ = screen
+
+    @dataclass(frozen=True)
+    class Batches(Nuisance):
+        def entries(self, design):
+            return [(torch.arange(design.n_cells) % 4, None)]
+
+        def words(self, design):
+            return [f"batch {i}" for i in range(4)]
+
+    centred = (torch.eye(4).double() - 0.25).to_sparse_csr()
+    terms = make_terms(design, ModelConfig()).plus(Batches("batch", centred, by_day=False))
+    found = check_identifiability(design, terms, make_rows(design, terms))
+    assert not any("batch" in words for words in found.warnings)
+
+
+def test_walks_and_scales_that_do_not_fit_are_refused(screen):
+    walk = screen[1].walk
+    with pytest.raises(ValueError, match="a walk over 3 days needs as many scales, not 1"):
+        Walk(walk.weights, LogScales.single("tau", 1.0))
+    with pytest.raises(ValueError, match="needs a map"):
+        LogScales(walk.scales.sites, walk.scales.maps[:1], walk.scales.constant)

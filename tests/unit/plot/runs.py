@@ -46,16 +46,19 @@ def run_of(
     held = run._held
     for contrast, of_contrast in tables.items():
         for name, table in of_contrast.items():
-            held[run.path(contrast, name)] = table
+            held["table", run.path(contrast, name)] = table
     report = [{"label": label, "time": time} for label, time in zip(days, times, strict=True)]
-    held[run.folder / "design_report.json"] = {"days": report}
+    held["json", run.folder / "design_report.json"] = {"days": report}
     if delta is not None:
         arrays = {name: np.asarray(values) for name, values in delta.items()}
         for name in ("delta_mean", "delta_sd"):
             arrays[name] = arrays[name].reshape(len(arrays[name]), -1)
-        held[run.folder / "delta_posterior_summary.npz"] = {**arrays, "contrasts": np.array(contrasts)}
+        held["arrays", run.folder / "delta_posterior_summary.npz"] = {
+            **arrays,
+            "contrasts": np.array(contrasts),
+        }
     if truth is not None:
-        held[run.source / "truth_theta.csv"] = pd.concat(map(in_rows, truth, truth.values()))
+        held["table", run.source / "truth_theta.csv"] = pd.concat(map(in_rows, truth, truth.values()))
     return run
 
 

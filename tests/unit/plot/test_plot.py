@@ -106,7 +106,8 @@ def draw_delta(mean: np.ndarray, sd: np.ndarray, guide_gene: list[str], genes: l
 
 def draw_convergence(trace: pd.DataFrame, card: dict[str, object]) -> Figure:
     run = run_of({})
-    run._held.update({run.folder / "fit_trace.csv": trace, run.folder / "fit_card.json": card})
+    run._held["table", run.folder / "fit_trace.csv"] = trace
+    run._held["json", run.folder / "fit_card.json"] = card
     return plot.convergence(run)
 
 

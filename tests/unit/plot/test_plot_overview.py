@@ -420,7 +420,7 @@ def test_trajectories_tell_of_intervals_beyond_the_axis() -> None:
 
 def test_trajectories_refuse_a_contrast_without_hits_table() -> None:
     run = as_run(make_screen())
-    del run._held[run.path("NEU", "hits_ranked.csv")]
+    del run._held["table", run.path("NEU", "hits_ranked.csv")]
     with pytest.raises(FatewalkError, match=r"contrast=NEU/hits_ranked\.csv: no such file"):
         plot.overview_trajectories(run)
 
