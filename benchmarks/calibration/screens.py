@@ -79,7 +79,7 @@ def run_screen(simulate: Mapping[str, Any], fit: FitConfig, draws: int) -> pd.Da
     posterior, card, _ = fit_effects(design, ModelConfig(fates=list(design.fates)), fit, progress=False)
     moments = posterior_moments(posterior, design, draws, fit.seed)
 
-    alone = likelihood_estimates(posterior, design)
+    alone = likelihood_estimates(posterior, design, posterior.rows(design))
     alone_sd = np.sqrt(np.einsum("lfdfd->lfd", alone.gene_covariance))
     estimates = {  # kind -> (estimate, its SE), [L, F*, D] each
         "posterior": (moments.theta_mean, moments.theta_sd),

@@ -66,11 +66,11 @@ def sources(
     if estimand == "library":
         posterior = table(screen["mean"][:, contrast], covariance)
         fitted = fit_mash_table(posterior, MashConfig(), "conservative", "posterior")
-        found["mash_posterior"] = mash_effects(fitted.prior, fitted.data, seen, eps)
+        found["mash_posterior"] = mash_effects(fitted.prior, fitted.data, fitted.posterior, seen, eps)
     likelihood = table(screen["alone"][:, contrast], alone)
     for name, time in variants.items():
         fitted = fit_mash_likelihood(likelihood, errors, MashConfig(), "likelihood", time=time)
-        found[name] = mash_effects(fitted.prior, fitted.data, seen, eps)
+        found[name] = mash_effects(fitted.prior, fitted.data, fitted.posterior, seen, eps)
     return found
 
 

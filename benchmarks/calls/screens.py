@@ -97,7 +97,7 @@ def estimates(
         alone, alone_covariance: the same of the likelihood alone; sampling [F*, L], variance that
         guide sampling adds; library, gene [L, F*, D], the truths.
     """
-    alone = likelihood_estimates(posterior, design)
+    alone = likelihood_estimates(posterior, design, posterior.rows(design))
     return {
         "genes": np.array(design.genes),
         "gene_cells": moments.gene_cells,

@@ -288,6 +288,7 @@ def run_chain(config: Config, name: str, folder: Path) -> Run:
         simulate_screen,
         summarise_posterior,
     )
+    from fatewalk.workflow.kinds import OF_KIND
 
     dataset, s = config.datasets[name], config.settings(name, MAIN_RUN)
     _refuse_r(s)
@@ -300,7 +301,7 @@ def run_chain(config: Config, name: str, folder: Path) -> Run:
     else:
         import_screen.main(source, dataset, s.model.fates)
     build_design.main(source, design, sections(s.read_by("build_design")))
-    tables = {key: getattr(s.mash, key) for key in ("modes", "engine", "compare_engines")}
+    tables = s.mash.model_dump(include=set(OF_KIND))
     publish_design.main(main, design, found, s.export.draws, run.reference, run.contrasts, tables)
     fit_effects.main(design, found, s, s.fit.threads)
     summarise_posterior.main(design, found, summary, s.export.draws, s.fit.seed, s.fit.threads)

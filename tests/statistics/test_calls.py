@@ -74,7 +74,7 @@ def guide_q(guide_sd):
     """Q over its degrees of freedom, and the p-values, of 40 genes on 4 days."""
     simulate = {"cells": 8000, "genes": 40, "guides_per_gene": 4, "guide_sd": guide_sd, "seed": 1}
     _, design, posterior = fitted(**simulate)
-    unshrunk = name_estimates(likelihood_estimates(posterior, design), design)
+    unshrunk = name_estimates(likelihood_estimates(posterior, design, posterior.rows(design)), design)
     n_days = len(design.days)
     unused = dict.fromkeys([f"{s}_d{d}" for s in ("postmean", "postsd", "lfsr") for d in range(n_days)], 0.5)
     genes = pd.DataFrame({"gene": design.genes}).assign(**dict.fromkeys(day_columns("n_cells", n_days), 1))

@@ -21,7 +21,7 @@ def screens():
         )  # fmt: skip
         posterior, card, _ = fit_effects(design, ModelConfig(), FitConfig(family="laplace"), progress=False)
         assert card["status"] == "converged"
-        estimates = likelihood_estimates(posterior, design)
+        estimates = likelihood_estimates(posterior, design, posterior.rows(design))
         shape = (len(design.genes), len(design.contrasts), len(design.days))
         truth = screen.truth_theta.assign(day=screen.truth_theta["day"].astype(int))
         truth = truth[truth["fate"].isin(design.contrasts)].set_index(["gene", "fate", "day"])["theta"]

@@ -47,12 +47,15 @@ class MashResult:
         Fitted mixture and settings, the content of the JSON file.
     prior, data
         The mixture and what it was fitted to, for further posterior quantities.
+    posterior
+        Of every effect, also where the table leaves it empty.
     """
 
     table: pd.DataFrame
     mixture: dict[str, Any]
     prior: mash.MashPrior
     data: mash.MashData
+    posterior: mash.MashPosterior
 
 
 def fit_mash_table(table: pd.DataFrame, config: MashConfig, mode: Mode, where: str) -> MashResult:
@@ -299,7 +302,7 @@ def _results(
         "kkt_gap": fit.kkt_gap,
     }
     columns = Daywise(shrunk | _best_day(shrunk["lfsr"]))
-    return MashResult(pd.concat([table, columns.table()], axis=1), mixture, fit, data)
+    return MashResult(pd.concat([table, columns.table()], axis=1), mixture, fit, data, found)
 
 
 def _best_day(lfsr: np.ndarray) -> dict[str, np.ndarray]:

@@ -128,9 +128,13 @@ def gene_sources(
     covariance = theta["theta_day_cov"][:, c]  # [L, D, D]
     if estimand == "gene":
         covariance = covariance + theta["guide_sampling"][:, c, None, None]
-    found = {"mash_likelihood": mash_effects(likelihood.prior, likelihood.data, observed, eps)}
+    fits = {"mash_likelihood": likelihood}
     if posterior is not None and estimand == "library":
-        found["mash_posterior"] = mash_effects(posterior.prior, posterior.data, observed, eps)
+        fits["mash_posterior"] = posterior
+    found = {
+        source: mash_effects(fit.prior, fit.data, fit.posterior, observed, eps)
+        for source, fit in fits.items()
+    }
     found["joint"] = joint_effects(theta["theta_mean"][:, c], covariance, observed, eps)
     return found
 
@@ -210,7 +214,8 @@ def mashr_effects(genes: pd.DataFrame, table: pd.DataFrame, mixture: Mapping[str
     """
     if not np.array_equal(genes["gene"], table["gene"]):
         raise FatewalkError("mash_gene table has other genes than gene_daywise_for_mash.csv; run mash again")
-    return mash_effects(*read_mash_of_r(table, mixture, "mash_gene table"), _observed(genes), eps)
+    prior, data = read_mash_of_r(table, mixture, "mash_gene table")
+    return mash_effects(prior, data, mash.posterior(prior, data), _observed(genes), eps)
 
 
 def _observed(genes: pd.DataFrame) -> Flags:
@@ -222,7 +227,9 @@ def _observed(genes: pd.DataFrame) -> Flags:
 # ------------------------------------------------------------------- one source each
 
 
-def mash_effects(prior: mash.MashPrior, data: mash.MashData, observed: Flags, eps: float) -> Shrunk:
+def mash_effects(
+    prior: mash.MashPrior, data: mash.MashData, posterior: mash.MashPosterior, observed: Flags, eps: float
+) -> Shrunk:
     """Effects under a fitted mash mixture.
 
     Parameters
@@ -231,6 +238,8 @@ def mash_effects(prior: mash.MashPrior, data: mash.MashData, observed: Flags, ep
         The mixture.
     data
         The data it was fitted to, n genes.
+    posterior
+        Of these data under the mixture.
     observed
         Gene-days that count [n, D].
     eps
@@ -242,15 +251,14 @@ def mash_effects(prior: mash.MashPrior, data: mash.MashData, observed: Flags, ep
         NaN where not observed, though other days may inform them.
     """
     observed = observed & ~data.missing
-    found = mash.posterior(prior, data)
 
     def draw(rows: slice) -> Numbers:
         return mash.posterior_samples(prior, data.take(rows), N_DRAWS, [SEED, rows.start])
 
     return Shrunk(
-        mean=np.where(observed, found.mean, np.nan),
-        sd=np.where(observed, found.sd, np.nan),
-        lfsr=np.where(observed, found.lfsr, np.nan),
+        mean=np.where(observed, posterior.mean, np.nan),
+        sd=np.where(observed, posterior.sd, np.nan),
+        lfsr=np.where(observed, posterior.lfsr, np.nan),
         prob_large=np.where(observed, mash.prob_large(prior, data, eps), np.nan),
         patterns=_patterns(draw, observed, eps),
     )

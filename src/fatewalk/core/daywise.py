@@ -110,15 +110,9 @@ class Daywise:
         Raises
         ------
         FatewalkError
-            If one has no row.
+            If one has no row, or the column has a value twice.
         """
-        wanted = np.asarray(values)
-        place = pd.Index(self[name]).get_indexer(wanted)
-        if (place < 0).any():
-            raise FatewalkError(
-                f"{where}: no row for {name} {first_few(wanted[place < 0])}; are the tables of one run?"
-            )
-        return self.take(place)
+        return self.take(find_rows(self[name], values, name, where))
 
     def __getitem__(self, name: str) -> np.ndarray:
         """Column [n] or columns by day [n, D]."""
@@ -132,6 +126,26 @@ class Daywise:
     def n_days(self) -> int:
         """Days."""
         return next(values.shape[1] for values in self.columns.values() if values.ndim == 2)
+
+
+def find_rows(column: ArrayLike, values: ArrayLike, name: str, where: str | Path) -> NDArray[np.intp]:
+    """Places of values in the column ``name`` of a table, in their order.
+
+    Raises
+    ------
+    FatewalkError
+        If one has no row, or the column has a value twice.
+    """
+    rows, wanted = (pd.Index(np.asarray(given)) for given in (column, values))
+    if rows.has_duplicates:
+        twice = rows[rows.duplicated()].unique()
+        raise FatewalkError(f"{where}: more than one row for {name} {first_few(twice)}")
+    place = rows.get_indexer(wanted)
+    if (place < 0).any():
+        raise FatewalkError(
+            f"{where}: no row for {name} {first_few(wanted[place < 0])}; are the tables of one run?"
+        )
+    return place
 
 
 def count_days(table: pd.DataFrame, name: str) -> int:

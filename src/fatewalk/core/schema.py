@@ -16,7 +16,6 @@ CELLS = ("cell_id", "day", "rep")
 GUIDE_CALLS = ("cell_id", "guide")
 GUIDE_MAP = ("guide_name", "gene_name", "is_ntc")
 TRUTH_THETA = ("gene", "fate", "day", "theta", "theta_gene")
-TRUTH_DELTA = ("guide", "gene", "fate", "delta")
 
 #: With fewer genes of two or more guides the SD of guides within a gene rests on its prior.
 MIN_MULTI_GUIDE_GENES = 10

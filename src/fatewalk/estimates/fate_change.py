@@ -23,7 +23,7 @@ from torch import Tensor
 from fatewalk.estimates.arrays import FateChange
 from fatewalk.estimates.from_draws import draw_effects
 from fatewalk.model import Effects
-from fatewalk.model.rows import Rows, linear_predictor, make_rows
+from fatewalk.model.rows import Rows, linear_predictor
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -39,7 +39,7 @@ PERCENT = 100.0
 
 @torch.no_grad()
 def average_fate_change(
-    posterior: Posterior, design: Design, draws: int, seed: int, most_rows: int = MOST_ROWS
+    posterior: Posterior, design: Design, rows: Rows, draws: int, seed: int, most_rows: int = MOST_ROWS
 ) -> FateChange:
     """Average over the cells of each day the change in probability that each gene makes.
 
@@ -52,6 +52,8 @@ def average_fate_change(
         The fit.
     design
         The cells that it was fitted to.
+    rows
+        Of the design.
     draws
         Joint draws, at most ``MOST_DRAWS`` of them are used.
     seed
@@ -65,15 +67,13 @@ def average_fate_change(
         The changes of a gene-day add up to zero over the fates.
     """
     theta, coefficients = _draw_theta(posterior, min(draws, MOST_DRAWS), seed)
-    rows = make_rows(design, posterior.model.terms)
     eta = linear_predictor(rows, coefficients)  # [M, F*]
-    cells = rows.target.sum(dim=1)  # [M]
     rng = np.random.default_rng(seed)
     L, F, D = len(design.genes), len(design.fates), len(design.days)
     found = np.empty((3, L, F, D))
     for day in range(D):
         of_day = torch.nonzero(rows.day == day)[:, 0]
-        chosen, weight = representative_rows(eta[of_day], cells[of_day], most_rows, rng)
+        chosen, weight = representative_rows(eta[of_day], rows.cells[of_day], most_rows, rng)
         own = _own_effects(rows, of_day[chosen], coefficients, design)
         theta_of_day = theta[..., day].permute(2, 1, 0)  # [L, F*, S]
         start = 0

@@ -1,6 +1,6 @@
 """Posterior moments of theta, delta and beta from joint draws, streamed.
 
-Draws are made in chunks and only running sums are kept, so memory does not grow with their
+Draws are made in chunks and only running moments are kept, so memory does not grow with their
 number. Letters: F* contrasts, L genes, G guides, D days.
 """
 
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
+from pyro.ops.streaming import CountMeanVarianceStats, StatsOfDict
 from torch import Tensor
 
 from fatewalk.estimates.arrays import Moments
@@ -19,40 +20,18 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from fatewalk.infer.fitted import Posterior
+    from fatewalk.model import FateModel
     from fatewalk.screen.design import Design
 
 CHUNK_NUMBERS = 4_000_000  # float64 numbers of a chunk of draws: 32 MB
-SCALES = ("tau", "sigma_time", "sigma_guide")
-
-
-class _Running:
-    """Mean and SD over the first axis of chunks, shifted by the first chunk's mean."""
-
-    def __init__(self) -> None:
-        self.n = 0
-        self._shift: Tensor | None = None
-
-    def add(self, chunk: Tensor) -> None:
-        """Add draws, [n, ...]."""
-        if self._shift is None:
-            self._shift = chunk.mean(dim=0)
-            self._sum = torch.zeros_like(self._shift)
-            self._square = torch.zeros_like(self._shift)
-        centred = chunk - self._shift
-        self.n += len(chunk)
-        self._sum += centred.sum(dim=0)
-        self._square += centred.square().sum(dim=0)
-
-    def mean_sd(self) -> tuple[np.ndarray, np.ndarray]:
-        """Mean and sample SD."""
-        assert self._shift is not None
-        mean = self._sum / self.n
-        variance = (self._square - self.n * mean.square()) / (self.n - 1)
-        return (self._shift + mean).numpy(), variance.clamp(min=0).sqrt().numpy()
+WITH_SD = ("theta", "delta", "beta", "tau", "sigma_time", "sigma_guide")
 
 
 class _RunningCovariance:
-    """Covariance of the entries of vectors, shifted as in ``_Running``."""
+    """Covariance of the entries of vectors, shifted by the mean of the first chunk.
+
+    Pyro's is of one vector and takes draw by draw; here are many vectors, and chunks of draws.
+    """
 
     def __init__(self) -> None:
         self.n = 0
@@ -122,47 +101,33 @@ def posterior_moments(posterior: Posterior, design: Design, draws: int, seed: in
     Moments
         In logit.
     """
-    model = posterior.model
-    t, guides = model.terms, model.terms.guides
-    theta, delta, beta, offset = _Running(), _Running(), _Running(), _Running()
+    t = posterior.model.terms
+    guides = t.guides
+    running = StatsOfDict(default=CountMeanVarianceStats)
     between_contrasts, between_days = _RunningCovariance(), _RunningCovariance()
-    scales = {name: _Running() for name in SCALES}
-    square = torch.zeros(t.n_contrasts, dtype=torch.float64)
-    prior_var = torch.zeros(t.n_contrasts, t.n_days, dtype=torch.float64)
     worst = torch.zeros(t.n_contrasts, t.n_genes, dtype=torch.float64)
     for latents, effects in draw_effects(posterior, draws, seed):
-        by_day, sigma_guide = model.day_scales(latents), guides.scales.of(latents)  # [n, F*, D], [n, F*, 1]
-        guide_effects = effects.beta(guides.guide_to_gene)  # [n, F*, G, D]
-        by_gene = within_gene_mean(
-            guide_effects.transpose(-1, -2), guides.guide_to_gene, guides.n_guides_per_gene
-        ).transpose(-1, -2)  # [n, F*, L, D]
-        theta.add(effects.theta)
+        drawn = _quantities(posterior.model, latents, effects)
+        for one in zip(*drawn.values(), strict=True):
+            running.update(dict(zip(drawn, one, strict=True)))
         between_contrasts.add(effects.theta.permute(2, 3, 1, 0))  # [L, D, F*, n]
         between_days.add(effects.theta.permute(2, 1, 3, 0))  # [L, F*, D, n]
-        delta.add(effects.delta)
-        beta.add(guide_effects)
-        offset.add(by_gene - effects.theta)
-        mean = within_gene_mean(effects.delta, guides.guide_to_gene, guides.n_guides_per_gene)  # [n, F*, L]
-        worst = torch.maximum(worst, mean.abs().amax(dim=0))
-        drawn = {"tau": by_day[..., 0], "sigma_time": by_day[..., 1:], "sigma_guide": sigma_guide[..., 0]}
-        for name, running in scales.items():
-            running.add(drawn[name])
-        square += sigma_guide[..., 0].square().sum(dim=0)
-        prior_var += t.walk.variance(by_day).sum(dim=0)
+        off_zero = within_gene_mean(effects.delta, guides.guide_to_gene, guides.n_guides_per_gene)
+        worst = torch.maximum(worst, off_zero.abs().amax(dim=0))  # of [n, F*, L]
 
-    found: dict[str, np.ndarray] = {"draws": np.asarray(draws)}
-    for name, running in {"theta": theta, "delta": delta, "beta": beta}.items():
-        found[f"{name}_mean"], found[f"{name}_sd"] = (x.swapaxes(0, 1) for x in running.mean_sd())
-    for name, running in scales.items():
-        found[f"{name}_mean"], found[f"{name}_sd"] = running.mean_sd()
+    found = running.get()
+    mean = {name: moments["mean"].numpy() for name, moments in found.items()}
+    sd = {name: moments["variance"].sqrt().numpy() for name, moments in found.items()}
     return Moments(
-        **found,
-        offset_mean=offset.mean_sd()[0].swapaxes(0, 1),
+        **{f"{name}_mean": mean[name] for name in WITH_SD},
+        **{f"{name}_sd": sd[name] for name in WITH_SD},
+        draws=np.asarray(draws),
+        offset_mean=mean["offset"],
         delta_gene_mean=worst.numpy().swapaxes(0, 1),
-        sigma_guide_square=(square / draws).numpy(),
+        sigma_guide_square=mean["sigma_guide_square"],
         theta_cov=between_contrasts.covariance().transpose(0, 2, 3, 1),
         theta_day_cov=between_days.covariance(),
-        theta_prior_var=(prior_var / draws).numpy(),
+        theta_prior_var=mean["theta_prior_var"],
         genes=np.array(design.genes),
         guides=np.array(design.guides),
         contrasts=np.array(design.contrasts),
@@ -172,6 +137,28 @@ def posterior_moments(posterior: Posterior, design: Design, draws: int, seed: in
         gene_cells=design.gene_cells.numpy(),
         guide_cells=design.guide_cells.numpy(),
     )
+
+
+def _quantities(model: FateModel, latents: dict[str, Tensor], effects: Effects) -> dict[str, Tensor]:
+    """What the moments are of, by the names of ``Moments``: n draws each, in its layout."""
+    t, guides = model.terms, model.terms.guides
+    by_day, sigma_guide = model.day_scales(latents), guides.scales.of(latents)[..., 0]  # [n, F*, D], [n, F*]
+    beta = effects.beta(guides.guide_to_gene).transpose(1, 2)  # [n, G, F*, D]
+    of_genes = within_gene_mean(beta.movedim(1, -1), guides.guide_to_gene, guides.n_guides_per_gene).movedim(
+        -1, 1
+    )  # [n, L, F*, D]
+    theta = effects.theta.transpose(1, 2)  # [n, L, F*, D]
+    return {
+        "theta": theta,
+        "delta": effects.delta.transpose(1, 2),
+        "beta": beta,
+        "offset": of_genes - theta,
+        "tau": by_day[..., 0],
+        "sigma_time": by_day[..., 1:],
+        "sigma_guide": sigma_guide,
+        "sigma_guide_square": sigma_guide.square(),
+        "theta_prior_var": t.walk.variance(by_day),
+    }
 
 
 def _chunks(total: int, size: int) -> Iterable[int]:

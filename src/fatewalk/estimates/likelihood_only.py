@@ -29,7 +29,7 @@ from fatewalk.infer.systems import gene_grams, gene_information
 from fatewalk.infer.whitening import BlockWhitening, DenseWhitening, load_whitening
 from fatewalk.model.coordinates import Coordinates
 from fatewalk.model.information import RowIndex, curvature, day_gram, fate_probabilities
-from fatewalk.model.rows import Rows, linear_predictor, make_rows
+from fatewalk.model.rows import Rows, linear_predictor
 from fatewalk.model.scales import DTYPE
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ class Estimates:
 
 
 @torch.no_grad()
-def likelihood_estimates(posterior: Posterior, design: Design) -> Estimates:
+def likelihood_estimates(posterior: Posterior, design: Design, rows: Rows) -> Estimates:
     """Likelihood-only estimates of all genes and guides.
 
     Parameters
@@ -72,10 +72,10 @@ def likelihood_estimates(posterior: Posterior, design: Design) -> Estimates:
         The fit; its Laplace approximation is what counts, whatever the guide.
     design
         The cells.
+    rows
+        Of the design, with the weights of the fit.
     """
-    terms = posterior.model.terms
-    laplace, c = posterior.laplace, Coordinates(terms)
-    rows = make_rows(design, terms).weighted(posterior.weight)
+    laplace, c = posterior.laplace, Coordinates(posterior.model.terms)
     sd = c.sd(c.scales.log_scales(laplace["vector"]))  # [F*, p]
     data = _Data(c, rows, laplace["y"], sd)
     whitening = load_whitening(laplace)

@@ -11,7 +11,7 @@ from torch import Tensor
 from fatewalk.config import ModelConfig
 from fatewalk.core.files import atomic_path
 from fatewalk.infer.families import Family, MakeFamily, make_family
-from fatewalk.model import FateModel, Terms, make_terms
+from fatewalk.model import FateModel, Rows, Terms, make_rows, make_terms
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -45,6 +45,10 @@ class Posterior:
     laplace: dict[str, Tensor]
     weight: Tensor
     config: ModelConfig
+
+    def rows(self, design: Design) -> Rows:
+        """Rows of the design that it was fitted to, with the weights of the fit."""
+        return make_rows(design, self.model.terms).weighted(self.weight)
 
 
 def save_posterior(posterior: Posterior, path: Path) -> None:

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from fatewalk.core.errors import FatewalkError, first_few
+from fatewalk.core.errors import FatewalkError
 from fatewalk.core.marks import marks_of
 from fatewalk.core.schema import PROVISIONAL, UNCENTRED
 from fatewalk.core.tables import as_bool, require_columns
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     import pandas as pd
 
 
@@ -33,24 +31,6 @@ def count_hits(hits: pd.DataFrame) -> str:
     """Number of genes with ``hit_anyday``, in words."""
     n_hits = int(as_bool(hits["hit_anyday"], "table of hits").sum())
     return f"{n_hits:,} hits" if n_hits != 1 else "1 hit"
-
-
-def rows_of(table: pd.DataFrame, genes: Sequence[str], what: str) -> pd.DataFrame:
-    """The rows of the named genes, in that order.
-
-    Raises
-    ------
-    FatewalkError
-        If a gene has no row, or more than one.
-    """
-    indexed = table if table.index.name == "gene" else table.set_index("gene")
-    if missing := [gene for gene in genes if gene not in indexed.index]:
-        raise FatewalkError(f"{what}: no row for gene {first_few(missing)}; are the tables of one run?")
-    rows = indexed.loc[list(genes)]
-    if len(rows) > len(genes):
-        twice = rows.index[rows.index.duplicated()].unique()
-        raise FatewalkError(f"{what}: more than one row for gene {first_few(twice)}")
-    return rows
 
 
 def notes_of(table: pd.DataFrame) -> list[str]:

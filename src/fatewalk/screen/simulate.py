@@ -41,6 +41,7 @@ from scipy import sparse
 from scipy.special import softmax
 
 from fatewalk.config.simulate import Pattern, SimulateConfig
+from fatewalk.core.daywise import join_days
 from fatewalk.core.errors import FatewalkError
 from fatewalk.core.files import atomic_path, write_json
 from fatewalk.core.schema import CLUSTER, NTC, prob_columns
@@ -255,9 +256,8 @@ def _daily_theta(
         size = _draw_sizes(config, rngs["size"])[:, :, None]  # [A, F*, 1]
         theta[active, :, day] = _on_contrasts_hit(config, size, rngs["hit"])[:, :, 0]
         is_active[active, day] = True
-    labels = np.array([f"d{day}" for day in range(n_days)])
-    acting = np.flatnonzero(is_active.any(axis=1))
-    return theta, {str(genes[gene]): ";".join(labels[is_active[gene]]) for gene in acting}
+    acting = is_active.any(axis=1)
+    return theta, dict(zip(genes[acting].tolist(), join_days(is_active[acting]), strict=True))
 
 
 def _draw_patterns(config: SimulateConfig, rng: np.random.Generator) -> NDArray[np.str_]:

@@ -39,12 +39,12 @@ log = logging.getLogger(__name__)
 Reader = Callable[[str], pd.DataFrame]
 
 
-def main(files: Run) -> None:
+def main(run: Run) -> None:
     """Write calls and hits of a run, and all its effects.
 
     Parameters
     ----------
-    files
+    run
         The run, with tables of effects and of mash; reads sections ``calls`` and ``mash``,
         ``model.ref_fate`` and ``model.contrast_fate``.
 
@@ -55,69 +55,69 @@ def main(files: Run) -> None:
     MashError
         If R's mixture does not fit its table.
     """
-    settings, contrasts, days = files.settings, files.contrasts, files.days
+    settings, contrasts, days = run.settings, run.contrasts, run.days
     ranked, concordance, genes, guides = {}, {}, {}, {}
     for contrast in contrasts:
-        read = functools.cache(functools.partial(files.read, contrast))  # several steps read the same table
-        compare(files, contrast, read, settings)
-        shrunk, of_guides = (Daywise.load(files.path(contrast, f"shrunk_{level}.npz")) for level in LEVELS)
-        sources = gather(files, contrast, read, shrunk, settings)
+        read = functools.cache(functools.partial(run.read, contrast))  # several steps read the same table
+        compare(run, contrast, read, settings)
+        shrunk, of_guides = (Daywise.load(run.path(contrast, f"shrunk_{level}.npz")) for level in LEVELS)
+        sources = gather(run, contrast, read, shrunk, settings)
         ranked[contrast] = rank_hits(read("gene_daywise_for_mash.csv"), sources, settings.calls)
-        files.write(ranked[contrast], contrast, "hits_ranked.csv")
+        run.write(ranked[contrast], contrast, "hits_ranked.csv")
         concordance[contrast] = read("guide_concordance.csv")
         genes[contrast] = effects_of_genes(read, shrunk, sources[settings.calls.source], ranked[contrast])
         guides[contrast] = effects_of_guides(read, of_guides)
-    change = files.table("fate_probability_change.csv")
-    hits = hits_table(ranked, concordance, change, days, files.reference)
-    write_table(hits, files.folder / "hits.csv")
-    write_table(effects_table(genes, guides, days), files.folder / "effects.parquet")
-    enter(files.folder, "rank_hits", files.made_by("rank_hits"))
-    enter(files.folder, "run_mashr", publish_mashr(files, settings.mash))
-    enter(files.folder, "plot_contrast", [])  # figures of earlier calls, which only all_figures makes anew
+    change = run.table("fate_probability_change.csv")
+    hits = hits_table(ranked, concordance, change, days, run.reference)
+    write_table(hits, run.folder / "hits.csv")
+    write_table(effects_table(genes, guides, days), run.folder / "effects.parquet")
+    enter(run.folder, "rank_hits", run.made_by("rank_hits"))
+    enter(run.folder, "run_mashr", publish_mashr(run, settings.mash))
+    enter(run.folder, "plot_contrast", [])  # figures of earlier calls, which only all_figures makes anew
     counts = ", ".join(f"{n} on {fate}" for fate, n in hits["contrast"].value_counts(sort=False).items())
     source = settings.calls.source
-    log.info("in: %d genes, %d contrasts; calls by %s", len(ranked[files.primary]), len(contrasts), source)
+    log.info("in: %d genes, %d contrasts; calls by %s", len(ranked[run.primary]), len(contrasts), source)
     log.info("out: %d hits%s", len(hits), f" ({counts})" if counts else "")
 
 
-def publish_mashr(files: Run, config: Any) -> list[Path]:
+def publish_mashr(run: Run, config: Any) -> list[Path]:
     """Files that R made, the primary contrast's at the top as well."""
     if config.engine == "mashr":
         published = contract("fit_mash", config.modes, by_engine=True)
         for name in published:
-            files.publish(files.primary, name)
+            run.publish(run.primary, name)
         tables = by_contrast("fit_mash", config.modes, by_engine=True)
-        top = [files.folder / name for name in published]
+        top = [run.folder / name for name in published]
     else:
         stem = "engine=mashr/mash_gene_conservative"
         tables, top = [f"{stem}.{suffix}" for suffix in ("csv", "json") if config.compare_engines], []
-    return top + [files.path(contrast, name) for contrast in files.contrasts for name in tables]
+    return top + [run.path(contrast, name) for contrast in run.contrasts for name in tables]
 
 
-def compare(files: Run, contrast: str, read: Reader, settings: Any) -> None:
+def compare(run: Run, contrast: str, read: Reader, settings: Any) -> None:
     """Guides of a gene combined, modes and engines side by side."""
     modes, gene = settings.mash.modes, read("gene_daywise_for_mash.csv")
     for mode in modes:
         combined = aggregate_guides(read(f"mash_guide_{mode}.csv"), gene, "posterior")
-        files.write(combined, contrast, f"gene_from_guide_mash_{mode}.csv")
+        run.write(combined, contrast, f"gene_from_guide_mash_{mode}.csv")
     combined = aggregate_guides(read("mash_likelihood_guide.csv"), gene, "likelihood")
-    files.write(combined, contrast, "gene_from_guide_likelihood.csv")
+    run.write(combined, contrast, "gene_from_guide_likelihood.csv")
     other = "mashr" if settings.mash.engine == "python" else "python"
     second = {}
     if settings.mash.compare_engines:
         second["conservative"] = read(f"engine={other}/mash_gene_conservative.csv")
     tables = {mode: read(f"mash_gene_{mode}.csv") for mode in modes}
     comparison = compare_modes(tables, settings.calls.lfsr_day, second, other)
-    files.write(comparison, contrast, "mash_mode_comparison.csv")
+    run.write(comparison, contrast, "mash_mode_comparison.csv")
 
 
-def gather(files: Run, contrast: str, read: Reader, shrunk: Daywise, settings: Any) -> dict[str, Shrunk]:
+def gather(run: Run, contrast: str, read: Reader, shrunk: Daywise, settings: Any) -> dict[str, Shrunk]:
     """What every source says of the genes, as fit_mash kept it; R's mixture is in R's files."""
     genes, calls = read("gene_daywise_for_mash.csv"), settings.calls
     found = read_sources(shrunk, genes)
     if settings.mash.engine == "mashr" and calls.estimand == "library":
         stem = f"mash_gene_{settings.mash.modes[0]}"
-        mixture = files.read_json(contrast, f"{stem}.json")
+        mixture = run.read_json(contrast, f"{stem}.json")
         found["mash_posterior"] = mashr_effects(genes, read(f"{stem}.csv"), mixture, calls.effect_size_eps)
     return {source: found[source] for source in SOURCES if source in found}
 

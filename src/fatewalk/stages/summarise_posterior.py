@@ -15,7 +15,6 @@ from fatewalk.estimates.from_draws import posterior_moments
 from fatewalk.estimates.likelihood_only import likelihood_estimates
 from fatewalk.infer.checkpoint import delete_checkpoints
 from fatewalk.infer.fitted import load_posterior
-from fatewalk.model.rows import make_rows
 from fatewalk.screen.design import load_design
 
 if TYPE_CHECKING:
@@ -45,11 +44,10 @@ def main(design: Path, fit: Path, summary: Path, draws: int, seed: int, threads:
     log.info("in: fit of %d genes, %d guides, %d days", *map(len, (found.genes, found.guides, found.days)))
     posterior_moments(posterior, found, draws, seed).save(summary / "moments.npz")
     log.info("moments from %d draws", draws)
-    name_estimates(likelihood_estimates(posterior, found), found).save(summary / "likelihood.npz")
+    rows = posterior.rows(found)
+    name_estimates(likelihood_estimates(posterior, found, rows), found).save(summary / "likelihood.npz")
     log.info("likelihood-only estimates")
-    average_fate_change(posterior, found, draws, seed).save(summary / "fate_change.npz")
+    average_fate_change(posterior, found, rows, draws, seed).save(summary / "fate_change.npz")
     log.info("changes of fate probabilities")
-    terms = posterior.model.terms
-    rows = make_rows(found, terms).weighted(posterior.weight)
-    write_table(gene_power(found, terms, rows), summary / "gene_power.csv")
+    write_table(gene_power(found, posterior.model.terms, rows), summary / "gene_power.csv")
     log.info("power")

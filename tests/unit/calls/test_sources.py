@@ -61,7 +61,7 @@ def test_mash_gives_the_pattern_of_a_known_prior():
     prior = mash.MashPrior(("equal",), np.ones((1, 2, 2)), np.array([1.0]), True, np.array([0.5, 0.5]))
     betahat = np.array([[1.0, 1.0], [0.0, 0.0], [-1.0, np.nan]])
     data = mash.set_data(betahat, np.full((3, 2), 0.05))
-    found = mash_effects(prior, data, ALL, 0.2)
+    found = mash_effects(prior, data, mash.posterior(prior, data), ALL, 0.2)
     np.testing.assert_allclose(share(found, "sustained"), [1, 0, 1], atol=0.01)
     np.testing.assert_array_equal(np.isnan(found.lfsr), np.isnan(betahat))  # though day 0 informs day 1
     np.testing.assert_allclose(found.prob_any_day, found.prob_large[:, 0], atol=0.01)
@@ -71,8 +71,10 @@ def test_patterns_do_not_depend_on_other_genes():
     rng = np.random.default_rng(2)
     data = mash.set_data(rng.normal(0, 0.3, (30, 2)), np.full((30, 2), 0.1))
     prior = mash.fit_mash(data, mash.cov_canonical(2))
-    all_genes = mash_effects(prior, data, np.ones((30, 2), dtype=bool), 0.2)
-    alone = mash_effects(prior, data.take(slice(7, 8)), np.ones((1, 2), dtype=bool), 0.2)
+    all_genes, alone = (
+        mash_effects(prior, of, mash.posterior(prior, of), np.ones((of.n_rows, 2), dtype=bool), 0.2)
+        for of in (data, data.take(slice(7, 8)))
+    )
     np.testing.assert_allclose(all_genes.patterns[7], alone.patterns[0], atol=0.05)
 
 

@@ -69,6 +69,8 @@ def test_rows_are_taken_by_place_and_by_name(found):
     assert by_name.marks == MARKS
     with pytest.raises(FatewalkError, match="t: no row for gene x, y"):
         found.rows_of("gene", ["x", "c", "y"], "t")
+    with pytest.raises(FatewalkError, match="t: more than one row for gene c"):
+        found.take([2, 0, 2]).rows_of("gene", ["c"], "t")
 
 
 def test_missing_columns_and_days_are_refused_by_name(found):

@@ -25,7 +25,7 @@ def posterior(small_design):
 
 @pytest.fixture(scope="module")
 def change(posterior, small_design):
-    return average_fate_change(posterior, small_design, DRAWS, seed=3)
+    return average_fate_change(posterior, small_design, posterior.rows(small_design), DRAWS, seed=3)
 
 
 def softmax(logits):
@@ -72,7 +72,7 @@ def test_equals_a_loop_over_cells_and_draws(posterior, small_design, change):
 
 def test_small_blocks_change_nothing(posterior, small_design, change, monkeypatch):
     monkeypatch.setattr("fatewalk.estimates.fate_change.BLOCK_NUMBERS", 1)  # one gene a block
-    again = average_fate_change(posterior, small_design, DRAWS, seed=3)
+    again = average_fate_change(posterior, small_design, posterior.rows(small_design), DRAWS, seed=3)
     np.testing.assert_allclose(again.high, change.high, atol=1e-9)
 
 
@@ -111,7 +111,9 @@ def test_few_rows_are_all_taken_with_their_cell_counts():
 
 
 def test_sampled_rows_keep_the_answer(posterior, small_design, change):
-    few = average_fate_change(posterior, small_design, DRAWS, seed=3, most_rows=60)
+    few = average_fate_change(
+        posterior, small_design, posterior.rows(small_design), DRAWS, seed=3, most_rows=60
+    )
     assert not np.array_equal(few.mean, change.mean)
     assert np.abs(few.mean - change.mean).max() < 0.05 * np.abs(change.mean).max()
 
@@ -144,6 +146,6 @@ def test_one_contrast_one_replicate_one_guide_per_gene_runs():
         active_genes=1, seed=2,
     )  # fmt: skip
     posterior = fit_effects(design, ModelConfig(fates=["EC", "MES"]), FitConfig(max_steps=100))[0]
-    change = average_fate_change(posterior, design, 100, seed=1)
+    change = average_fate_change(posterior, design, posterior.rows(design), 100, seed=1)
     assert change.mean.shape == (3, 2, 2)
     np.testing.assert_allclose(change.low[:, 0], -change.high[:, 1], atol=1e-9)

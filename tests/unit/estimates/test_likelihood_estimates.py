@@ -10,7 +10,7 @@ from fatewalk.config import FitConfig, ModelConfig
 from fatewalk.estimates.likelihood_only import _solve_seen, likelihood_estimates
 from fatewalk.model.coordinates import Coordinates
 from fatewalk.model.information import RowIndex, curvature, fate_probabilities, information
-from fatewalk.model.rows import linear_predictor, make_rows
+from fatewalk.model.rows import linear_predictor
 from fatewalk.stages.fit_effects import fit_effects
 
 UNSEEN_GENE, UNSEEN_DAY, NEVER_SEEN = 3, 1, 4
@@ -74,7 +74,7 @@ def make_case(design, log_scale_shift=0.0, **model):
     """Fit, then walk to the exact mode at the fitted scales, or at those times exp(shift)."""
     posterior = fit_effects(design, ModelConfig(**model), FitConfig(family="laplace"), progress=False)[0]
     c = Coordinates(posterior.model.terms)
-    rows = make_rows(design, posterior.model.terms).weighted(posterior.weight)
+    rows = posterior.rows(design)
     vector = posterior.laplace["vector"] + log_scale_shift
     sd = c.sd(c.scales.log_scales(vector))
     index, y = RowIndex(rows, c), posterior.laplace["y"]
@@ -93,7 +93,7 @@ def make_case(design, log_scale_shift=0.0, **model):
     z = (rows.matrix @ columns.T.contiguous()).numpy()
     arrays = (t.numpy() for t in (sd.reshape(-1), (sd * y).reshape(-1)))
     case = Case(design, posterior, c, *arrays, z, weights.numpy(), residual.numpy(), rows)
-    case.estimates = likelihood_estimates(posterior, design)
+    case.estimates = likelihood_estimates(posterior, design, rows)
     return case
 
 

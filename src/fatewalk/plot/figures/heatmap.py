@@ -9,9 +9,9 @@ import pandas as pd
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch, Rectangle
 
-from fatewalk.core.daywise import active_matrix, day_matrix
+from fatewalk.core.daywise import active_matrix, day_matrix, find_rows
 from fatewalk.core.tables import as_bool, require_columns
-from fatewalk.plot.columns import best_ranked, count_hits, notes_of, rows_of
+from fatewalk.plot.columns import best_ranked, count_hits, notes_of
 from fatewalk.plot.panels import (
     LETTER,
     all_notes,
@@ -148,7 +148,10 @@ def overview_heatmap(run: Run, max_genes: int = 60) -> Figure:
     shown = order.head(max_genes)
     genes = list(shown.index)
     labels = [str(gene) for gene in genes]
-    tables = [rows_of(table, genes, f"hits of {contrast}") for contrast, table in hits.items()]
+    tables = [
+        table.iloc[find_rows(table["gene"], genes, "gene", f"hits of {contrast}")]
+        for contrast, table in hits.items()
+    ]
     effect = np.stack([day_matrix(table, "postmean", len(days)) for table in tables])  # [F*, genes, D]
     active = np.stack([active_matrix(table, len(days)) for table in tables])  # [F*, genes, D]
 

@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from matplotlib.lines import Line2D
 
-from fatewalk.core.daywise import count_days, day_matrix
+from fatewalk.core.daywise import Daywise, find_rows
 from fatewalk.core.errors import FatewalkError
 from fatewalk.core.schema import Z95
-from fatewalk.core.tables import require_columns
-from fatewalk.plot.columns import notes_of, rows_of
+from fatewalk.plot.columns import notes_of
 from fatewalk.plot.panels import all_notes, each, most_rows, panel_width, require_contrasts, title_panels
 from fatewalk.plot.style import (
     BLACK,
@@ -56,13 +55,7 @@ def recovery(run: Run, contrast: str | None = None) -> Figure:
     contrast = run.choose(contrast)
     gene_table, truth = run.table("gene_daywise_for_mash.csv", contrast), run.truth(contrast)
     days, eps = run.days, run.settings.calls.effect_size_eps
-    require_columns(gene_table, ["gene"], "gene table")
-    if truth.shape[1] != len(days):
-        raise FatewalkError(f"truth: found {truth.shape[1]} days; the estimates have {len(days)}")
-    true = rows_of(truth.rename_axis("gene"), list(gene_table["gene"]), "truth").to_numpy(
-        dtype=float
-    )  # [L, D]
-    estimate, se = (day_matrix(gene_table, stem, len(days)) for stem in ("betahat", "se"))  # [L, D]
+    true, estimate, se = hold_against(truth, gene_table)  # [L, D] each
 
     columns = grid_columns(len(days), 4)
     fig, axes = panel_grid(len(days), 2.1 if columns > 1 else 3.0, columns, room=0.7,
@@ -139,7 +132,10 @@ def overview_recovery(run: Run) -> Figure:
     """
     require_contrasts(run.contrasts)
     gene_tables, eps = run.tables("gene_daywise_for_mash.csv"), run.settings.calls.effect_size_eps
-    pooled = [pool_days(table, run.truth(contrast)) for contrast, table in gene_tables.items()]
+    pooled = [
+        tuple(values.ravel() for values in hold_against(run.truth(contrast), table))
+        for contrast, table in gene_tables.items()
+    ]
     columns = grid_columns(len(pooled), 4)
     fig, axes = panel_grid(len(pooled), 1.8 if columns > 1 else 3.0, columns, room=0.8,
                            width=max(SINGLE, 0.6 + 1.65 * columns))  # fmt: skip
@@ -159,15 +155,10 @@ def overview_recovery(run: Run) -> Figure:
     return fig
 
 
-def pool_days(gene_table: pd.DataFrame, truth: pd.DataFrame) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """True effects, estimates and their SEs of all gene-days, each [L * D]."""
-    require_columns(gene_table, ["gene"], "gene table")
-    n_days = count_days(gene_table, "betahat")
-    if truth.shape[1] != n_days:
-        raise FatewalkError(f"truth: found {truth.shape[1]} days; the estimates have {n_days}")
-    true = rows_of(truth.rename_axis("gene"), list(gene_table["gene"]), "truth").to_numpy(dtype=float)
-    return (
-        true.ravel(),
-        day_matrix(gene_table, "betahat", n_days).ravel(),
-        day_matrix(gene_table, "se", n_days).ravel(),
-    )
+def hold_against(truth: pd.DataFrame, gene_table: pd.DataFrame) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """True effects, estimates and their SEs of the genes of a table, [L, D] each."""
+    found = Daywise.of(gene_table, "gene table", ["betahat", "se"], ["gene"])
+    if truth.shape[1] != found.n_days:
+        raise FatewalkError(f"truth: found {truth.shape[1]} days; the estimates have {found.n_days}")
+    rows = find_rows(truth.index, found["gene"], "gene", "truth")
+    return truth.to_numpy(dtype=float)[rows], found["betahat"], found["se"]

@@ -8,10 +8,10 @@ import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.lines import Line2D
 
-from fatewalk.core.daywise import active_matrix, day_matrix
+from fatewalk.core.daywise import active_matrix, day_matrix, find_rows
 from fatewalk.core.schema import Z95
 from fatewalk.core.tables import as_bool, require_columns
-from fatewalk.plot.columns import best_ranked, count_hits, notes_of, rows_of
+from fatewalk.plot.columns import best_ranked, count_hits, notes_of
 from fatewalk.plot.panels import (
     LETTER,
     LINE,
@@ -84,16 +84,16 @@ def trajectories(run: Run, contrast: str | None = None, n_top: int = 9) -> Figur
     gene_table = run.table("gene_daywise_for_mash.csv", contrast)
     guide_table = run.table("guide_daywise_for_mash.csv", contrast)
     top = best_ranked(hits, n_top)
-    genes = rows_of(gene_table, list(top["gene"]), "gene table")
+    genes = gene_table.iloc[find_rows(gene_table["gene"], top["gene"], "gene", "gene table")]
     estimate, se, cells = (day_matrix(genes, stem, len(days)) for stem in ("betahat", "se", "n_cells"))
     active = active_matrix(top, len(days))
     hit = as_bool(top["hit_anyday"], "table of hits")
-    of_top = guide_table[guide_table["gene"].isin(genes.index)]
+    of_top = guide_table[guide_table["gene"].isin(genes["gene"])]
     guides = {gene: day_matrix(rows, "betahat", len(days)) for gene, rows in of_top.groupby("gene")}
     x = np.asarray(run.times, dtype=float)  # [D]
 
     fig, axes = panel_grid(len(genes), 1.45, grid_columns(len(genes), 3))
-    for row, (gene, ax) in enumerate(zip(genes.index, axes, strict=True)):
+    for row, (gene, ax) in enumerate(zip(genes["gene"], axes, strict=True)):
         own = guides.get(gene, np.empty((0, len(days))))
         ax.axhline(0, color=GREY, lw=0.6, zorder=0)
         ax.plot(x, own.T, color=GREY, lw=0.5, marker=".", ms=1.5, alpha=0.7, zorder=1, gid="guides")
@@ -257,7 +257,7 @@ def read_lines(gene_table: pd.DataFrame, hits: pd.DataFrame, n_days: int, n_top:
     """The numbers of a panel, from the tables of its contrast."""
     top = best_ranked(hits, n_top)
     require_columns(gene_table, ["gene"], "gene table")
-    genes = rows_of(gene_table, list(top["gene"]), "gene table")
+    genes = gene_table.iloc[find_rows(gene_table["gene"], top["gene"], "gene", "gene table")]
     return Lines(
         names=[str(gene) for gene in top["gene"]],
         hit=as_bool(top["hit_anyday"], "table of hits"),
