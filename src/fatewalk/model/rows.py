@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from fatewalk.model.cells import codes_of_guide_sets, equal_cells
-from fatewalk.model.sparse import csr, product
+from fatewalk.model.sparse import csr, product, ragged_positions
 
 if TYPE_CHECKING:
     import numpy as np
@@ -174,11 +174,4 @@ def _both_orientations(
 
 def _take_lists(design: Design, cells: Tensor, counts: Tensor) -> Tensor:
     """Guides of the given cells, one list after the other."""
-    return design.cell_guides[_ragged_positions(design.cell_offsets[cells], counts)]
-
-
-def _ragged_positions(starts: Tensor, counts: Tensor) -> Tensor:
-    """``start, start + 1, ...`` for each of the lists, one after the other."""
-    ends = counts.cumsum(0)
-    within = torch.arange(int(counts.sum())) - torch.repeat_interleave(ends - counts, counts)
-    return torch.repeat_interleave(starts, counts) + within
+    return design.cell_guides[ragged_positions(design.cell_offsets[cells], counts)]

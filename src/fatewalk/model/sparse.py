@@ -55,12 +55,17 @@ def block_diagonal(blocks: Sequence[Tensor]) -> Tensor:
 def take_rows(matrix: Tensor, rows: Tensor) -> Tensor:
     """Rows of a CSR matrix, in the given order."""
     offsets, counts = matrix.crow_indices(), matrix.crow_indices().diff()[rows]
-    ends = counts.cumsum(0)
-    within = torch.arange(int(counts.sum())) - torch.repeat_interleave(ends - counts, counts)
-    entries = torch.repeat_interleave(offsets[rows], counts) + within
-    starts = torch.cat([torch.zeros(1, dtype=torch.int64), ends])
+    entries = ragged_positions(offsets[rows], counts)
+    starts = torch.cat([torch.zeros(1, dtype=torch.int64), counts.cumsum(0)])
     shape = (len(rows), matrix.shape[1])
     return csr(starts, matrix.col_indices()[entries], matrix.values()[entries], shape)
+
+
+def ragged_positions(starts: Tensor, counts: Tensor) -> Tensor:
+    """``start, start + 1, ...`` for each of the lists, one after the other."""
+    ends = counts.cumsum(0)
+    within = torch.arange(int(counts.sum())) - torch.repeat_interleave(ends - counts, counts)
+    return torch.repeat_interleave(starts, counts) + within
 
 
 def apply(matrix: Tensor, values: Tensor) -> Tensor:
