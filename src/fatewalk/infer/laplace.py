@@ -278,9 +278,7 @@ class _State:
         x[:, c.blocks["alpha"]] = intercepts
         eta = _predict(rows, c, x)
         nothing = dispersion.Learned(*torch.zeros(2, c.terms.n_days, dtype=DTYPE, device=c.device))
-        found = dispersion.estimate(rows, fate_probabilities(eta), nothing, problem.shared)
-        state = cls(x, eta, c.scales.start(START_SHARE), rows, found)
-        return _disperse(problem, state, nothing)
+        return cls(x, eta, c.scales.start(START_SHARE), *_disperse(problem, rows, eta, nothing))
 
     @classmethod
     def restored(cls, problem: _Problem, saved: dict[str, Any]) -> _State:
@@ -350,7 +348,8 @@ def _take_round(problem: _Problem, state: _State) -> _State:
         learned = _learn(problem, state, linear, products)  # before the scales move away from the factor
         state, scale = _scale_step(problem, state, linear, products)
         before = state.rows.weight
-        state = _disperse(problem, state, learned)
+        rows, found = _disperse(problem, state.rows, state.eta, learned)
+        state = replace(state, rows=rows, dispersion=found)
         weight = float((state.rows.weight / before).log().abs().max())
     number, seconds = len(state.trace) + 1, time.monotonic() - began
     entry = Round(number, value, newton, scale, weight, linear.system.residual, seconds)
@@ -529,13 +528,14 @@ def _learn(problem: _Problem, state: _State, linear: _Linear, products: _Product
     return dispersion.Learned(parameters, variance)
 
 
-def _disperse(problem: _Problem, state: _State, learned: dispersion.Learned) -> _State:
-    """Dispersion of the labels from their residuals, and the weights that follow unless they are given."""
-    found = dispersion.estimate(state.rows, fate_probabilities(state.eta), learned, problem.shared)
-    rows = state.rows
+def _disperse(
+    problem: _Problem, rows: Rows, eta: Tensor, learned: dispersion.Learned
+) -> tuple[Rows, dispersion.Dispersion]:
+    """Rows with the weights that follow from the residuals, unless given; dispersion of the labels."""
+    found = dispersion.estimate(rows, fate_probabilities(eta), learned, problem.shared)
     if problem.estimates_weight:
         rows = rows.weighted(dispersion.weights(rows, found, problem.shared))
-    return replace(state, rows=rows, dispersion=found)
+    return rows, found
 
 
 def _finish(problem: _Problem, state: _State, memory: dict[str, Any]) -> Laplace:
