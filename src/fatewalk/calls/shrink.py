@@ -19,7 +19,7 @@ import pandas as pd
 from fatewalk import __version__, mash
 from fatewalk.core.daywise import Daywise
 from fatewalk.core.errors import FatewalkError
-from fatewalk.core.schema import day_columns, day_names
+from fatewalk.core.schema import Estimand, day_columns, day_names
 
 if TYPE_CHECKING:  # a stage that reads and writes tables needs no config models
     from collections.abc import Mapping
@@ -32,7 +32,6 @@ NEGLIGIBLE = 1e-6  # weight of all effects together
 TIE = 1e-9  # days whose lfsr differs by less, relatively, differ by rounding only
 
 Mode = Literal["conservative", "enriched"]
-Estimand = Literal["library", "gene"]
 
 
 @dataclass(frozen=True)

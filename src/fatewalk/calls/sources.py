@@ -21,7 +21,7 @@ from scipy.special import ndtr
 
 from fatewalk import mash
 from fatewalk.calls.patterns import PATTERNS, pattern_probabilities
-from fatewalk.calls.shrink import Estimand, MashResult, read_mash_of_r
+from fatewalk.calls.shrink import MashResult, read_mash_of_r
 from fatewalk.core.daywise import Daywise
 from fatewalk.core.errors import FatewalkError
 
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from fatewalk.core.marks import Marks
+    from fatewalk.core.schema import Estimand
 
 N_DRAWS = 4000  # joint draws behind the patterns: a probability of 0.9 is known to 0.005
 SEED = 1

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -27,6 +27,9 @@ CLUSTER, BURDEN = "cluster", "burden"
 MARKS = (PROVISIONAL, UNCENTRED) = ("provisional", "uncentred")
 
 LEVELS = ("gene", "guide")
+
+#: Effect of the library's guides, or of knocking the gene down by any guides.
+Estimand = Literal["library", "gene"]
 
 #: Largest |mean of delta within a gene| that rounding in float64 explains.
 MEAN_ZERO_TOLERANCE = 1e-5

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from fatewalk.core.daywise import ACTIVE_DAYS, Daywise, active_matrix
 from fatewalk.core.errors import FatewalkError, first_few
 from fatewalk.core.marks import marks_of
-from fatewalk.core.schema import TRUTH_THETA, day_names
+from fatewalk.core.schema import TRUTH_THETA, Estimand, day_names
 from fatewalk.core.tables import as_bool, require_columns
 
 if TYPE_CHECKING:  # a stage that reads and writes tables needs no config models
@@ -22,7 +22,6 @@ if TYPE_CHECKING:  # a stage that reads and writes tables needs no config models
 ZERO = 1e-12
 """Effects (logit) closer to zero than this are null; differences of logits leave rounding errors."""
 
-Estimand = Literal["library", "gene"]
 COLUMN: dict[Estimand, str] = {"library": "theta", "gene": "theta_gene"}
 Numbers = NDArray[np.float64]
 Flags = NDArray[np.bool_]

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from fatewalk.core.errors import FatewalkError
 from fatewalk.core.files import copy_file, read_json, write_json
-from fatewalk.core.schema import TRUTH_THETA
+from fatewalk.core.schema import TRUTH_THETA, Estimand
 from fatewalk.core.tables import read_arrays, read_table, write_table
-from fatewalk.evaluate.recovery import Estimand, truth_for_contrast
+from fatewalk.evaluate.recovery import truth_for_contrast
 from fatewalk.run.layout import contrast_folder, in_contract, made_by
 from fatewalk.run.settings import NAME as SETTINGS
 from fatewalk.run.settings import read_settings
