@@ -81,6 +81,11 @@ def contrast_folder(contrast: str) -> str:
     return f"contrast={contrast}"
 
 
+def engine_folder(engine: str) -> str:
+    """Folder, below a contrast's, of the engine that ``mash.engine`` does not name."""
+    return f"engine={engine}"
+
+
 def in_contract(name: str) -> bool:
     """Tell whether a table stands at the run's top as well."""
     return name in _CONTRACT

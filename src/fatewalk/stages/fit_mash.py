@@ -10,6 +10,7 @@ from fatewalk.calls.shrink import MashResult, fit_mash_likelihood, fit_mash_tabl
 from fatewalk.core.marks import marks_of
 from fatewalk.core.schema import LEVELS
 from fatewalk.core.tables import read_arrays
+from fatewalk.run.layout import engine_folder
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -57,7 +58,7 @@ def shrink_posterior(run: Run, contrast: str, notes: Notes) -> dict[tuple[str, s
     mash = run.settings.mash
     wanted = [(level, mode, "") for mode in mash.modes for level in LEVELS]
     if mash.engine == "mashr":  # ours stand beside them if both are compared
-        wanted = [("gene", "conservative", "engine=python/")] if mash.compare_engines else []
+        wanted = [("gene", "conservative", f"{engine_folder('python')}/")] if mash.compare_engines else []
     found = {}
     for level, mode, folder in wanted:
         name = f"{level}_daywise_for_mash.csv"

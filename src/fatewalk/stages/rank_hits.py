@@ -25,7 +25,7 @@ from fatewalk.calls import (
 from fatewalk.core.daywise import Daywise, active_matrix
 from fatewalk.core.schema import LEVELS
 from fatewalk.core.tables import write_table
-from fatewalk.run.layout import by_contrast, contract
+from fatewalk.run.layout import by_contrast, contract, engine_folder
 from fatewalk.run.manifest import enter
 
 if TYPE_CHECKING:
@@ -89,7 +89,7 @@ def publish_mashr(run: Run, config: Any) -> list[Path]:
         tables = by_contrast("fit_mash", config.modes, by_engine=True)
         top = [run.folder / name for name in published]
     else:
-        stem = "engine=mashr/mash_gene_conservative"
+        stem = f"{engine_folder('mashr')}/mash_gene_conservative"
         tables, top = [f"{stem}.{suffix}" for suffix in ("csv", "json") if config.compare_engines], []
     return top + [run.path(contrast, name) for contrast in run.contrasts for name in tables]
 
@@ -105,7 +105,7 @@ def compare(run: Run, contrast: str, read: Reader, settings: Any) -> None:
     other = "mashr" if settings.mash.engine == "python" else "python"
     second = {}
     if settings.mash.compare_engines:
-        second["conservative"] = read(f"engine={other}/mash_gene_conservative.csv")
+        second["conservative"] = read(f"{engine_folder(other)}/mash_gene_conservative.csv")
     tables = {mode: read(f"mash_gene_{mode}.csv") for mode in modes}
     comparison = compare_modes(tables, settings.calls.lfsr_day, second, other)
     run.write(comparison, contrast, "mash_mode_comparison.csv")

@@ -110,7 +110,7 @@ class Kind:
     def _second(self, suffixes: Sequence[str]) -> list[str]:
         """The table of the engine that ``mash.engine`` does not name, in the mode that both share."""
         other = "mashr" if self.engine == "python" else "python"
-        names = [f"engine={other}/mash_gene_conservative.{suffix}" for suffix in suffixes]
+        names = [f"{layout.engine_folder(other)}/mash_gene_conservative.{suffix}" for suffix in suffixes]
         return self.in_contrasts(names) if self.compare else []
 
 

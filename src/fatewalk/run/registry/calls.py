@@ -2,6 +2,20 @@
 
 from fatewalk.run.registry.entries import Column, File
 
+#: What mash adds to a table.
+AFTER_MASH = (
+    Column("postmean_d*", "posterior mean of the effect", unit="logit"),
+    Column("postsd_d*", "posterior standard deviation", unit="logit"),
+    Column(
+        "lfsr_d*",
+        "local false sign rate: probability that the sign is wrong, or that there is no "
+        "effect. 0 to 1; small is certain",
+        unit="probability",
+    ),
+    Column("lfsr_min", "smallest lfsr over the observed days", unit="probability"),
+    Column("best_day", "its day, `d0`, `d1`, ...; the first one where days tie"),
+)
+
 FILES = (
     File(
         "mash_{level}_{mode}.csv",
@@ -11,18 +25,7 @@ FILES = (
         "engine or by R.",
         extends="{level}_daywise_for_mash.csv",
         by_engine=True,
-        columns=(
-            Column("postmean_d*", "posterior mean of the effect", unit="logit"),
-            Column("postsd_d*", "posterior standard deviation", unit="logit"),
-            Column(
-                "lfsr_d*",
-                "local false sign rate: probability that the sign is wrong, or that there is no "
-                "effect. 0 to 1; small is certain",
-                unit="probability",
-            ),
-            Column("lfsr_min", "smallest lfsr over the observed days", unit="probability"),
-            Column("best_day", "its day, `d0`, `d1`, ...; the first one where days tie"),
-        ),
+        columns=AFTER_MASH,
     ),
     File(
         "mash_{level}_{mode}.json",
@@ -68,18 +71,7 @@ FILES = (
         text="Effects of genes or guides after mash on the likelihood-only estimates; the calls rest on it "
         "by default.",
         extends="{level}_daywise_likelihood.csv",
-        columns=(
-            Column("postmean_d*", "posterior mean of the effect", unit="logit"),
-            Column("postsd_d*", "posterior standard deviation", unit="logit"),
-            Column(
-                "lfsr_d*",
-                "local false sign rate: probability that the sign is wrong, or that there is no "
-                "effect. 0 to 1; small is certain",
-                unit="probability",
-            ),
-            Column("lfsr_min", "smallest lfsr over the observed days", unit="probability"),
-            Column("best_day", "its day, `d0`, `d1`, ...; the first one where days tie"),
-        ),
+        columns=AFTER_MASH,
     ),
     File(
         "mash_likelihood_{level}.json",
