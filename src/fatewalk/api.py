@@ -305,13 +305,11 @@ def run_chain(config: Config, name: str, folder: Path) -> Run:
     publish_design.main(main, design, found, s.export.draws, run.reference, run.contrasts, tables)
     fit_effects.main(design, found, s, s.fit.threads)
     summarise_posterior.main(design, found, summary, s.export.draws, s.fit.seed, s.fit.threads)
-    for stage, do in (
-        ("check_delta", lambda: check_delta.main(run, found, summary)),
-        ("export_effects", lambda: export_effects.main(run, summary)),
-        ("fit_mash", lambda: fit_mash.main(run)),
-        ("rank_hits", lambda: rank_hits.main(run)),
-    ):
-        do()
+    check_delta.main(run, found, summary)
+    export_effects.main(run, summary)
+    fit_mash.main(run)
+    rank_hits.main(run)
+    for stage in ("check_delta", "export_effects", "fit_mash", "rank_hits"):
         note_settings(main, stage, s.read_by(stage))
     return run
 
