@@ -9,6 +9,7 @@ import torch
 from hypothesis import settings
 
 from fatewalk.config import DesignConfig, ModelConfig, SimulateConfig
+from fatewalk.infer.checkpoint import Checkpoint
 from fatewalk.infer.intercepts import day_intercepts
 from fatewalk.infer.laplace import Laplace, fit_laplace
 from fatewalk.model import make_terms
@@ -51,3 +52,18 @@ def small_design():
         cells=600, genes=6, guides_per_gene={1: 0.3, 2: 0.3, 4: 0.4}, ntc_guides=4, days=[0, 1, 3],
         moi=3, active_genes=3, labels="dirichlet", seed=5,
     )[1]  # fmt: skip
+
+
+class CutOff(Checkpoint):
+    """Behaves as if SIGTERM came before a chosen round or step."""
+
+    def __init__(self, path, after):
+        super().__init__(path)
+        self.left = after
+
+    @property
+    def due(self):
+        """Asked once in each round of Newton-Laplace and each step of SVI."""
+        self.left -= 1
+        self._terminated = self.left < 0
+        return super().due

@@ -10,6 +10,7 @@ JSON; what else the calls need is computed from the same fit (`fatewalk.calls.so
 from __future__ import annotations
 
 import warnings
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -22,7 +23,7 @@ from fatewalk.core.errors import FatewalkError
 from fatewalk.core.schema import Estimand, day_columns, day_names
 
 if TYPE_CHECKING:  # a stage that reads and writes tables needs no config models
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from fatewalk.config import MashConfig
 
@@ -82,12 +83,10 @@ def fit_mash_table(table: pd.DataFrame, config: MashConfig, mode: Mode, where: s
     if config.null_correlation == "simple":
         null = mash.estimate_null_correlation_simple(data, config.null_z)
         notes += [null.note] if null.note else []
-        with warnings.catch_warnings(record=True) as said:
-            warnings.simplefilter("always")
+        with _noted(notes):
             regular = mash.regularise_correlation(
                 null.correlation, eigenvalue_floor=config.eigen_floor, shrinkage=config.corr_shrink
             )
-        notes += [str(warning.message) for warning in said]
         data = data.with_correlation(regular)
     covariances = mash.cov_canonical(data.n_conditions, day_columns("betahat", data.n_conditions))
     if mode == "enriched":
@@ -194,7 +193,7 @@ def further_covariances(
         `fatewalk.mash.cov_time` with `time`; then ED_* from `fatewalk.mash.cov_ed`, unless the table
         has too few rows, too few strong rows, or fewer than three days.
     notes : list of str
-        Why there are no learned ones.
+        Why there are no learned ones, or how far they are learned.
     """
     given = mash.cov_time(data.n_conditions) if time else {}
     if data.n_rows < FEWEST_ROWS:
@@ -209,8 +208,19 @@ def further_covariances(
             f"{config.strong_lfsr:g} (mash.min_strong is {config.min_strong}), {data.n_conditions} days"
         ]
     start = mash.cov_pca(data, n_pcs, strong)
-    learned = mash.cov_ed(data, start, strong)
-    return given | dict(learned.covariances), []
+    notes: list[str] = []
+    with _noted(notes):
+        learned = mash.cov_ed(data, start, strong)
+    return given | dict(learned.covariances), notes
+
+
+@contextmanager
+def _noted(notes: list[str]) -> Iterator[None]:
+    """Put what mash warns of among the notes."""
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        yield
+    notes += [str(warning.message) for warning in said]
 
 
 def read_mash_of_r(

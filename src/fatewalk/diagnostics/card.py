@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from fatewalk.core.outcome import criterion_words
-from fatewalk.diagnostics.ntc import NtcSlope, ntc_slope
+from fatewalk.diagnostics.attempt import attempt
+from fatewalk.diagnostics.ntc import ntc_slope
 from fatewalk.infer import laplace as newton
 from fatewalk.infer.dispersion import PHI_SPREAD_WARN
 from fatewalk.infer.families import Structured
@@ -57,7 +58,8 @@ def describe_fit(
     status = _status(laplace, svi)
     if status == "converged" and checks.unanchored:
         status = "unanchored"
-    slope, failed = _checked_slope(laplace, design)
+    failed: list[str] = []
+    slope = attempt(failed, "NTC guides", ntc_slope, laplace, design)
     days, d = design.days, laplace.dispersion
     n_latents = sum(value[0].numel() for value in posterior.family.draw(1).values())
     n_draws = max(100, min(MOST_DRAWS, MOST_NUMBERS // n_latents))
@@ -90,14 +92,6 @@ def describe_fit(
     of_slope = slope.warnings if slope else []
     card["warnings"] = [*checks.warnings, *of_slope, *failed, *_warnings(status, design, fit, laplace, svi)]
     return card
-
-
-def _checked_slope(laplace: Laplace, design: Design) -> tuple[NtcSlope | None, list[str]]:
-    """The check of the burden; where it cannot be made, a warning."""
-    try:
-        return ntc_slope(laplace, design), []
-    except RuntimeError as error:
-        return None, [f"The check of NTC guides failed ({error}), so nothing is known of it."]
 
 
 def _anchor(posterior: Posterior, checks: Identifiability) -> dict[str, float | None]:

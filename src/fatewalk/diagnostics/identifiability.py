@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import logging
 from dataclasses import asdict, dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
 from fatewalk.core.words import finite
 from fatewalk.diagnostics.anchor import common_shift, judge_anchor
+from fatewalk.diagnostics.attempt import attempt
 from fatewalk.diagnostics.defects import (
     Defects,
     clusters_of_one_gene,
@@ -27,13 +27,8 @@ from fatewalk.diagnostics.profile import Profile
 from fatewalk.model.coordinates import Coordinates
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from fatewalk.model import Rows, Terms
     from fatewalk.screen.design import Design
-
-T = TypeVar("T")
-log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -114,26 +109,27 @@ def check_identifiability(design: Design, terms: Terms, rows: Rows, primary: int
     """
     rows = rows.to(torch.device("cpu"))
     defects = Defects()
-    attempt = partial(_attempt, defects)
+    check = partial(attempt, defects.warnings)
     # without centring theta and the mean of delta imitate each other in every gene, by intent
-    profile = attempt("the nuisances", Profile, rows, Coordinates(terms.centred()))
-    shift = attempt("the common shift of all genes", common_shift, profile) if profile else None
-    groups = attempt("guides that occur together", occur_together, design, defects) or []
-    attempt("guides in every cell", in_every_cell, design, defects)
-    levels = attempt("replicates without control", replicates_without_control, design, defects) or []
-    levels += attempt("replicates and days", replicates_and_days, design, defects) or []
-    attempt("clusters", clusters_of_one_gene, design, defects)
-    attempt("the burden", large_burden, design, terms, defects)
+    profile = check("the nuisances", Profile, rows, Coordinates(terms.centred()))
+    shift = check("the common shift of all genes", common_shift, profile) if profile else None
+    groups = check("guides that occur together", occur_together, design, defects) or []
+    check("guides in every cell", in_every_cell, design, defects)
+    levels = check("replicates without control", replicates_without_control, design, defects) or []
+    levels += check("replicates and days", replicates_and_days, design, defects) or []
+    check("clusters", clusters_of_one_gene, design, defects)
+    check("the burden", large_burden, design, terms, defects)
     weak: list[WeakDirection] = []
     sd, unanchored = np.full((terms.n_contrasts, terms.n_days), np.nan), False
     of_anchor: list[str] = []
     if profile:
-        attempt("labels without spread", determined_labels, design, rows, profile, defects)
+        check("labels without spread", determined_labels, design, rows, profile, defects)
     if profile and shift:
         sd = shift.sd.numpy()
-        unanchored, of_anchor = judge_anchor(design, terms.walk.first_sd, sd, shift.against)
+        judged = check("the anchor", judge_anchor, design, terms.walk.first_sd, sd, shift.against)
+        unanchored, of_anchor = judged or (False, [])
         known = design, profile, shift, groups, levels, primary
-        weak = attempt("weak directions", weak_directions, *known) or []
+        weak = check("weak directions", weak_directions, *known) or []
     n_days = len(design.days)
     cells = torch.bincount(design.day, minlength=n_days).double()
     ntc = torch.bincount(design.day[design.n_ntc > 0], minlength=n_days) / cells
@@ -150,15 +146,3 @@ def check_identifiability(design: Design, terms: Terms, rows: Rows, primary: int
         design.contrasts,
         design.days,
     )
-
-
-def _attempt(defects: Defects, what: str, check: Callable[..., T], *args: Any) -> T | None:
-    """Run a check; one that fails is a warning, for a fit needs none of them."""
-    try:
-        return check(*args)
-    except MemoryError:
-        raise
-    except Exception as error:
-        log.warning("the check of %s failed", what, exc_info=True)
-        defects.warnings.append(f"The check of {what} failed ({error}), so nothing is known of it.")
-        return None

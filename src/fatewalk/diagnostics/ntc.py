@@ -11,6 +11,7 @@ from fatewalk.core.errors import first_few
 from fatewalk.core.words import N_NAMED
 from fatewalk.diagnostics.profile import NO_INFORMATION
 from fatewalk.model.information import fate_probabilities
+from fatewalk.model.linalg import inverse
 from fatewalk.model.rows import linear_predictor, row_of_cells
 from fatewalk.model.scales import DTYPE
 
@@ -97,7 +98,7 @@ def ntc_slope(laplace: Laplace, design: Design) -> NtcSlope | None:
     left = whole - crossed.T @ laplace.system.solve(crossed)
     if float((left.diagonal() / whole.diagonal()).min()) < NO_INFORMATION:
         return None
-    covariance = torch.linalg.inv(0.5 * (left + left.T))
+    covariance = inverse(0.5 * (left + left.T), "the information on the slope of NTC guides")
     slope, se = covariance @ score, covariance.diagonal().sqrt()
     z = slope / se
     names = [

@@ -10,9 +10,11 @@ import torch
 from torch import Tensor
 
 from fatewalk.core.schema import day_columns
+from fatewalk.diagnostics.attempt import attempt
 from fatewalk.diagnostics.profile import NO_INFORMATION, Profile
 from fatewalk.infer.laplace import START_SHARE
 from fatewalk.model.coordinates import Coordinates
+from fatewalk.model.linalg import inverse, solve
 from fatewalk.model.scales import DTYPE
 from fatewalk.model.terms import helmert
 
@@ -49,12 +51,13 @@ def gene_power(design: Design, terms: Terms, rows: Rows) -> pd.DataFrame:
     -------
     pandas.DataFrame
         gene, contrast, mde_d* (logit; missing without cells, infinite without information),
-        n_cells_d*, n_guides.
+        n_cells_d*, n_guides. Where the computation fails mde is missing, and the log says why.
     """
     rows = rows.to(torch.device("cpu"))
-    profile = Profile(rows, Coordinates(terms.centred()))
-    variance = _gene_variance(design, profile).numpy()  # [F*, L, D]
     n_days, n_genes = len(design.days), len(design.genes)
+    found = attempt([], "minimum detectable effects", _gene_variance, design, terms, rows)
+    unknown = np.full((len(design.contrasts), n_genes, n_days), np.nan)
+    variance = unknown if found is None else found.numpy()  # [F*, L, D]
     cells = design.gene_cells.numpy()
     parts = []
     for contrast, values in zip(design.contrasts, variance, strict=True):
@@ -70,8 +73,9 @@ def gene_power(design: Design, terms: Terms, rows: Rows) -> pd.DataFrame:
     return pd.concat(parts, ignore_index=True)
 
 
-def _gene_variance(design: Design, profile: Profile) -> Tensor:
+def _gene_variance(design: Design, terms: Terms, rows: Rows) -> Tensor:
     """Variance of likelihood-only gene effects expected from the design, [F*, L, D]."""
+    profile = Profile(rows, Coordinates(terms.centred()))
     c = profile.c
     n_days, n_genes = len(design.days), len(design.genes)
     raw = profile.guides(torch.ones(len(profile.rows), 1, dtype=DTYPE))[:, :, 0]  # [D, G] sum of w
@@ -92,10 +96,10 @@ def _gene_variance(design: Design, profile: Profile) -> Tensor:
             cross = info @ turn  # [K, D, n - 1]
             own = turn.T @ torch.diag_embed(info.sum(dim=1)) @ turn  # [K, n - 1, n - 1]
             own = own + torch.eye(n - 1, dtype=DTYPE) / scales[f, n_days].square()
-            matrix = torch.diag_embed(torch.where(seen, theta, 1.0)) - cross @ torch.linalg.solve(
-                own, cross.transpose(1, 2)
+            matrix = torch.diag_embed(torch.where(seen, theta, 1.0)) - cross @ solve(
+                own, cross.transpose(1, 2), "the information on directions of delta"
             )
-            variance = torch.linalg.inv(matrix).diagonal(dim1=1, dim2=2)  # [K, D]
+            variance = inverse(matrix, "the information on a gene").diagonal(dim1=1, dim2=2)  # [K, D]
             out[f, genes] = torch.where(seen, variance, torch.inf)
     return out
 

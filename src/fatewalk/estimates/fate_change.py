@@ -23,6 +23,7 @@ from torch import Tensor
 from fatewalk.estimates.arrays import FateChange
 from fatewalk.estimates.from_draws import draw_effects
 from fatewalk.model import Effects
+from fatewalk.model.linalg import eigh
 from fatewalk.model.rows import Rows, linear_predictor
 
 if TYPE_CHECKING:
@@ -65,6 +66,11 @@ def average_fate_change(
     -------
     FateChange
         The changes of a gene-day add up to zero over the fates.
+
+    Raises
+    ------
+    NumericalError
+        If linear predictors are not finite.
     """
     theta, coefficients = _draw_theta(posterior, min(draws, MOST_DRAWS), seed)
     eta = linear_predictor(rows, coefficients)  # [M, F*]
@@ -129,7 +135,8 @@ def representative_rows(
 def _path(eta: Tensor, share: Tensor, n_strips: int) -> Tensor:
     """Order of the rows on the path of ``representative_rows``, int64 [M]."""
     centred = eta - share @ eta
-    axes = torch.linalg.eigh((centred * share[:, None]).T @ centred).eigenvectors.flip(1)  # largest first
+    _, vectors = eigh((centred * share[:, None]).T @ centred, "the spread of the linear predictor")
+    axes = vectors.flip(1)  # largest first
     along = centred @ axes[:, :2]  # [M, 2], or [M, 1] with one contrast
     order = torch.argsort(along[:, 0], stable=True)
     if along.shape[1] == 1:

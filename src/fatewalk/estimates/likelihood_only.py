@@ -29,6 +29,7 @@ from fatewalk.infer.systems import gene_grams, gene_information
 from fatewalk.infer.whitening import BlockWhitening, DenseWhitening, load_whitening
 from fatewalk.model.coordinates import Coordinates
 from fatewalk.model.information import RowIndex, curvature, day_gram, fate_probabilities
+from fatewalk.model.linalg import cholesky, eigh, inverse
 from fatewalk.model.rows import Rows, linear_predictor
 from fatewalk.model.scales import DTYPE
 
@@ -74,6 +75,11 @@ def likelihood_estimates(posterior: Posterior, design: Design, rows: Rows) -> Es
         The cells.
     rows
         Of the design, with the weights of the fit.
+
+    Raises
+    ------
+    NumericalError
+        If a matrix cannot be decomposed.
     """
     laplace, c = posterior.laplace, Coordinates(posterior.model.terms)
     sd = c.sd(c.scales.log_scales(laplace["vector"]))  # [F*, p]
@@ -135,7 +141,7 @@ def _genes(data: _Data, covariance: Tensor, observed: Tensor) -> tuple[Tensor, T
     """Estimates of all genes, [L, F*, D] and [L, F*, D, F*, D], from the observed gene-days [L, D]."""
     c, place = data.c, _walk_places(data.c)
     n, days, (genes, size) = c.terms.n_contrasts, c.terms.n_days, place.shape
-    precision = torch.linalg.inv(covariance)
+    precision = inverse(covariance, "the covariance of a gene")
     information = precision - torch.eye(size, dtype=DTYPE)
     score = (precision @ data.y.reshape(-1)[place][:, :, None])[:, :, 0]  # J b
     # to theta: theta = W (scale * y), so J_theta = W'^-1 (J / scale scale') W^-1
@@ -155,10 +161,11 @@ def _solve_seen(information: Tensor, score: Tensor) -> tuple[Tensor, Tensor]:
     floor = ROUNDING * own.amax(dim=-1, keepdim=True)
     scale = torch.where(own > floor, own, 0.0).clamp(min=0).sqrt()  # [m, K]
     safe = torch.where(scale > 0, scale, 1.0)
-    values, vectors = torch.linalg.eigh(information / safe[:, :, None] / safe[:, None, :])
+    scaled = information / safe[:, :, None] / safe[:, None, :]
+    values, vectors = eigh(scaled, "the information of the labels on an effect")
     seen = values > SEEN
-    inverse = torch.where(seen, 1 / values.clamp(min=SEEN), 0.0)
-    error = (vectors * inverse[:, None, :]) @ vectors.transpose(-1, -2) / safe[:, :, None] / safe[:, None, :]
+    variance = torch.where(seen, 1 / values.clamp(min=SEEN), 0.0)
+    error = (vectors * variance[:, None, :]) @ vectors.transpose(-1, -2) / safe[:, :, None] / safe[:, None, :]
     mean = (error @ score[:, :, None])[:, :, 0]
     # what has a part in an unseen direction, or no information at all, is missing
     unseen = (vectors.square() * (~seen)[:, None, :]).sum(dim=-1) > 1e-6
@@ -213,7 +220,7 @@ def _guides_in_blocks(data: _Data) -> tuple[Tensor, Tensor]:
     for group, gram, block in zip(c.gene_groups(), grams, blocks, strict=True):
         genes, v = len(group.genes), group.local.shape[1] - 1
         place = group.place.reshape(genes, -1)
-        root = torch.linalg.cholesky(block)
+        root = cholesky(block, "the information of a gene")
         half = torch.linalg.solve_triangular(root, torch.eye(block.shape[1], dtype=DTYPE), upper=False)
         for i in range(group.size):
             cross = torch.zeros(genes, n, days, n, days + v, dtype=DTYPE)

@@ -36,7 +36,7 @@ from fatewalk.infer.checkpoint import Checkpoint
 from fatewalk.infer.systems import BlockSystem, DenseSystem, System
 from fatewalk.model.coordinates import Coordinates, variance_factor
 from fatewalk.model.information import RowIndex, curvature, fate_probabilities
-from fatewalk.model.linalg import cholesky, eigh
+from fatewalk.model.linalg import cholesky, eigh, solve
 from fatewalk.model.rows import Rows, linear_predictor
 from fatewalk.model.scales import DTYPE
 
@@ -198,21 +198,20 @@ def fit_laplace(
     problem = _Problem.of(coordinates, rows, shared, weight, dense_limit)
     saved = checkpoint.state("laplace") or checkpoint.earlier("svi")
     state = _State.restored(problem, saved) if saved else _State.at_start(problem, intercepts)
-    previous = state
+    previous = _State.restored(problem, saved["previous"]) if saved and "previous" in saved else state
     while state.outcome.status == "budget" and len(state.trace) < MAX_ROUNDS:
         if checkpoint.due:
-            checkpoint.save("laplace", state.saved())
+            checkpoint.save("laplace", state.saved() | {"previous": previous.saved()})
         try:
             previous, state = state, _take_round(problem, state)
         except NumericalError as error:
             state = previous.diverged(state, error)
-    memory = state.saved()
     if checkpoint.worth_it and checkpoint.earlier("svi") is None:  # no later state is overwritten
-        checkpoint.save("laplace", memory)
+        checkpoint.save("laplace", state.saved() | {"previous": previous.saved()})
     try:
-        return _finish(problem, state, memory)
+        return _finish(problem, state)
     except NumericalError as error:
-        return _finish(problem, previous.diverged(state, error), memory)
+        return _finish(problem, previous.diverged(state, error))
 
 
 @dataclass(frozen=True)
@@ -480,7 +479,7 @@ def _far_step(problem: _Problem, state: _State, products: _Products, gradient: T
     wanted = 0.5 * ((gradient + missing + share).log() - (missing + pull).log())
     curvature = torch.where(wanted.abs() > 1e-9, total / wanted, 2 * missing).clamp(min=1e-6)
     precision = matrix.T @ (curvature[:, None] * matrix) + torch.diag(torch.where(logs > 0, 1e-9, bend))
-    return torch.linalg.solve(precision, matrix.T @ gradient + slope)
+    return solve(precision, matrix.T @ gradient + slope, "the curvature of the scales")
 
 
 def _follow(problem: _Problem, state: _State, linear: _Linear, products: _Products, change: Tensor) -> _State:
@@ -538,7 +537,7 @@ def _disperse(
     return rows, found
 
 
-def _finish(problem: _Problem, state: _State, memory: dict[str, Any]) -> Laplace:
+def _finish(problem: _Problem, state: _State) -> Laplace:
     """Posterior of the scales, and how the mode moves with them."""
     linear = _linearise(problem, state)
     products = _multiply(problem, linear)
@@ -563,7 +562,7 @@ def _finish(problem: _Problem, state: _State, memory: dict[str, Any]) -> Laplace
     return Laplace(
         problem.c, state.vector, linear.y, linear.system, whitening, covariance,
         _slope(problem, products) @ matrix, products.ratio, state.rows, state.dispersion,
-        Outcome(status, tuple(words)), state.trace, memory,
+        Outcome(status, tuple(words)), state.trace, state.saved(),
     )  # fmt: skip
 
 

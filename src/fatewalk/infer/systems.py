@@ -19,7 +19,7 @@ from torch import Tensor
 
 from fatewalk.infer.whitening import BlockWhitening, DenseWhitening, Whitening
 from fatewalk.model.information import RowIndex, information
-from fatewalk.model.linalg import cholesky
+from fatewalk.model.linalg import cholesky, solve
 from fatewalk.model.scales import DTYPE
 
 if TYPE_CHECKING:
@@ -143,7 +143,8 @@ class BlockSystem:
         joint = self.solve(unit)  # covariance of everything with the nuisances, [P, N]
         covariance = joint[self.nuisance]  # [N, N]
         covariance = 0.5 * (covariance + covariance.T)
-        loading = torch.linalg.solve(covariance, joint.T).T  # [P, N], rows of the nuisances are 1
+        # [P, N], rows of the nuisances are 1
+        loading = solve(covariance, joint.T, "the covariance of the nuisances").T
         given = _Coarse(self, _shifts(self.c, self.sd), without=self.nuisance)
         spread = [torch.zeros_like(block.factor) for block in self.blocks]
         generator = torch.Generator().manual_seed(2)

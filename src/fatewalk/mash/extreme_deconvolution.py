@@ -9,6 +9,7 @@ truncated eigenvalues where all S_n are the identity.
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -163,8 +164,11 @@ def deconvolve(
     MashError
         If shapes disagree, an estimate is not finite, an error covariance is not positive definite or
         an initial covariance is not positive semidefinite.
-    RuntimeError
-        If `MAX_ITERATIONS` do not suffice.
+
+    Warns
+    -----
+    RuntimeWarning
+        If `MAX_ITERATIONS` do not suffice; the last covariances are positive semidefinite like any other.
     """
     betahat = _checked_rows(np.asarray(betahat, float))  # [n, D]
     n_rows, n_conditions = betahat.shape
@@ -175,15 +179,21 @@ def deconvolve(
     path: list[float] = []
     while len(path) < 2 or path[-1] - path[-2] > tol:
         if len(path) == MAX_ITERATIONS:
-            raise RuntimeError(
-                f"extreme deconvolution did not converge in {MAX_ITERATIONS} iterations; the last one "
-                f"raised the average log-likelihood by {path[-1] - path[-2]:.3g}, tol is {tol:.3g}"
-            )
+            _warn_of_the_bound("extreme deconvolution")
+            break
         loglik, pi, factors = _em_step(whitened, whitener, pi, factors)
         path.append(loglik)
     fitted = factors @ factors.swapaxes(1, 2) + np.eye(n_conditions) / np.sqrt(n_rows)
     names = (f"ED_{name}" for name in initial)
     return EdFit(dict(zip(names, fitted, strict=True)), pi, np.array(path))
+
+
+def _warn_of_the_bound(what: str) -> None:
+    warnings.warn(
+        f"{what} did not converge in {MAX_ITERATIONS} iterations; its last covariances are used",
+        RuntimeWarning,
+        stacklevel=3,
+    )
 
 
 def _em_step(whitened: Array, whitener: Array, pi: Array, factors: Array) -> tuple[float, Array, Array]:
@@ -271,8 +281,11 @@ def truncated_eigenvalues(z: ArrayLike, initial: Mapping[str, ArrayLike]) -> EdF
     MashError
         If shapes disagree, a value is not finite or an initial covariance is not positive
         semidefinite.
-    RuntimeError
-        If `MAX_ITERATIONS` do not suffice.
+
+    Warns
+    -----
+    RuntimeWarning
+        If `MAX_ITERATIONS` do not suffice; the last covariances are positive semidefinite like any other.
     """
     z = _checked_rows(np.asarray(z, float))  # [n, D]
     n_rows, n_conditions = z.shape
@@ -293,11 +306,13 @@ def truncated_eigenvalues(z: ArrayLike, initial: Mapping[str, ArrayLike]) -> EdF
         moments = (share[alive, None] * z.T) @ z / share_sum[alive, None, None]
         values[alive], vectors[alive] = np.linalg.eigh(moments)
         if np.abs(pi - previous).max() < TEEM_TOLERANCE:
-            excess = np.maximum(values - 1, TEEM_TOLERANCE)
-            fitted = (vectors * excess[:, None]) @ vectors.swapaxes(1, 2)
-            names = (f"TEEM_{name}" for name in initial)
-            return EdFit(dict(zip(names, fitted, strict=True)), pi, np.array(path))
-    raise RuntimeError(f"the weights of cov_teem still moved after {MAX_ITERATIONS} iterations")
+            break
+    else:
+        _warn_of_the_bound("truncated eigenvalue extreme deconvolution")
+    excess = np.maximum(values - 1, TEEM_TOLERANCE)
+    fitted = (vectors * excess[:, None]) @ vectors.swapaxes(1, 2)
+    names = (f"TEEM_{name}" for name in initial)
+    return EdFit(dict(zip(names, fitted, strict=True)), pi, np.array(path))
 
 
 def _checked_rows(betahat: Array) -> Array:

@@ -39,5 +39,30 @@ def eigh(matrix: Tensor, what: str) -> tuple[Tensor, Tensor]:
     return values, vectors
 
 
+def solve(matrix: Tensor, right: Tensor, what: str) -> Tensor:
+    """Solution of a square system, [..., n, n] and [..., n, m] or [n] -> as the right-hand side.
+
+    Raises
+    ------
+    NumericalError
+        If a matrix is singular or anything is not finite.
+    """
+    found, info = torch.linalg.solve_ex(matrix, right)
+    if bool((info != 0).any()) or not bool(found.isfinite().all()):
+        raise NumericalError(f"{what} is {'singular' if bool(matrix.isfinite().all()) else 'not finite'}")
+    return found
+
+
+def inverse(matrix: Tensor, what: str) -> Tensor:
+    """Inverse of square matrices, [..., n, n].
+
+    Raises
+    ------
+    NumericalError
+        If a matrix is singular or not finite.
+    """
+    return solve(matrix, torch.eye(matrix.shape[-1], dtype=matrix.dtype, device=matrix.device), what)
+
+
 def _kind(matrix: Tensor) -> str:
     return "positive definite" if bool(matrix.isfinite().all()) else "finite"

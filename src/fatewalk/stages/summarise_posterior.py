@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from fatewalk.core.errors import FatewalkError
+from fatewalk.core.outcome import NumericalError
 from fatewalk.core.tables import write_table
 from fatewalk.diagnostics.power import gene_power
 from fatewalk.estimates.arrays import name_estimates
@@ -36,6 +38,11 @@ def main(design: Path, fit: Path, summary: Path, draws: int, seed: int, threads:
         Posterior draws and their seed.
     threads
         CPU threads.
+
+    Raises
+    ------
+    FatewalkError
+        If the fit has no estimates in numbers.
     """
     torch.set_num_threads(threads)
     delete_checkpoints(fit)
@@ -45,9 +52,14 @@ def main(design: Path, fit: Path, summary: Path, draws: int, seed: int, threads:
     posterior_moments(posterior, found, draws, seed).save(summary / "moments.npz")
     log.info("moments from %d draws", draws)
     rows = posterior.rows(found)
-    name_estimates(likelihood_estimates(posterior, found, rows), found).save(summary / "likelihood.npz")
-    log.info("likelihood-only estimates")
-    average_fate_change(posterior, found, rows, draws, seed).save(summary / "fate_change.npz")
-    log.info("changes of fate probabilities")
+    try:
+        name_estimates(likelihood_estimates(posterior, found, rows), found).save(summary / "likelihood.npz")
+        log.info("likelihood-only estimates")
+        average_fate_change(posterior, found, rows, draws, seed).save(summary / "fate_change.npz")
+        log.info("changes of fate probabilities")
+    except NumericalError as error:
+        raise FatewalkError(
+            f"the fit gives no estimates: {error}. Look at status and warnings in fit_card.json."
+        ) from error
     write_table(gene_power(found, posterior.model.terms, rows), summary / "gene_power.csv")
     log.info("power")

@@ -19,24 +19,10 @@ from fatewalk.infer.fitted import load_posterior, save_posterior
 from fatewalk.infer.svi import _Loop
 from fatewalk.screen.design import load_design, save_design
 from fatewalk.stages.fit_effects import fit_effects
+from tests.conftest import CutOff
 
 ROOT = Path(__file__).parents[3]
 CONFIG = ModelConfig()
-
-
-class CutOff(Checkpoint):
-    """Behaves as if SIGTERM came before a chosen round or step."""
-
-    def __init__(self, path, after):
-        super().__init__(path)
-        self.left = after
-
-    @property
-    def due(self):
-        """Asked once in each round of Newton-Laplace and each step of SVI."""
-        self.left -= 1
-        self._terminated = self.left < 0
-        return super().due
 
 
 def tensors(posterior, path):

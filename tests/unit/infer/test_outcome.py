@@ -9,11 +9,17 @@ import torch
 from fatewalk.config import FitConfig, ModelConfig
 from fatewalk.core.errors import FatewalkError
 from fatewalk.core.outcome import NumericalError
-from fatewalk.diagnostics import identifiability
+from fatewalk.diagnostics import card, identifiability, power
+from fatewalk.estimates import likelihood_only
 from fatewalk.infer import dispersion, laplace, systems
-from fatewalk.model.linalg import cholesky, eigh
+from fatewalk.infer.checkpoint import Checkpoint
+from fatewalk.infer.fitted import save_posterior
+from fatewalk.model import make_rows, make_terms
+from fatewalk.model.linalg import cholesky, eigh, inverse, solve
+from fatewalk.screen.design import save_design
+from fatewalk.stages import summarise_posterior
 from fatewalk.stages.fit_effects import fit_effects
-from tests.conftest import make_design
+from tests.conftest import CutOff, make_design
 
 
 @pytest.fixture(scope="module")
@@ -38,6 +44,10 @@ def test_decompositions_say_which_matrix_failed():
         cholesky(torch.full((2, 2), math.nan).double(), "the information")
     with pytest.raises(NumericalError, match="the products is not finite"):
         eigh(torch.full((2, 2), math.inf).double(), "the products")
+    with pytest.raises(NumericalError, match="the covariance is singular"):
+        solve(torch.zeros(2, 2).double(), torch.ones(2).double(), "the covariance")
+    with pytest.raises(NumericalError, match="the covariance is not finite"):
+        inverse(torch.full((2, 2), math.nan).double(), "the covariance")
 
 
 def test_a_solve_that_ends_early_is_not_converged(design, monkeypatch):
@@ -79,6 +89,28 @@ def test_a_posterior_that_cannot_be_made_is_that_of_the_round_before(design, mon
 
     monkeypatch.setattr(systems.DenseSystem, "whitening", whitening)
     assert fit(design)["status"] == "diverged"
+
+
+def test_a_resumed_fit_that_fails_is_diverged_like_an_uninterrupted_one(design, monkeypatch, tmp_path):
+    """The last state is not one that a round can be taken from: the one before is, also from a checkpoint."""
+    original, bad = laplace._linearise, []
+
+    def failing(problem, state):
+        if len(state.trace) == 3 and not bad:
+            bad.append(state.x)
+        if bad and torch.equal(state.x, bad[0]):
+            raise NumericalError("the information matrix is not positive definite")
+        return original(problem, state)
+
+    monkeypatch.setattr(laplace, "_linearise", failing)
+    config, kind = FitConfig(family="laplace"), ModelConfig()
+    whole = fit_effects(design, kind, config, False)
+    path = tmp_path / "checkpoint-x.pt"
+    with pytest.raises(SystemExit):
+        fit_effects(design, kind, config, False, checkpoint=CutOff(path, 3))
+    resumed = fit_effects(design, kind, config, False, checkpoint=Checkpoint(path))
+    assert resumed[1]["status"] == whole[1]["status"] == "diverged"
+    assert torch.equal(resumed[0].laplace["y"], whole[0].laplace["y"])
 
 
 def test_a_step_that_does_not_improve_is_told(design, monkeypatch):
@@ -137,3 +169,31 @@ def test_a_check_that_fails_is_a_warning(design, monkeypatch):
     assert words in card["warnings"]
     monkeypatch.setattr(identifiability, "Profile", broken)
     assert fit(design)["criterion"]["common_shift_sd"]["value"] is None
+
+
+def test_checks_that_fail_numerically_are_warnings(design, monkeypatch):
+    def broken(*_):
+        raise NumericalError("a matrix is singular")
+
+    monkeypatch.setattr(identifiability, "judge_anchor", broken)
+    monkeypatch.setattr(card, "ntc_slope", broken)
+    found = fit(design)
+    assert found["status"] == "converged"
+    for what in ("the anchor", "NTC guides"):
+        words = f"The check of {what} failed (a matrix is singular), so nothing is known of it."
+        assert words in found["warnings"]
+    monkeypatch.setattr(power, "Profile", broken)
+    terms = make_terms(design, ModelConfig())
+    assert power.gene_power(design, terms, make_rows(design, terms))["mde_d1"].isna().all()
+
+
+def test_a_fit_without_estimates_ends_the_stage_in_words(design, monkeypatch, tmp_path):
+    def broken(*_):
+        raise NumericalError("the covariance of a gene is singular")
+
+    save_design(design, [f"cell{i}" for i in range(design.n_cells)], tmp_path)
+    posterior = fit_effects(design, ModelConfig(), FitConfig(family="laplace"), False)[0]
+    save_posterior(posterior, tmp_path / "posterior.pt")
+    monkeypatch.setattr(likelihood_only, "inverse", broken)
+    with pytest.raises(FatewalkError, match="no estimates: the covariance of a gene is singular"):
+        summarise_posterior.main(tmp_path, tmp_path, tmp_path, 50, 0, 1)
