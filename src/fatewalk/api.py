@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from fatewalk.config import RunSettings
+    from fatewalk.config.datasets import Dataset
     from fatewalk.screen.simulate import SimulatedScreen
 
 SCREEN = "screen"  # name of the one data set
@@ -45,7 +46,7 @@ def fit(data: Any, guide_map: Any, guide_calls: Any = None, **keys: Any) -> Resu
     ----------
     data
         An AnnData object or the path of an .h5ad file; or the table of cells, a DataFrame or the path of a
-        CSV, TSV or Parquet file.
+        CSV, TSV or Parquet file. The ending of a file tells its format.
     guide_map
         Table guide_name, gene_name, is_ntc: a DataFrame or a path.
     guide_calls
@@ -303,7 +304,7 @@ def run_chain(config: Config, name: str, folder: Path) -> Run:
     build_design.main(source, design, sections(s.read_by("build_design")))
     tables = s.mash.model_dump(include=set(OF_KIND))
     publish_design.main(main, design, found, s.export.draws, run.reference, run.contrasts, tables)
-    fit_effects.main(design, found, s, s.fit.threads)
+    fit_effects.main(design, found, s, s.fit.threads, resumes=False)
     summarise_posterior.main(design, found, summary, s.export.draws, s.fit.seed, s.fit.threads)
     check_delta.main(run, found, summary)
     export_effects.main(run, summary)
@@ -327,13 +328,12 @@ def _entry(
 ) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
     """The dataset entry and the sections of a config; what is in memory goes to files."""
     in_memory = hasattr(data, "obsm")
-    is_anndata = in_memory or str(data).endswith(".h5ad")
-    if is_anndata and guide_calls is not None:
+    kind = kinds()["anndata"] if in_memory else _kind_of(data)
+    if "guide_calls" not in kind.model_fields and guide_calls is not None:
         raise FatewalkError(
-            "guide_calls: found beside AnnData, which holds its guides (guide_key); allowed: leave it out, "
-            "or give 10x calls as protospacer_calls"
+            f"guide_calls: found beside {kind.kind}, which holds its guides (guide_key); allowed: leave it "
+            "out, or give 10x calls as protospacer_calls"
         )
-    kind = kinds()["anndata" if is_anndata else "cells"]
     tables = {kind.key, "guide_map", "guide_calls"}
     own = set(kind.model_fields) - set(SimulatedDataset.model_fields) - tables
     of_section = {key: name for name, section in SECTIONS.items() for key in section.model_fields}
@@ -355,6 +355,14 @@ def _entry(
     else:
         files[kind.key] = data
     return entry | {key: _path(key, value, folder) for key, value in files.items()}, given
+
+
+def _kind_of(data: Any) -> type[Dataset]:
+    """The kind of dataset entry that reads a table or a path."""
+    if isinstance(data, pd.DataFrame):
+        return kinds()["cells"]
+    found = (kind for kind in kinds().values() if str(data).endswith(kind.suffixes))
+    return next(found, kinds()["cells"])
 
 
 def _path(key: str, value: Any, folder: Path) -> str:

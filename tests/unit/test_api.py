@@ -14,6 +14,8 @@ from anndata import AnnData, read_h5ad
 from matplotlib.text import Text
 
 import fatewalk
+from fatewalk.config.datasets import kinds
+from fatewalk.screen import readers
 
 FATES = ["EC", "MES", "NEU"]
 DOCS = Path(__file__).parents[2] / "docs" / "api.md"
@@ -94,6 +96,46 @@ def test_an_object_in_memory_a_file_and_tables_give_the_same(screen, result, tmp
     pd.testing.assert_frame_equal(by_path.hits(), result.hits())
     assert "kernel" in adata.uns  # untouched
     assert adata.obsm["lineages_fwd"].names == FATES
+
+
+FORMAT = '''"""A format of two tables in a folder."""
+from typing import ClassVar
+from fatewalk.config.datasets import Dataset
+from fatewalk.screen.readers.plain import PlainDataset
+
+class FolderDataset(Dataset):
+    """``{pair: screen.pair, guide_map: guides.csv}``."""
+    key: ClassVar = "pair"
+    kind: ClassVar = "a pair of tables"
+    files: ClassVar = ("pair", "guide_map")
+    suffixes: ClassVar = (".pair",)
+    carried: ClassVar = []
+    pair: str
+    guide_map: str
+
+    def read(self):
+        tables = {name: f"{self.pair}/{name}.parquet" for name in ("cells", "guide_calls")}
+        return PlainDataset(**tables, guide_map=self.guide_map).read()
+
+ENTRY = FolderDataset
+'''
+
+
+def test_a_format_from_a_module_of_its_own_is_fitted(screen, result, tmp_path, monkeypatch):
+    (tmp_path / "pair.py").write_text(FORMAT)
+    monkeypatch.setattr(readers, "__path__", [*readers.__path__, str(tmp_path)])
+    folder = tmp_path / "screen.pair"
+    folder.mkdir()
+    screen.cells.to_parquet(folder / "cells.parquet")
+    screen.guide_calls.to_parquet(folder / "guide_calls.parquet")
+    kinds.cache_clear()
+    try:
+        found = fatewalk.fit(folder, screen.guide_map, fates=FATES, draws=200, family="laplace")
+        with pytest.raises(fatewalk.FatewalkError, match="guide_calls: found beside a pair of tables"):
+            fatewalk.fit(folder, screen.guide_map, screen.guide_calls, fates=FATES)
+    finally:
+        kinds.cache_clear()
+    pd.testing.assert_frame_equal(found.hits(), result.hits())
 
 
 @pytest.mark.skipif(not CELLRANK.is_dir(), reason="needs ../shared/cellrank_output")

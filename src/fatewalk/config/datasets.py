@@ -46,6 +46,8 @@ class Dataset(Overrides):
         For documents: the kind, what it is read from, the name of an entry.
     files
         Keys that name files.
+    suffixes
+        How names of files end that `fatewalk.fit` takes for this kind; all others are plain tables.
     """
 
     runs: dict[str, Overrides] = Field(default_factory=dict)
@@ -55,6 +57,7 @@ class Dataset(Overrides):
     about: ClassVar[str]
     example: ClassVar[str]
     files: ClassVar[tuple[str, ...]] = ()
+    suffixes: ClassVar[tuple[str, ...]] = ()
 
     def own_keys(self) -> dict[str, Any]:
         """The keys of this kind of entry, as plain containers, without the sections it carries."""

@@ -44,7 +44,7 @@ def read_table(path: str | Path, required: Sequence[str] = (), text: Sequence[st
     """
     path = Path(path)
     if not path.is_file():
-        raise FatewalkError(f"{path}: no such file; correct the path in the config")
+        raise FatewalkError(f"{path}: no such file; correct the path")
     suffixes = [suffix for suffix in path.suffixes if suffix != ".gz"]
     suffix = suffixes[-1].lower() if suffixes else ""
     try:

@@ -51,7 +51,7 @@ log = logging.getLogger(__name__)
 MOST_NUISANCES = 1000  # intercepts and slopes that the block form can hold densely
 
 
-def main(design: Path, fit: Path, settings: RunSettings, threads: int) -> None:
+def main(design: Path, fit: Path, settings: RunSettings, threads: int, resumes: bool = True) -> None:
     """Fit a design, or go on from the checkpoint of a fit that was cut off.
 
     Parameters
@@ -65,6 +65,8 @@ def main(design: Path, fit: Path, settings: RunSettings, threads: int) -> None:
         those that steer it.
     threads
         CPU threads.
+    resumes
+        Keep checkpoints, from which a fit in the same folder goes on.
 
     Raises
     ------
@@ -76,7 +78,7 @@ def main(design: Path, fit: Path, settings: RunSettings, threads: int) -> None:
     path, read = design / "design.pt", settings.read_by("fit_effects")
     model = ModelConfig(**read["model"])
     config = FitConfig(**read["fit"], device=settings.fit.device, threads=threads)
-    file = checkpoint_path(fit, path, model, config)
+    file = checkpoint_path(fit, path, model, config) if resumes else None
     checkpoint = Checkpoint(file, 60 * settings.fit.checkpoint_minutes)
     results = fit_effects(load_design(path), model, config, checkpoint=checkpoint)
     write_fit(*results, path, fit / "posterior.pt", fit / "fit_card.json", fit / "fit_trace.csv")

@@ -30,7 +30,8 @@ FILES = (
             Column("dataset, run", "names"),
             Column(
                 "design, fit, folders",
-                "folders of design and fit, by name and by path below the results",
+                "folders of design and fit, by name and by path below the results; a run that is "
+                "copied or saved alone goes without them",
             ),
             Column("draws", "posterior draws"),
             Column("reference, contrasts", "the fate that effects are against; the others"),

@@ -34,6 +34,7 @@ class AnnDataDataset(Dataset):
     about: ClassVar = "an AnnData file with CellRank output"
     example: ClassVar = "screen"
     files: ClassVar = ("anndata", "protospacer_calls", "guide_map")
+    suffixes: ClassVar = (".h5ad",)
 
     anndata: str = Field(
         examples=["screen.h5ad"], description="path of the .h5ad file; its X and layers are never read"
@@ -113,7 +114,7 @@ def read_anndata(dataset: AnnDataDataset) -> RawScreen:
 
     path = dataset.anndata
     if not Path(path).is_file():
-        raise FatewalkError(f"{path}: no such file; correct the path in the config")
+        raise FatewalkError(f"{path}: no such file; correct the path")
     try:
         file = h5py.File(path, "r")
     except OSError as error:
