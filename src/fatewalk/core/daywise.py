@@ -52,7 +52,12 @@ class Daywise:
 
     @classmethod
     def of(
-        cls, table: pd.DataFrame, where: str | Path, by_day: Sequence[str], single: Sequence[str] = ()
+        cls,
+        table: pd.DataFrame,
+        where: str | Path,
+        by_day: Sequence[str],
+        single: Sequence[str] = (),
+        n_days: int | None = None,
     ) -> Self:
         """Read columns of a table, and its marks.
 
@@ -63,16 +68,18 @@ class Daywise:
         where
             Name of the table, for messages.
         by_day
-            Names of columns by day. All must have the days of the one with most.
+            Names of columns by day. All must have the same days.
         single
             Names of other columns.
+        n_days
+            Days; None: those of the column with most.
 
         Raises
         ------
         FatewalkError
             If a column or a day is missing.
         """
-        n_days = max(count_days(table, name) for name in by_day)
+        n_days = n_days or max(count_days(table, name) for name in by_day)
         require_columns(table, single, where)
         columns = {name: table[name].to_numpy() for name in single}
         columns |= {name: _block(table, name, n_days, where) for name in by_day}
@@ -162,17 +169,6 @@ def _block(table: pd.DataFrame, name: str, n_days: int, where: str | Path) -> np
     if all(isinstance(kind, np.dtype) and kind.kind in "iu" for kind in block.dtypes):
         return block.to_numpy()
     return block.to_numpy(dtype=float, na_value=np.nan)
-
-
-def day_matrix(table: pd.DataFrame, name: str, n_days: int) -> NDArray[np.float64]:
-    """Columns ``<name>_d*`` of a table whose days are known, [n, D]; missing values are NaN.
-
-    Raises
-    ------
-    FatewalkError
-        If a column is missing.
-    """
-    return _block(table, name, n_days, "day-wise table").astype(float)
 
 
 # ------------------------------------------------------------------- lists of days in one column

@@ -13,6 +13,7 @@ from fatewalk.core.words import join, on_days
 from fatewalk.diagnostics.profile import NO_INFORMATION, Profile
 from fatewalk.model.linalg import eigh
 from fatewalk.model.scales import DTYPE
+from fatewalk.model.terms import BurdenSlopes
 
 if TYPE_CHECKING:
     from fatewalk.screen.design import Design
@@ -45,8 +46,9 @@ def common_shift(profile: Profile) -> Shift:
     sd = (profile.mean_per_cell * variance / profile.per_cell).sqrt()  # [F*, D]
     sd = torch.where(profile.per_cell > 0, sd, torch.inf)
     against = ["the intercept of the day"] * n_days
-    if "gamma" in profile.c.blocks:
-        before = profile.residual(m, profile.c.blocks["gamma"].start)
+    slopes = profile.c.place(BurdenSlopes)
+    if slopes:
+        before = profile.residual(m, slopes.start)
         without_slope = profile.product(m, before).diagonal()
         with_slope = profile.product(m, left).diagonal()
         against = [

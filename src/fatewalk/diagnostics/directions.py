@@ -22,7 +22,7 @@ from fatewalk.infer.laplace import START_SHARE
 from fatewalk.model.information import RowIndex, information
 from fatewalk.model.linalg import cholesky, eigh
 from fatewalk.model.scales import DTYPE
-from fatewalk.model.terms import Clusters, Replicates
+from fatewalk.model.terms import Clusters, Intercepts, Replicates
 
 if TYPE_CHECKING:
     from fatewalk.diagnostics.anchor import Shift
@@ -161,8 +161,11 @@ def _candidates(
     replicate_term = c.terms.nuisance(Replicates)
     for level in levels:
         assert replicate_term is not None  # levels are those of replicates
+        of_reps, of_days = c.place(Replicates), c.place(Intercepts)
+        assert of_reps is not None
+        assert of_days is not None
         vector = torch.zeros(c.size, dtype=DTYPE)
-        replicates, alpha = vector[c.blocks["b"]], vector[c.blocks["alpha"]]
+        replicates, alpha = vector[of_reps], vector[of_days]
         replicates[level.reps] = 1.0
         alpha[level.days] = -1.0
         alpha += len(level.reps) / len(replicates)  # what centring takes from all replicates

@@ -9,7 +9,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from fatewalk.core.schema import day_columns
+from fatewalk.core.daywise import Daywise
 from fatewalk.diagnostics.attempt import attempt
 from fatewalk.diagnostics.profile import NO_INFORMATION, Profile
 from fatewalk.infer.laplace import START_SHARE
@@ -65,11 +65,11 @@ def gene_power(design: Design, terms: Terms, rows: Rows) -> pd.DataFrame:
         columns = {
             "gene": np.array(design.genes, dtype=object),
             "contrast": np.full(n_genes, contrast, dtype=object),
-            **dict(zip(day_columns("mde", n_days), mde.T, strict=True)),
-            **dict(zip(day_columns("n_cells", n_days), cells.T, strict=True)),
+            "mde": mde,
+            "n_cells": cells,
             "n_guides": design.n_guides_per_gene.numpy(),
         }
-        parts.append(pd.DataFrame(columns))
+        parts.append(Daywise(columns).table())
     return pd.concat(parts, ignore_index=True)
 
 

@@ -39,6 +39,7 @@ from fatewalk.model.information import RowIndex, curvature, fate_probabilities
 from fatewalk.model.linalg import cholesky, eigh, solve
 from fatewalk.model.rows import Rows, linear_predictor
 from fatewalk.model.scales import DTYPE
+from fatewalk.model.terms import Intercepts
 
 if TYPE_CHECKING:
     from fatewalk.infer.whitening import Whitening
@@ -274,7 +275,8 @@ class _State:
         """Intercepts of the days, no effects, scales at a share of their prior's."""
         c, rows = problem.c, problem.rows
         x = torch.zeros(problem.n, c.size, dtype=DTYPE, device=c.device)
-        x[:, c.blocks["alpha"]] = intercepts
+        if place := c.place(Intercepts):
+            x[:, place] = intercepts
         eta = _predict(rows, c, x)
         nothing = dispersion.Learned(*torch.zeros(2, c.terms.n_days, dtype=DTYPE, device=c.device))
         return cls(x, eta, c.scales.start(START_SHARE), *_disperse(problem, rows, eta, nothing))

@@ -23,7 +23,7 @@ from fatewalk.model.scales import DTYPE
 from fatewalk.model.sparse import apply, sparse_matrix, take_rows, transposed
 
 if TYPE_CHECKING:
-    from fatewalk.model.terms import Terms
+    from fatewalk.model.terms import Nuisance, Terms
 
 
 @dataclass(frozen=True)
@@ -103,6 +103,11 @@ class Coordinates:
     def n_scales(self) -> int:
         """Number of scales H of a contrast."""
         return sum(len(scales) for scales in self.terms.scaled)
+
+    def place(self, kind: type[Nuisance]) -> slice | None:
+        """Place of the nuisance of a kind in a contrast's vector, if there is one."""
+        term = self.terms.nuisance(kind)
+        return self.blocks[term.name] if term else None
 
     def _scale_of(self) -> Tensor:
         """Scale of each coordinate, in the order of ``Terms.scaled``; -1 without."""

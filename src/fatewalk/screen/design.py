@@ -17,9 +17,10 @@ import pandas as pd
 import torch
 from torch import Tensor
 
+from fatewalk.core.daywise import Daywise
 from fatewalk.core.errors import FatewalkError, first_few
 from fatewalk.core.files import atomic_path
-from fatewalk.core.schema import BURDEN, CLUSTER, MIN_MULTI_GUIDE_GENES, day_columns
+from fatewalk.core.schema import BURDEN, CLUSTER, MIN_MULTI_GUIDE_GENES
 from fatewalk.core.tables import write_table
 from fatewalk.screen.checks import (
     Guides,
@@ -460,17 +461,19 @@ def save_design(design: Design, cell_ids: Sequence[str] | pd.Series, folder: str
     folder = Path(folder)
     guides, genes = np.array(design.guides, dtype=object), np.array(design.genes, dtype=object)
     reps = np.array(design.reps, dtype=object)
-    tables = {
+    tables: dict[str, Any] = {
         "guide_to_gene": {
             "guide": guides,
             "gene": genes[design.guide_to_gene],
             "guide_to_gene": design.guide_to_gene,
         },
-        "n_guides_per_gene": {
-            "gene": genes,
-            "n_guides_per_gene": design.n_guides_per_gene,
-            **dict(zip(day_columns("n_cells", len(design.days)), design.gene_cells.T, strict=True)),
-        },
+        "n_guides_per_gene": Daywise(
+            {
+                "gene": genes,
+                "n_guides_per_gene": design.n_guides_per_gene.numpy(),
+                "n_cells": design.gene_cells.numpy(),
+            }
+        ).table(),
         "gene_offsets": {"gene_offsets": design.gene_offsets},
         "guides_by_gene": {"guides_by_gene": design.guides_by_gene, "guide": guides[design.guides_by_gene]},
         "cells": {

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from fatewalk.core.daywise import Daywise, active_matrix, count_days, day_matrix, join_days
+from fatewalk.core.daywise import Daywise, active_matrix, count_days, join_days
 from fatewalk.core.errors import FatewalkError
 from fatewalk.core.marks import marks_of, marks_of_card
 from fatewalk.core.schema import day_columns
@@ -88,7 +88,7 @@ def test_missing_columns_and_days_are_refused_by_name(found):
     with pytest.raises(FatewalkError, match="column guide is missing"):
         Daywise.of(table, "t.csv", ["betahat"], ["guide"])
     with pytest.raises(FatewalkError, match="column betahat_d2 is missing"):
-        day_matrix(table, "betahat", 3)
+        Daywise.of(table, "t.csv", ["betahat"], n_days=3)
 
 
 def test_days_are_counted_by_the_whole_name():

@@ -9,7 +9,7 @@ import pandas as pd
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch, Rectangle
 
-from fatewalk.core.daywise import active_matrix, day_matrix, find_rows
+from fatewalk.core.daywise import Daywise, active_matrix, find_rows
 from fatewalk.core.tables import as_bool, require_columns
 from fatewalk.plot.columns import best_ranked, count_hits, notes_of
 from fatewalk.plot.panels import (
@@ -73,7 +73,7 @@ def heatmap(run: Run, contrast: str | None = None, max_genes: int = 60) -> Figur
     contrast = run.choose(contrast)
     hits, days = run.table("hits_ranked.csv", contrast), run.days
     shown = best_ranked(hits, max_genes)
-    effect = day_matrix(shown, "postmean", len(days))  # [genes, D]
+    effect = Daywise.of(shown, "table of hits", ["postmean"], n_days=len(days))["postmean"]  # [genes, D]
     rows, columns = np.nonzero(active_matrix(shown, len(days)))
     limit = colour_limit(effect)
     width = 2.7 if len(days) < 3 else SINGLE if len(days) <= 8 else min(DOUBLE, 1.5 + 0.28 * len(days))
@@ -148,12 +148,16 @@ def overview_heatmap(run: Run, max_genes: int = 60) -> Figure:
     shown = order.head(max_genes)
     genes = list(shown.index)
     labels = [str(gene) for gene in genes]
-    tables = [
-        table.iloc[find_rows(table["gene"], genes, "gene", f"hits of {contrast}")]
+    tables = {
+        contrast: table.iloc[find_rows(table["gene"], genes, "gene", f"hits of {contrast}")]
         for contrast, table in hits.items()
+    }
+    found = [
+        Daywise.of(table, f"hits of {contrast}", ["postmean"], n_days=len(days))
+        for contrast, table in tables.items()
     ]
-    effect = np.stack([day_matrix(table, "postmean", len(days)) for table in tables])  # [F*, genes, D]
-    active = np.stack([active_matrix(table, len(days)) for table in tables])  # [F*, genes, D]
+    effect = np.stack([one["postmean"] for one in found])  # [F*, genes, D]
+    active = np.stack([active_matrix(table, len(days)) for table in tables.values()])  # [F*, genes, D]
 
     side = 0.25 + LETTER * 1.15 * max(map(len, labels))  # names of genes, some bold
     starts, cell = place_blocks(len(hits), len(days), DOUBLE - side)  # [F*]
@@ -214,7 +218,8 @@ def order_genes(hits: Mapping[str, pd.DataFrame], n_days: int) -> pd.DataFrame:
         table = best_ranked(table, len(table))
         require_columns(table, ["min_lfsr_among_active"], "table of hits")
         hit = as_bool(table["hit_anyday"], "table of hits")
-        lfsr = pd.DataFrame(day_matrix(table, "lfsr", n_days)).min(axis=1)  # skips what is missing
+        by_day = Daywise.of(table, "table of hits", ["lfsr"], n_days=n_days)["lfsr"]
+        lfsr = pd.DataFrame(by_day).min(axis=1)  # skips what is missing
         key = np.where(hit, table["min_lfsr_among_active"].astype(float), lfsr)
         parts.append(pd.DataFrame({"gene": table["gene"], "other": ~hit, "lfsr": key, "rank": table["rank"]}))
     rows = pd.concat(parts).sort_values(["other", "lfsr", "rank", "gene"], kind="stable")

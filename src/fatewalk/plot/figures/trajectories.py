@@ -8,9 +8,9 @@ import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.lines import Line2D
 
-from fatewalk.core.daywise import active_matrix, day_matrix, find_rows
+from fatewalk.core.daywise import Daywise, active_matrix, find_rows
 from fatewalk.core.schema import Z95
-from fatewalk.core.tables import as_bool, require_columns
+from fatewalk.core.tables import as_bool
 from fatewalk.plot.columns import best_ranked, count_hits, notes_of
 from fatewalk.plot.panels import (
     LETTER,
@@ -85,21 +85,23 @@ def trajectories(run: Run, contrast: str | None = None, n_top: int = 9) -> Figur
     guide_table = run.table("guide_daywise_for_mash.csv", contrast)
     top = best_ranked(hits, n_top)
     genes = gene_table.iloc[find_rows(gene_table["gene"], top["gene"], "gene", "gene table")]
-    estimate, se, cells = (day_matrix(genes, stem, len(days)) for stem in ("betahat", "se", "n_cells"))
+    found = Daywise.of(genes, "gene table", ["betahat", "se", "n_cells"], n_days=len(days))
+    estimate, se, cells = found["betahat"], found["se"], found["n_cells"]  # [genes, D]
     active = active_matrix(top, len(days))
     hit = as_bool(top["hit_anyday"], "table of hits")
     of_top = guide_table[guide_table["gene"].isin(genes["gene"])]
-    guides = {gene: day_matrix(rows, "betahat", len(days)) for gene, rows in of_top.groupby("gene")}
+    own = Daywise.of(of_top, "guide table", ["betahat"], ["gene"], len(days))
+    guides = {gene: own.take(own["gene"] == gene)["betahat"] for gene in genes["gene"]}
     x = np.asarray(run.times, dtype=float)  # [D]
 
     fig, axes = panel_grid(len(genes), 1.45, grid_columns(len(genes), 3))
     for row, (gene, ax) in enumerate(zip(genes["gene"], axes, strict=True)):
-        own = guides.get(gene, np.empty((0, len(days))))
         ax.axhline(0, color=GREY, lw=0.6, zorder=0)
-        ax.plot(x, own.T, color=GREY, lw=0.5, marker=".", ms=1.5, alpha=0.7, zorder=1, gid="guides")
+        ax.plot(x, guides[gene].T, color=GREY, lw=0.5, marker=".", ms=1.5, alpha=0.7, zorder=1, gid="guides")
         draw_gene(ax, x, estimate[row], se[row], active[row])
-        plural = "guide" if len(own) == 1 else "guides"
-        ax.set_title(f"{gene} ({len(own)} {plural})", weight="bold" if hit[row] else "normal")
+        n_guides = len(guides[gene])
+        plural = "guide" if n_guides == 1 else "guides"
+        ax.set_title(f"{gene} ({n_guides} {plural})", weight="bold" if hit[row] else "normal")
     span = max(float(np.ptp(x)), 1.0)
     axes[0].set_xlim(x[0] - 0.08 * span, x[-1] + 0.08 * span)
     low, high = axes[0].get_ylim()
@@ -256,15 +258,15 @@ def overview_trajectories(run: Run, n_top: int = 5) -> Figure:
 def read_lines(gene_table: pd.DataFrame, hits: pd.DataFrame, n_days: int, n_top: int) -> Lines:
     """The numbers of a panel, from the tables of its contrast."""
     top = best_ranked(hits, n_top)
-    require_columns(gene_table, ["gene"], "gene table")
-    genes = gene_table.iloc[find_rows(gene_table["gene"], top["gene"], "gene", "gene table")]
+    genes = Daywise.of(gene_table, "gene table", ["betahat", "se"], ["gene"], n_days)
+    of_top = genes.rows_of("gene", top["gene"], "gene table")
     return Lines(
         names=[str(gene) for gene in top["gene"]],
         hit=as_bool(top["hit_anyday"], "table of hits"),
-        estimate=day_matrix(genes, "betahat", n_days),
-        se=day_matrix(genes, "se", n_days),
+        estimate=of_top["betahat"],
+        se=of_top["se"],
         active=active_matrix(top, n_days),
-        others=day_matrix(gene_table[~gene_table["gene"].isin(top["gene"])], "betahat", n_days),
+        others=genes.take(~np.isin(genes["gene"], top["gene"]))["betahat"],
     )
 
 

@@ -9,7 +9,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.lines import Line2D
 from matplotlib.patheffects import withStroke
 
-from fatewalk.core.daywise import active_matrix, day_matrix
+from fatewalk.core.daywise import Daywise, active_matrix
 from fatewalk.core.tables import as_bool, require_columns
 from fatewalk.plot.columns import count_hits, notes_of
 from fatewalk.plot.panels import (
@@ -68,13 +68,13 @@ def volcano(run: Run, contrast: str | None = None) -> Figure:
     contrast = run.choose(contrast)
     hits, days, calls = run.table("hits_ranked.csv", contrast), run.days, run.settings.calls
     eps, lfsr_day = calls.effect_size_eps, calls.lfsr_day
-    require_columns(hits, ["gene"], "table of hits")
-    effect = day_matrix(hits, "postmean", len(days))  # [L, D]
+    found = Daywise.of(hits, "table of hits", ["postmean", "lfsr"], ["gene"], len(days))
+    effect = found["postmean"]  # [L, D]
     with np.errstate(divide="ignore"):
-        height = -np.log10(day_matrix(hits, "lfsr", len(days)))  # [L, D]
+        height = -np.log10(found["lfsr"])  # [L, D]
     called = active_matrix(hits, len(days))
     top = min(CAP, max(float(np.nanmax(height, initial=0)), -np.log10(lfsr_day)) + 0.3)
-    names = hits["gene"].astype(str).to_numpy()
+    names = found["gene"].astype(str)
 
     longest = max((len(name) for name in names[called.any(axis=1)]), default=0)
     fig, axes = panel_grid(len(days), 1.9, grid_columns(len(days), 4 if longest <= 10 else 2))
@@ -259,8 +259,8 @@ def strongest_day(hits: pd.DataFrame, n_days: int) -> tuple[np.ndarray, np.ndarr
     numpy.ndarray, float [L]
         NaN where a gene was not observed at all.
     """
-    effect = day_matrix(hits, "postmean", n_days)  # [L, D]
-    lfsr = day_matrix(hits, "lfsr", n_days)  # [L, D]
+    found = Daywise.of(hits, "table of hits", ["postmean", "lfsr"], n_days=n_days)
+    effect, lfsr = found["postmean"], found["lfsr"]  # [L, D]
     seen = np.isfinite(effect) & np.isfinite(lfsr)
     lfsr = np.where(seen, lfsr, np.inf)
     smallest = lfsr == lfsr.min(axis=1, keepdims=True)
