@@ -305,7 +305,7 @@ def warn_of_weak(weak: list[WeakDirection]) -> list[str]:
     """Sentences for combinations that nothing else has named yet."""
     return [
         f"Effects imitate each other: {w.name}. Of the information that they have one by one, "
-        f"{w.share:.1%} is left to this combination."
+        f"{max(w.share, 0.0):.1%} is left to this combination."
         for w in weak
         if w.prior_sd is None and w.share is not None
     ]

@@ -1,5 +1,6 @@
 """What a design cannot tell: every defect is planted once, numbers are checked against dense oracles."""
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -382,6 +383,11 @@ def test_unnamed_dependence_is_described_by_its_parts():
     hits = [sentence for sentence in found.warnings if "imitate each other" in sentence]
     assert len(hits) == 2  # one for each day
     assert all(f"gene {gene} on day" in sentence for sentence in hits for gene in genes[:3])
+    # units of the burden, which also has information, are no matter
+    design = design_of(cells, pd.concat([calls, both]), guides, fates)
+    design = dataclasses.replace(design, burden=1e6 * (1 + torch.arange(design.n_cells) % 7).double())
+    again = [sentence for sentence in check(design).warnings if "imitate each other" in sentence]
+    assert sorted(again) == sorted(hits)
 
 
 # ------------------------------------------------------------------- power
