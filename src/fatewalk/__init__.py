@@ -26,3 +26,8 @@ def __getattr__(name: str) -> Any:
 
         return getattr(api, name)
     raise AttributeError(f"module 'fatewalk' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    """What is there, loaded or not."""
+    return sorted({*globals(), *__all__})

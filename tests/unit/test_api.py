@@ -1,6 +1,7 @@
 """The chain in one process: the numbers of the stages, the messages of the config, nothing left behind."""
 
 import os
+import pickle
 import re
 import threading
 from pathlib import Path
@@ -78,7 +79,7 @@ def test_figures_take_nothing_but_a_contrast(result):
     texts = " ".join(text.get_text() for text in result.plot.heatmap("NEU").findobj(Text))
     assert "NEU" in texts
     assert "MES" not in texts
-    with pytest.raises(AttributeError, match="no figure 'pie'"):
+    with pytest.raises(AttributeError, match="found 'pie'; allowed: convergence"):
         result.plot.pie()
     with pytest.raises(fatewalk.FatewalkError, match="'EC'; allowed: MES, NEU"):
         result.plot.heatmap("EC")
@@ -159,8 +160,9 @@ def test_a_result_is_saved_and_opened_again(result, tmp_path):
     assert again.plot.volcano().axes
     with pytest.raises(fatewalk.FatewalkError, match="is there already and not empty"):
         result.save(folder)
+    (tmp_path / "empty").mkdir()
     with pytest.raises(fatewalk.FatewalkError, match="is no folder of a run"):
-        fatewalk.load(tmp_path)
+        fatewalk.load(tmp_path / "empty")
 
 
 def test_the_temporary_folder_goes_with_the_result(screen):
@@ -175,15 +177,18 @@ def test_the_temporary_folder_goes_with_the_result(screen):
     ("keys", "words"),
     [
         ({"familly": "laplace"}, "familly: unknown key, did you mean 'family'"),
-        ({"lfsr_day": 2}, "calls.lfsr_day"),
+        ({"lfsr_day": 2}, "^keywords: 1 problem\n  - lfsr_day: "),
         ({"day_kei": "day"}, "day_kei: unknown key"),
         ({"guide": "laplace"}, "guide: unknown key"),
         ({"engine": "mashr"}, "run R as jobs of the workflow"),
-        ({"day_key": "dat"}, "^cells.parquet: "),
-        ({"max_steps": 1, "family": "structured"}, "the fit is not converged .*fit.max_steps"),
+        ({"day_key": "dat"}, "^cells: column 'dat' is missing"),
+        (
+            {"max_steps": 1, "family": "structured"},
+            "the fit is not converged .*Raise max_steps, or set require",
+        ),
     ],
 )
-def test_refusals_have_the_words_of_the_workflow(screen, keys, words):
+def test_refusals_have_the_words_of_the_workflow_in_terms_of_keywords(screen, keys, words):
     tables = screen.cells, screen.guide_map, screen.guide_calls
     with pytest.raises(fatewalk.FatewalkError, match=words) as refused:
         fatewalk.fit(*tables, fates=FATES, **keys)
@@ -300,3 +305,71 @@ def test_a_parameter_set_within_goes_again(screen, monkeypatch):
         fit(screen)
     assert list(pyro.get_param_store().keys()) == ["mine"]
     pyro.clear_param_store()
+
+
+def test_a_table_that_is_not_there_is_told_with_those_that_are(result):
+    with pytest.raises(
+        fatewalk.FatewalkError, match=r"did you mean 'hits_ranked.csv'\?; allowed: .*hits.csv"
+    ):
+        result.table("hits_ranked")
+    words = r"gene_daywise_likelihood.csv.*; and, for each contrast: .*gene_daywise_likelihood.csv"
+    with pytest.raises(fatewalk.FatewalkError, match=words):
+        result.table("gene_daywise_likelihood.csv")
+    words = r"and, for all contrasts together: .*hits.csv"
+    with pytest.raises(fatewalk.FatewalkError, match=words):
+        result.table("hits.csv", "MES")
+    with pytest.raises(AttributeError, match=r"found 'heatmaps', did you mean 'heatmap'\?; allowed: "):
+        _ = result.plot.heatmaps
+    with pytest.raises(AttributeError, match="found 'recovery'; allowed"):
+        _ = result.plot.recovery
+    with pytest.raises(TypeError, match="positional argument"):
+        result.plot.overview_heatmap("MES")
+
+
+def test_a_figure_shows_itself_in_a_notebook(result):
+    assert result.plot.convergence()._repr_png_().startswith(b"\x89PNG")
+
+
+def test_refusals_speak_of_keywords_and_arguments(screen):
+    with pytest.raises(
+        fatewalk.FatewalkError, match=r"^keywords: 1 problem\n  - min_umi: found -1"
+    ) as refused:
+        fit(screen, min_umi=-1)
+    assert "config" not in str(refused.value)
+    calls = screen.guide_calls.drop(columns="guide")
+    with pytest.raises(fatewalk.FatewalkError, match=r"^guide_calls: column guide is missing"):
+        fatewalk.fit(screen.cells, screen.guide_map, calls, fates=FATES)
+    for arguments, words in (
+        ((screen.cells, None, screen.guide_calls), "guide_map: found nothing; allowed: a DataFrame"),
+        ((object(), screen.guide_map), "cells: found an object of type object; allowed: a DataFrame"),
+        ((screen.cells, as_anndata(screen)), "guide_map: found an object of type AnnData"),
+    ):
+        with pytest.raises(fatewalk.FatewalkError, match=re.escape(words)):
+            fatewalk.fit(*arguments, fates=FATES)
+
+
+def test_a_folder_that_is_no_run_is_told(result, tmp_path):
+    with pytest.raises(fatewalk.FatewalkError, match="absent: no such folder"):
+        fatewalk.load(tmp_path / "absent")
+    with pytest.raises(fatewalk.FatewalkError, match="has some: main; name one"):
+        fatewalk.load(result.folder.parent)
+
+
+def test_a_temporary_result_is_not_pickled_and_a_saved_one_is(result, tmp_path):
+    with pytest.raises(TypeError, match="use save"):
+        pickle.dumps(result)
+    saved = fatewalk.load(result.save(tmp_path / "saved"))
+    pd.testing.assert_frame_equal(pickle.loads(pickle.dumps(saved)).hits(), result.hits())
+    result.card["status"] = "changed"
+    assert result.card["status"] == "converged"
+
+
+def test_days_of_any_type_are_read_or_told(screen):
+    adata = as_anndata(screen)
+    adata.obs["day"] = pd.to_timedelta(screen.cells["time"].to_numpy(), unit="D")
+    with pytest.raises(fatewalk.FatewalkError, match="cannot read a time from '0 days 00:00:00'"):
+        fatewalk.fit(adata, screen.guide_map, fates=FATES)
+    adata.obs["day"] = screen.cells["time"].astype("Int64").to_numpy()
+    found = fatewalk.fit(adata, screen.guide_map, fates=FATES, draws=200, family="laplace")
+    assert found.run.days == ["0", "2"]
+    assert set(dir(fatewalk)) >= {"fit", "load", "simulate", "Result", "FatewalkError"}

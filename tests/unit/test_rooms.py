@@ -22,6 +22,7 @@ ROOMS = (
     "plot",
     "stages",
     "workflow",
+    "api",
 )
 MODULES = sorted(path.relative_to(PACKAGE) for path in PACKAGE.rglob("*.py"))
 

@@ -40,7 +40,7 @@ def eigh(matrix: Tensor, what: str) -> tuple[Tensor, Tensor]:
 
 
 def solve(matrix: Tensor, right: Tensor, what: str) -> Tensor:
-    """Solution of a square system, [..., n, n] and [..., n, m] or [n] -> as the right-hand side.
+    """Solution of square systems, [..., n, n] and [..., n, m] -> [..., n, m], or [n, n] and [n] -> [n].
 
     Raises
     ------
@@ -61,7 +61,8 @@ def inverse(matrix: Tensor, what: str) -> Tensor:
     NumericalError
         If a matrix is singular or not finite.
     """
-    return solve(matrix, torch.eye(matrix.shape[-1], dtype=matrix.dtype, device=matrix.device), what)
+    eye = torch.eye(matrix.shape[-1], dtype=matrix.dtype, device=matrix.device)
+    return solve(matrix, eye.expand_as(matrix), what)  # one matrix would pass for a batch of vectors
 
 
 def _kind(matrix: Tensor) -> str:

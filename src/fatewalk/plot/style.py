@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import io
 import re
 import textwrap
 from typing import TYPE_CHECKING, ParamSpec
@@ -25,6 +26,7 @@ BLUE, VERMILLION, GREEN, ORANGE = "#0072B2", "#D55E00", "#009E73", "#E69F00"
 BLACK, GREY, PALE = "#000000", "#8C8C8C", "#D9D9D9"
 CALLED, WARNING = VERMILLION, VERMILLION
 
+NOTEBOOK_DPI = 144
 SMALL = 5.5  # size of text inside panels, points
 MANY = 2000  # more points than this become pixels in the PDF, which stays small
 
@@ -71,7 +73,16 @@ def styled(plot: Callable[P, Figure]) -> Callable[P, Figure]:
 
 def new_figure(width: float, height: float) -> Figure:
     """A figure of a size in inches whose parts are laid out without overlap."""
-    return Figure(figsize=(width, height), layout=ConstrainedLayoutEngine(h_pad=0.06, w_pad=0.04))
+    return ShownFigure(figsize=(width, height), layout=ConstrainedLayoutEngine(h_pad=0.06, w_pad=0.04))
+
+
+class ShownFigure(Figure):
+    """A figure that a notebook shows by itself; others are shown only once pyplot is imported."""
+
+    def _repr_png_(self) -> bytes:
+        content = io.BytesIO()
+        self.savefig(content, format="png", dpi=NOTEBOOK_DPI)
+        return content.getvalue()
 
 
 def wrap(text: str, inches: float, points: float = 7) -> str:

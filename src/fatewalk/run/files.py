@@ -127,9 +127,19 @@ class Run:
         return found
 
     def json(self, name: str) -> Any:
-        """Content of a JSON file at the run's top; read once, so not to be changed."""
+        """Content of a JSON file at the run's top; read once, so not to be changed.
+
+        Raises
+        ------
+        FatewalkError
+            If it is not there.
+        """
         path = self.folder / name
-        return self._hold("json", path, lambda: read_json(path))
+        try:
+            return self._hold("json", path, lambda: read_json(path))
+        except FileNotFoundError:
+            unfinished = f"{path}: no such file; the run is not finished, or its file was removed"
+            raise FatewalkError(unfinished) from None
 
     def truth(self, contrast: str, estimand: Estimand = "library") -> pd.DataFrame:
         """True effects of a simulated screen in logit, genes by days, [L, D]."""

@@ -48,6 +48,8 @@ def test_decompositions_say_which_matrix_failed():
         solve(torch.zeros(2, 2).double(), torch.ones(2).double(), "the covariance")
     with pytest.raises(NumericalError, match="the covariance is not finite"):
         inverse(torch.full((2, 2), math.nan).double(), "the covariance")
+    many = 2 * torch.eye(3).double().expand(3, 3, 3)  # as many matrices as rows
+    assert torch.equal(inverse(many, "the covariance"), many / 4)
 
 
 def test_a_solve_that_ends_early_is_not_converged(design, monkeypatch):

@@ -36,7 +36,7 @@ GENES = "gene_daywise_for_mash.csv"  # genes of equal spread keep its order
 
 
 @styled
-def delta(run: Run, contrast: str | None = None, max_genes: int = 40) -> Figure:
+def delta(run: Run, contrast: str | None = None, *, max_genes: int = 40) -> Figure:
     """Deviations of guides from their gene, a column a gene, largest spread first.
 
     Parameters
@@ -163,7 +163,7 @@ def heading(by_gene: pd.DataFrame, n_several: int, n_shown: int) -> str:
 
 
 @styled
-def overview_delta(run: Run, n_top: int = 8) -> Figure:
+def overview_delta(run: Run, *, n_top: int = 8) -> Figure:
     """Deviations of guides from their gene, a panel a contrast, in it the genes of largest spread.
 
     Parameters

@@ -58,7 +58,7 @@ LEAST_LIMIT = 0.1  # colours never stretch noise below this effect, logit
 
 
 @styled
-def heatmap(run: Run, contrast: str | None = None, max_genes: int = 60) -> Figure:
+def heatmap(run: Run, contrast: str | None = None, *, max_genes: int = 60) -> Figure:
     """Heatmap of shrunken effects, genes by days, with the calls.
 
     Parameters
@@ -127,7 +127,7 @@ def colour_limit(effect: np.ndarray) -> float:
 
 
 @styled
-def overview_heatmap(run: Run, max_genes: int = 60) -> Figure:
+def overview_heatmap(run: Run, *, max_genes: int = 60) -> Figure:
     """Heatmap of shrunken effects of all contrasts: a row a gene, a block a contrast, in it a column a day.
 
     Parameters

@@ -62,7 +62,7 @@ LABEL_WIDTH = 0.024  # width of a letter of a tick text, likewise
 
 
 @styled
-def trajectories(run: Run, contrast: str | None = None, n_top: int = 9) -> Figure:
+def trajectories(run: Run, contrast: str | None = None, *, n_top: int = 9) -> Figure:
     """Estimates of the best-ranked genes and their guides against real time, a panel a gene.
 
     Parameters
@@ -202,7 +202,7 @@ class Lines(NamedTuple):
 
 
 @styled
-def overview_trajectories(run: Run, n_top: int = 5) -> Figure:
+def overview_trajectories(run: Run, *, n_top: int = 5) -> Figure:
     """Estimates against real time, a panel a contrast: its best-ranked genes by name, the others in grey.
 
     Parameters

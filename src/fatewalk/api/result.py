@@ -1,0 +1,174 @@
+"""A finished run in Python: tables, card, figures."""
+
+from __future__ import annotations
+
+import copy
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from fatewalk import plot
+from fatewalk.config.messages import nearest
+from fatewalk.core.errors import FatewalkError
+from fatewalk.run.layout import contrast_folder
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import pandas as pd
+    from matplotlib.figure import Figure
+
+    from fatewalk.run.files import Run
+
+TABLES = (".csv", ".parquet")
+
+
+class Result:
+    """A finished run: tables as DataFrames, the fit card, figures.
+
+    Parameters
+    ----------
+    run
+        The run. The temporary folder of a fit is removed when nothing holds the run any more.
+
+    Attributes
+    ----------
+    plot
+        Figures: ``result.plot.heatmap()``, ``result.plot.volcano("NEU")``, ``plot.overview_heatmap()``.
+    """
+
+    def __init__(self, run: Run) -> None:
+        self.run = run
+        self.plot = Plots(run)
+
+    def __repr__(self) -> str:
+        sizes = f"{len(self.hits())} hits, fates {', '.join([self.run.reference, *self.run.contrasts])}"
+        return f"<fatewalk result: {self.card['status']}, {sizes}, days {', '.join(self.run.days)}>"
+
+    @property
+    def folder(self) -> Path:
+        """Folder of the run, with all files of docs/outputs.md."""
+        return self.run.folder
+
+    @property
+    def card(self) -> dict[str, Any]:
+        """The fit card: status, stopping rules, dispersion, warnings."""
+        card: dict[str, Any] = copy.deepcopy(self.run.json("fit_card.json"))
+        return card
+
+    @property
+    def verdict(self) -> dict[str, Any]:
+        """What is to be thought of fit and centring, each with value, limit and words."""
+        verdict: dict[str, Any] = copy.deepcopy(self.run.json("verdict.json"))
+        return verdict
+
+    def hits(self) -> pd.DataFrame:
+        """Hits of all contrasts, best first: the columns of hits.csv."""
+        return self.run.table("hits.csv").copy()
+
+    def effects(self, level: str = "gene") -> pd.DataFrame:
+        """All effects of genes or of guides, a row for each contrast and day.
+
+        Parameters
+        ----------
+        level
+            gene | guide.
+
+        Returns
+        -------
+        pandas.DataFrame
+            The columns of effects.parquet, but for the level, and for the guide where it is that of genes.
+
+        Raises
+        ------
+        FatewalkError
+            For another level.
+        """
+        if level not in ("gene", "guide"):
+            raise FatewalkError(f"level: found {level!r}; allowed: gene, guide")
+        table = self.run.table("effects.parquet")
+        found = table[table["level"] == level].reset_index(drop=True)
+        return found.drop(columns=["level", "guide"] if level == "gene" else ["level"])
+
+    def table(self, name: str, contrast: str | None = None) -> pd.DataFrame:
+        """A table of the run by the name of its file (docs/outputs.md), of a contrast or of the run's top.
+
+        Raises
+        ------
+        FatewalkError
+            If the run has no such table or contrast.
+        """
+        chosen = contrast and self.run.choose(contrast)
+        of_all, of_contrast = (_tables_in(self.folder, one) for one in (None, chosen or self.run.primary))
+        known = of_contrast if chosen else of_all
+        if name not in known:
+            other = ", for each contrast" if not chosen else ", for all contrasts together"
+            elsewhere = sorted(set(of_all if chosen else of_contrast) - set(known))
+            raise FatewalkError(
+                f"table: found {name!r}{nearest(name, [*known, *elsewhere])}; allowed: {', '.join(known)}"
+                + (f"; and{other}: {', '.join(elsewhere)}" if elsewhere else "")
+            )
+        return self.run.table(name, chosen).copy()
+
+    def __reduce__(self) -> Any:
+        """Refuse to be pickled without the files that it stands for."""
+        if self.run.keep is not None:
+            raise TypeError("the files of a result are temporary: use save(folder) and fatewalk.load(folder)")
+        return super().__reduce__()
+
+    def save(self, folder: str | Path) -> Path:
+        """Write the files of the run, for `load` and for other programs.
+
+        Parameters
+        ----------
+        folder
+            New or empty.
+
+        Raises
+        ------
+        FatewalkError
+            If there is something in it.
+        """
+        folder = Path(folder).expanduser()
+        if folder.resolve().is_relative_to(self.folder.resolve()):
+            raise FatewalkError(f"{folder}: lies within the result; give a folder elsewhere")
+        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+            raise FatewalkError(f"{folder}: is there already and not empty; give a new folder")
+        shutil.copytree(self.folder, folder, dirs_exist_ok=True)
+        return folder
+
+
+class Plots:
+    """The figures of a run by name."""
+
+    def __init__(self, run: Run) -> None:
+        self._run = run
+
+    def __getattr__(self, name: str) -> Callable[..., Figure]:
+        if name.startswith("_"):
+            raise AttributeError(name)
+        known = dir(self)
+        if name not in known:
+            raise AttributeError(f"plot: found {name!r}{nearest(name, known)}; allowed: {', '.join(known)}")
+        draw = plot.figure(name)
+
+        def of_run(*args: Any, **keys: Any) -> Figure:
+            return draw(self._run, *args, **keys)
+
+        of_run.__doc__, of_run.__name__ = draw.__doc__, name
+        return of_run
+
+    def __dir__(self) -> list[str]:
+        return plot.figure_names(self._run)
+
+
+def _tables_in(folder: Path, contrast: str | None) -> list[str]:
+    """Names of the tables of a contrast, or of the run's top and what lies below it otherwise."""
+    top = folder / contrast_folder(contrast) if contrast else folder
+    paths = [
+        path.relative_to(top)
+        for suffix in TABLES
+        for path in top.rglob(f"*{suffix}")
+        if not path.relative_to(top).parts[0].startswith(("contrast=", "stale"))
+    ]
+    return sorted(path.as_posix() for path in paths)
