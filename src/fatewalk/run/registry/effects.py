@@ -26,8 +26,8 @@ FILES = (
             ),
             Column(
                 "post_prior_var_d*",
-                "posterior variance of the effect over its prior variance, tau² + the sum of "
-                "sigma_time² up to the day (posterior mean of the squares). Near 0: the cells "
+                "posterior variance of the effect over its prior variance on that day, at the posterior mean "
+                "of the squared scales (docs/method.md). Near 0: the cells "
                 "decide. Near 1: the data said nothing about this gene on this day, and `betahat` "
                 "is the prior; it can exceed 1 a little",
             ),

@@ -54,8 +54,9 @@ FILES = (
         columns=(
             Column(
                 "status",
-                "`converged`; `budget`: rounds or steps ran out; `diverged`: the ELBO is not "
-                "finite; `unanchored`: converged, but nothing tells the common shift of all genes",
+                "`converged`; `budget`: rounds or steps ran out, or a linear solve did; `diverged`: a "
+                "round of Newton-Laplace could not be taken, or the ELBO is not finite (`warnings` says "
+                "which); `unanchored`: converged, but nothing tells the common shift of all genes",
             ),
             Column(
                 "criterion",
@@ -185,6 +186,34 @@ FILES = (
         where="summary",
         text="Posterior means and SDs of all effects, before the checks of the export; gene-days without "
         "cells hold extrapolations.",
+        columns=(
+            Column("theta_mean, theta_sd", "effects of genes", unit="logit", shape="L, F*, D"),
+            Column("delta_mean, delta_sd", "deviations of guides", unit="logit", shape="G, F*"),
+            Column("beta_mean, beta_sd", "effects of guides", unit="logit", shape="G, F*, D"),
+            Column(
+                "delta_gene_mean",
+                "largest absolute mean of delta within the gene over all draws",
+                unit="logit",
+                shape="L, F*",
+            ),
+            Column("offset_mean", "mean of beta within the gene, less theta", unit="logit", shape="L, F*, D"),
+            Column("tau_mean, tau_sd", "of the scale of effects on the first day", shape="F*"),
+            Column(
+                "sigma_time_mean, sigma_time_sd", "of the scales of steps between days", shape="F*, D - 1"
+            ),
+            Column("sigma_guide_mean, sigma_guide_sd", "of the scale of guides", shape="F*"),
+            Column("sigma_guide_square", "mean of its square", unit="logit²", shape="F*"),
+            Column(
+                "theta_cov", "covariance of a gene between contrasts", unit="logit²", shape="L, F*, F*, D"
+            ),
+            Column("theta_day_cov", "covariance of a gene between days", unit="logit²", shape="L, F*, D, D"),
+            Column("theta_prior_var", "prior variance of theta", unit="logit²", shape="F*, D"),
+            Column("draws", "posterior draws"),
+            Column("genes, guides, contrasts, days", "names along the axes"),
+            Column("reference", "the fate that effects are against"),
+            Column("guide_to_gene", "index of each guide's gene", shape="G"),
+            Column("gene_cells, guide_cells", "cells by day", unit="cells", shape="L, D; G, D"),
+        ),
     ),
     File(
         "likelihood.npz",
@@ -207,6 +236,14 @@ FILES = (
         stage="summarise_posterior",
         where="summary",
         text="What `fate_probability_change.csv` is made of.",
+        columns=(
+            Column(
+                "mean, low, high",
+                "change in the probability of each fate, the reference first: mean, 95 % interval",
+                unit="percentage points",
+                shape="L, F, D",
+            ),
+        ),
     ),
     File(
         "verdict.json",

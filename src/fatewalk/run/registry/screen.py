@@ -91,6 +91,19 @@ FILES = (
         where="input",
         text="Settings of a simulated screen, its intercepts, slopes and scales, and the pattern of each "
         "active gene.",
+        columns=(
+            Column("settings", "section `simulate`"),
+            Column(
+                "fates, contrasts, days, times, reps, clusters", "names along the axes; times of the days"
+            ),
+            Column("alpha, b, gamma", "intercepts by day, of replicates; slopes of the burden", unit="logit"),
+            Column("cluster_intercepts, covariate_slopes", "the others", unit="logit"),
+            Column("patterns", "of each active gene"),
+            Column("scales", "root mean squares of effects and steps, SD of guides", unit="logit"),
+            Column("guide_shares", "how often each guide is drawn"),
+            Column("mean_burden", "guides of a cell, mean by day", shape="D"),
+            Column("n_cells_capped", "cells that wanted more guides than can be drawn"),
+        ),
     ),
     File(
         "design.pt",
