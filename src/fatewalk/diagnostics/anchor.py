@@ -48,7 +48,7 @@ def common_shift(profile: Profile) -> Shift:
     against = ["the intercept of the day"] * n_days
     slopes = profile.c.place(BurdenSlopes)
     if slopes:
-        before = profile.residual(m, slopes.start)
+        before = profile.residual(m, without=slopes)
         without_slope = profile.product(m, before).diagonal()
         with_slope = profile.product(m, left).diagonal()
         against = [

@@ -133,7 +133,7 @@ def _candidates(
     solved = -profile.inverse @ profile.product(profile.within, of_day)  # [k, D] nuisances that make up
     for d, day in enumerate(design.days):
         vector = torch.zeros(c.size, dtype=DTYPE)
-        vector[: len(solved)] = solved[:, d]
+        vector[profile.places] = solved[:, d]
         vector[c.walk].view(n_days, n_genes)[d] = (design.gene_cells[:, d] > 0).to(DTYPE)
         observed = max(int((design.gene_cells[:, d] > 0).sum()), 1)
         prior = float(theta_sd[d]) / observed**0.5
@@ -231,9 +231,11 @@ def _decompose(profile: Profile, f: int, k: int) -> tuple[Tensor, Tensor, Tensor
     columns = matrix[:, c.walk].view(len(matrix), c.terms.n_days, -1)
     columns.copy_(inverse.T @ columns)
     clusters = c.terms.nuisance(Clusters)
-    if clusters and clusters.scales:  # they have a prior, and each cell is in one of them
+    for term in c.terms.nuisances:
+        matrix.diagonal()[c.blocks[term.name]] += term.prior_precision
+    if clusters:  # each cell is in one of them
         place = c.blocks[clusters.name]
-        own = matrix.diagonal()[place] + float(clusters.scales.at_prior) ** -2
+        own = matrix.diagonal()[place]
         cross = matrix[:, place] / own.sqrt()  # [p, C]
         matrix -= cross @ cross.T
         matrix[place] = 0.0

@@ -29,9 +29,10 @@ NO_INFORMATION = 1e-9  # share of a sum of squares that is rounding error
 class Profile:
     """Weighted sums of squares and products after the nuisances are profiled out.
 
-    The nuisances are intercepts, replicates, burden slopes and covariates, all with flat priors, and
-    the intercepts of clusters with theirs. Where a nuisance is shared by days, the days count with
-    the mean over contrasts of pi_f pi_0 / (pi_f + pi_0); within a day the sums are exact.
+    Nuisances whose prior SD is learned have the prior of that scale's own prior, all others a flat one.
+    The intercepts of clusters go first: there may be thousands, and each cell has one. Where a nuisance
+    is shared by days, the days count with the mean over contrasts of pi_f pi_0 / (pi_f + pi_0); within a
+    day the sums are exact.
     """
 
     def __init__(self, rows: Rows, coordinates: Coordinates) -> None:
@@ -49,17 +50,19 @@ class Profile:
         self.n_targeting = torch.bincount(row[is_guide], minlength=len(rows)).double()  # [M]
         clusters = c.terms.nuisance(Clusters)
         self.of_clusters = clusters.size if clusters else 0
-        n = c.n_nuisance - self.of_clusters  # cluster intercepts come last
-        unit = torch.zeros(n, 1, c.size, dtype=DTYPE)
-        unit[torch.arange(n), 0, torch.arange(n)] = 1
+        others = [term for term in c.terms.nuisances if term is not clusters]
+        #: int64 [k] coordinates of the nuisances
+        self.places = torch.cat([torch.arange(c.size)[c.blocks[term.name]] for term in others])
+        self.precision = torch.cat([torch.full((t.size,), t.prior_precision, dtype=DTYPE) for t in others])
+        unit = torch.zeros(len(self.places), 1, c.size, dtype=DTYPE)
+        unit[torch.arange(len(self.places)), 0, self.places] = 1
         coefficients = c.coefficients(unit)[:, 0].T.contiguous()  # [Q, k]
-        if clusters and clusters.scales:
-            prior = float(clusters.scales.at_prior) ** -2
+        if clusters:
             sums = torch.zeros(clusters.size, dtype=DTYPE)
-            self._cluster_total = prior + sums.index_add(0, rows.cluster, self.weight)
+            self._cluster_total = clusters.prior_precision + sums.index_add(0, rows.cluster, self.weight)
         self.nuisances = rows.matrix @ coefficients  # [M, k]
         self.within = self.within_clusters(self.nuisances)
-        self.inverse = _pseudo_inverse(self.product(self.nuisances, self.within))
+        self.inverse = self._inverse(torch.ones(len(self.places), dtype=torch.bool))
 
     def product(self, a: Tensor, b: Tensor) -> Tensor:
         """Weighted products of features, [M, a] x [M, b] -> [a, b]."""
@@ -73,14 +76,19 @@ class Profile:
         sums.index_add_(0, self.rows.cluster, self.weight[:, None] * a)
         return a - (sums / self._cluster_total[:, None])[self.rows.cluster]
 
-    def residual(self, a: Tensor, n: int | None = None) -> Tensor:
-        """What the first n nuisances (None: all) leave of features, [M, a] -> [M, a]."""
+    def residual(self, a: Tensor, without: slice | None = None) -> Tensor:
+        """What the nuisances, or all but those at a place, leave of features, [M, a] -> [M, a]."""
         within = self.within_clusters(a)
-        z, inverse = self.within, self.inverse
-        if n is not None:
-            z = z[:, :n]
-            inverse = _pseudo_inverse(self.product(self.nuisances[:, :n], z))
-        return within - z @ (inverse @ self.product(self.nuisances[:, : z.shape[1]], within))
+        kept = torch.ones(len(self.places), dtype=torch.bool)
+        if without is not None:
+            kept = (self.places < without.start) | (self.places >= without.stop)
+        inverse = self.inverse if without is None else self._inverse(kept)
+        return within - self.within[:, kept] @ (inverse @ self.product(self.nuisances[:, kept], within))
+
+    def _inverse(self, kept: Tensor) -> Tensor:
+        """Of the information on the nuisances that are kept, bool [k], their priors included."""
+        gram = self.product(self.nuisances[:, kept], self.within[:, kept])
+        return _pseudo_inverse(gram + torch.diag(self.precision[kept]))
 
     def guides(self, a: Tensor) -> Tensor:
         """Weighted products of each guide and day with features, [M, a] -> [D, G, a]."""

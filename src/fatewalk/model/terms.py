@@ -81,11 +81,14 @@ class Nuisance(ABC):
     @cached_property
     def null_space(self) -> Tensor:
         """Orthonormal directions of the coordinates that no column sees, [n, k]; mostly none."""
-        if self.scales:
-            return torch.zeros(self.size, 0, dtype=DTYPE)
         _, values, directions = torch.linalg.svd(self.map.to_dense(), full_matrices=True)
         rank = int((values > 1e-9 * values.amax()).sum())
         return directions[rank:].T
+
+    @property
+    def prior_precision(self) -> float:
+        """Of a coordinate where its prior SD is learned, at the prior of the scale; 0: taken as flat."""
+        return float(self.scales.at_prior) ** -2 if self.scales else 0.0
 
     @property
     def site(self) -> Site:
@@ -184,6 +187,11 @@ class Clusters(Nuisance):
             return None
         scales = LogScales.single("sigma_cluster", config.priors.s_cluster)
         return cls("c", identity(len(design.clusters)), False, scales=scales)
+
+    @cached_property
+    def null_space(self) -> Tensor:
+        """None, and the decomposition of a large identity is spared."""
+        return torch.zeros(self.size, 0, dtype=DTYPE)
 
     def entries(self, design: Design) -> Entries:
         """The column of its cluster."""
@@ -363,12 +371,14 @@ class Terms:
         found = [site for scales in self.scaled for site in scales.sites]
         found += [Site("z", (self.n_genes, self.n_days), 1.0), self.guides.site]
         found += [term.site for term in self.nuisances]
-        return {site.name: site for site in found}
+        names = [site.name for site in found]
+        if twice := sorted({name for name in names if names.count(name) > 1}):
+            raise ValueError(f"two latent variables have the name {twice[0]!r}")
+        return dict(zip(names, found, strict=True))
 
     def plus(self, term: Nuisance) -> Terms:
-        """The same with one nuisance more; those with a scale of their own stay last."""
-        order = sorted([*self.nuisances, term], key=lambda term: term.scales is not None)
-        return replace(self, nuisances=tuple(order))
+        """The same with one nuisance more."""
+        return replace(self, nuisances=(*self.nuisances, term))
 
     def centred(self) -> Terms:
         """The same with centred deviations."""

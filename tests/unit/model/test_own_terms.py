@@ -89,8 +89,42 @@ def fits(screen):
     return found
 
 
-def test_terms_keep_those_with_a_scale_of_their_own_last(screen):
-    assert [term.name for term in screen[1].nuisances] == ["alpha", "b", "gamma", "phase", "c"]
+@dataclass(frozen=True)
+class ReplicateDays(Nuisance):
+    """An intercept of each replicate on each day, their sum on a day zero, with a scale of its own."""
+
+    def entries(self, design):
+        return [(design.day * len(design.reps) + design.rep, None)]
+
+    def words(self, design):
+        return [f"replicate {rep} on {day}" for day in design.days for rep in design.reps]
+
+
+def test_a_term_with_a_scale_is_profiled_out_wherever_it_stands():
+    design = make_design(cells=800, genes=4, ntc_guides=3, days=[0, 2], moi=2, active_genes=2, clusters=10)[1]
+    terms = make_terms(design, ModelConfig())
+    n_days, n_reps = len(design.days), len(design.reps)
+    centred = torch.block_diag(*[torch.eye(n_reps).double() - 1 / n_reps] * n_days).to_sparse_csr()
+    own = ReplicateDays("rd", centred, by_day=False, scales=LogScales.single("sigma_rd", 0.5))
+    last = terms.plus(own)
+    first = replace(last, nuisances=(own, *terms.nuisances))
+    found = [check_identifiability(design, t, make_rows(design, t)) for t in (last, first)]
+    np.testing.assert_allclose(found[0].shift_sd, found[1].shift_sd, rtol=1e-8)
+    assert sorted(found[0].warnings) == sorted(found[1].warnings)
+    assert not [words for words in found[0].warnings if "imitate" in words]  # the sum of a day is no effect
+    # the looser its prior, the less is left of the common shift
+    tight = replace(own, scales=LogScales.single("sigma_rd", 1e-4))
+    plain, bound = (
+        check_identifiability(design, t, make_rows(design, t)).shift_sd for t in (terms, terms.plus(tight))
+    )
+    np.testing.assert_allclose(bound, plain, rtol=1e-4)
+    assert (found[0].shift_sd > plain).all()
+
+
+def test_two_latent_variables_of_one_name_are_refused(screen):
+    terms = screen[1]
+    with pytest.raises(ValueError, match="two latent variables have the name 'alpha'"):
+        terms.plus(terms.nuisances[0]).sites()
 
 
 def test_information_is_the_hessian(screen):
