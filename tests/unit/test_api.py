@@ -179,7 +179,8 @@ def test_the_temporary_folder_goes_with_the_result(screen):
         ({"familly": "laplace"}, "familly: unknown key, did you mean 'family'"),
         ({"lfsr_day": 2}, "^keywords: 1 problem\n  - lfsr_day: "),
         ({"day_kei": "day"}, "day_kei: unknown key"),
-        ({"guide": "laplace"}, "guide: unknown key"),
+        ({"guide": "laplace"}, "guide: is called family now"),
+        ({"batch_size": 100}, "batch_size: is gone"),
         ({"engine": "mashr"}, "run R as jobs of the workflow"),
         ({"day_key": "dat"}, "^cells: column 'dat' is missing"),
         (
@@ -373,3 +374,36 @@ def test_days_of_any_type_are_read_or_told(screen):
     found = fatewalk.fit(adata, screen.guide_map, fates=FATES, draws=200, family="laplace")
     assert found.run.days == ["0", "2"]
     assert set(dir(fatewalk)) >= {"fit", "load", "simulate", "Result", "FatewalkError"}
+
+
+def test_tables_are_read_as_people_hold_them(screen, result):
+    """Names in the index, there twice or not; columns that no file takes are told."""
+    for cells in (
+        screen.cells.set_index("cell_id"),
+        screen.cells.set_index("cell_id", drop=False),
+        screen.cells.set_index(["rep", "cell_id"]),
+    ):
+        found = fatewalk.fit(
+            cells, screen.guide_map, screen.guide_calls, fates=FATES, draws=200, family="laplace"
+        )
+        pd.testing.assert_frame_equal(found.hits(), result.hits())
+    twice = pd.concat([screen.cells, screen.cells["day"]], axis=1)
+    with pytest.raises(fatewalk.FatewalkError, match="cells: more than one column has the name day"):
+        fatewalk.fit(twice, screen.guide_map, screen.guide_calls, fates=FATES)
+    strange = screen.cells.assign(**{"phase": 1j})
+    with pytest.raises(fatewalk.FatewalkError, match="cells: has something that no file takes"):
+        fatewalk.fit(strange, screen.guide_map, screen.guide_calls, fates=FATES)
+    for keys in ({"covariates": None}, {"fate_key": ["x"]}):
+        with pytest.raises(fatewalk.FatewalkError, match=f"{next(iter(keys))}: found"):
+            fatewalk.fit(as_anndata(screen), screen.guide_map, fates=FATES, **keys)
+
+
+def test_a_fit_within_no_grad_and_with_text_as_strings(screen, result):
+    with torch.inference_mode():
+        found = fatewalk.fit(
+            screen.cells, screen.guide_map, screen.guide_calls, fates=FATES, draws=200, max_steps=20,
+            require="none",
+        )  # fmt: skip
+    assert found.card["steps"] > 0
+    with pd.option_context("future.infer_string", True):
+        assert fit(screen).hits().to_csv() == result.hits().to_csv()

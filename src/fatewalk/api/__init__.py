@@ -235,7 +235,7 @@ def as_before() -> Iterator[None]:
         dict(parameters["constraints"]),
     )
     try:
-        with torch.random.fork_rng(devices):
+        with torch.random.fork_rng(devices), torch.inference_mode(False), torch.enable_grad():
             yield
     finally:
         np.random.set_state(numpy_state)  # noqa: NPY002

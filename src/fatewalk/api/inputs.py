@@ -11,8 +11,9 @@ import pandas as pd
 
 from fatewalk.config.datasets import SimulatedDataset, kinds
 from fatewalk.config.messages import Problems, nearest
+from fatewalk.config.retired import RETIRED
 from fatewalk.config.root import SECTIONS
-from fatewalk.core.errors import FatewalkError
+from fatewalk.core.errors import FatewalkError, first_few
 from fatewalk.core.tables import write_table
 
 if TYPE_CHECKING:
@@ -52,16 +53,25 @@ def as_config(
         elif key in of_section:
             given.setdefault(of_section[key], {})[key] = value
         else:
-            problems.add(f"{key}: unknown key{nearest(key, [*own, *of_section])}; see docs/configuration.md")
+            problems.add(f"{key}: {_advice(key, [*own, *of_section])}")
     problems.raise_if_any()
     files = {"guide_map": guide_map} | ({} if guide_calls is None else {"guide_calls": guide_calls})
-    if in_memory:
-        names = {key: entry.get(key, kind.model_fields[key].default) for key in kind.model_fields}
-        entry["anndata"] = _write_anndata(data, names, folder / "adata.h5ad")
-    else:
+    if not in_memory:
         files[kind.key] = data
     entry |= {key: _path(key, value, folder) for key, value in files.items()}
+    if in_memory:
+        entry["anndata"] = str(folder / "adata.h5ad")
+        checked = problems.validate(kind, entry)
+        problems.raise_if_any()
+        assert checked is not None
+        _write_anndata(data, checked.model_dump(), folder / "adata.h5ad")
     return {"datasets": {SCREEN: entry}, **given}
+
+
+def _advice(key: str, known: list[str]) -> str:
+    """What to do about a keyword that there is not, or no more."""
+    retired = {path.split(".")[-1]: words for path, words in RETIRED.items()}
+    return retired.get(key) or f"unknown key{nearest(key, known)}; see docs/configuration.md"
 
 
 def in_words_of_fit(error: Exception, folder: Path) -> str:
@@ -92,9 +102,18 @@ def _path(key: str, value: Any, folder: Path) -> str:
     if not isinstance(value, pd.DataFrame):
         found = "nothing" if value is None else f"an object of type {type(value).__name__}"
         raise FatewalkError(f"{key}: found {found}; allowed: a DataFrame, or the path of a table")
+    table = value.set_axis([str(name) for name in value.columns], axis=1).reset_index(drop=True)
+    if table.columns.has_duplicates:
+        twice = first_few(table.columns[table.columns.duplicated()].unique())
+        raise FatewalkError(f"{key}: more than one column has the name {twice}; rename all but one")
+    for level, name in enumerate(value.index.names):
+        if name is not None and str(name) not in table:
+            table.insert(level, str(name), value.index.get_level_values(level))
     path = folder / f"{key}.parquet"
-    table = value.reset_index() if value.index.name else value
-    write_table(table.assign(**{name: _as_text(table[name]) for name in _mixed(table)}), path)
+    try:
+        write_table(table.assign(**{name: _as_text(table[name]) for name in _mixed(table)}), path)
+    except (TypeError, ValueError, NotImplementedError) as error:
+        raise FatewalkError(f"{key}: has something that no file takes: {error}") from error
     return str(path)
 
 
@@ -123,7 +142,7 @@ def _storable(column: pd.Series) -> Any:
     return column.to_numpy()
 
 
-def _write_anndata(adata: Any, names: Mapping[str, Any], path: Path) -> str:
+def _write_anndata(adata: Any, names: Mapping[str, Any], path: Path) -> None:
     """Write what is read of an AnnData object; of the rest the names alone, for messages."""
     from anndata import AnnData
 
@@ -144,7 +163,6 @@ def _write_anndata(adata: Any, names: Mapping[str, Any], path: Path) -> str:
         AnnData(obs=obs, obsm=obsm, uns=uns).write_h5ad(path)
     except (TypeError, ValueError, NotImplementedError) as error:
         raise FatewalkError(f"the AnnData object has something that no file takes: {error}") from error
-    return str(path)
 
 
 def _with_names(matrix: Any, cells: pd.Index) -> Any:

@@ -142,9 +142,8 @@ def fit_mash_likelihood(
     covariance = _row_covariances(table, errors, where, estimand)  # [n, D, D]
     sd = np.sqrt(np.diagonal(covariance, axis1=1, axis2=2))
     if estimand == "gene":
-        columns = day_columns("se", sd.shape[1])
-        values = np.where(table[columns].isna(), np.nan, sd)
-        table = table.assign(**dict(zip(columns, values.T, strict=True)))
+        known = np.isfinite(Daywise.of(table, where, ["se"])["se"])
+        table = table.assign(**Daywise({"se": np.where(known, sd, np.nan)}).table())
     correlation = covariance / sd[:, :, None] / sd[:, None, :]
     data = _data(table, where, config.se_inflate, config.se_floor, correlation)
     covariances = mash.cov_canonical(data.n_conditions, day_columns("betahat", data.n_conditions))

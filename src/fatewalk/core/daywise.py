@@ -50,6 +50,24 @@ class Daywise:
     columns: Mapping[str, np.ndarray]
     marks: Marks = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        """Refuse columns of different rows or days, and of one name twice."""
+        shapes = [np.shape(values) for values in self.columns.values()]
+        rows, days = {shape[:1] for shape in shapes}, {shape[1:] for shape in shapes if len(shape) > 1}
+        if len(rows) != 1 or len(days) > 1:
+            found = ", ".join(f"{name} {shape}" for name, shape in zip(self.columns, shapes, strict=True))
+            raise ValueError(f"columns of one table have the same rows and days; found: {found}")
+        flat = [name for names in self._flat().values() for name in names]
+        if twice := {name for name in flat if flat.count(name) > 1}:
+            raise ValueError(f"two columns would have the name {min(twice)}")
+
+    def _flat(self) -> dict[str, list[str]]:
+        """Names of the table's columns, by that of the array."""
+        return {
+            name: day_columns(name, values.shape[1]) if values.ndim == 2 else [name]
+            for name, values in self.columns.items()
+        }
+
     @classmethod
     def of(
         cls,
@@ -99,11 +117,8 @@ class Daywise:
     def table(self) -> pd.DataFrame:
         """One row for each of the n, the marks as last columns."""
         flat: dict[str, Any] = {}
-        for name, values in self.columns.items():
-            by_day = values.ndim == 2
-            flat |= (
-                zip(day_columns(name, values.shape[1]), values.T, strict=True) if by_day else {name: values}
-            )
+        for name, names in self._flat().items():
+            flat |= zip(names, np.atleast_2d(self.columns[name].T), strict=True)
         return pd.DataFrame(flat).assign(**self.marks)
 
     def take(self, rows: ArrayLike) -> Self:
@@ -193,7 +208,7 @@ def active_matrix(hits: pd.DataFrame, n_days: int) -> NDArray[np.bool_]:
         If the column is missing or names a day that the other columns do not have.
     """
     require_columns(hits, [ACTIVE_DAYS], "table of hits")
-    called = hits[ACTIVE_DAYS].fillna("").astype(str).str.get_dummies(";")
+    called = hits[ACTIVE_DAYS].fillna("").astype(str).str.get_dummies(";").drop(columns="", errors="ignore")
     days = day_names(n_days)
     if unknown := sorted(set(called.columns) - set(days)):
         raise FatewalkError(

@@ -16,6 +16,12 @@ class FatewalkError(ValueError):
     """
 
 
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an exception says that memory ran out: Python's, CUDA's, or torch's on the CPU."""
+    named = isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"
+    return named or (isinstance(error, RuntimeError) and "allocate memory" in str(error))
+
+
 def first_few(values: Iterable[object], n: int = 3) -> str:
     """Name the first offenders of a check.
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from fatewalk.core.errors import is_out_of_memory
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -17,14 +19,14 @@ def attempt(warnings: list[str], what: str, check: Callable[..., T], *args: Any)
 
     Raises
     ------
-    MemoryError
-        Of the check: no other job of this size would end otherwise.
+    MemoryError, RuntimeError
+        If the check ran out of memory, as what comes after it would.
     """
     try:
         return check(*args)
-    except MemoryError:
-        raise
     except Exception as error:
+        if is_out_of_memory(error):
+            raise
         log.warning("the check of %s failed", what, exc_info=True)
         warnings.append(f"The check of {what} failed ({error}), so nothing is known of it.")
         return None

@@ -70,7 +70,7 @@ def likelihood_estimates(posterior: Posterior, design: Design, rows: Rows) -> Es
     Parameters
     ----------
     posterior
-        The fit; its Laplace approximation is what counts, whatever the guide.
+        The fit; its Laplace approximation is what counts, whatever the family.
     design
         The cells.
     rows

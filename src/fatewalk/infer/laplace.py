@@ -98,8 +98,8 @@ class Laplace:
         Information of y, to solve with.
     whitening
         Square root of the covariance of y, dense or in blocks.
-    scale_covariance : Tensor [S, S]
-        Posterior covariance of the scales.
+    scale_factor : Tensor [S, S]
+        Lower Cholesky factor of the posterior covariance of the scales.
     slope : Tensor [P, S]
         Change of the mode with the scales, without each coordinate's own part (``ratio``).
     ratio : Tensor [F*, p]
@@ -121,7 +121,7 @@ class Laplace:
     y: Tensor
     system: System
     whitening: Whitening
-    scale_covariance: Tensor
+    scale_factor: Tensor
     slope: Tensor
     ratio: Tensor
     rows: Rows
@@ -146,14 +146,13 @@ class Laplace:
 
     def state(self) -> dict[str, Tensor]:
         """Tensors that the structured family keeps."""
-        scale_factor = cholesky(self.scale_covariance, "the covariance of the scales")
         c = self.coordinates
         fixed = c.sd(torch.zeros(len(self.y), c.n_scales, dtype=DTYPE, device=c.device)).log().sum()
-        volume = fixed + scale_factor.diagonal().log().sum() + self.whitening.log_volume
+        volume = fixed + self.scale_factor.diagonal().log().sum() + self.whitening.log_volume
         return {
             "vector": self.vector,
             "y": self.y,
-            "scale_factor": scale_factor,
+            "scale_factor": self.scale_factor,
             "slope": self.slope,
             "ratio": self.ratio,
             "fixed_volume": volume,
@@ -550,6 +549,7 @@ def _finish(problem: _Problem, state: _State) -> Laplace:
     bound = fisher - 2 * torch.diag(gradient.clamp(max=0))
     smallest = eigh(_with_prior(bound, matrix, bend), "the expected information on the scales")[0].min()
     covariance = vectors @ torch.diag(1 / values.clamp(min=0.25 * float(smallest))) @ vectors.T
+    scale_factor = cholesky(covariance, "the covariance of the scales")
     whitening = linear.system.whitening()
     words = list(state.outcome.words)
     if not state.dispersion.settled:
@@ -562,7 +562,7 @@ def _finish(problem: _Problem, state: _State) -> Laplace:
         )
         status = "budget" if status == "converged" else status
     return Laplace(
-        problem.c, state.vector, linear.y, linear.system, whitening, covariance,
+        problem.c, state.vector, linear.y, linear.system, whitening, scale_factor,
         _slope(problem, products) @ matrix, products.ratio, state.rows, state.dispersion,
         Outcome(status, tuple(words)), state.trace, state.saved(),
     )  # fmt: skip

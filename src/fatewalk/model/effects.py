@@ -36,7 +36,7 @@ class Effects:
 def center_within_gene(u: Tensor, guide_to_gene: Tensor, n_guides_per_gene: Tensor) -> Tensor:
     """Subtract from each guide's value the mean over the guides of its gene.
 
-    Option A of the specification: a functional ``scatter_add``, no in-place write. The result
+    A functional ``scatter_add``, no in-place write. The result
     sums to zero within each gene, so a gene-wide shift can only sit in theta; a gene with one
     guide gets exactly zero.
 

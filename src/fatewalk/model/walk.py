@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from fatewalk.model.linalg import inverse
 from fatewalk.model.scales import DTYPE, LogScales, Site
 
 if TYPE_CHECKING:
@@ -46,7 +47,12 @@ class Walk:
     scales: LogScales
 
     def __post_init__(self) -> None:
-        """Refuse scales that are not one for each day."""
+        """Refuse weights that are no invertible map in float64, and scales that are not one for each day."""
+        square = self.weights.ndim == 2 and self.weights.shape[0] == self.weights.shape[1]
+        if not square or self.weights.dtype != DTYPE or not bool(self.weights.isfinite().all()):
+            raise ValueError("the weights of a walk are a square matrix of finite numbers in float64")
+        if int(torch.linalg.matrix_rank(self.weights)) < len(self.weights):
+            raise ValueError("the weights of a walk are a singular matrix: effects do not tell innovations")
         if len(self.scales) != len(self.weights):
             raise ValueError(
                 f"a walk over {len(self.weights)} days needs as many scales, not {len(self.scales)}"
@@ -63,7 +69,7 @@ class Walk:
     @property
     def inverse(self) -> Tensor:
         """From effects to innovations, [D, D]."""
-        return torch.linalg.inv(self.weights)
+        return inverse(self.weights, "the weights of the walk")
 
     @property
     def first_sd(self) -> float:

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from fatewalk.core.daywise import Daywise
-from fatewalk.core.errors import FatewalkError, first_few
+from fatewalk.core.errors import FatewalkError, first_few, is_out_of_memory
 from fatewalk.core.files import atomic_path
 from fatewalk.core.schema import BURDEN, CLUSTER, MIN_MULTI_GUIDE_GENES
 from fatewalk.core.tables import write_table
@@ -406,8 +406,9 @@ def _describe_genes(design: Design, report: Report) -> None:
         )
     if several < MIN_MULTI_GUIDE_GENES:
         report["warnings"].append(
-            f"Only {several} of {len(design.genes)} genes have two or more guides (delta is 0 for a gene "
-            "with one): how much the guides of a gene differ rests on its prior."
+            f"{several} of {len(design.genes)} genes have two or more guides, and {MIN_MULTI_GUIDE_GENES} "
+            "are needed to learn how much the guides of a gene differ: that rests on its prior (with one "
+            "guide delta is 0)."
         )
 
 
@@ -505,7 +506,7 @@ def load_design(path: str | Path) -> Design:
         return Design.from_dict(torch.load(path, weights_only=True))
     except FileNotFoundError as error:
         raise FatewalkError(f"{path}: no such file; run build_design first") from error
-    except MemoryError:
-        raise
     except Exception as error:  # whatever is wrong with the file, the remedy is the same
+        if is_out_of_memory(error):
+            raise
         raise FatewalkError(f"{path}: is no design of this version ({error}); build it again") from error

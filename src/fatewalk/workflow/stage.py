@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fatewalk.core.errors import FatewalkError
+from fatewalk.core.errors import FatewalkError, is_out_of_memory
 from fatewalk.run.manifest import enter
 from fatewalk.run.settings import note_settings, sections
 
@@ -68,7 +68,7 @@ def run_stage(
         log.error("%s", error)
         sys.exit(1)
     except Exception as error:
-        if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+        if is_out_of_memory(error):
             log.error("out of memory (%s): give the job more, see docs/hpc.md", error or "no more said")
             sys.exit(1)
         log.exception("this is a defect of fatewalk; please report it with this log")

@@ -113,3 +113,17 @@ def test_marks_are_those_of_the_fit_and_hold_for_all_rows():
     assert marks_of(pd.DataFrame({"gene": ["a", "b"], "provisional": "budget"})) == {"provisional": "budget"}
     assert marks_of(pd.DataFrame({"gene": ["a"], "provisional": [np.nan]})) == {}
     assert marks_of(pd.DataFrame({"provisional": []})) == {}
+
+
+@pytest.mark.parametrize(
+    ("columns", "words"),
+    [
+        ({"se": np.zeros((2, 2)), "lfsr": np.zeros((3, 2))}, r"found: se \(2, 2\), lfsr \(3, 2\)"),
+        ({"se": np.zeros((2, 2)), "lfsr": np.zeros((2, 3))}, "the same rows and days"),
+        ({"se": np.zeros((2, 1)), "se_d0": np.zeros(2)}, "two columns would have the name se_d0"),
+        ({}, "the same rows and days"),
+    ],
+)
+def test_columns_that_do_not_fit_together_are_refused(columns, words):
+    with pytest.raises(ValueError, match=words):
+        Daywise(columns)

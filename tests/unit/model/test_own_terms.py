@@ -121,6 +121,14 @@ def test_a_term_with_a_scale_is_profiled_out_wherever_it_stands():
     assert (found[0].shift_sd > plain).all()
 
 
+def test_a_walk_that_is_no_invertible_map_is_refused(screen):
+    scales = screen[1].walk.scales
+    with pytest.raises(ValueError, match="singular matrix"):
+        Walk(torch.ones(3, 3).double(), scales)
+    with pytest.raises(ValueError, match="square matrix of finite numbers in float64"):
+        Walk(torch.eye(3), scales)
+
+
 def test_two_latent_variables_of_one_name_are_refused(screen):
     terms = screen[1]
     with pytest.raises(ValueError, match="two latent variables have the name 'alpha'"):

@@ -120,7 +120,7 @@ def make_trace(n: int = 40, rounds: int = 9) -> pd.DataFrame:
     newton = pd.DataFrame(
         {"phase": "laplace", "round": k, "newton_step": 30 * np.exp(-k),
          "scale_step": np.where(k < 3, np.inf, np.exp(-k)),
-         "weight_step": np.where(k < 3, np.inf, np.exp(-k))}
+         "weight_step": np.where(k < 3, np.inf, np.exp(-k)), "solve_residual": 0.0}
     )  # fmt: skip
     step = 100.0 * np.arange(1, n + 1)
     drift = np.where(step > 100, np.exp(-step / 1000), np.nan)
@@ -468,6 +468,14 @@ def test_convergence_draws_each_phase_in_its_own_panels() -> None:
     np.testing.assert_array_equal(drift.lines[0].get_xdata(), trace["step"][9:])
     np.testing.assert_array_equal(settled.lines[0].get_xdata(), trace["step"][29:])
     assert np.ptp(settled.get_ylim()) < 0.1 * np.ptp(whole.get_ylim())
+
+
+def test_convergence_shows_linear_solves_that_are_not_exact() -> None:
+    card = make_card(family="laplace")
+    card["criterion"] |= {"solve_residual": {"value": 4.0, "limit": 1}}
+    axes = draw_convergence(make_trace(0).assign(solve_residual=4.0), card).axes[0]
+    assert limits_of(axes)["solve_residual_limit"] == 1
+    assert "linear solves" in said(axes.figure)
 
 
 def test_convergence_without_svi_has_one_panel_and_no_line_for_a_given_weight() -> None:

@@ -279,7 +279,7 @@ def test_unobserved_gene_days():
 
 
 def test_few_genes_with_several_guides():
-    warned("Only 1 of 2 genes have two or more guides")
+    warned("1 of 2 genes have two or more guides, and 10 are needed")
 
 
 # ------------------------------------------------------------- probabilities

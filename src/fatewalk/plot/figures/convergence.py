@@ -36,6 +36,7 @@ ROUNDS = {  # column of the trace, name, colour, where its dashes start
     "newton_step": ("Newton step (SDs)", BLUE, 0),
     "scale_step": ("log scales", ORANGE, 0),
     "weight_step": ("log weights", GREEN, 4),
+    "solve_residual": ("linear solves", GREY, 2),
 }
 DRIFTS = {"drift_mean": ("means (SDs)", BLUE, 0), "drift_sd": ("log SDs", ORANGE, 4)}
 TRACE = ("phase", "round", *ROUNDS, "step", "loss", "learning_rate", *DRIFTS)
@@ -59,7 +60,7 @@ def convergence(run: Run) -> Figure:
     Parameters
     ----------
     run
-        The run; its trace has rounds of Newton-Laplace, then windows of SVI steps (none with ``guide:
+        The run; its trace has rounds of Newton-Laplace, then windows of SVI steps (none with ``family:
         laplace``).
 
     Returns

@@ -66,7 +66,8 @@ FILES = (
                 "`solve_residual` (of linear solves, over its limit, where they are not exact); "
                 "with SVI also `drift_mean` and `drift_sd` (log SDs) of the last window. "
                 "`common_shift_sd`: SD that the labels leave to the common shift of all genes, on "
-                "the best day and contrast (logit), against `s_tau`: it decides on `unanchored`. "
+                "the best day and contrast (logit), against the prior SD of an effect: it decides on "
+                "`unanchored`. "
                 "`null`: infinite or not known",
                 unit="SDs",
             ),
