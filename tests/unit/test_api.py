@@ -337,6 +337,8 @@ def test_refusals_speak_of_keywords_and_arguments(screen):
     ) as refused:
         fit(screen, min_umi=-1)
     assert "config" not in str(refused.value)
+    with pytest.raises(fatewalk.FatewalkError, match=r"^keywords: 1 problem\n  - cells: found -1"):
+        fatewalk.simulate(cells=-1)
     calls = screen.guide_calls.drop(columns="guide")
     with pytest.raises(fatewalk.FatewalkError, match=r"^guide_calls: column guide is missing"):
         fatewalk.fit(screen.cells, screen.guide_map, calls, fates=FATES)

@@ -142,8 +142,8 @@ def simulate(**keys: Any) -> SimulatedScreen:
     from fatewalk.screen.simulate import simulate_screen
 
     problems = Problems()
-    config = problems.validate(SimulateConfig, keys, "simulate")
-    problems.raise_if_any()
+    config = problems.validate(SimulateConfig, keys)
+    problems.raise_if_any("keywords")
     assert isinstance(config, SimulateConfig)
     return simulate_screen(config)
 

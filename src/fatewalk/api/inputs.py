@@ -54,7 +54,7 @@ def as_config(
             given.setdefault(of_section[key], {})[key] = value
         else:
             problems.add(f"{key}: {_advice(key, [*own, *of_section])}")
-    problems.raise_if_any()
+    problems.raise_if_any("keywords")
     files = {"guide_map": guide_map} | ({} if guide_calls is None else {"guide_calls": guide_calls})
     if not in_memory:
         files[kind.key] = data
@@ -62,7 +62,7 @@ def as_config(
     if in_memory:
         entry["anndata"] = str(folder / "adata.h5ad")
         checked = problems.validate(kind, entry)
-        problems.raise_if_any()
+        problems.raise_if_any("keywords")
         assert checked is not None
         _write_anndata(data, checked.model_dump(), folder / "adata.h5ad")
     return {"datasets": {SCREEN: entry}, **given}

@@ -53,11 +53,11 @@ class Problems:
                 self.add(_explain(model, dict(item), path, layers or {}))
         return None
 
-    def raise_if_any(self) -> None:
-        """Raise one error that names every problem, if there is any."""
+    def raise_if_any(self, where: str = "config") -> None:
+        """Raise one error that names every problem, and where they are, if there is any."""
         if self._texts:
             count = "1 problem" if len(self._texts) == 1 else f"{len(self._texts)} problems"
-            raise FatewalkError("\n".join([f"config: {count}", *(f"  - {t}" for t in self._texts)]))
+            raise FatewalkError("\n".join([f"{where}: {count}", *(f"  - {t}" for t in self._texts)]))
 
 
 def short(value: Any) -> str:
