@@ -36,8 +36,8 @@ ROUNDS = {  # column of the trace, name, colour, where its dashes start
     "newton_step": ("Newton step (SDs)", BLUE, 0),
     "scale_step": ("log scales", ORANGE, 0),
     "weight_step": ("log weights", GREEN, 4),
-    "solve_residual": ("linear solves", GREY, 2),
 }
+SOLVES = {"solve_residual": ("linear solves", GREY, 2)}  # not in traces of before 0.2
 DRIFTS = {"drift_mean": ("means (SDs)", BLUE, 0), "drift_sd": ("log SDs", ORANGE, 4)}
 TRACE = ("phase", "round", *ROUNDS, "step", "loss", "learning_rate", *DRIFTS)
 STATUS = {
@@ -88,7 +88,8 @@ def convergence(run: Run) -> Figure:
 def draw_rounds(ax: Axes, rounds: pd.DataFrame, criterion: Criterion) -> None:
     """Change of mode, scales and weights by round of Newton-Laplace."""
     ax.set(title="Newton-Laplace: change in a round", xlabel="round", ylabel="change")
-    draw_limits(ax, rounds["round"], rounds, criterion, ROUNDS, "no rounds")
+    lines = ROUNDS | (SOLVES if SOLVES.keys() <= set(rounds) else {})
+    draw_limits(ax, rounds["round"], rounds, criterion, lines, "no rounds")
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
 
 
