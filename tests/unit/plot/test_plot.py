@@ -478,6 +478,22 @@ def test_convergence_shows_linear_solves_that_are_not_exact() -> None:
     assert "linear solves" in said(axes.figure)
 
 
+@pytest.mark.parametrize("residual", [0.0, 4.0])
+def test_convergence_has_room_for_its_legends(residual) -> None:
+    card = make_card()
+    card["criterion"] |= {"solve_residual": {"value": residual, "limit": 1}}
+    fig = draw_convergence(make_trace().assign(solve_residual=residual), card)
+    fig.draw_without_rendering()
+    rounds, drift = fig.axes[:2]
+    for ax in (rounds, drift):
+        legend, panel = ax.get_legend().get_window_extent(), ax.get_window_extent()
+        assert panel.x0 <= legend.x0
+        assert legend.x1 <= panel.x1
+        curves = [line for line in ax.lines if line.get_gid() is None]
+        seen = np.concatenate([line.get_transform().transform(line.get_xydata())[:, 1] for line in curves])
+        assert np.nanmax(seen) < legend.y0
+
+
 def test_convergence_without_svi_has_one_panel_and_no_line_for_a_given_weight() -> None:
     trace = make_trace(0).assign(weight_step=0.0)
     fig = draw_convergence(trace, make_card(family="laplace"))

@@ -46,6 +46,7 @@ STATUS = {
     "diverged": "The fit diverged",
     "unanchored": "The fit has nothing to anchor it: no information from NTC guides",
 }
+MOST_ABREAST = 3  # names in one row of a legend
 FEWEST_WINDOWS = 6  # for a second half worth a look of its own
 MOST_RATES = 12  # more changes of the learning rate than this are a smooth decay
 
@@ -161,8 +162,10 @@ def draw_limits(
     ax.yaxis.set_major_formatter("{x:g}")
     ax.yaxis.set_minor_formatter(NullFormatter())
     low, high = 10.0 ** np.array([np.floor(np.log10(ax.get_ylim()[0])), np.ceil(np.log10(ax.get_ylim()[1]))])
-    ax.set_ylim(low, high * (high / low) ** 0.3)  # room for the legend
-    ax.legend(loc="upper right", ncols=len(lines))
+    drawn = int((~np.isnan(values)).any(axis=0).sum())
+    columns, room = (drawn, 0.3) if drawn <= MOST_ABREAST else (2, 0.6)
+    ax.set_ylim(low, high * (high / low) ** room)  # for the legend, each line above its limit
+    ax.legend(loc="upper right", ncols=columns)
 
 
 def mark_rates(ax: Axes, step: np.ndarray, rate: np.ndarray, named: bool) -> None:
