@@ -99,14 +99,15 @@ class Result:
             If the run has no such table or contrast.
         """
         chosen = contrast and self.run.choose(contrast)
-        of_all, of_contrast = (_tables_in(self.folder, one) for one in (None, chosen or self.run.primary))
-        known = of_contrast if chosen else of_all
+        known = _tables_in(self.folder, chosen)
         if name not in known:
-            other = ", for each contrast" if not chosen else ", for all contrasts together"
-            elsewhere = sorted(set(of_all if chosen else of_contrast) - set(known))
+            other = "for all contrasts together" if chosen else "for each contrast"
+            elsewhere = sorted(
+                set(_tables_in(self.folder, None if chosen else self.run.primary)) - set(known)
+            )
             raise FatewalkError(
                 f"table: found {name!r}{nearest(name, [*known, *elsewhere])}; allowed: {', '.join(known)}"
-                + (f"; and{other}: {', '.join(elsewhere)}" if elsewhere else "")
+                + (f"; and, {other}: {', '.join(elsewhere)}" if elsewhere else "")
             )
         return self.run.table(name, chosen).copy()
 

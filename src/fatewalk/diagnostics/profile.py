@@ -62,7 +62,7 @@ class Profile:
             self._cluster_total = clusters.prior_precision + sums.index_add(0, rows.cluster, self.weight)
         self.nuisances = rows.matrix @ coefficients  # [M, k]
         self.within = self.within_clusters(self.nuisances)
-        self.inverse = self._inverse(torch.ones(len(self.places), dtype=torch.bool))
+        self.inverse = self._inverse(slice(None))
 
     def product(self, a: Tensor, b: Tensor) -> Tensor:
         """Weighted products of features, [M, a] x [M, b] -> [a, b]."""
@@ -79,14 +79,15 @@ class Profile:
     def residual(self, a: Tensor, without: slice | None = None) -> Tensor:
         """What the nuisances, or all but those at a place, leave of features, [M, a] -> [M, a]."""
         within = self.within_clusters(a)
-        kept = torch.ones(len(self.places), dtype=torch.bool)
+        kept: Tensor | slice = slice(None)  # a view: a mask would copy all rows
+        inverse = self.inverse
         if without is not None:
             kept = (self.places < without.start) | (self.places >= without.stop)
-        inverse = self.inverse if without is None else self._inverse(kept)
+            inverse = self._inverse(kept)
         return within - self.within[:, kept] @ (inverse @ self.product(self.nuisances[:, kept], within))
 
-    def _inverse(self, kept: Tensor) -> Tensor:
-        """Of the information on the nuisances that are kept, bool [k], their priors included."""
+    def _inverse(self, kept: Tensor | slice) -> Tensor:
+        """Of the information on the nuisances that are kept, bool [k] or all, their priors included."""
         gram = self.product(self.nuisances[:, kept], self.within[:, kept])
         return _pseudo_inverse(gram + torch.diag(self.precision[kept]))
 
