@@ -20,8 +20,9 @@ import torch
 from benchmarks.common import draw_screen, fit_config, true_effects
 from fatewalk.config import ModelConfig
 from fatewalk.core.tables import write_arrays
+from fatewalk.estimates.arrays import mean_composition
 from fatewalk.estimates.from_draws import posterior_moments
-from fatewalk.estimates.likelihood_only import likelihood_estimates
+from fatewalk.estimates.likelihood_only import label_evidence, likelihood_estimates
 from fatewalk.stages.fit_effects import fit_effects
 
 if TYPE_CHECKING:
@@ -95,9 +96,11 @@ def estimates(
     dict
         genes [L]; gene_cells [L, D]; mean [L, F*, D] and covariance [L, F*, D, D] of the posterior;
         alone, alone_covariance: the same of the likelihood alone; sampling [F*, L], variance that
-        guide sampling adds; library, gene [L, F*, D], the truths.
+        guide sampling adds; score [L, F*, D], information [L, F*, D, F*, D], guide_variance [] and
+        composition [F, D], evidence on all fates; n_guides [L]; library, gene [L, F*, D], the truths.
     """
     alone = likelihood_estimates(posterior, design, posterior.rows(design))
+    evidence = label_evidence(posterior, design)
     return {
         "genes": np.array(design.genes),
         "gene_cells": moments.gene_cells,
@@ -105,6 +108,11 @@ def estimates(
         "covariance": moments.theta_day_cov,
         "alone": alone.gene_mean,
         "alone_covariance": np.einsum("lfdfe->lfde", alone.gene_covariance),
+        "score": evidence.gene_score,
+        "information": evidence.gene_information,
+        "guide_variance": np.array(evidence.guide_variance),
+        "composition": mean_composition(design),
+        "n_guides": moments.n_guides,
         "sampling": moments.sigma_guide_square[:, None] / moments.n_guides,
         "library": true_effects(screen, design, "theta"),
         "gene": true_effects(screen, design, "theta_gene"),

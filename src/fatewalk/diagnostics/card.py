@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from fatewalk.config import FitConfig
     from fatewalk.diagnostics.identifiability import Identifiability
     from fatewalk.infer.fitted import Posterior
-    from fatewalk.infer.laplace import Laplace
+    from fatewalk.infer.laplace import Laplace, SymmetricMode
     from fatewalk.infer.svi import SviResult
     from fatewalk.screen.design import Design
 
@@ -38,6 +38,7 @@ def describe_fit(
     design: Design,
     fit: FitConfig,
     laplace: Laplace,
+    symmetric: SymmetricMode,
     svi: SviResult | None,
     checks: Identifiability,
 ) -> dict[str, Any]:
@@ -51,12 +52,12 @@ def describe_fit(
         The cells.
     fit
         Section ``fit``.
-    laplace, svi
-        How the two phases ended; svi is None for ``family: laplace``.
+    laplace, symmetric, svi
+        How the phases ended; svi is None for ``family: laplace``.
     checks
         What the design cannot tell.
     """
-    status = _status(laplace, svi)
+    status = _status(laplace, symmetric, svi)
     if status == "converged" and checks.unanchored:
         status = "unanchored"
     failed: list[str] = []
@@ -69,6 +70,7 @@ def describe_fit(
         "criterion": criterion(laplace, svi) | {"common_shift_sd": _anchor(posterior, checks)},
         "steps": svi.steps if svi else 0,
         "rounds": len(laplace.trace),
+        "rounds_symmetric": len(symmetric.trace),
         "loss": svi.trace[-1].loss if svi and svi.trace else None,
         "family": posterior.name,
         "center_delta": posterior.model.terms.guides.centred,
@@ -91,7 +93,8 @@ def describe_fit(
         "latents": n_latents,
     }
     of_slope = slope.warnings if slope else []
-    card["warnings"] = [*checks.warnings, *of_slope, *failed, *_warnings(status, design, fit, laplace, svi)]
+    of_fit = _of_passes(laplace, symmetric) + _warnings(status, design, fit, laplace, svi)
+    card["warnings"] = [*checks.warnings, *of_slope, *failed, *of_fit]
     return card
 
 
@@ -111,7 +114,10 @@ def _clusters(design: Design) -> str | None:
     return "weights by cluster size: all cells of a cluster carry the same guides"
 
 
-def _status(laplace: Laplace, svi: SviResult | None) -> str:
+def _status(laplace: Laplace, symmetric: SymmetricMode, svi: SviResult | None) -> str:
+    """Of the phase that went worst."""
+    if laplace.status == "converged" and symmetric.outcome.status != "converged":
+        return symmetric.outcome.status
     if svi is not None and svi.status != "converged" and laplace.status != "diverged":
         return svi.status
     return laplace.status
@@ -203,11 +209,27 @@ def _tails(values: Tensor) -> dict[str, float]:
     return {"min": float(values.min()), "max": float(values.max())}
 
 
+def _of_passes(laplace: Laplace, symmetric: SymmetricMode) -> list[str]:
+    """What went wrong in the two passes of Newton-Laplace."""
+    found = list(laplace.outcome.words)
+    if laplace.status == "converged" and symmetric.outcome.status != "converged":
+        found += [
+            f"The second pass, which the calls by fate rest on, ended {symmetric.outcome.status} after "
+            f"{len(symmetric.trace)} rounds.",
+            *symmetric.outcome.words,
+        ]
+    return found
+
+
 def _warnings(
-    status: str, design: Design, fit: FitConfig, laplace: Laplace, svi: SviResult | None
+    status: str,
+    design: Design,
+    fit: FitConfig,
+    laplace: Laplace,
+    svi: SviResult | None,
 ) -> list[str]:
     """What a reader of the card must know, in sentences."""
-    found = list(laplace.outcome.words)
+    found = []
     if laplace.status == "budget" and len(laplace.trace) == newton.MAX_ROUNDS:
         words = criterion_words(criterion(laplace, None))
         found.append(

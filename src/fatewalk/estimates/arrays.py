@@ -151,6 +151,14 @@ class Unshrunk(ArrayFile):
     guide_cells: np.ndarray
 
 
+def mean_composition(design: Design) -> np.ndarray:
+    """Mean probability of each fate over all cells of a day, [F, D]."""
+    n_days = len(design.days)
+    total = np.zeros((n_days, len(design.fates)))
+    np.add.at(total, design.day.numpy(), design.prob.numpy())
+    return (total / np.bincount(design.day.numpy(), minlength=n_days)[:, None]).T
+
+
 def name_estimates(estimates: Estimates, design: Design) -> Unshrunk:
     """Put names to likelihood-only estimates; what has no cells is missing.
 

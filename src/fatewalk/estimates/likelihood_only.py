@@ -14,6 +14,16 @@ gets a free shift xi on every day and contrast: with B its information against e
 
 where C maps the coordinates to beta_g. A direction that J does not see is missing.
 
+The same in another form is *evidence*: log p(labels | b) = h'b - b'J b / 2 up to a constant, where what the
+labels do not see is zero information and nothing is missing. For a gene J as above and h = J b. For a
+guide, with N = (1 - M)^-1, E = N C S C' N', and s the score of its shift at the mode,
+
+    J_g = N' J_xi (1 + E J_xi)^-1 N ,   h_g = J_g beta_g + N' (1 + J_xi E)^-1 s
+
+(the inverse of the error above, without J_xi^-1). Evidence of all fates comes from the mode under the
+prior that treats them alike (`fatewalk.infer.laplace.fit_symmetric`), so that the priors of all
+other genes and nuisances do not depend on the choice of a reference either.
+
 Letters: L genes, G guides, F* contrasts, D days, K = F* D.
 """
 
@@ -25,15 +35,17 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from fatewalk.infer.systems import gene_grams, gene_information
+from fatewalk.infer.systems import BlockSystem, DenseSystem, gene_grams, gene_information
 from fatewalk.infer.whitening import BlockWhitening, DenseWhitening, load_whitening
 from fatewalk.model.coordinates import Coordinates
 from fatewalk.model.information import RowIndex, curvature, day_gram, fate_probabilities
-from fatewalk.model.linalg import cholesky, eigh, inverse
-from fatewalk.model.rows import Rows, linear_predictor
+from fatewalk.model.linalg import cholesky, eigh, inverse, solve
+from fatewalk.model.rows import Rows, linear_predictor, make_rows
 from fatewalk.model.scales import DTYPE
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     import numpy as np
 
     from fatewalk.infer.fitted import Posterior
@@ -63,6 +75,82 @@ class Estimates:
     guide_covariance: np.ndarray
 
 
+@dataclass(frozen=True)
+class LabelEvidence:
+    """Score h and information J of the labels on the effects of each gene and guide, all contrasts together.
+
+    Attributes
+    ----------
+    gene_score, guide_score : array [L, F*, D], [G, F*, D]
+        Zero where the labels see nothing.
+    gene_information, guide_information : array [L, F*, D, F*, D], [G, F*, D, F*, D]
+    guide_variance
+        sigma_guide squared, the same for all contrasts.
+    """
+
+    gene_score: np.ndarray
+    gene_information: np.ndarray
+    guide_score: np.ndarray
+    guide_information: np.ndarray
+    guide_variance: float
+
+
+@torch.no_grad()
+def label_evidence(posterior: Posterior, design: Design) -> LabelEvidence:
+    """Evidence on all genes and guides, from the mode under the prior that treats all fates alike.
+
+    Parameters
+    ----------
+    posterior
+        The fit.
+    design
+        The cells.
+
+    Raises
+    ------
+    NumericalError
+        If a matrix cannot be decomposed.
+    """
+    terms, mode = posterior.model.terms, posterior.symmetric
+    c = Coordinates(terms, symmetric=terms.n_contrasts > 1)
+    log_scales = c.scales.log_scales(mode["vector"])  # [F*, H]
+    rows = make_rows(design, terms).weighted(mode["weight"])
+    data = _Data(c, rows, mode["y"], c.sd(log_scales))
+    if "factor" in posterior.laplace:
+        half = _inverse_triangular(DenseSystem(data.index, c, data.weights, data.sd).factor)
+        covariance, parts = _dense_covariance(c, half), _guide_parts(data, half)
+    else:
+        system = BlockSystem(data.index, c, rows, data.weights, data.sd)
+        covariance, parts = _block_covariance(c, system.whitening()), _guide_parts_in_blocks(data)
+    gene_score, gene_information = _actual(c, *_gene_information(data, covariance, design.gene_cells > 0))
+    size = terms.n_contrasts * terms.n_days
+    score = torch.zeros(terms.n_guides, size, dtype=DTYPE)
+    information = torch.zeros(terms.n_guides, size, size, dtype=DTYPE)
+    for guides, part in parts:
+        score[guides], information[guides] = part.evidence()
+    guide_score, guide_information = _actual(c, information, score)
+    sigma = log_scales[0, terms.n_days].exp()  # the walk's scales come first
+    return LabelEvidence(
+        gene_score.numpy(),
+        gene_information.numpy(),
+        guide_score.numpy(),
+        guide_information.numpy(),
+        float(sigma.square()),
+    )
+
+
+def _actual(c: Coordinates, information: Tensor, score: Tensor) -> tuple[Tensor, Tensor]:
+    """Score [m, F*, D] and information [m, F*, D, F*, D] on the actual contrasts."""
+    n, days = c.terms.n_contrasts, c.terms.n_days
+    root = torch.eye(n, dtype=DTYPE) if c.root is None else c.root
+    back = inverse(root, "the root of the prior of contrasts")
+    information = information.view(-1, n, days, n, days)
+    return (
+        torch.einsum("gf,mgd->mfd", back, score.view(-1, n, days)),
+        torch.einsum("gf,mgdhe,hk->mfdke", back, information, back),
+    )
+
+
 @torch.no_grad()
 def likelihood_estimates(posterior: Posterior, design: Design, rows: Rows) -> Estimates:
     """Likelihood-only estimates of all genes and guides.
@@ -87,13 +175,19 @@ def likelihood_estimates(posterior: Posterior, design: Design, rows: Rows) -> Es
     whitening = load_whitening(laplace)
     if isinstance(whitening, DenseWhitening):
         half = _inverse_triangular(whitening.factor)  # S = half' half
-        gene = _genes(data, _dense_covariance(c, half), design.gene_cells > 0)
-        guide = _guides(data, half)
+        covariance, parts = _dense_covariance(c, half), _guide_parts(data, half)
     else:
         assert isinstance(whitening, BlockWhitening)
-        gene = _genes(data, _block_covariance(c, whitening), design.gene_cells > 0)
-        guide = _guides_in_blocks(data)
-    return Estimates(*(x.numpy() for x in (*gene, *guide)))
+        covariance, parts = _block_covariance(c, whitening), _guide_parts_in_blocks(data)
+    n, days = c.terms.n_contrasts, c.terms.n_days
+    gene, gene_error = _solve_seen(*_gene_information(data, covariance, design.gene_cells > 0))
+    guide = torch.empty(c.terms.n_guides, n * days, dtype=DTYPE)
+    guide_error = torch.empty(c.terms.n_guides, n * days, n * days, dtype=DTYPE)
+    for guides, part in parts:
+        guide[guides], guide_error[guides] = part.estimates()
+    both = [(gene, gene_error), (guide, guide_error)]
+    shaped = [x for mean, error in both for x in (mean.view(-1, n, days), error.view(-1, n, days, n, days))]
+    return Estimates(*(x.numpy() for x in shaped))
 
 
 class _Data:
@@ -101,11 +195,11 @@ class _Data:
 
     def __init__(self, c: Coordinates, rows: Rows, y: Tensor, sd: Tensor) -> None:
         self.c, self.rows, self.y, self.sd = c, rows, y, sd
-        pi = fate_probabilities(linear_predictor(rows, c.coefficients(sd * y).T.contiguous()))
-        self.weights = curvature(rows, pi)  # [M, F*, F*]
+        pi = fate_probabilities(c.mixed(linear_predictor(rows, c.coefficients(sd * y).T.contiguous())))
+        self.weights = c.unmixed_curvature(curvature(rows, pi))  # [M, F*, F*]
         self.index = RowIndex(rows, c)
         residual = (rows.weight[:, None] * (rows.target - rows.cells[:, None] * pi))[:, 1:]
-        score = (rows.transpose @ residual)[c.terms.first_guide :]
+        score = (rows.transpose @ c.unmixed(residual))[c.terms.first_guide :]
         self.score = score.view(c.terms.n_days, c.terms.n_guides, -1).permute(1, 2, 0)  # [G, F*, D]
 
 
@@ -137,10 +231,10 @@ def _block_covariance(c: Coordinates, whitening: BlockWhitening) -> Tensor:
     return out
 
 
-def _genes(data: _Data, covariance: Tensor, observed: Tensor) -> tuple[Tensor, Tensor]:
-    """Estimates of all genes, [L, F*, D] and [L, F*, D, F*, D], from the observed gene-days [L, D]."""
+def _gene_information(data: _Data, covariance: Tensor, observed: Tensor) -> tuple[Tensor, Tensor]:
+    """J [L, K, K] and h = J b [L, K] of all genes, from the observed gene-days [L, D]."""
     c, place = data.c, _walk_places(data.c)
-    n, days, (genes, size) = c.terms.n_contrasts, c.terms.n_days, place.shape
+    n, (_, size) = c.terms.n_contrasts, place.shape
     precision = inverse(covariance, "the covariance of a gene")
     information = precision - torch.eye(size, dtype=DTYPE)
     score = (precision @ data.y.reshape(-1)[place][:, :, None])[:, :, 0]  # J b
@@ -150,13 +244,11 @@ def _genes(data: _Data, covariance: Tensor, observed: Tensor) -> tuple[Tensor, T
     # without cells there is no information; what the difference above left is rounding
     observed = observed.repeat(1, n)  # [L, K]
     information = torch.where(observed[:, :, None] & observed[:, None, :], back.T @ information @ back, 0.0)
-    mean, error = _solve_seen(information, torch.where(observed, score @ back, 0.0))
-    return mean.view(genes, n, days), error.view(genes, n, days, n, days)
+    return 0.5 * (information + information.mT), torch.where(observed, score @ back, 0.0)
 
 
 def _solve_seen(information: Tensor, score: Tensor) -> tuple[Tensor, Tensor]:
     """Solve J b = score where J sees; the rest is missing. [m, K, K], [m, K] -> [m, K], [m, K, K]."""
-    information = 0.5 * (information + information.transpose(-1, -2))
     own = information.diagonal(dim1=-2, dim2=-1)  # [m, K]
     floor = ROUNDING * own.amax(dim=-1, keepdim=True)
     scale = torch.where(own > floor, own, 0.0).clamp(min=0).sqrt()  # [m, K]
@@ -176,14 +268,70 @@ def _solve_seen(information: Tensor, score: Tensor) -> tuple[Tensor, Tensor]:
     return mean, torch.where(either, nan, error)
 
 
-def _guides(data: _Data, half: Tensor) -> tuple[Tensor, Tensor]:
-    """Estimates of all guides, [G, F*, D] and [G, F*, D, F*, D]."""
+@dataclass(frozen=True)
+class _GuideParts:
+    """What the estimates of m guides are made of.
+
+    Attributes
+    ----------
+    own : Tensor [m, K, K]
+        B_gg.
+    left, right : Tensor [m, K, P]
+        B_g. S^1/2 and C S^1/2.
+    score, beta : Tensor [m, K]
+        Score of the shift at the mode, and beta there.
+    """
+
+    own: Tensor
+    left: Tensor
+    right: Tensor
+    score: Tensor
+    beta: Tensor
+
+    @property
+    def mix(self) -> Tensor:
+        """1 - M, [m, K, K]."""
+        return torch.eye(self.own.shape[1], dtype=DTYPE) - self.right @ self.left.mT
+
+    @property
+    def information(self) -> Tensor:
+        """J_xi, [m, K, K]."""
+        found = self.own - self.left @ self.left.mT
+        return 0.5 * (found + found.mT)
+
+    def estimates(self) -> tuple[Tensor, Tensor]:
+        """Estimates [m, K] and their errors [m, K, K]."""
+        mix = self.mix
+        shift, shift_error = _solve_seen(self.information, self.score)
+        mean = self.beta + (mix @ shift.nan_to_num()[:, :, None])[:, :, 0]
+        error = mix @ shift_error.nan_to_num() @ mix.mT + self.right @ self.right.mT
+        missing = shift.isnan()
+        either = missing[:, :, None] | missing[:, None, :]
+        return torch.where(missing, torch.nan, mean), torch.where(either, torch.nan, error)
+
+    def evidence(self) -> tuple[Tensor, Tensor]:
+        """Score [m, K] and information [m, K, K]."""
+        back = inverse(self.mix, "the share of its gene in a guide")  # N
+        seen = self.own.diagonal(dim1=1, dim2=2) > 0  # [m, K]
+        shift = torch.where(seen[:, :, None] & seen[:, None, :], self.information, 0.0)
+        spread = back @ self.right  # E = spread spread'
+        one = torch.eye(shift.shape[1], dtype=DTYPE)
+        given = solve(
+            one + shift @ (spread @ spread.mT), torch.cat([shift, self.score[:, :, None]], 2), "a guide"
+        )
+        information = back.mT @ given[:, :, :-1] @ back
+        information = 0.5 * (information + information.mT)
+        score = (information @ self.beta[:, :, None] + back.mT @ given[:, :, -1:])[:, :, 0]
+        return score, information
+
+
+def _guide_parts(data: _Data, half: Tensor) -> Iterator[tuple[Tensor, _GuideParts]]:
+    """Guides, some at a time, and their parts."""
     c, sd = data.c, data.sd
     n, days, guides = c.terms.n_contrasts, c.terms.n_days, c.terms.n_guides
     size, q, first = n * days, c.terms.n_local_columns, c.terms.first_local_guide
     maps = [c.day_map(day).to_dense() for day in range(days)]  # [q, n + L + V]
     grams = [day_gram(data.index, day, data.weights, q)[:, :, first:] for day in range(days)]
-    means, errors = [], []
     for some in torch.arange(guides).split(CHUNK):
         m = len(some)
         cross = torch.zeros(m, n, days, n, c.size, dtype=DTYPE)  # B_g. in x
@@ -201,22 +349,17 @@ def _guides(data: _Data, half: Tensor) -> tuple[Tensor, Tensor]:
         left = (cross @ half.T).view(m, size, -1)  # B S^1/2
         right = (to_beta @ half.T).view(m, size, -1)  # C S^1/2
         beta = (to_beta @ data.y.reshape(-1)).view(m, size)
-        mean, error = _freed(own.view(m, size, size), left, right, data.score[some].reshape(m, size), beta)
-        means.append(mean)
-        errors.append(error)
-    mean, error = torch.cat(means), torch.cat(errors)
-    return mean.view(guides, n, days), error.view(guides, n, days, n, days)
+        score = data.score[some].reshape(m, size)
+        yield some, _GuideParts(own.view(m, size, size), left, right, score, beta)
 
 
-def _guides_in_blocks(data: _Data) -> tuple[Tensor, Tensor]:
+def _guide_parts_in_blocks(data: _Data) -> Iterator[tuple[Tensor, _GuideParts]]:
     """The same from each gene's own block: what other genes and nuisances leave open is neglected."""
     c, y, sd = data.c, data.y.reshape(-1), data.sd.reshape(-1)
-    n, days, guides = c.terms.n_contrasts, c.terms.n_days, c.terms.n_guides
+    n, days = c.terms.n_contrasts, c.terms.n_days
     size, weights = n * days, c.terms.walk.weights
     grams = gene_grams(data.index, c, data.weights)
     blocks = gene_information(grams, c, data.sd)
-    mean = torch.empty(guides, size, dtype=DTYPE)
-    error = torch.empty(guides, size, size, dtype=DTYPE)
     for group, gram, block in zip(c.gene_groups(), grams, blocks, strict=True):
         genes, v = len(group.genes), group.local.shape[1] - 1
         place = group.place.reshape(genes, -1)
@@ -241,29 +384,7 @@ def _guides_in_blocks(data: _Data) -> tuple[Tensor, Tensor]:
             beta = (onto @ y[place][:, :, None])[:, :, 0]
             of = group.guides[:, i]
             score = data.score[of].reshape(genes, size)
-            mean[of], error[of] = _freed(own.view(genes, size, size), left, right, score, beta)
-    return mean.view(guides, n, days), error.view(guides, n, days, n, days)
-
-
-def _freed(own: Tensor, left: Tensor, right: Tensor, score: Tensor, beta: Tensor) -> tuple[Tensor, Tensor]:
-    """Estimates of m guides, each with a free shift.
-
-    Parameters
-    ----------
-    own : Tensor [m, K, K]
-        B_gg.
-    left, right : Tensor [m, K, P]
-        B_g. S^1/2 and C S^1/2.
-    score, beta : Tensor [m, K]
-        Score of the shift at the mode, and beta there.
-    """
-    mix = torch.eye(own.shape[1], dtype=DTYPE) - right @ left.transpose(1, 2)  # 1 - M
-    shift, shift_error = _solve_seen(own - left @ left.transpose(1, 2), score)
-    mean = beta + (mix @ shift.nan_to_num()[:, :, None])[:, :, 0]
-    error = mix @ shift_error.nan_to_num() @ mix.transpose(1, 2) + right @ right.transpose(1, 2)
-    missing = shift.isnan()
-    either = missing[:, :, None] | missing[:, None, :]
-    return torch.where(missing, torch.nan, mean), torch.where(either, torch.nan, error)
+            yield of, _GuideParts(own.view(genes, size, size), left, right, score, beta)
 
 
 def _spread(c: Coordinates, values: Tensor, day: int) -> Tensor:

@@ -137,12 +137,9 @@ class Checkpoint:
         state: dict[str, Any] = self.resumed["state"]
         return state
 
-    def earlier(self, phase: str) -> dict[str, Any] | None:
-        """What ``save`` was given as ``before``, if the checkpoint is of this phase."""
-        if self.resumed is None or self.resumed["phase"] != phase:
-            return None
-        before: dict[str, Any] = self.resumed["before"]
-        return before
+    def finished(self, phase: str) -> dict[str, Any] | None:
+        """The state in which this phase ended, if the checkpoint is of a later one."""
+        return self.resumed["before"].get(phase) if self.resumed else None
 
     def save(self, phase: str, state: dict[str, Any], before: dict[str, Any] | None = None) -> None:
         """Write the state; end the process if it was asked to end.
@@ -154,7 +151,7 @@ class Checkpoint:
         state
             Tensors and plain containers.
         before
-            Results of earlier phases.
+            States in which earlier phases ended, by phase.
 
         Raises
         ------

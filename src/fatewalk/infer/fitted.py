@@ -33,6 +33,8 @@ class Posterior:
         Holds the fitted parameters.
     laplace
         State of the Laplace approximation (``Laplace.state``).
+    symmetric
+        State of the mode under the prior that treats all fates alike (``SymmetricMode.state``).
     weight : Tensor [M]
         Weight of a cell's label in each row of ``make_rows``.
     config
@@ -43,6 +45,7 @@ class Posterior:
     name: str
     family: Family
     laplace: dict[str, Tensor]
+    symmetric: dict[str, Tensor]
     weight: Tensor
     config: ModelConfig
 
@@ -58,6 +61,7 @@ def save_posterior(posterior: Posterior, path: Path) -> None:
         "family": posterior.name,
         "model": posterior.config.model_dump(),
         "laplace": laplace,
+        "symmetric": posterior.symmetric,
         "weight": posterior.weight,
         "state": {
             name: value
@@ -91,4 +95,4 @@ def load_posterior(
     name, laplace = content["family"], content["laplace"]
     made = make_family(family or name, model, laplace)
     made.load_state_dict(made.state_dict() | content["state"])
-    return Posterior(model, name, made, laplace, content["weight"], config)
+    return Posterior(model, name, made, laplace, content["symmetric"], content["weight"], config)

@@ -194,24 +194,115 @@ def fit_laplace(
         If not even the first round can be taken. What fails later ends the loop with the state before it,
         and status ``diverged``.
     """
-    checkpoint = checkpoint or Checkpoint()
     problem = _Problem.of(coordinates, rows, shared, weight, dense_limit)
-    saved = checkpoint.state("laplace") or checkpoint.earlier("svi")
-    state = _State.restored(problem, saved) if saved else _State.at_start(problem, intercepts)
-    previous = _State.restored(problem, saved["previous"]) if saved and "previous" in saved else state
-    while state.outcome.status == "budget" and len(state.trace) < MAX_ROUNDS:
-        if checkpoint.due:
-            checkpoint.save("laplace", state.saved() | {"previous": previous.saved()})
-        try:
-            previous, state = state, _take_round(problem, state)
-        except NumericalError as error:
-            state = previous.diverged(state, error)
-    if checkpoint.worth_it and checkpoint.earlier("svi") is None:  # no later state is overwritten
-        checkpoint.save("laplace", state.saved() | {"previous": previous.saved()})
+    keeper = _Keeper(checkpoint or Checkpoint(), "laplace", {})
+    state, previous = keeper.restored(problem) or [_State.at_start(problem, intercepts)] * 2
+    state, previous = _rounds(problem, state, previous, keeper)
     try:
         return _finish(problem, state)
     except NumericalError as error:
         return _finish(problem, previous.diverged(state, error))
+
+
+@dataclass(frozen=True)
+class SymmetricMode:
+    """The mode under the prior that treats all fates alike.
+
+    Attributes
+    ----------
+    vector : Tensor [S]
+        Mode of the scales, which are the same for all contrasts.
+    y : Tensor [F*, p]
+        Mode of the standardised symmetric coordinates at these scales.
+    weight : Tensor [M]
+        Of a label in each row.
+    outcome, trace, memory
+        As in ``Laplace``.
+    """
+
+    vector: Tensor
+    y: Tensor
+    weight: Tensor
+    outcome: Outcome
+    trace: tuple[Round, ...]
+    memory: dict[str, Any]
+
+    def state(self) -> dict[str, Tensor]:
+        """Tensors that the likelihood-only estimates of all fates start from."""
+        return {"vector": self.vector, "y": self.y, "weight": self.weight}
+
+
+def fit_symmetric(
+    first: Laplace,
+    weight: float | None,
+    shared: bool,
+    dense_limit: int,
+    checkpoint: Checkpoint | None = None,
+) -> SymmetricMode:
+    """Run rounds again under the prior that treats all fates alike, the reference included.
+
+    Parameters
+    ----------
+    first
+        How `fit_laplace` ended, where this starts.
+    weight, shared, dense_limit, checkpoint
+        As there.
+
+    Returns
+    -------
+    SymmetricMode
+        Diverged where the first pass was, or where no round could be taken.
+    """
+    terms = first.coordinates.terms
+    if terms.n_contrasts == 1:  # two fates: the same prior
+        return SymmetricMode(first.vector, first.y, first.rows.weight, first.outcome, (), {})
+    c = Coordinates(terms, first.coordinates.device, symmetric=True)
+    problem = _Problem.of(c, first.rows, shared, weight, dense_limit)
+    keeper = _Keeper(checkpoint or Checkpoint(), "symmetric", {"laplace": first.memory})
+    state, previous = keeper.restored(problem) or [_State.after(problem, first)] * 2
+    try:
+        state, _ = _rounds(problem, state, previous, keeper)
+    except NumericalError as error:
+        state = replace(state, outcome=Outcome("diverged", (f"{error}.",)))
+    sd = c.sd(c.scales.log_scales(state.vector))
+    return SymmetricMode(
+        state.vector, state.x / sd, state.rows.weight, state.outcome, state.trace, state.saved()
+    )
+
+
+@dataclass(frozen=True)
+class _Keeper:
+    """Keeps the states of one loop in a checkpoint."""
+
+    checkpoint: Checkpoint
+    phase: str
+    before: dict[str, Any]  # memory of earlier phases
+
+    def restored(self, problem: _Problem) -> list[_State] | None:
+        """The last state and the one before it, if a checkpoint has them."""
+        saved = self.checkpoint.state(self.phase) or self.checkpoint.finished(self.phase)
+        if saved is None:
+            return None
+        return [_State.restored(problem, one) for one in (saved, saved.get("previous", saved))]
+
+    def keep(self, state: _State, previous: _State) -> None:
+        """Write both states."""
+        self.checkpoint.save(self.phase, state.saved() | {"previous": previous.saved()}, self.before)
+
+
+def _rounds(problem: _Problem, state: _State, previous: _State, keeper: _Keeper) -> tuple[_State, _State]:
+    """Take rounds until they stand, fail or run out; the last state and the one before it."""
+    checkpoint = keeper.checkpoint
+    while state.outcome.status == "budget" and len(state.trace) < MAX_ROUNDS:
+        if checkpoint.due:
+            keeper.keep(state, previous)
+        try:
+            previous, state = state, _take_round(problem, state)
+        except NumericalError as error:
+            state = previous.diverged(state, error)
+    if checkpoint.worth_it and checkpoint.finished(keeper.phase) is None:  # no later state is overwritten
+        keeper.keep(state, previous)
+    return state, previous
 
 
 @dataclass(frozen=True)
@@ -279,6 +370,18 @@ class _State:
         eta = _predict(rows, c, x)
         nothing = dispersion.Learned(*torch.zeros(2, c.terms.n_days, dtype=DTYPE, device=c.device))
         return cls(x, eta, c.scales.start(START_SHARE), *_disperse(problem, rows, eta, nothing))
+
+    @classmethod
+    def after(cls, problem: _Problem, first: Laplace) -> _State:
+        """The mode of independent contrasts in symmetric coordinates, each scale their geometric mean."""
+        c, independent = problem.c, first.coordinates
+        assert c.root is not None
+        sd = independent.sd(independent.scales.log_scales(first.vector))
+        x = torch.linalg.solve_triangular(c.root, sd * first.y, upper=False)
+        sizes = [math.prod(shape) for shape in independent.scales.shapes.values()]
+        vector = torch.cat([part.view(problem.n, -1).mean(dim=0) for part in first.vector.split(sizes)])
+        outcome = first.outcome if first.status == "diverged" else UNFINISHED
+        return cls(x, _predict(first.rows, c, x), vector, first.rows, first.dispersion, (), outcome)
 
     @classmethod
     def restored(cls, problem: _Problem, saved: dict[str, Any]) -> _State:
@@ -363,13 +466,13 @@ def _take_round(problem: _Problem, state: _State) -> _State:
 
 def _predict(rows: Rows, c: Coordinates, x: Tensor) -> Tensor:
     """Linear predictor, [F*, p] -> [M, F*]."""
-    return linear_predictor(rows, c.coefficients(x).T.contiguous())
+    return c.mixed(linear_predictor(rows, c.coefficients(x).T.contiguous()))
 
 
 def _predict_many(rows: Rows, c: Coordinates, x: Tensor) -> Tensor:
     """Linear predictors of many vectors, [k, F*, p] -> [M, k, F*]."""
     flat = c.coefficients(x)  # [k, F*, Q]
-    return (rows.matrix @ flat.reshape(-1, flat.shape[-1]).T).view(len(rows), len(x), -1)
+    return c.mixed((rows.matrix @ flat.reshape(-1, flat.shape[-1]).T).view(len(rows), len(x), -1))
 
 
 def _log_posterior(rows: Rows, eta: Tensor, y: Tensor) -> float:
@@ -382,7 +485,7 @@ def _linearise(problem: _Problem, state: _State) -> _Linear:
     """Information of y at the present x, scales and weights."""
     c = problem.c
     sd = c.sd(c.scales.log_scales(state.vector))
-    weights = curvature(state.rows, fate_probabilities(state.eta))
+    weights = c.unmixed_curvature(curvature(state.rows, fate_probabilities(state.eta)))
     system: System
     if state.x.numel() <= problem.dense_limit:
         system = DenseSystem(problem.index, c, weights, sd)
@@ -395,7 +498,7 @@ def _newton_step(problem: _Problem, state: _State, linear: _Linear) -> tuple[_St
     """One step with backtracking; its length in posterior SDs, and the log posterior after it."""
     rows, c, y = state.rows, problem.c, linear.y
     residual = rows.target - rows.cells[:, None] * fate_probabilities(state.eta)
-    residual = rows.weight[:, None] * residual[:, 1:]
+    residual = c.unmixed(rows.weight[:, None] * residual[:, 1:])
     gradient = linear.sd * c.adjoint((rows.transpose @ residual).T) - y
     step = linear.system.solve(gradient.reshape(-1, 1)).view_as(y)
     length = math.sqrt(max(float((step * gradient).sum()), 0.0))

@@ -5,6 +5,11 @@ walk and guide deviations. ``Coordinates`` packs them, contrast by contrast, int
 prior is independent: x = sd * y with y ~ N(0, 1). In y the information matrix has no eigenvalue
 below one, whatever the scales.
 
+Independent contrasts are a prior that treats the reference fate unlike the others. *Symmetric*
+coordinates have the prior of independent changes of all fates: contrasts have correlation 1/2 and the
+same scales. With R R' = (I + 11') / 2 the effects are R x, and x is independent as before; all that
+changes is what the labels see of x (``mixed``, ``unmixed``).
+
 Letters: F* contrasts, L genes, G guides, D days, V = G - L guide directions that centring leaves
 (V = G without centring), p coordinates of a contrast, P = F* p, Q columns of the regression,
 H scales of a contrast (of the walk by day, of guides, of nuisances that have one).
@@ -59,9 +64,13 @@ class Coordinates:
         Of the model.
     device
         Where the tensors live.
+    symmetric
+        Whether the prior treats all fates alike.
 
     Attributes
     ----------
+    root : Tensor [F*, F*] or None
+        R of symmetric coordinates.
     size
         p, coordinates of one contrast: nuisances, innovations (day by day, [D, L]), guide
         directions [V].
@@ -73,9 +82,10 @@ class Coordinates:
         Which of the H scales is the coordinate's prior SD; -1 where the prior SD is fixed.
     """
 
-    def __init__(self, terms: Terms, device: torch.device | None = None) -> None:
+    def __init__(self, terms: Terms, device: torch.device | None = None, symmetric: bool = False) -> None:
         self.device = device or torch.device("cpu")
         self.terms = terms
+        self.root = symmetric_root(terms.n_contrasts).to(self.device) if symmetric else None
         self.blocks: dict[str, slice] = {}
         fixed: list[Tensor] = []
         self.n_nuisance = 0
@@ -97,12 +107,24 @@ class Coordinates:
         ones = torch.ones(self.size - self.n_nuisance, dtype=DTYPE)
         self._fixed_sd = torch.cat([*fixed, ones]).to(self.device)
         self.scale_of = self._scale_of().to(self.device)
-        self.scales = Scales(terms, self.device)
+        self.scales = Scales(terms, self.device, tied=symmetric)
 
     @property
     def n_scales(self) -> int:
         """Number of scales H of a contrast."""
         return sum(len(scales) for scales in self.terms.scaled)
+
+    def mixed(self, values: Tensor) -> Tensor:
+        """From independent to actual contrasts: R times the last dimension, [..., F*]."""
+        return values if self.root is None else values @ self.root.T
+
+    def unmixed(self, gradient: Tensor) -> Tensor:
+        """Transpose of ``mixed``, [..., F*]."""
+        return gradient if self.root is None else gradient @ self.root
+
+    def unmixed_curvature(self, curvature: Tensor) -> Tensor:
+        """Curvature in the independent contrasts, R' W R: [M, F*, F*]."""
+        return curvature if self.root is None else self.root.T @ curvature @ self.root
 
     def place(self, kind: type[Nuisance]) -> slice | None:
         """Place of the nuisance of a kind in a contrast's vector, if there is one."""
@@ -221,17 +243,24 @@ class Coordinates:
         return found
 
 
+def symmetric_root(n_contrasts: int) -> Tensor:
+    """R with R R' = (I + 11') / 2, the covariance of contrasts of independent fates: lower [F*, F*]."""
+    return torch.linalg.cholesky(0.5 * (torch.eye(n_contrasts, dtype=DTYPE) + 1))
+
+
 class Scales:
     """The scales of the model as an unconstrained vector, and the log scales [F*, H] it gives.
 
-    The vector holds the sites of every term that has scales, one after the other and each [F*, ...], those
-    that are scales as logarithms. The log scales are ``matrix @ vector + constant``.
+    The vector holds the sites of every term that has scales, one after the other and each [F*, ...] (tied:
+    [1, ...], the same for all contrasts), those that are scales as logarithms. The log scales are
+    ``matrix @ vector + constant``.
     """
 
-    def __init__(self, terms: Terms, device: torch.device) -> None:
+    def __init__(self, terms: Terms, device: torch.device, tied: bool = False) -> None:
         n = terms.n_contrasts
+        own = 1 if tied else n  # copies of a site in the vector
         sites = [site for scales in terms.scaled for site in scales.sites]
-        self.shapes = {site.name: (n, *site.shape) for site in sites}
+        self.shapes = {site.name: (own, *site.shape) for site in sites}
         lengths = [math.prod(shape) for shape in self.shapes.values()]
         self.size = sum(lengths)
         self.matrix = torch.zeros(n, sum(map(len, terms.scaled)), self.size, dtype=DTYPE)
@@ -239,10 +268,11 @@ class Scales:
         for scales in terms.scaled:
             rows = slice(row, row + len(scales))
             for to_log in scales.maps:
+                width = to_log.shape[1]
                 for f in range(n):
-                    width = to_log.shape[1]
-                    self.matrix[f, rows, place + f * width : place + (f + 1) * width] = to_log
-                place += n * to_log.shape[1]
+                    first = place + (f % own) * width
+                    self.matrix[f, rows, first : first + width] = to_log
+                place += own * width
             row += len(scales)
         self.matrix = self.matrix.to(device)
         self.constant = torch.cat([scales.constant for scales in terms.scaled]).to(device).expand(n, -1)

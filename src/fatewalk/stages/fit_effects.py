@@ -35,7 +35,7 @@ from fatewalk.infer.checkpoint import Checkpoint, checkpoint_path
 from fatewalk.infer.families import Family, LaplaceState, MakeFamily, make_family
 from fatewalk.infer.fitted import Posterior, save_posterior
 from fatewalk.infer.intercepts import day_intercepts
-from fatewalk.infer.laplace import Laplace, Round, fit_laplace
+from fatewalk.infer.laplace import Laplace, Round, SymmetricMode, fit_laplace, fit_symmetric
 from fatewalk.infer.svi import SviResult, Window, run_svi
 from fatewalk.model import FateModel, Rows, Terms, make_rows, make_terms
 from fatewalk.model.cells import guides_vary_in_clusters
@@ -167,19 +167,22 @@ def fit_effects(
         try:
             laplace = _laplace(model, design, rows, fit, checkpoint)
             state = laplace.state()
+            clock.lap("laplace")
+            symmetric = _symmetric(laplace, design, fit, checkpoint)
+            clock.lap("symmetric")
         except NumericalError as error:
             raise FatewalkError(
                 f"the fit ends without a posterior: {error}. Look for extreme values of burden and "
                 "covariates, and for fates that no cell takes, in design_report.json."
             ) from error
-        clock.lap("laplace")
         chosen = family or fit.family
         made = make_family(chosen, model, state)
         trains = chosen != "laplace" and laplace.status != "diverged"
-        svi = _train(model, made, laplace, fit, checkpoint, progress) if trains else None
+        before = {"laplace": laplace.memory, "symmetric": symmetric.memory}
+        svi = _train(model, made, laplace, fit, checkpoint, before, progress) if trains else None
         clock.lap("svi")
-    posterior = _on_cpu(chosen, made, config, terms, state, laplace.rows.weight)
-    card = describe_fit(posterior, design, fit, laplace, svi, checks)
+    posterior = _on_cpu(chosen, made, config, terms, state, symmetric.state(), laplace.rows.weight)
+    card = describe_fit(posterior, design, fit, laplace, symmetric, svi, checks)
     clock.lap("card")
     card |= {
         "device": device.type,
@@ -206,7 +209,7 @@ def fit_effects(
     for warning in card["warnings"][len(checks.warnings) :]:
         log.warning(warning)
     log.info("status %s, %.1f s", card["status"], card["wall_seconds"])
-    return posterior, card, _trace_table(laplace, svi)
+    return posterior, card, _trace_table(laplace, symmetric, svi)
 
 
 def _first_weights(design: Design, rows: Rows, fit: FitConfig) -> Tensor | float:
@@ -230,10 +233,19 @@ def _laplace(model: FateModel, design: Design, rows: Rows, fit: FitConfig, check
             f"{fit.dense_limit}), and the block form holds at most {MOST_NUISANCES} intercepts and slopes. "
             "Raise fit.dense_limit (a matrix of 20,000 takes 3.2 GB), or leave the clusters out."
         )
-    weight = None if fit.likelihood_weight == "auto" else float(fit.likelihood_weight)
-    shared = bool(design.clusters) and not guides_vary_in_clusters(design)
     intercepts = day_intercepts(design).to(rows.day.device)
-    return fit_laplace(coordinates, rows, intercepts, weight, shared, fit.dense_limit, checkpoint)
+    return fit_laplace(coordinates, rows, intercepts, *_labels(design, fit), fit.dense_limit, checkpoint)
+
+
+def _symmetric(laplace: Laplace, design: Design, fit: FitConfig, checkpoint: Checkpoint) -> SymmetricMode:
+    """The second pass, from which all fates are called alike."""
+    return fit_symmetric(laplace, *_labels(design, fit), fit.dense_limit, checkpoint)
+
+
+def _labels(design: Design, fit: FitConfig) -> tuple[float | None, bool]:
+    """The given weight of a label, if there is one; whether cells of a cluster carry the same guides."""
+    weight = None if fit.likelihood_weight == "auto" else float(fit.likelihood_weight)
+    return weight, bool(design.clusters) and not guides_vary_in_clusters(design)
 
 
 def _train(
@@ -242,6 +254,7 @@ def _train(
     laplace: Laplace,
     fit: FitConfig,
     checkpoint: Checkpoint,
+    before: dict[str, Any],
     progress: bool,
 ) -> SviResult:
     """Train the family in place by SVI."""
@@ -255,7 +268,7 @@ def _train(
             max_steps=fit.max_steps,
             on_step=lambda step: bar.update(),
             checkpoint=checkpoint,
-            before=laplace.memory,
+            before=before,
         )
 
 
@@ -265,15 +278,16 @@ def _on_cpu(
     config: ModelConfig,
     terms: Terms,
     laplace: LaplaceState,
+    symmetric: dict[str, Tensor],
     weight: Tensor,
 ) -> Posterior:
     """The posterior, copied to the CPU."""
     name = family if isinstance(family, str) else family.__name__
     model = FateModel(terms)
-    laplace = {key: value.cpu() for key, value in laplace.items()}
+    laplace, symmetric = ({key: value.cpu() for key, value in one.items()} for one in (laplace, symmetric))
     copy = make_family(family, model, laplace)
     copy.load_state_dict({key: value.cpu() for key, value in fitted.state_dict().items()})
-    return Posterior(model, name, copy, laplace, weight.cpu(), config)
+    return Posterior(model, name, copy, laplace, symmetric, weight.cpu(), config)
 
 
 class _Clock:
@@ -295,9 +309,10 @@ class _Clock:
         return round(time.monotonic() - self._began, 2)
 
 
-def _trace_table(laplace: Laplace, svi: SviResult | None) -> pd.DataFrame:
-    """Rounds of Newton-Laplace, then windows of SVI: phase, step and what was watched."""
-    rounds = [{"phase": "laplace", **asdict(entry)} for entry in laplace.trace]
+def _trace_table(laplace: Laplace, symmetric: SymmetricMode, svi: SviResult | None) -> pd.DataFrame:
+    """Rounds of Newton-Laplace, of the second pass, then windows of SVI: phase, step and what was watched."""
+    passes = {"laplace": laplace.trace, "symmetric": symmetric.trace}
+    rounds = [{"phase": phase, **asdict(entry)} for phase, trace in passes.items() for entry in trace]
     windows = [{"phase": "svi", **asdict(window)} for window in svi.trace] if svi else []
     columns = [
         "phase",

@@ -29,7 +29,11 @@ def tensors(posterior, path):
     """Every tensor of posterior.pt, by name."""
     save_posterior(posterior, path)
     content = torch.load(path, weights_only=True)
-    return {f"{part}.{name}": value for part in ("laplace", "state") for name, value in content[part].items()}
+    return {
+        f"{part}.{name}": value
+        for part in ("laplace", "symmetric", "state")
+        for name, value in content[part].items()
+    }
 
 
 def assert_same(found, expected, folder):
@@ -70,14 +74,16 @@ def whole(small_design):
     [
         ("structured", [0]),
         ("structured", [4]),
+        ("structured", [8]),
         ("structured", [30]),
         ("structured", [6, 30, 40]),
         ("laplace", [5]),
+        ("laplace", [8]),
         ("outside", [3, 60]),
     ],
 )
 def test_a_resumed_fit_ends_as_an_uninterrupted_one(small_design, whole, tmp_path, name, cuts):
-    """Cut before the first round, in the rounds, in a window of SVI, and several times."""
+    """Cut before the first round, in the rounds of either pass, in a window of SVI, and several times."""
     path, fit, family = tmp_path / "checkpoint-x.pt", FITS[name], OUTSIDE.get(name)
     for after in cuts:
         with pytest.raises(SystemExit) as end:

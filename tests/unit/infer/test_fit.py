@@ -54,7 +54,7 @@ def test_card_of_a_fit_that_ran_out_of_rounds(small_design, monkeypatch):
     assert card["status"] == "budget"
     assert (card["rounds"], card["steps"], card["loss"]) == (4, 0, None)
     assert set(card["criterion"]) == {"newton_step", "scale_step", "weight_step", "common_shift_sd"}
-    assert set(trace["phase"]) == {"laplace"}
+    assert set(trace["phase"]) == {"laplace", "symmetric"}
     (warning,) = [w for w in card["warnings"] if w.startswith("Newton-Laplace used its 4 rounds")]
     assert f"(limit {laplace.SCALE_LIMIT:g})" in warning
     assert "max_steps" not in warning
