@@ -63,10 +63,11 @@ class SimulateConfig(Section):
         (0.6, 1.2),
         description="range of |effect| in logit, uniform, with a random sign; not for random_walk",
     )
-    effect_fates: Literal["independent", "same", "one"] = Field(
+    effect_fates: Literal["independent", "same", "one", "one_fate", "two_fates"] = Field(
         "independent",
-        description="contrasts hit by an active gene: independent (all, each with its own size and "
-        "sign) | same (all alike) | one (a random one)",
+        description="what an active gene hits: independent (all contrasts, each with its own size and "
+        "sign) | same (all contrasts alike) | one (a random contrast) | one_fate, two_fates (random "
+        "fates, the first one included, each with its own size and sign)",
     )
     effect_patterns: dict[Pattern, NonNegative] = Field(
         {
@@ -95,6 +96,9 @@ class SimulateConfig(Section):
     )
     burden_slope_sd: NonNegative = Field(
         0.0, description="SD of a contrast's own deviation from burden_slope, the same on all days"
+    )
+    fate_shares: list[Positive] | None = Field(
+        None, description="share of each fate, before intercept_sd and burden; left out: all alike"
     )
     intercept_sd: NonNegative = Field(0.4, description="SD of the intercepts by fate and day")
     replicate_sd: NonNegative = Field(
@@ -135,6 +139,15 @@ class SimulateConfig(Section):
         if size[0] > size[1]:
             raise ValueError("must be [smallest, largest]")
         return size
+
+    @model_validator(mode="after")
+    def _fits_the_fates(self) -> SimulateConfig:
+        found = len(self.fate_shares or self.fates)
+        if found != len(self.fates):
+            raise ValueError(f"fate_shares: found {found} values, allowed: one per fate ({len(self.fates)})")
+        if self.effect_fates == "two_fates" and len(self.fates) < 3:
+            raise ValueError("effect_fates: found 'two_fates', which needs three fates; allowed: one_fate")
+        return self
 
     @model_validator(mode="after")
     def _consistent(self) -> SimulateConfig:

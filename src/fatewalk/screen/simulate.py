@@ -298,6 +298,14 @@ def _on_contrasts_hit(config: SimulateConfig, effect: Floats, rng: np.random.Gen
         n_active, n_contrasts, _ = effect.shape
         hit = rng.integers(n_contrasts, size=(n_active, 1))  # [A, 1]
         return effect * (np.arange(n_contrasts) == hit)[:, :, None]
+    if config.effect_fates in ("one_fate", "two_fates"):
+        n_active, n_contrasts, n_days = effect.shape
+        fates = np.tile(np.arange(n_contrasts + 1), (n_active, 1))  # [A, F]
+        n_hit = 1 if config.effect_fates == "one_fate" else 2
+        hit = rng.permuted(fates, axis=1)[:, :n_hit]
+        by_fate = np.zeros((n_active, n_contrasts + 1, n_days))
+        np.put_along_axis(by_fate, hit[:, :, None], effect[:, :n_hit], axis=1)
+        return by_fate[:, 1:] - by_fate[:, :1]
     return effect
 
 
@@ -362,8 +370,10 @@ def _draw_nuisance(config: SimulateConfig, layout: _Layout, rngs: Rngs) -> _Nuis
     b = config.replicate_sd * rngs["replicate"].standard_normal((n_contrasts, config.replicates))
     own_slope = config.burden_slope_sd * rngs["burden_slope"].standard_normal((n_contrasts, 1))  # [F*, 1]
     slope = np.asarray(config.burden_slope, dtype=float) + own_slope  # [F*, 1 or D]
+    shares = np.log(config.fate_shares or np.ones(n_contrasts + 1))  # [F]
+    own_level = config.intercept_sd * rngs["intercept"].standard_normal((n_contrasts, n_days))
     return _Nuisance(
-        alpha=config.intercept_sd * rngs["intercept"].standard_normal((n_contrasts, n_days)),
+        alpha=(shares[1:] - shares[0])[:, None] + own_level,
         b=b - b.mean(axis=1, keepdims=True),
         gamma=np.broadcast_to(slope, (n_contrasts, n_days)),
         cluster=config.cluster_sd * rngs["cluster"].standard_normal((n_contrasts, len(layout.cluster_names))),

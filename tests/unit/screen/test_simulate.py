@@ -346,6 +346,29 @@ def test_contrasts_hit(pattern: str) -> None:
     assert is_hit.sum(axis=0).min() > 60
 
 
+@pytest.mark.parametrize(("moved", "n_moved"), [("one_fate", 1), ("two_fates", 2)])
+def test_fates_moved(moved: str, n_moved: int) -> None:
+    """Where the reference alone moves, all contrasts move against it alike."""
+    settings = {"cells": 100, "genes": 400, "active_genes": 400, "fates": list("ABCD"), "effect_size": [1, 2]}
+    theta = cube(draw(effect_fates=moved, effect_patterns={"sustained": 1}, **settings))[:, :, 0]  # [L, F*]
+    by_fate = np.insert(theta, 0, 0.0, axis=1)  # [L, F]
+    still = by_fate - np.sort(by_fate, axis=1)[:, [1]]  # against the middle: two or three fates do not move
+    if n_moved == 2:
+        values, counts = zip(*(np.unique(row.round(9), return_counts=True) for row in by_fate), strict=True)
+        still = by_fate - np.array([v[c.argmax()] for v, c in zip(values, counts, strict=True)])[:, None]
+    has_moved = np.abs(still) > 1e-9
+    assert (has_moved.sum(axis=1) == n_moved).all()
+    assert has_moved.sum(axis=0).min() > 60 * n_moved
+    size = np.abs(still[has_moved])
+    assert 1 <= size.min() < 1.1 < 1.9 < size.max() <= 2
+
+
+def test_shares_of_fates() -> None:
+    screen = draw(cells=20000, fates=list("ABC"), fate_shares=[6, 3, 1], intercept_sd=0, active_genes=0,
+                  burden_slope=0, replicate_sd=0, guide_sd=0)  # fmt: skip
+    np.testing.assert_allclose(screen.cells[["p_A", "p_B", "p_C"]].mean(), [0.6, 0.3, 0.1], atol=0.012)
+
+
 def test_active_genes_can_be_drawn_anew_on_every_day() -> None:
     settings = {"cells": 100, "genes": 1000, "active_genes": 200, "active_per": "day"}
     screen = draw(effect_fates="same", effect_size=[0.2, 1], **settings)
@@ -468,6 +491,7 @@ SCREENS: dict[str, dict[str, Any]] = {
     "one day": {"days": [7]},
     "two fates": {"fates": ["A", "B"]},
     "six fates": {"fates": list("ABCDEF"), "effect_fates": "one"},
+    "two fates moved": {"fates": list("ABCD"), "effect_fates": "two_fates", "fate_shares": [4, 3, 2, 1]},
     "uncentred": {"guide_effects": "uncentred"},
     "clusters": {"clusters": 10},
     "clusters share guides": {"clusters": 60, "cluster_shares_guides": True},
@@ -628,6 +652,7 @@ KNOBS: dict[str, tuple[Any, str]] = {
     "active_per": ("day", "truth_theta"),
     "burden_slope": (0.5, "cells"),
     "burden_slope_sd": (0.5, "cells"),
+    "fate_shares": ([3, 2, 1], "cells"),
     "intercept_sd": (2, "cells"),
     "replicate_sd": (2, "cells"),
     "clusters": (3, "cells"),
