@@ -1,6 +1,9 @@
-"""Estimates and truth of screens over a grid of effect patterns, one .npz a screen; resumable.
+"""Estimates and truth of sets of screens, one .npz a screen; resumable.
 
-    python -m benchmarks.calls.screens results/calls --seeds 6 --jobs 2
+    python -m benchmarks.calls.screens results/calls --jobs 2                 # grid of effect patterns
+    python -m benchmarks.calls.screens results/calls --set kinds --jobs 2     # effects on contrasts
+    python -m benchmarks.calls.screens results/calls --set movers --jobs 2    # one fate moves, or two do
+    python -m benchmarks.calls.screens results/calls --set nulls --jobs 2     # no effect at all
 
 Letters: L genes, F* contrasts, D days.
 """
@@ -63,23 +66,71 @@ LABELS: dict[str, dict[str, Any]] = {
     "dirichlet": {"labels": "dirichlet", "concentration": 50},
 }
 GUIDES = ("centred", "uncentred")
+SHARES = {
+    3: [0.6, 0.3, 0.1],
+    5: [0.5, 0.25, 0.15, 0.08, 0.02],
+    6: [0.3, 0.2, 0.15, 0.15, 0.1, 0.1],
+    8: [0.4, 0.2, 0.15, 0.1, 0.06, 0.04, 0.03, 0.02],
+}
+
+Settings = dict[str, dict[str, Any]]
 
 
-def grid(seeds: int) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Name and ``simulate`` section of every screen."""
-    for pattern, labels, guides in itertools.product(PATTERNS, LABELS, GUIDES):
-        for number in range(1, seeds + 1):
-            name = f"{pattern},{labels},{guides},{number}"
-            seed = zlib.crc32(name.encode()) % 10**8
-            changes = PATTERNS[pattern] | LABELS[labels] | {"guide_effects": guides, "seed": seed}
-            yield name, SCREEN | changes
+def grid() -> Settings:
+    """Every pattern, kind of labels and of guides; called as ``pattern,labels,guides``."""
+    return {
+        f"{pattern},{labels},{guides}": PATTERNS[pattern] | LABELS[labels] | {"guide_effects": guides}
+        for pattern, labels, guides in itertools.product(PATTERNS, LABELS, GUIDES)
+    }
+
+
+def kinds() -> Settings:
+    """Effects on contrasts: each its own, one of them, all alike."""
+    return {kind: {"effect_fates": kind} for kind in ("independent", "one", "same")}
+
+
+def movers() -> Settings:
+    """One fate or two of several move, the others follow."""
+    one = {
+        f"one_of_{n},{low:g}-{high:g}": _moved(n, "one_fate", low, high)
+        for n, (low, high) in itertools.product((3, 5, 8), ((0.5, 1.0), (1.0, 2.0)))
+    }
+    return one | {f"two_of_{n},0.5-2": _moved(n, "two_fates", 0.5, 2.0) for n in (3, 6)}
+
+
+def _moved(n_fates: int, fates: str, low: float, high: float) -> dict[str, Any]:
+    names = [f"F{number}" for number in range(1, n_fates + 1)]
+    return {
+        "fates": names,
+        "fate_shares": SHARES[n_fates],
+        "effect_fates": fates,
+        "effect_size": [low, high],
+    }
+
+
+def nulls() -> Settings:
+    """No effect, with either kind of labels."""
+    return {f"null,{name}": {"active_genes": 0} | labels for name, labels in LABELS.items()}
+
+
+SETS = {"grid": (grid, 6), "kinds": (kinds, 20), "movers": (movers, 20), "nulls": (nulls, 20)}
+
+
+def screens(name: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Name and ``simulate`` section of every screen of a set."""
+    settings, n_seeds = SETS[name]
+    for setting, changes in settings().items():
+        for number in range(1, n_seeds + 1):
+            full = f"{setting},{number}"
+            yield full, SCREEN | changes | {"seed": zlib.crc32(full.encode()) % 10**8}
 
 
 def run_screen(simulate: dict[str, Any], path: Path) -> None:
     """Simulate and fit one screen; keep what `estimates` returns and the status of the fit."""
     torch.set_num_threads(1)
     screen, design = draw_screen(simulate)
-    fit = fit_config(None, None, threads=1, device="cpu")
+    family = "structured" if path.parent.name == "grid" else "laplace"  # the grid compares posteriors as well
+    fit = fit_config(family, None, threads=1, device="cpu")
     posterior, card, _ = fit_effects(design, ModelConfig(fates=list(design.fates)), fit, progress=False)
     moments = posterior_moments(posterior, design, DRAWS, fit.seed)
     arrays = estimates(screen, design, posterior, moments)
@@ -122,12 +173,13 @@ def estimates(
 def main() -> None:
     """Run the screens that are missing."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("folder", type=Path, help="one .npz a screen")
-    parser.add_argument("--seeds", type=int, default=6, help="screens for each pattern, label and guides")
+    parser.add_argument("folder", type=Path, help="a folder for each set, one .npz a screen")
+    parser.add_argument("--set", choices=SETS, default="grid", help="which screens")
     parser.add_argument("--jobs", type=int, default=1, help="screens at once")
     args = parser.parse_args()
-    args.folder.mkdir(parents=True, exist_ok=True)
-    todo = [(s, p) for name, s in grid(args.seeds) if not (p := args.folder / f"{name}.npz").exists()]
+    folder = args.folder / args.set
+    folder.mkdir(parents=True, exist_ok=True)
+    todo = [(s, p) for name, s in screens(args.set) if not (p := folder / f"{name}.npz").exists()]
     with ProcessPoolExecutor(args.jobs) as pool:
         for (_, path), _ in zip(todo, pool.map(run_screen, *zip(*todo, strict=True)), strict=True):
             print(path.stem, flush=True)

@@ -21,14 +21,30 @@ Most functions carry the name that they have in mashr, without its prefix ``mash
     mash_estimate_corr_em            estimate_null_correlation_em
     mash_compute_vloglik             compute_vloglik
     mash_compute_posterior_matrices  posterior, posterior_covariance, posterior_samples
+
+Beyond mashr: rows over fates and days together, with a prior that treats all fates alike
+(`fatewalk.mash.fates` has the equations).
+
+    found = mash.mash_fates(score, information, composition)    # arrays in, arrays out
+    found.fate.mean, found.fate.lfsr, found.moved                # [n, F, D], [n, F, D], [n, F]
 """
 
 from fatewalk.mash.ash import OneByOne, get_significant_results, mash_1by1
-from fatewalk.mash.covariances import autoselect_grid, cov_canonical, cov_time
+from fatewalk.mash.covariances import autoselect_grid, cov_canonical, cov_onset, cov_time
 from fatewalk.mash.data import MISSING_SE, MashData, set_data
 from fatewalk.mash.errors import MashError
 from fatewalk.mash.extreme_deconvolution import EdFit, cov_ed, cov_pca, cov_teem
+from fatewalk.mash.fates import Evidence, FatesFit, FatesPrior, fit_fates
+from fatewalk.mash.fates_posterior import (
+    Effects,
+    FateDraws,
+    contrast_effects,
+    draw_effects,
+    fate_scale,
+)
+from fatewalk.mash.mash_fates import MashFates, evidence_of, mash_fates
 from fatewalk.mash.mixture import MashFit, MashPrior, fit_mash
+from fatewalk.mash.movers import Movers, movers
 from fatewalk.mash.null_correlation import (
     EmCorrelation,
     NullCorrelation,
@@ -50,28 +66,43 @@ from fatewalk.mash.posterior import (
 __all__ = [
     "MISSING_SE",
     "EdFit",
+    "Effects",
     "EmCorrelation",
+    "Evidence",
+    "FateDraws",
+    "FatesFit",
+    "FatesPrior",
     "MashData",
     "MashError",
+    "MashFates",
     "MashFit",
     "MashPosterior",
     "MashPrior",
+    "Movers",
     "NullCorrelation",
     "OneByOne",
     "VLoglik",
     "autoselect_grid",
     "compute_loglik",
     "compute_vloglik",
+    "contrast_effects",
     "cov_canonical",
     "cov_ed",
+    "cov_onset",
     "cov_pca",
     "cov_teem",
     "cov_time",
+    "draw_effects",
     "estimate_null_correlation_em",
     "estimate_null_correlation_simple",
+    "evidence_of",
+    "fate_scale",
+    "fit_fates",
     "fit_mash",
     "get_significant_results",
     "mash_1by1",
+    "mash_fates",
+    "movers",
     "posterior",
     "posterior_covariance",
     "posterior_samples",

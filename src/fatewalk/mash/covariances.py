@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from fatewalk.mash.data import Array, MashData
 
 OWN_SHARE = 0.1
-RAMP_OWN_SHARE = 0.25
+RAMP_FACTOR = 2.5
 
 
 def cov_canonical(n_conditions: int, names: Sequence[str] | None = None) -> dict[str, Array]:
@@ -59,7 +59,7 @@ def cov_canonical(n_conditions: int, names: Sequence[str] | None = None) -> dict
     return covariances
 
 
-def cov_time(n_days: int) -> dict[str, Array]:
+def cov_time(n_days: int, own_share: float = OWN_SHARE) -> dict[str, Array]:
     r"""Prior covariances for effects over ordered days, beside the canonical ones.
 
     With the days 0..D-1 and k the day of a change, 1 <= k < D, an effect of size b ~ N(0, 1) is about
@@ -71,8 +71,8 @@ def cov_time(n_days: int) -> dict[str, Array]:
     - ``ramp_up``, ``ramp_down``: b times a straight line, to 1 on the last day or from 1 on the first,
       that would reach 0 one day outside.
 
-    About: `OWN_SHARE` of the variance on a day is that day's own (`RAMP_OWN_SHARE` for ramps, which are
-    rarely exact), and days of effect 0 stay at 0. Of an effect of exactly one shape the strong days
+    About: `own_share` of the variance on a day is that day's own (`RAMP_FACTOR` times as much for ramps,
+    which are rarely exact), and days of effect 0 stay at 0. Of an effect of exactly one shape the strong days
     would prove the weak ones, and small lfsr would be wrong too often. Of more than one size are
 
     - ``switch_k``: about one level before day k, about another one, independent, from then on;
@@ -85,6 +85,8 @@ def cov_time(n_days: int) -> dict[str, Array]:
     ----------
     n_days
         Number of days D, in time order, >= 1.
+    own_share
+        See above.
 
     Returns
     -------
@@ -101,14 +103,54 @@ def cov_time(n_days: int) -> dict[str, Array]:
     lines |= {f"sign_switch_{k}": np.where(day < k, 1, -1) for k in range(1, n_days)}
     inner = combinations(range(1, n_days - 1), 2)
     lines |= {f"transient_{j}_{k}": (day >= j) & (day <= k) for j, k in inner}
-    covariances = {name: _about(line, OWN_SHARE) for name, line in lines.items()}
-    covariances["ramp_up"] = _about(ramp, RAMP_OWN_SHARE)
-    covariances["ramp_down"] = _about(ramp[::-1], RAMP_OWN_SHARE)
+    covariances = {name: _about(line, own_share) for name, line in lines.items()}
+    covariances["ramp_up"] = _about(ramp, RAMP_FACTOR * own_share)
+    covariances["ramp_down"] = _about(ramp[::-1], RAMP_FACTOR * own_share)
     if n_days > 2:
         for k in range(1, n_days):
             levels = np.equal.outer(day < k, day < k).astype(float)
-            covariances[f"switch_{k}"] = (1 - OWN_SHARE) * levels + OWN_SHARE * np.eye(n_days)
+            covariances[f"switch_{k}"] = (1 - own_share) * levels + own_share * np.eye(n_days)
     covariances["random_walk"] = np.minimum.outer(day, day) + 1.0
+    return covariances
+
+
+def cov_onset(n_days: int, own_share: float = OWN_SHARE) -> dict[str, Array]:
+    """Prior covariances for effects that set in or fade, exactly 0 before or after.
+
+    With k the day of a change, 1 <= k < D - 1:
+
+    - ``late_walk_k``, ``late_ramp_k``: 0 before day k, from then on a random walk, or a straight line up
+      to the last day;
+    - ``early_walk_k``, ``early_ramp_k``: their mirror images, which end k days before the last one;
+    - ``walk_back``: a random walk read backwards.
+
+    Without them a gene whose effect sets in late looks like one whose effect was small at first, because
+    walks and ramps of `cov_time` have no day of effect 0.
+
+    Parameters
+    ----------
+    n_days
+        Number of days D, in time order, >= 1.
+    own_share
+        As in `cov_time`.
+
+    Returns
+    -------
+    dict of str to array
+        Covariances [D, D]; empty for fewer than three days.
+    """
+    day = np.arange(n_days)
+    covariances: dict[str, Array] = {}
+    for k in range(1, n_days - 1):
+        since = np.clip(day - k + 1, 0, None).astype(float)  # [D]
+        shapes = {
+            "walk": np.minimum.outer(since, since),
+            "ramp": _about(since / since[-1], RAMP_FACTOR * own_share),
+        }
+        covariances |= {f"late_{name}_{k}": shape for name, shape in shapes.items()}
+        covariances |= {f"early_{name}_{k}": shape[::-1, ::-1] for name, shape in shapes.items()}
+    if covariances:
+        covariances["walk_back"] = (np.minimum.outer(day, day) + 1.0)[::-1, ::-1]
     return covariances
 
 

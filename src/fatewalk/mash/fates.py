@@ -1,0 +1,376 @@
+r"""mash over fates and days together, with a prior that treats all fates alike.
+
+Rows n are genes or guides. Effects b [F*, D] are changes of log odds of F* = F - 1 fates against the first
+one, the reference, on D days. A row enters as what its data say of all of them together, score h and
+information J (of estimates with errors: J the inverse error covariance, h = J times the estimates):
+
+.. math:: \log p(\text{data} \mid b) = h'b - \tfrac12 b'Jb + \text{const}
+
+so what was not seen has zero information and takes part in nothing. The prior is a mixture
+
+.. math:: b \sim \pi_0 \delta_0 + \textstyle\sum_{c, T, g} \pi_{cTg}
+          \; M_c^{-1} \sum_{m = 1}^{M_c} N(0,\; g^2 A_{cm} \otimes T)
+
+over time shapes T (`cov_canonical`, `cov_time`, `cov_onset`), scales g and classes c of what moves. With
+v_f the contrasts of "fate f alone moves" (a unit vector, or minus ones for the reference), the members
+A_cm of a class are
+
+- ``single``: v_f v_f' for each fate f;
+- ``flow``: u u' with u = v_f / p_f - v_g / p_g for each pair of fates, p their shares on the day: cells
+  diverted from g to f (up to `MOST_FLOW` fates; scaled so that the largest variance is that of v_f);
+- ``all``: (I + 11') / 2, independent changes of all fates.
+
+The members of a class share their weight, so the prior is the same whichever fate is the reference, and
+a few dozen rows are enough to learn it. The weights are solved to optimality (`mixture_weights`).
+
+With E E' = A (x) T, E' J E = P diag(lambda) P' and t = P' E' h, one decomposition serves all scales:
+
+    v_j              = g^2 / (1 + g^2 lambda_j)
+    log p(data | .)  = 1/2 [ sum_j v_j t_j^2 - sum_j log(1 + g^2 lambda_j) ]     (against no effect)
+    b | data         ~ N(E P diag(v) t, E P diag(v) (E P)')
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import combinations
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from scipy.special import logsumexp
+
+from fatewalk.mash.covariances import cov_canonical, cov_onset, cov_time
+from fatewalk.mash.errors import MashError
+from fatewalk.mash.likelihood import factor
+from fatewalk.mash.weights import mixture_weights
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from numpy.typing import ArrayLike, NDArray
+
+    from fatewalk.mash.data import Array
+
+OWN_SHARE = 0.03  # of the variance of a day: rows share the shape in all fates, which vouches for it
+MOST_FLOW = 6  # fates with pairs of which cells are diverted; their number grows with its square
+GRID_RATIO = 2**0.5
+SEEN = 1e-6  # a direction with less than this share of the largest information is not seen
+NUMBERS = 2**23  # of a block of rows: 64 MB
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What the data say of n rows.
+
+    Parameters
+    ----------
+    score
+        h [n, F*, D].
+    information
+        J [n, F*, D, F*, D], positive semidefinite.
+
+    Raises
+    ------
+    MashError
+        If the shapes disagree or numbers are missing.
+    """
+
+    score: Array
+    information: Array
+
+    def __post_init__(self) -> None:
+        if self.score.ndim != 3 or self.information.shape != (*self.score.shape, *self.score.shape[1:]):
+            raise MashError(
+                "evidence is a score [rows, contrasts, days] and information [rows, contrasts, days, "
+                f"contrasts, days]; found the shapes {self.score.shape} and {self.information.shape}"
+            )
+        if not (np.isfinite(self.score).all() and np.isfinite(self.information).all()):
+            raise MashError("evidence must be finite; where nothing was seen score and information are zero")
+
+    @property
+    def n_fates(self) -> int:
+        """Number of fates F."""
+        return self.score.shape[1] + 1
+
+    @property
+    def n_days(self) -> int:
+        """Number of days D."""
+        return self.score.shape[2]
+
+    def __len__(self) -> int:
+        return len(self.score)
+
+    def flat(self, rows: slice | NDArray[np.intp] = slice(None)) -> tuple[Array, Array]:
+        """Score and information of some rows as vectors and matrices, [B, K] and [B, K, K], K = F* D."""
+        h = self.score[rows]
+        size = h.shape[1] * h.shape[2]
+        return h.reshape(-1, size), self.information[rows].reshape(-1, size, size)
+
+    def blocks(self, numbers: int) -> Iterator[slice]:
+        """Slices of rows, few enough for arrays with so many numbers for each row."""
+        step = max(1, NUMBERS // max(numbers, 1))
+        return (slice(start, min(start + step, len(self))) for start in range(0, len(self), step))
+
+    def with_shared_error(self, variance: Array) -> Evidence:
+        """The same with one more error, equal on all days and independent by fate.
+
+        Parameters
+        ----------
+        variance
+            Of a contrast, for each row [n]; the errors of two contrasts have correlation 1/2.
+        """
+        contrasts, days = self.score.shape[1:]
+        h, information = self.flat()
+        root = np.linalg.cholesky(symmetric_covariance(contrasts))
+        spread = np.sqrt(variance)[:, None, None] * np.kron(root, np.ones((days, 1)))  # [n, K, F*]
+        seen = information @ spread
+        inner = np.linalg.inv(np.eye(contrasts) + spread.swapaxes(1, 2) @ seen)
+        gain = seen @ inner  # [n, K, F*]
+        score = h - (gain @ (spread.swapaxes(1, 2) @ h[:, :, None]))[:, :, 0]
+        information = information - gain @ seen.swapaxes(1, 2)
+        information = (information + information.swapaxes(1, 2)) / 2
+        return Evidence(score.reshape(self.score.shape), information.reshape(self.information.shape))
+
+
+@dataclass(frozen=True)
+class FatesPrior:
+    """The mixture prior over fates and days.
+
+    Parameters
+    ----------
+    classes
+        Members of each class by name: factors [F*, D, a] of A, by day.
+    times
+        Factors [D, r] of the time shapes by name.
+    grid
+        Scales (standard deviations) [G].
+    pi0
+        Weight of no effect.
+    pi
+        Weights [classes, times, G]; with `pi0` they sum to one.
+    """
+
+    classes: dict[str, list[Array]]
+    times: dict[str, Array]
+    grid: Array
+    pi0: float
+    pi: Array
+
+    def loading(self, kind: str, member: int, time: str) -> Array:
+        """Factor E [K, a r] of A (x) T."""
+        return loading_of(self.classes[kind][member], self.times[time])
+
+    def used(self) -> Iterator[tuple[str, str, NDArray[np.intp]]]:
+        """Class, time shape and places of the scales that have a weight."""
+        for c, kind in enumerate(self.classes):
+            for t, time in enumerate(self.times):
+                scales = np.flatnonzero(self.pi[c, t] > 0)
+                if len(scales):
+                    yield kind, time, scales
+
+
+@dataclass(frozen=True)
+class FatesFit(FatesPrior):
+    """A prior fitted to evidence; made by `fit_fates`.
+
+    Parameters
+    ----------
+    loglik
+        Log-likelihood of the rows, against that of no effect in any.
+    kkt_gap
+        Distance of the weights from the optimum, 0 there.
+    """
+
+    loglik: float
+    kkt_gap: float
+
+
+def fit_fates(evidence: Evidence, composition: ArrayLike, *, null_weight: float = 10.0) -> FatesFit:
+    """Fit the mixture prior by empirical Bayes.
+
+    Parameters
+    ----------
+    evidence
+        Of n rows.
+    composition
+        Share of each fate by day [F, D], the reference first; only class ``flow`` needs it.
+    null_weight
+        The point mass at no effect counts as this many rows less one, beside the data, >= 1.
+
+    Raises
+    ------
+    MashError
+        If shapes or numbers are not usable.
+    """
+    shares = check_composition(evidence, composition)
+    if not (np.isfinite(null_weight) and null_weight >= 1):
+        raise MashError(f"null_weight must be a number >= 1; found {null_weight}")
+    classes = fate_classes(shares)
+    times = {name: factor(shape) for name, shape in time_shapes(evidence.n_days).items()}
+    grid = effect_grid(evidence)
+    loglik = np.zeros((len(evidence), 1 + len(classes) * len(times) * len(grid)))
+    for rows in evidence.blocks(3 * evidence.score[0].size ** 2):
+        h, information = evidence.flat(rows)
+        place = 1
+        for members in classes.values():
+            for time in times.values():
+                of_members = [
+                    Spectrum.of(h, information, loading_of(m, time)).loglik(grid) for m in members
+                ]  # [G, B] each
+                tied = logsumexp(of_members, axis=0) - np.log(len(members))
+                loglik[rows, place : place + len(grid)] = tied.T
+                place += len(grid)
+    penalty = np.zeros(loglik.shape[1])
+    penalty[0] = null_weight - 1
+    solution = mixture_weights(loglik, penalty)
+    used = solution.pi > 0
+    return FatesFit(
+        classes=classes,
+        times=times,
+        grid=grid,
+        pi0=float(solution.pi[0]),
+        pi=solution.pi[1:].reshape(len(classes), len(times), len(grid)),
+        loglik=float(logsumexp(loglik[:, used] + np.log(solution.pi[used]), axis=1).sum()),
+        kkt_gap=solution.kkt_gap,
+    )
+
+
+@dataclass(frozen=True)
+class Spectrum:
+    """Rows under one loading E, in diagonal coordinates.
+
+    Parameters
+    ----------
+    precision
+        lambda [B, m].
+    score
+        t [B, m].
+    vectors
+        P [B, m, m].
+    """
+
+    precision: Array
+    score: Array
+    vectors: Array
+
+    @classmethod
+    def of(cls, h: Array, information: Array, loading: Array) -> Spectrum:
+        """Decompose what rows [B, K], [B, K, K] say of a loading [K, m]."""
+        precision, vectors = np.linalg.eigh(loading.T @ (information @ loading))
+        score = ((h @ loading)[:, None, :] @ vectors)[:, 0]
+        return cls(precision.clip(min=0), score, vectors)
+
+    def variance(self, scales: Array) -> Array:
+        """Posterior variance v of the coordinates at each scale: [G, B, m]."""
+        square = scales[:, None, None] ** 2
+        return square / (1 + square * self.precision)
+
+    def loglik(self, scales: Array) -> Array:
+        """Log-likelihood at each scale, against no effect: [G, B]."""
+        gain = self.score**2 * self.variance(scales)  # [G, B, m]
+        gain -= np.log1p(scales[:, None, None] ** 2 * self.precision)
+        return 0.5 * gain.sum(axis=2)
+
+
+def loading_of(member: Array, time: Array) -> Array:
+    """Factor E [K, a r] from factors [F*, D, a] and [D, r]."""
+    both = member[:, :, :, None] * time[None, :, None, :]  # [F*, D, a, r]
+    return both.reshape(member.shape[0] * member.shape[1], -1)
+
+
+def contrast_vectors(n_fates: int) -> Array:
+    """v_f, the contrasts against the first fate if fate f alone moves by one: [F, F*].
+
+    Examples
+    --------
+    >>> contrast_vectors(3)
+    array([[-1., -1.],
+           [ 1.,  0.],
+           [ 0.,  1.]])
+    """
+    return np.vstack([-np.ones(n_fates - 1), np.eye(n_fates - 1)])
+
+
+def symmetric_covariance(n_contrasts: int) -> Array:
+    """Covariance (I + 11') / 2 of contrasts of fates that move independently: [F*, F*]."""
+    return (np.eye(n_contrasts) + 1) / 2
+
+
+def fate_classes(composition: Array) -> dict[str, list[Array]]:
+    """Factors of the members of each class, [F*, D, a] each, from the shares of fates [F, D]."""
+    n_fates, n_days = composition.shape
+    v = contrast_vectors(n_fates)
+    if n_fates == 2:  # one contrast: whatever moves, moves it
+        return {"single": [every_day(v[1][:, None], n_days)]}
+    classes = {"single": [every_day(v[f][:, None], n_days) for f in range(n_fates)]}
+    if n_fates <= MOST_FLOW:
+        classes["flow"] = [_flow(v, composition, f, g) for f, g in combinations(range(n_fates), 2)]
+    classes["all"] = [every_day(np.linalg.cholesky(symmetric_covariance(n_fates - 1)), n_days)]
+    return classes
+
+
+def every_day(root: NDArray[Any], n_days: int) -> Array:
+    """The same factor on all days, [F*, a] -> [F*, D, a]."""
+    return np.repeat(root[:, None, :], n_days, axis=1)
+
+
+def _flow(v: Array, composition: Array, f: int, g: int) -> Array:
+    """Factor [F*, D, 1] of cells diverted from one fate to another, as large as that of a single fate."""
+    share = composition.clip(min=1e-6)
+    u = v[f][:, None] / share[f] - v[g][:, None] / share[g]  # [F*, D]
+    precision = np.linalg.inv(symmetric_covariance(len(u)))
+    size = np.sqrt(np.einsum("fd,fg,gd->d", u, precision, u) / (v[0] @ precision @ v[0]))
+    return (u / size)[:, :, None]
+
+
+def time_shapes(n_days: int) -> dict[str, Array]:
+    """Prior covariances [D, D] of effects over days, each with largest variance 1."""
+    shapes = cov_canonical(n_days) | cov_time(n_days, OWN_SHARE) | cov_onset(n_days, OWN_SHARE)
+    return {name: shape / np.diag(shape).max() for name, shape in shapes.items()}
+
+
+def effect_grid(evidence: Evidence) -> Array:
+    """Scales from a tenth of the smallest standard error to twice the largest effect beyond its error.
+
+    Raises
+    ------
+    MashError
+        If the data say nothing.
+    """
+    smallest, excess = np.inf, -np.inf
+    for rows in evidence.blocks(3 * evidence.score[0].size ** 2):
+        h, information = evidence.flat(rows)
+        values, vectors = np.linalg.eigh(information)
+        seen = values > SEEN * values[:, -1:].clip(min=1e-300)
+        inverse = np.where(seen, 1 / np.where(seen, values, 1.0), 0.0)
+        mean = ((h[:, None, :] @ vectors * inverse[:, None, :]) @ vectors.swapaxes(1, 2))[:, 0]
+        variance = (vectors**2 @ inverse[:, :, None])[:, :, 0]  # [B, K]
+        whole = (vectors**2 @ (~seen)[:, :, None].astype(float))[:, :, 0] < SEEN
+        usable = whole & (variance > 0)
+        if usable.any():
+            smallest = min(smallest, float(variance[usable].min()))
+            excess = max(excess, float((mean**2 - variance)[usable].max()))
+    if not np.isfinite(smallest):
+        raise MashError("the evidence says nothing of any effect: no information is above zero")
+    low = np.sqrt(smallest) / 10
+    high = 2 * np.sqrt(excess) if excess > (4 * low) ** 2 else 8 * low
+    steps = int(np.ceil(np.log(high / low) / np.log(GRID_RATIO)))
+    return high * GRID_RATIO ** np.arange(-steps, 1.0)
+
+
+def check_composition(evidence: Evidence, composition: ArrayLike) -> Array:
+    """Shares of the fates [F, D].
+
+    Raises
+    ------
+    MashError
+        If the shape is another, or columns are not shares that sum to one.
+    """
+    shares = np.array(composition, dtype=float)
+    shape = (evidence.n_fates, evidence.n_days)
+    if shares.shape != shape or not np.allclose(shares.sum(axis=0), 1, atol=1e-6) or (shares < 0).any():
+        raise MashError(
+            f"the composition is the share of each of {shape[0]} fates on {shape[1]} days, which sum to one "
+            f"on every day; found {shares.tolist() if shares.size < 100 else shares.shape}"
+        )
+    return shares
