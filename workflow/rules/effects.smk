@@ -41,6 +41,7 @@ for kind in KINDS.values():
             likelihood=summary_of_run("likelihood.npz"),
             change=summary_of_run("fate_change.npz"),
             power=summary_of_run("gene_power.csv"),
+            evidence=summary_of_run("evidence.npz"),
         output:
             **kind.outputs("export_effects"),
         log:

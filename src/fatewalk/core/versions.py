@@ -16,7 +16,7 @@ STAGE_VERSION = {
     "fit_effects": 4,
     "summarise_posterior": 5,
     "check_delta": 2,
-    "export_effects": 4,
+    "export_effects": 5,
     "fit_mash": 6,
     "run_mashr": 1,
     "rank_hits": 5,

@@ -12,7 +12,7 @@ from fatewalk.core.tables import read_arrays, write_arrays
 if TYPE_CHECKING:  # the stages after it need no torch
     from pathlib import Path
 
-    from fatewalk.estimates.likelihood_only import Estimates
+    from fatewalk.estimates.likelihood_only import Estimates, LabelEvidence
     from fatewalk.screen.design import Design
 
 
@@ -149,6 +149,62 @@ class Unshrunk(ArrayFile):
     guide_to_gene: np.ndarray
     gene_cells: np.ndarray
     guide_cells: np.ndarray
+
+
+@dataclass(frozen=True)
+class FateEvidence(ArrayFile):
+    """Score and information of the labels on all contrasts together, with their names.
+
+    Attributes
+    ----------
+    gene_score, guide_score : array [L, F*, D], [G, F*, D]
+        Zero where the labels see nothing.
+    gene_information, guide_information : array [L, F*, D, F*, D], [G, F*, D, F*, D]
+        In 1 / logit squared.
+    guide_variance : array []
+        sigma_guide squared, the same for all contrasts.
+    composition : array [F, D]
+        Mean probability of each fate over all cells of the day, the reference first.
+    genes, guides, fates, days : array of str
+        Names along the axes.
+    guide_to_gene : array [G]
+        Gene of each guide.
+    gene_cells, guide_cells : array [L, D], [G, D]
+        Cells of the day that carry the gene's guides, or the guide.
+    """
+
+    gene_score: np.ndarray
+    gene_information: np.ndarray
+    guide_score: np.ndarray
+    guide_information: np.ndarray
+    guide_variance: np.ndarray
+    composition: np.ndarray
+    genes: np.ndarray
+    guides: np.ndarray
+    fates: np.ndarray
+    days: np.ndarray
+    guide_to_gene: np.ndarray
+    gene_cells: np.ndarray
+    guide_cells: np.ndarray
+
+
+def name_evidence(evidence: LabelEvidence, design: Design) -> FateEvidence:
+    """Put names to the evidence of the labels of a design."""
+    return FateEvidence(
+        gene_score=evidence.gene_score,
+        gene_information=evidence.gene_information,
+        guide_score=evidence.guide_score,
+        guide_information=evidence.guide_information,
+        guide_variance=np.array(evidence.guide_variance),
+        composition=mean_composition(design),
+        genes=np.array(design.genes),
+        guides=np.array(design.guides),
+        fates=np.array(design.fates),
+        days=np.array(design.days),
+        guide_to_gene=design.guide_to_gene.numpy(),
+        gene_cells=design.gene_cells.numpy(),
+        guide_cells=design.guide_cells.numpy(),
+    )
 
 
 def mean_composition(design: Design) -> np.ndarray:

@@ -40,6 +40,7 @@ from fatewalk.mash.fates_posterior import (
     FateDraws,
     contrast_effects,
     draw_effects,
+    fate_jacobian,
     fate_scale,
 )
 from fatewalk.mash.mash_fates import MashFates, evidence_of, mash_fates
@@ -96,6 +97,7 @@ __all__ = [
     "estimate_null_correlation_em",
     "estimate_null_correlation_simple",
     "evidence_of",
+    "fate_jacobian",
     "fate_scale",
     "fit_fates",
     "fit_mash",

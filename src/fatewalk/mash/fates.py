@@ -42,7 +42,7 @@ from scipy.special import logsumexp
 from fatewalk.mash.covariances import cov_canonical, cov_onset, cov_time
 from fatewalk.mash.errors import MashError
 from fatewalk.mash.likelihood import factor
-from fatewalk.mash.weights import mixture_weights
+from fatewalk.mash.weights import MixtureWeights, mixture_weights
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -54,6 +54,7 @@ if TYPE_CHECKING:
 OWN_SHARE = 0.03  # of the variance of a day: rows share the shape in all fates, which vouches for it
 MOST_FLOW = 6  # fates with pairs of which cells are diverted; their number grows with its square
 GRID_RATIO = 2**0.5
+NULL_WEIGHTS = (1.0, 3.0, 10.0)
 SEEN = 1e-6  # a direction with less than this share of the largest information is not seen
 NUMBERS = 2**23  # of a block of rows: 64 MB
 
@@ -179,10 +180,13 @@ class FatesFit(FatesPrior):
         Log-likelihood of the rows, against that of no effect in any.
     kkt_gap
         Distance of the weights from the optimum, 0 there.
+    pi0_by_null_weight
+        What `pi0` would be at each of `NULL_WEIGHTS`: how much the choice of ``null_weight`` matters.
     """
 
     loglik: float
     kkt_gap: float
+    pi0_by_null_weight: dict[float, float]
 
 
 def fit_fates(evidence: Evidence, composition: ArrayLike, *, null_weight: float = 10.0) -> FatesFit:
@@ -220,9 +224,7 @@ def fit_fates(evidence: Evidence, composition: ArrayLike, *, null_weight: float 
                 tied = logsumexp(of_members, axis=0) - np.log(len(members))
                 loglik[rows, place : place + len(grid)] = tied.T
                 place += len(grid)
-    penalty = np.zeros(loglik.shape[1])
-    penalty[0] = null_weight - 1
-    solution = mixture_weights(loglik, penalty)
+    solution = _weights(loglik, null_weight)
     used = solution.pi > 0
     return FatesFit(
         classes=classes,
@@ -232,7 +234,15 @@ def fit_fates(evidence: Evidence, composition: ArrayLike, *, null_weight: float 
         pi=solution.pi[1:].reshape(len(classes), len(times), len(grid)),
         loglik=float(logsumexp(loglik[:, used] + np.log(solution.pi[used]), axis=1).sum()),
         kkt_gap=solution.kkt_gap,
+        pi0_by_null_weight={w: float(_weights(loglik, w).pi[0]) for w in NULL_WEIGHTS},
     )
+
+
+def _weights(loglik: Array, null_weight: float) -> MixtureWeights:
+    """Optimal weights, no effect counted as so many rows less one."""
+    penalty = np.zeros(loglik.shape[1])
+    penalty[0] = null_weight - 1
+    return mixture_weights(loglik, penalty)
 
 
 @dataclass(frozen=True)

@@ -75,6 +75,8 @@ class FateDraws:
         Row of each of T draws within the block, ascending [T].
     weight
         Of each draw; with `null` the weights of a row sum to one [T].
+    contrast
+        Effects on log odds against the reference [T, F*, D].
     fate
         Lambda [T, F, D].
     below
@@ -87,6 +89,7 @@ class FateDraws:
     null: Array
     row: NDArray[np.intp]
     weight: Array
+    contrast: Array
     fate: Array
     below: Array
     moves: NDArray[np.bool_]
@@ -111,6 +114,18 @@ class FateDraws:
             lfsr=(1 - np.maximum(zero, moves - zero)).clip(0, 1),
             prob_large=(low + moves - high).clip(0, 1),
         )
+
+
+def fate_jacobian(effects: Array, composition: Array) -> Array:
+    """Change of each Lambda with the contrasts of its day, [..., F, F*, D] at effects [..., F*, D].
+
+    A standard error of Lambda is that of this linear map at the estimate (delta method).
+    """
+    share = _shares(effects, composition)  # [..., F, D]
+    jacobian = -share[..., None, :, :] / (1 - share).clip(min=1e-12)[..., :, None, :]
+    fates = np.arange(composition.shape[0])
+    jacobian[..., fates, fates, :] = 1.0
+    return jacobian[..., 1:, :]
 
 
 def fate_scale(effects: Array, composition: Array) -> Array:
@@ -290,24 +305,25 @@ def draw_effects(
         if not found:
             yield _no_draws(rows, null, shares.shape)
             continue
-        row, weight, fate, moves = (np.concatenate([one[i] for one in found]) for i in range(4))
-        below = np.concatenate([one[4] for one in found], axis=1)
+        row, weight, contrast, fate, moves = (np.concatenate([one[i] for one in found]) for i in range(5))
+        below = np.concatenate([one[5] for one in found], axis=1)
         order = np.argsort(row, kind="stable")
-        yield FateDraws(rows, null, row[order], weight[order], fate[order], below[:, order], moves[order])
+        yield FateDraws(
+            rows, null, row[order], weight[order], contrast[order], fate[order], below[:, order], moves[order]
+        )
 
 
 def _no_draws(rows: slice, null: Array, shape: tuple[int, ...]) -> FateDraws:
     """A block in which nothing has an effect."""
     empty, nothing = np.zeros(0), np.zeros((0, *shape))
-    return FateDraws(
-        rows, null, empty.astype(int), empty, nothing, np.zeros((3, *nothing.shape)), nothing > 0
-    )
+    below = np.zeros((3, *nothing.shape))
+    return FateDraws(rows, null, empty.astype(int), empty, nothing[:, 1:], nothing, below, nothing > 0)
 
 
 def _draw(
     part: _Part, shares: Array, eps: float, n_draws: int, rng: np.random.Generator
-) -> tuple[NDArray[np.intp], Array, Array, NDArray[np.bool_], Array]:
-    """Draws of one part, in pairs of opposite noise: row, weight, Lambda, moves, below."""
+) -> tuple[NDArray[np.intp], Array, Array, Array, NDArray[np.bool_], Array]:
+    """Draws of one part, in pairs of opposite noise: row, weight, contrasts, Lambda, moves, below."""
     days = shares.shape[1]
     pairs = np.ceil(0.5 * n_draws * part.weight).astype(int)  # [B']
     place = np.repeat(np.arange(len(part.row)), 2 * pairs)  # [T]
@@ -324,7 +340,7 @@ def _draw(
     slope = np.where(np.abs(slope) > FLAT, slope, FLAT)
     fate = np.where(moves[place], fate, 0.0)
     below = np.stack([_chance(z + (level - fate) / slope, slope) for level in (-eps, 0.0, eps)])
-    return part.row[place], (part.weight / (2 * pairs))[place], fate, moves[place], below
+    return part.row[place], (part.weight / (2 * pairs))[place], effects, fate, moves[place], below
 
 
 def _chance(crossing: Array, slope: Array) -> Array:
@@ -337,14 +353,7 @@ def _steepest(part: _Part, shares: Array) -> tuple[Array, Array]:
     days = shares.shape[1]
     mean = part.mean.reshape(len(part.mean), -1, days)  # [B', F*, D]
     root = part.root.reshape(len(part.mean), -1, days, part.root.shape[2])  # [B', F*, D, m]
-    share = _shares(mean, shares)  # [B', F, D]
-    odds = (
-        share[:, None] / (1 - share).clip(min=1e-12)[:, :, None]
-    )  # [B', F, F, D] of k among the others of f
-    jacobian = -odds
-    fates = np.arange(shares.shape[0])
-    jacobian[:, fates, fates] = 1.0
-    along = np.einsum("bfkd,bkdm->bfdm", jacobian[:, :, 1:], root)
+    along = np.einsum("bfkd,bkdm->bfdm", fate_jacobian(mean, shares), root)
     return np.einsum("bkdm,bfdm->bfdk", root, along / _norm(along)), along
 
 

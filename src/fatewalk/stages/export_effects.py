@@ -57,7 +57,8 @@ def main(run: Run, summary: Path) -> None:
     change = fate_change_table(FateChange.load(summary / "fate_change.npz"), moments, marks)
     write_table(pairwise_table(moments, marks), run.folder / "pairwise_fate_effects.csv")
     write_table(change, run.folder / "fate_probability_change.csv")
-    copy_file(summary / "gene_power.csv", run.folder / "gene_power.csv")
+    for name in ("gene_power.csv", "evidence.npz"):
+        copy_file(summary / name, run.folder / name)
     _write_by_contrast(run, moments, Unshrunk.load(summary / "likelihood.npz"), arrays, card)
     shutil.rmtree(run.folder / STALE, ignore_errors=True)  # this fit takes their place
     log.info(

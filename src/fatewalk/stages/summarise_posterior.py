@@ -11,10 +11,10 @@ from fatewalk.core.errors import FatewalkError
 from fatewalk.core.outcome import NumericalError
 from fatewalk.core.tables import write_table
 from fatewalk.diagnostics.power import gene_power
-from fatewalk.estimates.arrays import name_estimates
+from fatewalk.estimates.arrays import name_estimates, name_evidence
 from fatewalk.estimates.fate_change import average_fate_change
 from fatewalk.estimates.from_draws import posterior_moments
-from fatewalk.estimates.likelihood_only import likelihood_estimates
+from fatewalk.estimates.likelihood_only import label_evidence, likelihood_estimates
 from fatewalk.infer.checkpoint import delete_checkpoints
 from fatewalk.infer.fitted import load_posterior
 from fatewalk.screen.design import load_design
@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 
 
 def main(design: Path, fit: Path, summary: Path, draws: int, seed: int, threads: int) -> None:
-    """Write moments, likelihood-only estimates, changes of fate and power of a fit.
+    """Write moments, likelihood-only estimates, evidence, changes of fate and power of a fit.
 
     Parameters
     ----------
@@ -55,6 +55,8 @@ def main(design: Path, fit: Path, summary: Path, draws: int, seed: int, threads:
     try:
         name_estimates(likelihood_estimates(posterior, found, rows), found).save(summary / "likelihood.npz")
         log.info("likelihood-only estimates")
+        name_evidence(label_evidence(posterior, found), found).save(summary / "evidence.npz")
+        log.info("evidence on all fates")
         average_fate_change(posterior, found, rows, draws, seed).save(summary / "fate_change.npz")
         log.info("changes of fate probabilities")
     except NumericalError as error:

@@ -22,7 +22,7 @@ def errors(rng, n, size=K):
 
 
 def screen(seed=1, n=60, moved=((0,), (1,), (0, 2)), size=1.5):
-    """Rows of no effect, then ten for each set of moved fates, sustained: estimates, errors, truth by fate."""
+    """Rows of no effect, then ten for each set of moved fates: estimates, errors, truth by fate."""
     rng = np.random.default_rng(seed)
     by_fate = np.zeros((n, F, D))
     for place, one in enumerate(moved):
@@ -46,7 +46,8 @@ def one_normal(covariance, weight=0.6):
     root = np.linalg.cholesky(covariance).reshape(F - 1, D, K)
     # the loading of a class is its factor times that of time: here time is left to the factor
     member = [root]
-    return FatesPrior({"all": member}, {"any": np.ones((D, 1))}, np.ones(1), 1 - weight, np.full((1, 1, 1), weight))  # fmt: skip
+    pi = np.full((1, 1, 1), weight)
+    return FatesPrior({"all": member}, {"any": np.ones((D, 1))}, np.ones(1), 1 - weight, pi)
 
 
 def test_likelihood_and_posterior_of_one_normal():
@@ -110,7 +111,8 @@ def test_weights_are_those_of_tied_members():
         moved = weights.copy()
         step = 0.01 * min(moved[i], moved[j])
         for sign in (1, -1):
-            assert objective(moved + sign * step * (np.eye(len(moved))[i] - np.eye(len(moved))[j])) <= objective(weights) + 1e-9  # fmt: skip
+            change = sign * step * (np.eye(len(moved))[i] - np.eye(len(moved))[j])
+            assert objective(moved + change) <= objective(weights) + 1e-9
 
 
 def turned(order):
@@ -156,7 +158,7 @@ def test_who_moved(found):
 
 
 def test_followers_have_an_effect_but_did_not_move(found):
-    """Where the reference moves, what the other fates do on their own scale is real, and of the other sign."""
+    """Where the reference moves, what the others do on their own scale is real, of the other sign."""
     rows = slice(50, 60)
     mean = found.fate.mean[rows].mean(axis=2)  # [10, F]
     assert (np.sign(mean[:, 1:]) == -np.sign(mean[:, :1])).all()
@@ -288,7 +290,7 @@ def test_shapes_that_set_in_or_fade_are_zero_before_or_after():
             assert (late[:k] == 0).all()
             assert (late[k:] > 0).all()
             np.testing.assert_allclose(early, late[::-1])
-    assert not {name for name in time_shapes(2) if "walk_" in name or "ramp_" in name} - {"ramp_up", "ramp_down", "random_walk"}  # fmt: skip
+    assert not {name for name in time_shapes(2) if name.startswith(("late_", "early_"))}
     for shape in shapes.values():
         assert np.linalg.eigvalsh(shape)[0] > -1e-12
         assert np.diag(shape).max() == pytest.approx(1)

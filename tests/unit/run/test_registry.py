@@ -35,7 +35,7 @@ def test_names_are_filled_in():
 
 
 def test_copies_are_told_from_files_that_a_stage_writes():
-    assert layout.copies("export_effects") == ["gene_power.csv"]
+    assert layout.copies("export_effects") == ["evidence.npz", "gene_power.csv"]
     assert "gene_power.csv" in layout.at_top("export_effects")
     assert "gene_power.csv" in layout.in_folder("summarise_posterior", "summary")
     assert "design/design.pt" in layout.at_top("publish_design")

@@ -71,7 +71,11 @@ FILES = (
                 "`null`: infinite or not known",
                 unit="SDs",
             ),
-            Column("rounds, steps", "rounds of Newton-Laplace; steps of SVI, 0 with `family: laplace`"),
+            Column(
+                "rounds, rounds_symmetric, steps",
+                "rounds of Newton-Laplace and of its second pass, under a prior that treats all fates "
+                "alike; steps of SVI, 0 with `family: laplace`",
+            ),
             Column(
                 "loss",
                 "negative ELBO, mean over the last window; `null` with `family: laplace`",
@@ -150,8 +154,8 @@ FILES = (
         columns=(
             Column(
                 "phase",
-                "`laplace`: a round of Newton-Laplace; `svi`: a window of SVI steps (at least 35; longer "
-                "where the drift does not fall)",
+                "`laplace`: a round of Newton-Laplace; `symmetric`: of its second pass; `svi`: a window "
+                "of SVI steps (at least 35; longer where the drift does not fall)",
             ),
             Column("step", "svi: last step of the window"),
             Column("loss", "svi: negative ELBO, mean over the window", unit="nats"),
@@ -212,6 +216,28 @@ FILES = (
             Column("draws", "posterior draws"),
             Column("genes, guides, contrasts, days", "names along the axes"),
             Column("reference", "the fate that effects are against"),
+            Column("guide_to_gene", "index of each guide's gene", shape="G"),
+            Column("gene_cells, guide_cells", "cells by day", unit="cells", shape="L, D; G, D"),
+        ),
+    ),
+    File(
+        "evidence.npz",
+        stage="summarise_posterior",
+        where="summary",
+        text="What the labels say of the effects on all fates together, as score and information, whichever "
+        "fate is the reference; mash over fates rests on it.",
+        copy=("export_effects", ""),
+        columns=(
+            Column("gene_score, guide_score", "information times estimate", "1/logit", "L, F*, D; G, F*, D"),
+            Column(
+                "gene_information, guide_information",
+                "inverse error covariance; 0 where the labels see nothing",
+                "1/logit²",
+                "L, F*, D, F*, D; G, F*, D, F*, D",
+            ),
+            Column("guide_variance", "variance of a guide around its gene, sigma_guide²", unit="logit²"),
+            Column("composition", "mean probability of each fate by day", "probability", "F, D"),
+            Column("genes, guides, fates, days", "names along the axes, the reference first"),
             Column("guide_to_gene", "index of each guide's gene", shape="G"),
             Column("gene_cells, guide_cells", "cells by day", unit="cells", shape="L, D; G, D"),
         ),
