@@ -62,8 +62,12 @@ def as_anndata(screen):
 def test_tables_of_a_result(result):
     hits, effects, guides = result.hits(), result.effects("gene"), result.effects("guide")
     assert list(hits["rank"]) == list(range(1, len(hits) + 1))
-    assert set(effects["fate"]) == {"MES", "NEU"}
-    assert len(effects) == 2 * 2 * effects["gene"].nunique()
+    assert set(effects["fate"]) == {"EC", "MES", "NEU"}
+    assert len(effects) == (3 + 2) * 2 * effects["gene"].nunique()
+    assert set(result.effects("gene", scale="contrast")["fate"]) == {"MES", "NEU"}
+    assert set(result.effects("gene", scale="fate")["scale"]) == {"fate"}
+    with pytest.raises(fatewalk.FatewalkError, match="scale: found 'logit'; allowed: fate, contrast"):
+        result.effects(scale="logit")
     assert "guide" in guides
     assert "guide" not in effects
     assert result.table("hits_ranked.csv", "NEU")["rank"].is_monotonic_increasing
@@ -291,7 +295,7 @@ def test_files_of_a_user_are_neither_swallowed_nor_copied_into_themselves(screen
         fatewalk.fit(as_anndata(screen), *tables[1:], fates=FATES)
     with pytest.raises(fatewalk.FatewalkError, match="lies within the result"):
         result.save(result.folder / "mine")
-    with pytest.raises(fatewalk.FatewalkError, match="mash needs at least one observed cell"):
+    with pytest.raises(fatewalk.FatewalkError, match="says nothing of any effect"):
         fit(screen, require="none", likelihood_weight=1e12)
 
 

@@ -152,9 +152,11 @@ def test_ways_to_the_calls_are_measured_against_the_truth():
 
 
 def test_screens_for_the_calls_are_a_grid_without_repeats(tmp_path):
-    screens = dict(call_screens.grid(2))
-    assert len(screens) == 2 * 2 * 2 * len(call_screens.PATTERNS)
-    assert len({settings["seed"] for settings in screens.values()}) == len(screens)
+    screens = dict(call_screens.screens("grid"))
+    assert len(screens) == 240
+    for name in call_screens.SETS:
+        of_set = dict(call_screens.screens(name))
+        assert len({settings["seed"] for settings in of_set.values()}) == len(of_set)
     small = {"cells": 600, "genes": 12, "guides_per_gene": 2, "active_genes": 4, "days": [0, 1]}
     settings = screens["single_day,dirichlet,uncentred,1"] | small
     call_screens.run_screen(settings, tmp_path / "single_day,dirichlet,uncentred,1.npz")

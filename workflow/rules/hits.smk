@@ -8,6 +8,9 @@ for kind in KINDS.values():
             mash=kind.mash_inputs(),
             effects=kind.effects(),
             change=f"{RUN}/fate_probability_change.csv",
+            theta=f"{RUN}/theta_posterior_summary.npz",
+            genes=f"{RUN}/shrunk_fates_gene.npz",
+            guides=f"{RUN}/shrunk_fates_guide.npz",
             report=f"{RUN}/design_report.json",
         output:
             **kind.outputs("rank_hits"),

@@ -10,8 +10,10 @@ for kind in KINDS.values():
         input:
             effects=kind.effects(),
             theta=f"{RUN}/theta_posterior_summary.npz",
+            evidence=f"{RUN}/evidence.npz",
             run=f"{RUN}/run.json",
         output:
+            **kind.at_top("fit_mash"),
             tables=kind.mash_outputs(),
         log:
             f"{RESULTS}/logs/fit_mash/{{dataset}}/{{run}}.log",

@@ -77,7 +77,7 @@ def fit(data: Any, guide_map: Any, guide_calls: Any = None, **keys: Any) -> Resu
     >>> result.card["status"]
     'converged'
     >>> list(result.hits().columns[:5])
-    ['rank', 'gene', 'contrast', 'reference', 'direction']
+    ['rank', 'gene', 'fate', 'direction', 'active_days']
     """
     keep = _TemporaryFolder()
     try:

@@ -66,13 +66,15 @@ class Result:
         """Hits of all contrasts, best first: the columns of hits.csv."""
         return self.run.table("hits.csv").copy()
 
-    def effects(self, level: str = "gene") -> pd.DataFrame:
-        """All effects of genes or of guides, a row for each contrast and day.
+    def effects(self, level: str = "gene", scale: str | None = None) -> pd.DataFrame:
+        """All effects of genes or of guides, a row for each fate or contrast, and day.
 
         Parameters
         ----------
         level
             gene | guide.
+        scale
+            fate (each fate's own probability) | contrast (log odds against the reference); both if left out.
 
         Returns
         -------
@@ -82,12 +84,15 @@ class Result:
         Raises
         ------
         FatewalkError
-            For another level.
+            For another level or scale.
         """
         if level not in ("gene", "guide"):
             raise FatewalkError(f"level: found {level!r}; allowed: gene, guide")
+        if scale not in (None, "fate", "contrast"):
+            raise FatewalkError(f"scale: found {scale!r}; allowed: fate, contrast")
         table = self.run.table("effects.parquet")
-        found = table[table["level"] == level].reset_index(drop=True)
+        wanted = (table["level"] == level) & (scale is None or table["scale"] == scale)
+        found = table[wanted].reset_index(drop=True)
         return found.drop(columns=["level", "guide"] if level == "gene" else ["level"])
 
     def table(self, name: str, contrast: str | None = None) -> pd.DataFrame:

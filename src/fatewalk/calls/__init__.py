@@ -2,6 +2,8 @@
 
 from fatewalk.calls.aggregate import aggregate_guides
 from fatewalk.calls.compare import compare_modes
+from fatewalk.calls.fate_hits import FateCalls, fate_effects_table, fate_hits_table
+from fatewalk.calls.fates import FateEffects, MashedFates, shrink_fates
 from fatewalk.calls.hits import rank_hits
 from fatewalk.calls.patterns import PATTERNS, classify, pattern_probabilities
 from fatewalk.calls.sources import (
@@ -21,11 +23,16 @@ __all__ = [
     "PATTERNS",
     "SOURCES",
     "ContrastEffects",
+    "FateCalls",
+    "FateEffects",
+    "MashedFates",
     "Shrunk",
     "aggregate_guides",
     "classify",
     "compare_modes",
     "effects_table",
+    "fate_effects_table",
+    "fate_hits_table",
     "gene_sources",
     "genes_file",
     "guides_file",
@@ -36,4 +43,5 @@ __all__ = [
     "pattern_probabilities",
     "rank_hits",
     "read_sources",
+    "shrink_fates",
 ]

@@ -27,11 +27,12 @@ if TYPE_CHECKING:  # a stage that reads and writes tables needs no config models
 def rank_hits(genes: pd.DataFrame, sources: Mapping[str, Shrunk], calls: CallsConfig) -> pd.DataFrame:
     """Call active days and hits by `calls.source`, and rank the genes.
 
-    A gene is *active* on day d if ``lfsr_d < lfsr_day`` and
-    ``P(|effect_d| > effect_size_eps) >= effect_prob_large_min``. A gene-day that was not observed (no
-    cell, or no estimate) is never active, and its columns are empty.
+    By rule ``fdr`` a gene is *active* on the gene-days of the largest set whose mean
+    ``P(|effect| <= effect_size_eps)``, the Bayesian false discovery rate of the set, is at most `fdr`, each
+    with ``P(|effect| > effect_size_eps) >= fdr_prob_large_min``; it is a *hit* if it is active on any day.
 
-    A gene that is active on any day is a *hit* if, by `anyday_correction`,
+    By rule ``lfsr`` it is active on day d if ``lfsr_d < lfsr_day`` and
+    ``P(|effect_d| > effect_size_eps) >= effect_prob_large_min``, and a hit if, by `anyday_correction`,
 
     - "bonferroni": one of its days also has ``lfsr_d < lfsr_day / D``, D the days of the screen, also
       for a gene that is unobserved on some of them;
@@ -39,7 +40,8 @@ def rank_hits(genes: pd.DataFrame, sources: Mapping[str, Shrunk], calls: CallsCo
       any day, the Bayesian false discovery rate of the set, is at most `anyday_fdr`;
     - "none": always.
 
-    So a gene may have active days and be no hit; its active days are listed all the same.
+    So by rule ``lfsr`` a gene may have active days and be no hit; its active days are listed all the same.
+    A gene-day that was not observed (no cell, or no estimate) is never active, and its columns are empty.
 
     Ranks: hits first, by ``min_lfsr_among_active``; then the other genes by their smallest lfsr.
     Ties go to the larger ``max_abs_postmean``, then to the smallest lfsr by any source (so that
@@ -130,8 +132,7 @@ class _Calls:
     def __init__(self, shrunk: Shrunk, calls: CallsConfig) -> None:
         lfsr = shrunk.lfsr
         n_days = lfsr.shape[1]
-        large = shrunk.prob_large >= calls.effect_prob_large_min
-        active = (lfsr < calls.lfsr_day) & large  # missing: False
+        active = active_days(lfsr, shrunk.prob_large, calls)
         days = np.array(day_names(n_days))
         self.active = active  # [n, D]
         self.n_active = active.sum(axis=1)
@@ -139,20 +140,53 @@ class _Calls:
         best = days[np.argmin(np.where(active, lfsr, np.inf), axis=1)]
         self.best_day = np.where(self.n_active > 0, best, "")
         candidate = self.n_active > 0
-        self.bayesian_fdr = _running_mean(1 - shrunk.prob_any_day, candidate)
-        self.hit = candidate
-        if calls.anyday_correction == "bonferroni":
-            self.hit = candidate & (active & (lfsr < calls.lfsr_day / n_days)).any(axis=1)
-        elif calls.anyday_correction == "fdr":
-            self.hit = candidate & (self.bayesian_fdr <= calls.anyday_fdr)
+        self.bayesian_fdr = np.full(len(lfsr), np.nan)
+        self.bayesian_fdr[candidate] = running_mean(1 - shrunk.prob_any_day[candidate])
+        self.hit = hit_anyday(active, lfsr, self.bayesian_fdr, calls)
 
 
-def _running_mean(error: Numbers, candidate: np.ndarray) -> Numbers:
-    """Mean error of the candidates whose error is no larger than a gene's own [n]; missing for others."""
-    mean = np.full(len(error), np.nan)
-    sizes, inverse, counts = np.unique(error[candidate], return_inverse=True, return_counts=True)
-    mean[candidate] = (np.cumsum(sizes * counts) / np.cumsum(counts))[inverse]
-    return mean
+def active_days(lfsr: Numbers, prob_large: Numbers, calls: CallsConfig) -> np.ndarray:
+    """Gene-days that are active by `calls.rule`, of any shape; missing is not active.
+
+    Parameters
+    ----------
+    lfsr, prob_large
+        Local false sign rates and P(|effect| > eps), the days along the last dimension.
+    calls
+        Thresholds.
+
+    Examples
+    --------
+    The third is taken because the first two leave room for it; the fourth is too uncertain on its own:
+
+    >>> from fatewalk.config import CallsConfig
+    >>> active_days(np.zeros(5), np.array([1.0, 0.99, 0.88, 0.74, np.nan]), CallsConfig())
+    array([ True,  True,  True, False, False])
+    """
+    if calls.rule == "lfsr":
+        return np.asarray((lfsr < calls.lfsr_day) & (prob_large >= calls.effect_prob_large_min))
+    error = 1 - np.nan_to_num(prob_large)  # P(|effect| <= eps)
+    ordered = np.sort(error, axis=None)
+    mean = np.cumsum(ordered) / np.arange(1, ordered.size + 1)  # ascending
+    n_active = int((mean <= calls.fdr).sum())
+    limit = ordered[n_active - 1] if n_active else -1.0
+    return np.asarray((error <= limit) & (prob_large >= calls.fdr_prob_large_min))
+
+
+def hit_anyday(active: np.ndarray, lfsr: Numbers, bayesian_fdr: Numbers, calls: CallsConfig) -> np.ndarray:
+    """Rows that are hits over the whole time course, by `calls.rule`: [...] from active [..., D]."""
+    candidate = np.asarray(active.any(axis=-1))
+    if calls.rule == "fdr" or calls.anyday_correction == "none":
+        return candidate
+    if calls.anyday_correction == "bonferroni":
+        return candidate & (active & (lfsr < calls.lfsr_day / lfsr.shape[-1])).any(axis=-1)
+    return candidate & (bayesian_fdr <= calls.anyday_fdr)
+
+
+def running_mean(error: Numbers) -> Numbers:
+    """Mean of all errors that are no larger than each one, [m]."""
+    sizes, inverse, counts = np.unique(error, return_inverse=True, return_counts=True)
+    return (np.cumsum(sizes * counts) / np.cumsum(counts))[inverse]
 
 
 def _likeliest_pattern(shrunk: Shrunk, calls: _Calls) -> dict[str, np.ndarray]:

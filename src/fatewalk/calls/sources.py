@@ -1,5 +1,7 @@
-"""Three ways to the calls, in one form: mash on either kind of estimates, and the joint posterior.
+"""Four ways to the calls, in one form: mash on three kinds of estimates, and the joint posterior.
 
+- ``mash_fates``: mash over fates and days together, on the evidence of the labels on all fates
+  (`fatewalk.calls.fates`);
 - ``mash_likelihood``: mash on the likelihood-only estimates, with the error covariance of each gene;
 - ``mash_posterior``: mash on the posterior means and SDs, which are shrunk already;
 - ``joint``: the posterior of the hierarchical model itself, taken as normal.
@@ -37,7 +39,7 @@ N_DRAWS = 4000  # joint draws behind the patterns: a probability of 0.9 is known
 SEED = 1
 BLOCK = 2**22  # numbers of a block of draws: 32 MB
 
-SOURCES = ("mash_likelihood", "mash_posterior", "joint")
+SOURCES = ("mash_fates", "mash_likelihood", "mash_posterior", "joint")
 """In the order of the columns of hits_ranked.csv."""
 
 Numbers = NDArray[np.float64]
@@ -82,6 +84,7 @@ BY_DAY = {"postmean": "mean", "postsd": "sd", "lfsr": "lfsr", "plarge": "prob_la
 
 def gene_sources(
     genes: pd.DataFrame,
+    fates: Shrunk,
     likelihood: MashResult,
     posterior: MashResult | None,
     theta: Mapping[str, np.ndarray],
@@ -95,6 +98,8 @@ def gene_sources(
     ----------
     genes
         gene_daywise_for_mash.csv; its genes with cells on a day are the observed gene-days.
+    fates
+        Of the contrast, by mash over all of them.
     likelihood
         mash on gene_daywise_likelihood.csv.
     posterior
@@ -132,7 +137,7 @@ def gene_sources(
     fits = {"mash_likelihood": likelihood}
     if posterior is not None and estimand == "library":
         fits["mash_posterior"] = posterior
-    found = {
+    found = {"mash_fates": fates} | {
         source: mash_effects(fit.prior, fit.data, fit.posterior, observed, eps)
         for source, fit in fits.items()
     }
@@ -156,18 +161,20 @@ def genes_file(names: np.ndarray, sources: Mapping[str, Shrunk], marks: Marks) -
     return Daywise(columns, marks)
 
 
-def guides_file(likelihood: MashResult, eps: float) -> Daywise:
-    """shrunk_guide.npz: what mash on the likelihood-only estimates says of the guides.
+def guides_file(fates: Shrunk, likelihood: MashResult, eps: float) -> Daywise:
+    """shrunk_guide.npz: what mash says of the guides, over all fates and on the likelihood-only estimates.
 
     Returns
     -------
     Daywise
-        guide, gene; postmean_mash_likelihood, postsd_*, lfsr_*, plarge_* [n, D]; marks.
+        guide, gene; postmean_mash_fates, postsd_*, lfsr_*, plarge_* [n, D], and the same of
+        mash_likelihood; marks.
     """
     by_day, names = ("postmean", "postsd", "lfsr"), ("guide", "gene")
     found = Daywise.of(likelihood.table, "mash_likelihood table", by_day, names)
     large = mash.prob_large(likelihood.prior, likelihood.data, eps)
     columns = {name: found[name] for name in names}
+    columns |= {f"{name}_mash_fates": getattr(fates, attribute) for name, attribute in BY_DAY.items()}
     columns |= {f"{name}_mash_likelihood": found[name] for name in by_day}
     columns["plarge_mash_likelihood"] = np.where(likelihood.data.missing, np.nan, large)
     return Daywise(columns, found.marks)

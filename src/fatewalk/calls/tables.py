@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 #: Digits that a person reads; all of them stand in effects.parquet.
 DECIMALS = {
-    **dict.fromkeys(("effect", "effect_low", "effect_high", "plarge", "pattern_prob"), 3),
+    **dict.fromkeys(("effect", "effect_low", "effect_high", "plarge", "prob_moved", "pattern_prob"), 3),
     **dict.fromkeys(("percent_points", "percent_points_low", "percent_points_high"), 1),
 }
 #: Columns of hits_ranked.csv behind hits.csv.
@@ -67,16 +67,20 @@ def hits_table(
         _hits_of_contrast(ranked[contrast], concordance[contrast], change, days, contrast, reference)
         for contrast in ranked
     ]
-    table = pd.concat(parts, ignore_index=True)
-    order = np.lexsort((table["contrast"], table["gene"], -table["effect"].abs(), table["lfsr"]))
-    table = table.iloc[order].reset_index(drop=True)
-    table.insert(0, "rank", np.arange(1, len(table) + 1))
-    return table.round(DECIMALS).assign(lfsr=_significant(table["lfsr"]))
+    return rounded(in_order(pd.concat(parts, ignore_index=True), "contrast"))
 
 
-def _significant(values: pd.Series) -> list[float]:
-    """Numbers of any size with three digits."""
-    return [float(f"{value:.3g}") for value in values]
+def in_order(hits: pd.DataFrame, second: str) -> pd.DataFrame:
+    """Hits ranked: by lfsr, on a tie the larger effect, then by gene and a second name."""
+    order = np.lexsort((hits[second], hits["gene"], -hits["effect"].abs(), hits["lfsr"]))
+    hits = hits.iloc[order].reset_index(drop=True)
+    hits.insert(0, "rank", np.arange(1, len(hits) + 1))
+    return hits
+
+
+def rounded(hits: pd.DataFrame) -> pd.DataFrame:
+    """The digits that a person reads: `DECIMALS`, and three of the lfsr, whatever its size."""
+    return hits.round(DECIMALS).assign(lfsr=[float(f"{value:.3g}") for value in hits["lfsr"]])
 
 
 def _hits_of_contrast(
@@ -105,7 +109,7 @@ def _hits_of_contrast(
         "gene": hits["gene"],
         "contrast": contrast,
         "reference": reference,
-        "direction": [_direction(effect[row][active[row]]) for row in rows],
+        "direction": [sign_words(effect[row][active[row]]) for row in rows],
         ACTIVE_DAYS: ["; ".join(labels[active[row]]) for row in rows],
         "lfsr": hits["min_lfsr_among_active"],
         "strongest_day": labels[best],
@@ -123,7 +127,7 @@ def _hits_of_contrast(
     return pd.DataFrame(columns).assign(**hits.marks)
 
 
-def _direction(effects: Numbers) -> str:
+def sign_words(effects: Numbers) -> str:
     """``gain``, ``loss``, or their order where the sign changes, from the effects of the active days."""
     signs = [int(sign) for sign in np.sign(effects)]
     turns = [sign for i, sign in enumerate(signs) if i == 0 or sign != signs[i - 1]]
@@ -157,7 +161,7 @@ class ContrastEffects:
 def effects_table(
     genes: Mapping[str, ContrastEffects], guides: Mapping[str, ContrastEffects], days: Sequence[str]
 ) -> pd.DataFrame:
-    """All effects in one tidy table: a row for each gene or guide, contrast and day.
+    """All effects on contrasts in one tidy table: a row for each gene or guide, contrast and day.
 
     Parameters
     ----------
@@ -171,9 +175,9 @@ def effects_table(
     pandas.DataFrame
         effects.parquet: level (gene or guide), gene, guide (missing for genes), scale (contrast: logit
         against the reference), fate, day (label), estimate and se (likelihood-only), posterior_mean and
-        posterior_sd, mash_mean and mash_sd (mash on the likelihood-only estimates), lfsr and plarge (by
-        the source of the calls; of guides by mash on the likelihood-only ones), called (missing for
-        guides), n_cells, and the marks of the fit. Without cells everything but n_cells is missing.
+        posterior_sd, mash_mean and mash_sd (mash over all fates), lfsr and plarge (by the source of the
+        calls; of guides by mash over all fates), called (missing for guides), prob_moved (missing: a matter
+        of fates), n_cells, and the marks of the fit. Without cells everything but n_cells is missing.
     """
     parts = [
         _tidy(level, contrast, effects, days)
@@ -207,11 +211,12 @@ def _tidy(level: str, contrast: str, effects: ContrastEffects, days: Sequence[st
         "se": likelihood["se"].ravel(),
         "posterior_mean": posterior["betahat"].ravel(),
         "posterior_sd": posterior["se"].ravel(),
-        "mash_mean": effects.mash["postmean_mash_likelihood"].ravel(),
-        "mash_sd": effects.mash["postsd_mash_likelihood"].ravel(),
+        "mash_mean": effects.mash["postmean_mash_fates"].ravel(),
+        "mash_sd": effects.mash["postsd_mash_fates"].ravel(),
         "lfsr": effects.lfsr.ravel(),
         "plarge": effects.plarge.ravel(),
         "called": called,
+        "prob_moved": np.nan,
         "n_cells": likelihood["n_cells"].ravel().astype(int),
     }
     return pd.DataFrame(columns).assign(**likelihood.marks)

@@ -329,11 +329,38 @@ class MashConfig(Section):
 class CallsConfig(Section):
     """Which gene is called a hit on which day."""
 
-    source: Literal["mash_likelihood", "mash_posterior", "joint"] = key(
-        "mash_likelihood",
-        description="what the calls rest on: mash_likelihood (mash on likelihood-only estimates) | "
-        "mash_posterior (mash on posterior estimates, shrunk twice) | joint (the posterior, no mash); "
-        "the others stand beside it as columns",
+    source: Literal["mash_fates", "mash_likelihood", "mash_posterior", "joint"] = key(
+        "mash_fates",
+        description="what the calls rest on: mash_fates (mash over fates and days together) | "
+        "mash_likelihood (mash on likelihood-only estimates, one contrast at a time) | mash_posterior (mash "
+        "on posterior estimates, shrunk twice) | joint (the posterior, no mash); the others stand beside it "
+        "as columns",
+        read_by=["rank_hits", "evaluate_recovery"],
+    )
+    scale: Literal["fate", "contrast"] = key(
+        "fate",
+        description="what hits.csv and the figures call: fate (each fate's own probability, and who moved) "
+        "| contrast (log odds against the reference; the only one of sources other than mash_fates)",
+        read_by=["rank_hits", "plot_figures"],
+    )
+    rule: Literal["fdr", "lfsr"] = key(
+        "fdr",
+        description="active day: fdr (largest set of gene-days with a mean P(|effect| <= eps) of fdr) | lfsr "
+        "(lfsr and P(|effect| > eps) of the gene-day alone, and anyday_correction)",
+        read_by=["rank_hits", "evaluate_recovery"],
+    )
+    fdr: float = key(
+        0.05,
+        gt=0,
+        lt=1,
+        description="rule fdr: Bayesian false discovery rate of the set of gene-days",
+        read_by=["rank_hits", "evaluate_recovery"],
+    )
+    fdr_prob_large_min: float = key(
+        0.75,
+        ge=0,
+        le=1,
+        description="rule fdr: P(|effect| > eps) of each gene-day at least this",
         read_by=["rank_hits", "evaluate_recovery"],
     )
     estimand: Literal["library", "gene"] = key(
@@ -344,36 +371,49 @@ class CallsConfig(Section):
     effect_size_eps: float = key(
         0.2,
         ge=0,
-        description="smallest effect of interest, |theta| in logit",
+        description="smallest effect of interest, logit",
         read_by=["fit_mash", "rank_hits", "evaluate_recovery", "plot_figures"],
     )
     effect_prob_large_min: float = key(
         0.9,
         ge=0,
         le=1,
-        description="active day: P(|theta| > eps) at least this",
+        description="rule lfsr: P(|effect| > eps) of an active day at least this",
         read_by=["rank_hits", "evaluate_recovery"],
     )
     lfsr_day: float = key(
         0.05,
         gt=0,
         le=1,
-        description="active day: local false sign rate below this",
+        description="rule lfsr: local false sign rate of an active day below this",
         read_by=["rank_hits", "evaluate_recovery", "plot_figures"],
     )
     anyday_correction: Literal["bonferroni", "fdr", "none"] = key(
         "bonferroni",
-        description="any-day hit: bonferroni (lfsr_day divided by the number of days) | fdr (largest set "
-        "with a mean P(no day with an effect above eps) of anyday_fdr) | none",
+        description="rule lfsr, any-day hit: bonferroni (lfsr_day divided by the number of days) | fdr "
+        "(largest set with a mean P(no day with an effect above eps) of anyday_fdr) | none",
         read_by=["rank_hits", "evaluate_recovery"],
     )
     anyday_fdr: float = key(
         0.05,
         gt=0,
         lt=1,
-        description="fdr: Bayesian false discovery rate of the set of hits",
+        description="anyday_correction fdr: Bayesian false discovery rate of the set of hits",
         read_by=["rank_hits", "evaluate_recovery"],
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _scale_of_source(cls, given: Any) -> Any:
+        source = given.get("source", "mash_fates") if isinstance(given, dict) else "mash_fates"
+        if source == "mash_fates":
+            return given
+        if given.get("scale") == "fate":
+            raise ValueError(
+                f"scale: found 'fate', but source {source} knows contrasts only; allowed: contrast, or "
+                "source mash_fates"
+            )
+        return given | {"scale": "contrast"}
 
     @model_validator(mode="after")
     def _estimand_of_source(self) -> CallsConfig:

@@ -5,8 +5,11 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
-from fatewalk.calls import gene_sources, genes_file, guides_file
+import numpy as np
+
+from fatewalk.calls import MashedFates, gene_sources, genes_file, guides_file, shrink_fates
 from fatewalk.calls.shrink import MashResult, fit_mash_likelihood, fit_mash_table
+from fatewalk.core.files import write_json
 from fatewalk.core.marks import marks_of
 from fatewalk.core.schema import LEVELS
 from fatewalk.core.tables import read_arrays
@@ -14,8 +17,6 @@ from fatewalk.run.layout import engine_folder
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-
-    import numpy as np
 
     from fatewalk.run.files import Run
 
@@ -39,18 +40,37 @@ def main(run: Run) -> None:
         If a table is no input for mash.
     """
     theta = run.arrays("theta_posterior_summary.npz")
+    fates = over_fates(run, theta)
     notes: Notes = {}
     significant = 0
     for contrast in run.contrasts:
         posterior = shrink_posterior(run, contrast, notes)
         likelihood = shrink_likelihood(run, contrast, notes)
-        keep_for_calls(run, contrast, likelihood, posterior, theta)
+        keep_for_calls(run, contrast, fates, likelihood, posterior, theta)
         significant += sum(found.mixture["n_significant"] for found in likelihood.values())
     n_tables = len(posterior) + len(likelihood)
     log.info("in: %d contrasts; out: %d tables each", len(run.contrasts), n_tables)
     log.info("likelihood-only tables: %d rows with an lfsr below 0.05 on some day", significant)
     for note, places in notes.items():
         log.info("%s (%s)", note, places[0] if len(places) == 1 else f"{len(places)} tables")
+
+
+def over_fates(run: Run, theta: Mapping[str, np.ndarray]) -> dict[str, MashedFates]:
+    """Mash over fates and days together, by level."""
+    calls, mash = run.settings.calls, run.settings.mash
+    evidence, known = run.arrays("evidence.npz"), not np.isnan(theta["guide_sampling"]).any()
+    found = {
+        level: shrink_fates(evidence, level, calls.estimand, known, mash.null_weight, calls.effect_size_eps)
+        for level in LEVELS
+    }
+    for level, one in found.items():
+        one.by_fate.save(run.folder / f"shrunk_fates_{level}.npz")
+        log.info(
+            "%ss over all fates: %d rows, about %.1f with an effect",
+            level, one.mixture["n_rows"], one.mixture["n_effects"],
+        )  # fmt: skip
+    write_json({level: one.mixture for level, one in found.items()}, run.folder / "mash_fates.json")
+    return found
 
 
 def shrink_posterior(run: Run, contrast: str, notes: Notes) -> dict[tuple[str, str], MashResult]:
@@ -86,6 +106,7 @@ def shrink_likelihood(run: Run, contrast: str, notes: Notes) -> dict[str, MashRe
 def keep_for_calls(
     run: Run,
     contrast: str,
+    fates: Mapping[str, MashedFates],
     likelihood: Mapping[str, MashResult],
     posterior: Mapping[tuple[str, str], MashResult],
     theta: Mapping[str, np.ndarray],
@@ -94,10 +115,14 @@ def keep_for_calls(
     calls, mash = run.settings.calls, run.settings.mash
     genes, eps = run.read(contrast, "gene_daywise_for_mash.csv"), calls.effect_size_eps
     of_mode = posterior["gene", mash.modes[0]] if mash.engine == "python" else None
-    found = gene_sources(genes, likelihood["gene"], of_mode, theta, contrast, calls.estimand, eps)
+    place = list(run.contrasts).index(contrast)
+    over_all = {level: one.by_contrast[place] for level, one in fates.items()}
+    found = gene_sources(
+        genes, over_all["gene"], likelihood["gene"], of_mode, theta, contrast, calls.estimand, eps
+    )
     of_genes = genes_file(genes["gene"].to_numpy(), found, marks_of(genes))
     of_genes.save(run.path(contrast, "shrunk_gene.npz"))
-    guides_file(likelihood["guide"], eps).save(run.path(contrast, "shrunk_guide.npz"))
+    guides_file(over_all["guide"], likelihood["guide"], eps).save(run.path(contrast, "shrunk_guide.npz"))
 
 
 def write(run: Run, contrast: str, stem: str, found: MashResult, notes: Notes) -> None:

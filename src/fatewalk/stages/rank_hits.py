@@ -13,10 +13,14 @@ import pandas as pd
 from fatewalk.calls import (
     SOURCES,
     ContrastEffects,
+    FateCalls,
+    FateEffects,
     Shrunk,
     aggregate_guides,
     compare_modes,
     effects_table,
+    fate_effects_table,
+    fate_hits_table,
     hits_table,
     mashr_effects,
     rank_hits,
@@ -55,7 +59,7 @@ def main(run: Run) -> None:
     MashError
         If R's mixture does not fit its table.
     """
-    settings, contrasts, days = run.settings, run.contrasts, run.days
+    settings, contrasts = run.settings, run.contrasts
     ranked, concordance, genes, guides = {}, {}, {}, {}
     for contrast in contrasts:
         read = functools.cache(functools.partial(run.read, contrast))  # several steps read the same table
@@ -67,17 +71,38 @@ def main(run: Run) -> None:
         concordance[contrast] = read("guide_concordance.csv")
         genes[contrast] = effects_of_genes(read, shrunk, sources[settings.calls.source], ranked[contrast])
         guides[contrast] = effects_of_guides(read, of_guides)
-    change = run.table("fate_probability_change.csv")
-    hits = hits_table(ranked, concordance, change, days, run.reference)
+    hits, of_fates = by_fate(run)
+    if settings.calls.scale == "contrast":
+        change = run.table("fate_probability_change.csv")
+        hits = hits_table(ranked, concordance, change, run.days, run.reference)
     write_table(hits, run.folder / "hits.csv")
-    write_table(effects_table(genes, guides, days), run.folder / "effects.parquet")
+    effects = pd.concat([of_fates, effects_table(genes, guides, run.days)], ignore_index=True)
+    write_table(effects, run.folder / "effects.parquet")
     enter(run.folder, "rank_hits", run.made_by("rank_hits"))
     enter(run.folder, "run_mashr", publish_mashr(run, settings.mash))
     enter(run.folder, "plot_contrast", [])  # figures of earlier calls, which only all_figures makes anew
-    counts = ", ".join(f"{n} on {fate}" for fate, n in hits["contrast"].value_counts(sort=False).items())
-    source = settings.calls.source
-    log.info("in: %d genes, %d contrasts; calls by %s", len(ranked[run.primary]), len(contrasts), source)
+    scale = settings.calls.scale
+    counts = ", ".join(f"{n} on {fate}" for fate, n in hits[scale].value_counts(sort=False).items())
+    log.info(
+        "in: %d genes, %d contrasts; calls by %s on %ss",
+        len(ranked[run.primary]), len(contrasts), settings.calls.source, scale,
+    )  # fmt: skip
     log.info("out: %d hits%s", len(hits), f" ({counts})" if counts else "")
+
+
+def by_fate(run: Run) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Hits by fate, and the effects of genes and guides on each fate."""
+    genes, guides = (FateEffects.load(run.folder / f"shrunk_fates_{level}.npz") for level in LEVELS)
+    calls = FateCalls.of(genes, run.settings.calls)
+    of_genes, of_guides = (run.read(run.primary, f"{level}_daywise_for_mash.csv") for level in LEVELS)
+    change = run.table("fate_probability_change.csv")
+    hits = fate_hits_table(genes, guides, of_genes, of_guides, change, calls)
+    theta = run.arrays("theta_posterior_summary.npz")
+    effects = [
+        fate_effects_table("gene", genes, of_genes, calls.active, theta),
+        fate_effects_table("guide", guides, of_guides),
+    ]
+    return hits, pd.concat(effects, ignore_index=True)
 
 
 def publish_mashr(run: Run, config: Any) -> list[Path]:
@@ -134,7 +159,7 @@ def effects_of_genes(
 def effects_of_guides(read: Reader, shrunk: Daywise) -> ContrastEffects:
     """All that is known of the guides of a contrast."""
     likelihood, posterior = before_mash(read, "guide")
-    lfsr, plarge = shrunk["lfsr_mash_likelihood"], shrunk["plarge_mash_likelihood"]
+    lfsr, plarge = shrunk["lfsr_mash_fates"], shrunk["plarge_mash_fates"]
     return ContrastEffects(likelihood, posterior, shrunk, lfsr, plarge, np.zeros(lfsr.shape, dtype=bool))
 
 

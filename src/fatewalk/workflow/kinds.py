@@ -69,10 +69,11 @@ class Kind:
 
     def outputs(self, stage: str) -> dict[str, str | list[str]]:
         """What a stage writes, by name: its files for all contrasts one by one, and those by contrast."""
-        at_top: dict[str, str | list[str]] = {
-            Path(name).stem: f"{self.run}/{name}" for name in layout.at_top(stage)
-        }
-        return at_top | {"tables": self.tables(stage)}
+        return self.at_top(stage) | {"tables": self.tables(stage)}
+
+    def at_top(self, stage: str) -> dict[str, str | list[str]]:
+        """Files that a stage writes for all contrasts, by name."""
+        return {Path(name).stem: f"{self.run}/{name}" for name in layout.at_top(stage)}
 
     def tables(self, stage: str, by_engine: bool | None = None) -> list[str]:
         """Files by contrast that a stage makes, those of the contract at the run's top as well."""

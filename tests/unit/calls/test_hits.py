@@ -14,6 +14,11 @@ from tests.unit.calls.tables import NAN, daywise
 SOURCE = CallsConfig().source
 
 
+def by_lfsr(**settings):
+    """Section ``calls`` with the rule that looks at each gene-day alone."""
+    return CallsConfig(rule="lfsr", **settings)
+
+
 def gene_rows(lfsr, n_cells=None, genes=None):
     """A gene_daywise table; a missing lfsr makes the gene-day unobserved."""
     seen = np.where(np.isnan(np.array(lfsr, float)), NAN, 1.0)
@@ -43,7 +48,7 @@ def effects(lfsr, plarge, postmean=None, patterns=None):
 def ranked(lfsr, plarge, calls=None, postmean=None, patterns=None, **table):
     """Ranked hits from one source."""
     found = effects(lfsr, plarge, postmean, patterns)
-    return rank_hits(gene_rows(lfsr, **table), {SOURCE: found}, calls or CallsConfig())
+    return rank_hits(gene_rows(lfsr, **table), {SOURCE: found}, calls or by_lfsr())
 
 
 def test_active_needs_small_lfsr_and_large_effect():
@@ -58,7 +63,7 @@ def test_anyday_bonferroni_divides_by_the_days_of_the_screen():
     corrected = ranked(lfsr, plarge).set_index("gene")
     assert corrected["hit_anyday"].to_dict() == {"g0": False, "g1": True, "g2": False}
     assert (corrected["active_days"] == "d0").all()  # the days are active all the same
-    plain = ranked(lfsr, plarge, CallsConfig(anyday_correction="none"))
+    plain = ranked(lfsr, plarge, by_lfsr(anyday_correction="none"))
     assert plain["hit_anyday"].all()
 
 
@@ -67,7 +72,7 @@ def test_anyday_fdr_is_that_of_the_called_set():
     plarge = [[0.99], [0.95], [0.95], [0.5], [0.92]]
     # errors .01 .04 .09 (not active) .12: running means .01 .025 .0467 and .065
     patterns = shares(5, late=[0.99, 0.96, 0.91, 0.999, 0.88])
-    calls = CallsConfig(anyday_correction="fdr", anyday_fdr=0.05)
+    calls = by_lfsr(anyday_correction="fdr", anyday_fdr=0.05)
     hits = ranked(lfsr, plarge, calls, patterns=patterns).set_index("gene")
     assert hits.loc[["g0", "g1", "g2", "g4"], "bayesian_fdr"].tolist() == pytest.approx(
         [0.01, 0.025, 0.14 / 3, 0.26 / 4]
@@ -80,7 +85,7 @@ def test_anyday_fdr_is_that_of_the_called_set():
 
 
 def test_genes_with_the_same_error_have_the_same_fdr():
-    calls = CallsConfig(anyday_correction="fdr", anyday_fdr=0.06)
+    calls = by_lfsr(anyday_correction="fdr", anyday_fdr=0.06)
     hits = ranked([[0.01]] * 3, [[0.95]] * 3, calls, patterns=shares(3, early=[0.99, 0.9, 0.9]))
     assert hits.set_index("gene")["bayesian_fdr"].tolist() == pytest.approx([0.01, 0.07, 0.07])
     assert hits["hit_anyday"].sum() == 1
@@ -124,7 +129,7 @@ def test_columns_by_hand_and_the_other_sources():
     other = effects([[0.001, 0.5, 0.5]], [[0.99, 0.5, 0.5]], [[0.3, 0.0, 0.0]])
     quiet = effects([[0.5, 0.5, 0.5]], [[0.1, 0.5, 0.5]])
     sources = {"joint": other, SOURCE: main, "mash_posterior": quiet}
-    hits = rank_hits(table, sources, CallsConfig())
+    hits = rank_hits(table, sources, by_lfsr())
     beside = [
         column
         for name in ("joint", "mash_posterior")
@@ -149,7 +154,7 @@ def test_columns_by_hand_and_the_other_sources():
     assert (row["source"], row["estimand"], row["n_sources_hit"]) == (SOURCE, "library", 2)
     assert (row["active_days_joint"], row["hit_joint"], row["hit_mash_posterior"]) == ("d0", True, False)
     assert row["postmean_joint_d0"] == 0.3
-    by_other = rank_hits(table, sources, CallsConfig(source="joint")).iloc[0]
+    by_other = rank_hits(table, sources, by_lfsr(source="joint")).iloc[0]
     assert by_other["active_days"] == "d0"
     assert by_other[f"active_days_{SOURCE}"] == "d0;d1"
 
@@ -184,7 +189,7 @@ def test_genes_without_any_effect_are_ranked_by_the_other_sources():
         SOURCE: effects(lfsr, np.zeros((3, 2)), np.zeros((3, 2))),
         "joint": effects([[0.4, 0.3], [0.2, 0.5], [0.5, 0.1]], np.zeros((3, 2))),
     }
-    hits = rank_hits(gene_rows(lfsr), sources, CallsConfig())
+    hits = rank_hits(gene_rows(lfsr), sources, by_lfsr())
     assert hits["gene"].tolist() == ["g2", "g1", "g0"]
 
 
@@ -210,10 +215,10 @@ def test_rank_hits_refuses_bad_input():
     lfsr = [[0.01, 0.5], [0.01, NAN]]
     table, sources = gene_rows(lfsr), {SOURCE: effects(lfsr, np.ones((2, 2)))}
     with pytest.raises(FatewalkError, match="n_cells_d0"):
-        rank_hits(table.drop(columns="n_cells_d0"), sources, CallsConfig())
+        rank_hits(table.drop(columns="n_cells_d0"), sources, by_lfsr())
     with pytest.raises(FatewalkError, match="g0 stands in more than one row"):
-        rank_hits(table.assign(gene="g0"), sources, CallsConfig())
+        rank_hits(table.assign(gene="g0"), sources, by_lfsr())
     with pytest.raises(FatewalkError, match="column gene is empty in row 1"):
-        rank_hits(table.assign(gene=["g0", None]), sources, CallsConfig())
-    with pytest.raises(FatewalkError, match="here are only mash_likelihood"):
-        rank_hits(table, sources, CallsConfig(source="joint"))
+        rank_hits(table.assign(gene=["g0", None]), sources, by_lfsr())
+    with pytest.raises(FatewalkError, match="here are only mash_fates"):
+        rank_hits(table, sources, by_lfsr(source="joint"))

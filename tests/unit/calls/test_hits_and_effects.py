@@ -101,7 +101,7 @@ def contrast_effects(names, lfsr, called):
     return ContrastEffects(
         daywise(names, betahat=0, se=100, n_cells=200),
         daywise(names, betahat=300, se=400),
-        daywise(names, postmean_mash_likelihood=500, postsd_mash_likelihood=600),
+        daywise(names, postmean_mash_fates=500, postsd_mash_fates=600),
         lfsr,
         1 - lfsr,
         called,

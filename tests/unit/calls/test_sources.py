@@ -7,6 +7,7 @@ from scipy.stats import multivariate_normal, norm
 from fatewalk import mash
 from fatewalk.calls import (
     PATTERNS,
+    Shrunk,
     gene_sources,
     genes_file,
     guides_file,
@@ -107,12 +108,18 @@ def gathered(files, estimand="library", genes=None):
     posterior = fit_mash_table(table, MashConfig(), "conservative", "t")
     likelihood = fit_mash_likelihood(table, errors, MashConfig(), "t", estimand)
     genes = table if genes is None else genes
-    return gene_sources(genes, likelihood, posterior, theta, "MES", estimand, 0.2)
+    return gene_sources(genes, over_fates(table), likelihood, posterior, theta, "MES", estimand, 0.2)
+
+
+def over_fates(table):
+    """What mash over all fates could say: numbers that stand nowhere else."""
+    seen = np.where(np.stack([table["n_cells_d0"], table["n_cells_d1"]], axis=1) > 0, 0.5, np.nan)
+    return Shrunk(seen + 0.1, seen + 0.2, seen - 0.1, seen, np.full((len(table), len(PATTERNS)), 1 / 7))
 
 
 def test_files_give_all_sources(files):
     found = gathered(files)
-    assert list(found) == ["mash_likelihood", "mash_posterior", "joint"]
+    assert list(found) == ["mash_fates", "mash_likelihood", "mash_posterior", "joint"]
     for effects in found.values():
         assert np.isnan(effects.lfsr[3]).tolist() == [False, True]
         assert np.isnan(effects.lfsr).sum() == 1
@@ -127,7 +134,7 @@ def test_the_gene_estimand_adds_guide_sampling(files):
     active = np.abs(library["mash_likelihood"].mean[:, 0]) > 0.5
     assert active.any()
     assert (gene["mash_likelihood"].sd[active, 0] > library["mash_likelihood"].sd[active, 0] * 1.5).all()
-    assert list(gene) == ["mash_likelihood", "joint"]  # mash_posterior describes the library
+    assert list(gene) == ["mash_fates", "mash_likelihood", "joint"]  # mash_posterior describes the library
     table, errors, _ = files
     found = fit_mash_likelihood(table, errors, MashConfig(), "t", "gene")
     shrunk = found.table
@@ -165,9 +172,11 @@ def test_guides_are_kept_with_their_probability_of_a_large_effect(files):
     guides = table.assign(guide=table["gene"] + "_1", provisional="budget")
     errors = {"guide": errors["gene"], "guides": guides["guide"].to_numpy()}
     fitted = fit_mash_likelihood(guides, errors, MashConfig(), "t")
-    file = guides_file(fitted, 0.2)
+    file = guides_file(over_fates(table), fitted, 0.2)
     assert file["guide"].tolist() == guides["guide"].tolist()
     assert file.marks == {"provisional": "budget"}
+    np.testing.assert_array_equal(file["postmean_mash_fates"], over_fates(table).mean)
+    np.testing.assert_array_equal(file["plarge_mash_fates"], over_fates(table).prob_large)
     large = mash.prob_large(fitted.prior, fitted.data, 0.2)
     large[3, 1] = np.nan  # no cells
     np.testing.assert_array_equal(file["plarge_mash_likelihood"], large)

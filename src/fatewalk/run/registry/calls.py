@@ -16,6 +16,24 @@ AFTER_MASH = (
     Column("best_day", "its day, `d0`, `d1`, ...; the first one where days tie"),
 )
 
+#: Arrays of mash over fates and days.
+OF_FATES = (
+    Column("names, fates, days", "along the axes, the reference first"),
+    Column("composition", "shares of the fates that the scale is at", "probability", "F, D"),
+    Column("estimate, se", "unshrunk, in logit of the fate's own probability", "logit", "n, F, D"),
+    Column("mean, sd", "after mash; missing without cells and where a fate is rare", "logit", "n, F, D"),
+    Column("lfsr", "local false sign rate", "probability", "n, F, D"),
+    Column("prob_large", "probability that the effect exceeds eps", "probability", "n, F, D"),
+    Column("patterns", "probability of each pattern over days", "probability", "n, F, 7"),
+    Column("moved", "probability that the fate moved itself", "probability", "n, F"),
+    Column(
+        "untold",
+        "probability, given an effect, that so many fates moved that which cannot be told",
+        "probability",
+        "n",
+    ),
+)
+
 FILES = (
     File(
         "mash_{level}_{mode}.csv",
@@ -68,8 +86,7 @@ FILES = (
         "mash_likelihood_{level}.csv",
         stage="fit_mash",
         where="contrast",
-        text="Effects of genes or guides after mash on the likelihood-only estimates; the calls rest on it "
-        "by default.",
+        text="Effects of genes or guides after mash on the likelihood-only estimates, by contrast.",
         extends="{level}_daywise_likelihood.csv",
         columns=AFTER_MASH,
     ),
@@ -84,8 +101,8 @@ FILES = (
         stage="fit_mash",
         where="contrast",
         text="What every source of calls says of genes or guides, from which `rank_hits` ranks. `<source>` "
-        "is `mash_likelihood`, `mash_posterior` (not where R makes it, nor with `calls.estimand: gene`) or "
-        "`joint`; of guides `mash_likelihood` only.",
+        "is `mash_fates`, `mash_likelihood`, `mash_posterior` (not where R makes it, nor with "
+        "`calls.estimand: gene`) or `joint`; of guides the first two.",
         columns=(
             Column("guide, gene", "names, in the order of the tables; `guide` only of guides", shape="n"),
             Column("postmean_<source>, postsd_<source>", "posterior mean and SD", "logit", "n, D"),
@@ -99,24 +116,61 @@ FILES = (
             Column(
                 "<pattern>_<source>",
                 "genes: probability of each pattern over days, and of `none`, no day with an effect above "
-                "eps; from 4000 draws",
+                "eps; from draws",
                 "probability",
                 "n",
             ),
         ),
     ),
     File(
+        "shrunk_fates_gene.npz",
+        stage="fit_mash",
+        where="run",
+        text="Genes after mash over fates and days, on the scale of each fate, and who moved.",
+        columns=OF_FATES,
+    ),
+    File(
+        "shrunk_fates_guide.npz",
+        stage="fit_mash",
+        where="run",
+        text="The same of guides.",
+        columns=OF_FATES,
+    ),
+    File(
+        "mash_fates.json",
+        stage="fit_mash",
+        where="run",
+        text="The mixtures that mash over fates and days fitted to `gene` and `guide`.",
+        columns=(
+            Column("n_rows, versions", "rows; what made it"),
+            Column("pi0", "weight of no effect on any fate and day"),
+            Column(
+                "pi0_by_null_weight",
+                "what it would be with `mash.null_weight` 1, 3 and 10: how much that choice matters",
+            ),
+            Column(
+                "pi",
+                "other weights above 0, largest first: `<class>.<time shape>.<SD in logit>`; class `single` "
+                "(one fate moves), `flow` (cells diverted between two) or `all`",
+            ),
+            Column("n_effects", "expected number of rows with any effect"),
+            Column("loglik", "log likelihood, against that of no effect anywhere", unit="nats"),
+            Column("kkt_gap", "distance from the best weights, 0 at the optimum"),
+        ),
+    ),
+    File(
         "hits.csv",
         stage="rank_hits",
         where="run",
-        text="The hits of all contrasts, best first, in words, for people.",
+        text="The hits, best first, in words, for people: one row for each gene and fate that it moved. "
+        "With `calls.scale: contrast` one for each gene and contrast.",
         columns=(
             Column("rank, gene", "from 1, best first; name"),
-            Column("contrast, reference", "the effect is on log(P(contrast) / P(reference))"),
+            Column("fate", "the fate whose own probability changes (scale contrast: `contrast, reference`)"),
             Column(
                 "direction",
-                "`gain` or `loss` of the contrast against the reference over the active days; `gain"
-                " then loss` and the like where the sign changes",
+                "`gain` or `loss` of the fate over the active days; `gain then loss` and the like where "
+                "the sign changes",
             ),
             Column("active_days", "labels of the days on which the gene is called active"),
             Column(
@@ -130,7 +184,8 @@ FILES = (
             ),
             Column(
                 "effect, effect_low, effect_high",
-                "effect after mash: mean and 95 % interval, mean +- 1.96 SD, by `calls.source`",
+                "change of the logit of the fate's probability after mash: mean and 95 % interval, mean "
+                "+- 1.96 SD (scale contrast: of the log odds against the reference, by `calls.source`)",
                 unit="logit",
             ),
             Column(
@@ -140,43 +195,66 @@ FILES = (
             ),
             Column(
                 "percent_points, percent_points_low, percent_points_high",
-                "average change of the contrast's own probability, in percentage points, with its "
-                "95 % interval (`fate_probability_change.csv`). From the posterior, before mash: "
-                "its interval can hold 0 where `lfsr` is small. Its sign can differ from that of "
-                "`effect` where the reference moves more: look at the reference in that table",
+                "average change of the fate's probability, with its 95 % interval "
+                "(`fate_probability_change.csv`). From the posterior, before mash: its interval can hold 0 "
+                "where `lfsr` is small",
                 unit="percentage points",
             ),
+            Column(
+                "prob_moved",
+                "scale fate: probability that the fate moved itself. Probabilities sum to one, so that "
+                "others follow where one moves; followers are in `effects.parquet`",
+                unit="probability",
+            ),
+            Column(
+                "who_moved",
+                "scale fate: `this fate`, or `cannot be told`: too many fates changed, or too little is "
+                "known, to say which of them moved and which followed. All of them are listed then",
+            ),
+            Column("also_moved", "scale fate: other fates of the same gene that are listed"),
             Column(
                 "guides_agree",
                 "how many of the gene's guides with cells on the day have the sign of its effect, `3 of 4`",
             ),
             Column("n_cells", "cells of the day that carry a guide of the gene", unit="cells"),
-            Column("pattern, pattern_prob, n_guides, n_sources_hit", "of all days, as in `hits_ranked.csv`"),
+            Column(
+                "pattern, pattern_prob",
+                "the likeliest course over the observed days, as in `hits_ranked.csv`, and its probability",
+            ),
+            Column("n_guides", "guides of the gene (scale contrast: also `n_sources_hit`)"),
         ),
     ),
     File(
         "effects.parquet",
         stage="rank_hits",
         where="run",
-        text="Every effect, one row for each gene or guide, contrast and day.",
+        text="Every effect, one row for each gene or guide, fate or contrast, and day.",
         columns=(
             Column("level", "`gene` or `guide`"),
             Column("gene, guide", "names; `guide` is missing for genes"),
-            Column("scale", "`contrast`: logit against the reference"),
-            Column("fate, day", "the contrast; the day's label"),
-            Column("estimate, se", "likelihood-only (`*_daywise_likelihood.csv`)"),
-            Column("posterior_mean, posterior_sd", "of the hierarchical model (`*_daywise_for_mash.csv`)"),
-            Column("mash_mean, mash_sd", "mash on the likelihood-only estimates (`mash_likelihood_*.csv`)"),
+            Column(
+                "scale",
+                "`fate`: logit of the fate's own probability; `contrast`: log odds against the reference",
+            ),
+            Column("fate, day", "the fate or contrast; the day's label"),
+            Column("estimate, se", "likelihood-only"),
+            Column("posterior_mean, posterior_sd", "of the hierarchical model; missing for guides on fates"),
+            Column("mash_mean, mash_sd", "mash over fates and days"),
             Column(
                 "lfsr, plarge",
-                "genes: by the source of the calls (`calls.source`); guides: by mash on the "
-                "likelihood-only estimates",
+                "scale contrast, genes: by the source of the calls (`calls.source`); else by mash over fates "
+                "and days",
                 unit="probability",
             ),
             Column(
                 "called",
-                "genes: whether the gene is called active on the day (a hit is more, see "
-                "`hits_ranked.csv`); missing without cells and for guides",
+                "genes: whether the gene is called active on the day, followers included; missing without "
+                "cells and for guides",
+            ),
+            Column(
+                "prob_moved",
+                "scale fate: probability that the fate moved itself; missing for contrasts",
+                unit="probability",
             ),
             Column("n_cells", "cells of the day with the gene's guides, or the guide", unit="cells"),
         ),
@@ -223,7 +301,7 @@ FILES = (
                 " eps on any day",
                 unit="probability",
             ),
-            Column("n_sources_hit", "by how many of the three sources the gene is a hit"),
+            Column("n_sources_hit", "by how many of the sources the gene is a hit"),
             Column("source, estimand", "what the calls rest on (`calls.source`, `calls.estimand`)"),
             Column(
                 "postmean_d*, postsd_d*, lfsr_d*",

@@ -1,0 +1,243 @@
+"""Hits by fate: which gene moved which fate itself, on which days.
+
+Letters: n genes, F fates (the reference first), D days.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from fatewalk import mash
+from fatewalk.calls.hits import active_days, hit_anyday, running_mean
+from fatewalk.calls.patterns import PATTERNS
+from fatewalk.calls.tables import in_order, rounded, sign_words
+from fatewalk.core.daywise import ACTIVE_DAYS, Daywise
+from fatewalk.core.schema import Z95
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from numpy.typing import NDArray
+
+    from fatewalk.calls.fates import FateEffects
+    from fatewalk.config.sections import CallsConfig
+
+    Numbers = NDArray[np.float64]
+    Flags = NDArray[np.bool_]
+
+LIKELY = 0.5  # a set of movers, or that a fate moved, is what is more likely than not
+ITSELF, UNTOLD = "this fate", "cannot be told"
+
+
+@dataclass(frozen=True)
+class FateCalls:
+    """Calls of all genes on all fates.
+
+    Attributes
+    ----------
+    active : array [n, F, D]
+        Gene-days called active on the scale of the fate.
+    hit : array [n, F]
+        Fates that have an effect on some day, followers included.
+    told : array [n]
+        Whether the data tell who moved.
+    named : array [n, F]
+        Hits on fates that moved themselves, or all hits of a gene where that cannot be told.
+    """
+
+    active: Flags
+    hit: Flags
+    told: Flags
+    named: Flags
+
+    @classmethod
+    def of(cls, genes: FateEffects, calls: CallsConfig) -> FateCalls:
+        """Call genes by `calls.rule`, and tell movers from followers.
+
+        Of a gene with hits, who moved is told if it is more likely than not that fewer than F - 1 fates
+        did, and if one of the hits more likely moved itself than not. Then those that did are named; else
+        all are, because any of them may have moved.
+        """
+        active = active_days(genes.lfsr, genes.prob_large, calls)
+        none = genes.patterns[:, :, PATTERNS.index("none")]  # [n, F]
+        candidate = active.any(axis=2)
+        fdr = np.full(candidate.shape, np.nan)
+        fdr[candidate] = running_mean(none[candidate])
+        hit = hit_anyday(active, genes.lfsr, fdr, calls)
+        moved = hit & (genes.moved > LIKELY)
+        told = (genes.untold <= LIKELY) & moved.any(axis=1)
+        return cls(active, hit, told, np.where(told[:, None], moved, hit))
+
+
+def fate_hits_table(
+    genes: FateEffects,
+    guides: FateEffects,
+    gene_table: pd.DataFrame,
+    guide_table: pd.DataFrame,
+    change: pd.DataFrame,
+    calls: FateCalls,
+) -> pd.DataFrame:
+    """One row for each gene and fate that it moved, as a person reads them.
+
+    Parameters
+    ----------
+    genes, guides
+        Effects on each fate.
+    gene_table, guide_table
+        gene_daywise_for_mash.csv and guide_daywise_for_mash.csv of any contrast: cells, guides, marks.
+    change
+        fate_probability_change.csv.
+    calls
+        Of the genes.
+
+    Returns
+    -------
+    pandas.DataFrame
+        hits.csv, best first: rank, gene, fate, direction (gain or loss of the fate), active_days (labels),
+        lfsr (the smallest of these days, which the rank follows), strongest_day (the active day with the
+        largest effect) and of that day effect, effect_low, effect_high (change of the logit of the fate's
+        own probability, mean and 95 % interval), plarge, percent_points, percent_points_low,
+        percent_points_high (average change of the fate's probability); then prob_moved (that the fate moved
+        itself), who_moved (``this fate``, or ``cannot be told``), also_moved (other fates of the gene's
+        rows), guides_agree ("3 of 4" guides with cells on that day have the sign of the gene) and n_cells of
+        that day; pattern, pattern_prob, n_guides, and the marks of the fit.
+    """
+    row, fate = np.nonzero(calls.named)  # [m]
+    days = np.asarray(genes.days, dtype=object)
+    active = calls.active[row, fate]  # [m, D]
+    mean = genes.mean[row, fate]
+    best = np.where(active, np.abs(mean), -1.0).argmax(axis=1)
+    of = np.arange(len(row))
+    effect, sd = mean[of, best], genes.sd[row, fate, best]
+    lfsr = np.where(active, genes.lfsr[row, fate], np.inf).min(axis=1, initial=np.inf)
+    counts = Daywise.of(gene_table, "gene_daywise table", ["n_cells"], ["gene", "n_guides"])
+    points = _points(change, genes.fates, genes.names)  # [3, n, F, D]
+    agree, seen = _agreement(genes, guides, guide_table)
+    patterns = genes.patterns[row, fate].copy()  # [m, P]
+    patterns[:, PATTERNS.index("none")] = -1
+    names = np.asarray(genes.fates, dtype=object)
+    columns = {
+        "gene": np.asarray(genes.names, dtype=object)[row],
+        "fate": names[fate],
+        "direction": [sign_words(m[a]) for m, a in zip(mean, active, strict=True)],
+        ACTIVE_DAYS: ["; ".join(days[a]) for a in active],
+        "lfsr": lfsr,
+        "strongest_day": days[best],
+        "effect": effect,
+        "effect_low": effect - Z95 * sd,
+        "effect_high": effect + Z95 * sd,
+        "plarge": genes.prob_large[row, fate, best],
+        "percent_points": points[0, row, fate, best],
+        "percent_points_low": points[1, row, fate, best],
+        "percent_points_high": points[2, row, fate, best],
+        "prob_moved": genes.moved[row, fate],
+        "who_moved": np.where(calls.told[row], ITSELF, UNTOLD),
+        "also_moved": [
+            "; ".join(names[calls.named[r] & (np.arange(len(names)) != f)])
+            for r, f in zip(row, fate, strict=True)
+        ],
+        "guides_agree": [f"{a} of {s}" for a, s in zip(agree[row, fate, best], seen[row, best], strict=True)],
+        "n_cells": counts["n_cells"][row, best].astype(int),
+        "pattern": np.array(PATTERNS, dtype=object)[patterns.argmax(axis=1)],
+        "pattern_prob": patterns.max(axis=1, initial=-1.0),
+        "n_guides": counts["n_guides"][row],
+    }
+    return rounded(in_order(pd.DataFrame(columns), "fate")).assign(**counts.marks)
+
+
+def fate_effects_table(
+    level: str,
+    effects: FateEffects,
+    table: pd.DataFrame,
+    active: Flags | None = None,
+    theta: Mapping[str, np.ndarray] | None = None,
+) -> pd.DataFrame:
+    """Rows of effects.parquet on the scale of each fate, with the columns of `effects_table`.
+
+    Parameters
+    ----------
+    level
+        gene or guide.
+    effects
+        Of that level.
+    table
+        ``<level>_daywise_for_mash.csv`` of any contrast: cells, genes, marks.
+    active
+        Gene-days called active [n, F, D]; None for guides.
+    theta
+        Arrays of theta_posterior_summary.npz, for the posterior of genes.
+    """
+    where = f"{level}_daywise table"
+    found = Daywise.of(table, where, ["n_cells"], list(dict.fromkeys([level, "gene"])))
+    found = found.rows_of(level, effects.names, where)
+    n, n_fates, n_days = effects.mean.shape
+    missing = np.full(effects.mean.shape, np.nan)
+    mean, sd = posterior_of_fates(theta, effects) if theta is not None else (missing, missing)
+    called = pd.array((missing > 0 if active is None else active).ravel(), dtype="boolean")
+    called[np.isnan(effects.lfsr.ravel()) if active is not None else slice(None)] = pd.NA
+    each = np.repeat(np.arange(n), n_fates * n_days)
+    guide = found["guide"] if level == "guide" else np.array([None] * n, dtype=object)
+    columns = {
+        "level": level,
+        "gene": found["gene"].astype(object)[each],
+        "guide": guide.astype(object)[each],
+        "scale": "fate",
+        "fate": np.tile(np.repeat(np.asarray(effects.fates, dtype=object), n_days), n),
+        "day": np.tile(np.asarray(effects.days, dtype=object), n * n_fates),
+        "estimate": effects.estimate.ravel(),
+        "se": effects.se.ravel(),
+        "posterior_mean": mean.ravel(),
+        "posterior_sd": sd.ravel(),
+        "mash_mean": effects.mean.ravel(),
+        "mash_sd": effects.sd.ravel(),
+        "lfsr": effects.lfsr.ravel(),
+        "plarge": effects.prob_large.ravel(),
+        "called": called,
+        "prob_moved": np.repeat(effects.moved.ravel(), n_days),
+        "n_cells": np.repeat(found["n_cells"][:, None], n_fates, axis=1).ravel().astype(int),
+    }
+    return pd.DataFrame(columns).assign(**found.marks)
+
+
+def posterior_of_fates(theta: Mapping[str, np.ndarray], effects: FateEffects) -> tuple[Numbers, Numbers]:
+    """Mean and SD of the hierarchical posterior on the scale of each fate, [L, F, D] each.
+
+    At the posterior mean of the contrasts, the SD by the linear map there.
+    """
+    shares = effects.composition  # [F, D]
+    mean = mash.fate_scale(theta["theta_mean"], shares)
+    jacobian = mash.fate_jacobian(theta["theta_mean"], shares)  # [L, F, F*, D]
+    variance = np.einsum("lfad,labd,lfbd->lfd", jacobian, theta["theta_cov"], jacobian)
+    hidden = np.isnan(effects.mean)
+    return np.where(hidden, np.nan, mean), np.where(hidden, np.nan, np.sqrt(variance.clip(min=0)))
+
+
+def _points(change: pd.DataFrame, fates: Iterable[str], genes: NDArray[np.object_]) -> Numbers:
+    """Change of each fate's probability with its interval, percentage points [3, n, F, D]."""
+    where, by_day = "fate_probability_change table", ("change", "low", "high")
+    found = []
+    for fate in fates:
+        of_fate = Daywise.of(change[change["fate"] == fate], where, by_day, ["gene"])
+        one = of_fate.rows_of("gene", genes, where)
+        found.append([one[name] for name in by_day])
+    return np.moveaxis(np.array(found), 0, 2)
+
+
+def _agreement(
+    genes: FateEffects, guides: FateEffects, guide_table: pd.DataFrame
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Guides with cells that have the sign of their gene [n, F, D], and how many have cells [n, D]."""
+    found = Daywise.of(guide_table, "guide_daywise table", ["n_cells"], ["guide", "gene"])
+    found = found.rows_of("guide", guides.names, "guide_daywise table")
+    gene = pd.Index(genes.names).get_indexer(found["gene"])
+    seen = found["n_cells"] > 0  # [G, D]
+    same = seen[:, None, :] & (np.sign(guides.estimate) == np.sign(genes.mean)[gene])
+    agree = np.zeros(genes.mean.shape, dtype=np.int64)
+    np.add.at(agree, gene, same)
+    of_gene = np.zeros((len(genes.names), seen.shape[1]), dtype=np.int64)
+    np.add.at(of_gene, gene, seen)
+    return agree, of_gene

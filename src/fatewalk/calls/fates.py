@@ -1,0 +1,282 @@
+"""mash over fates and days on the evidence of a fit: effects on contrasts and on each fate, and who moved.
+
+Letters: n genes or guides, F fates (the reference first), F* contrasts, D days, P patterns.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+
+from fatewalk import __version__, mash
+from fatewalk.calls.patterns import PATTERNS, classify
+from fatewalk.calls.sources import Shrunk
+from fatewalk.core.errors import FatewalkError
+from fatewalk.core.tables import read_arrays, write_arrays
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from fatewalk.core.schema import Estimand
+
+    Numbers = NDArray[np.float64]
+    Flags = NDArray[np.bool_]
+
+RARE = 1e-3  # a fate with a smaller share of a day's cells is missing there
+SEED = 1
+
+
+@dataclass(frozen=True)
+class FateEffects:
+    """Genes or guides on the scale of each fate, the content of ``shrunk_fates_<level>.npz``.
+
+    Attributes
+    ----------
+    names, fates, days : array of str
+        Names along the axes.
+    composition : array [F, D]
+        Shares of the fates that the scale is at.
+    estimate, se : array [n, F, D]
+        Unshrunk, in logit of the fate's own probability.
+    mean, sd, lfsr, prob_large : array [n, F, D]
+        After mash; missing without cells and for fates rarer than `RARE`.
+    patterns : array [n, F, P]
+        Probability of each of `fatewalk.calls.patterns.PATTERNS`.
+    moved : array [n, F]
+        Probability that the fate moved itself, and does not only follow others.
+    untold : array [n]
+        Probability, given an effect, that so many fates moved that which cannot be told.
+    """
+
+    names: NDArray[Any]
+    fates: NDArray[Any]
+    days: NDArray[Any]
+    composition: Numbers
+    estimate: Numbers
+    se: Numbers
+    mean: Numbers
+    sd: Numbers
+    lfsr: Numbers
+    prob_large: Numbers
+    patterns: Numbers
+    moved: Numbers
+    untold: Numbers
+
+    def save(self, path: Path) -> None:
+        """Write as ``.npz``."""
+        write_arrays({field.name: getattr(self, field.name) for field in fields(self)}, path)
+
+    @classmethod
+    def load(cls, path: Path) -> Self:
+        """Read what ``save`` wrote."""
+        arrays = read_arrays(path)
+        return cls(**{field.name: arrays[field.name] for field in fields(cls)})
+
+    def shrunk(self, fate: int) -> Shrunk:
+        """What is said of one fate."""
+        return Shrunk(
+            mean=self.mean[:, fate],
+            sd=self.sd[:, fate],
+            lfsr=self.lfsr[:, fate],
+            prob_large=self.prob_large[:, fate],
+            patterns=self.patterns[:, fate],
+        )
+
+
+@dataclass(frozen=True)
+class MashedFates:
+    """mash over fates and days, of one level.
+
+    Attributes
+    ----------
+    by_fate
+        Effects on each fate.
+    by_contrast
+        Effects by contrast, in the order of the contrasts.
+    mixture
+        The fitted mixture, an entry of ``mash_fates.json``.
+    """
+
+    by_fate: FateEffects
+    by_contrast: list[Shrunk]
+    mixture: dict[str, Any]
+
+
+def shrink_fates(
+    evidence: Mapping[str, np.ndarray],
+    level: str,
+    estimand: Estimand,
+    guides_known: bool,
+    null_weight: float,
+    eps: float,
+) -> MashedFates:
+    """Run mash over fates and days on the genes or the guides.
+
+    Parameters
+    ----------
+    evidence
+        Arrays of evidence.npz.
+    level
+        gene or guide.
+    estimand
+        library: the mean effect of the library's guides; gene: guide sampling is one more error, the same on
+        all days.
+    guides_known
+        Whether the variance between guides could be learned; only estimand gene needs it.
+    null_weight
+        ``mash.null_weight``.
+    eps
+        Smallest effect of interest, logit.
+
+    Raises
+    ------
+    FatewalkError
+        If the estimand needs the variance between guides and it is not known.
+    """
+    given = mash.Evidence(evidence[f"{level}_score"], evidence[f"{level}_information"])
+    if estimand == "gene" and level == "gene":
+        given = given.with_shared_error(_guide_sampling(evidence, guides_known))
+    composition = evidence["composition"]  # [F, D]
+    seen = evidence[f"{level}_cells"].astype(bool)  # [n, D]
+    fit = mash.fit_fates(given, composition, null_weight=null_weight)
+    blocks = [
+        _Block.of(block, composition, seen[block.rows], eps)
+        for block in mash.draw_effects(fit, given, composition, eps, seed=SEED)
+    ]
+    fate, patterns, of_contrasts = _joined(blocks)
+    who = mash.movers(fit, given, 1 - np.concatenate([block.null for block in blocks]))
+    shown = seen[:, None, :] & (composition > RARE)  # [n, F, D]
+    estimate, se = unshrunk(given, composition)
+    by_fate = FateEffects(
+        names=evidence[f"{level}s"],
+        fates=evidence["fates"],
+        days=evidence["days"],
+        composition=composition,
+        estimate=np.where(shown, estimate, np.nan),
+        se=np.where(shown, se, np.nan),
+        mean=np.where(shown, fate.mean, np.nan),
+        sd=np.where(shown, fate.sd, np.nan),
+        lfsr=np.where(shown, fate.lfsr, np.nan),
+        prob_large=np.where(shown, fate.prob_large, np.nan),
+        patterns=np.where(np.asarray(shown.any(axis=2))[:, :, None], patterns, np.nan),
+        moved=who.moved,
+        untold=who.untold,
+    )
+    return MashedFates(
+        by_fate, _contrasts(fit, given, of_contrasts, seen, eps), _mixture(fit, who, len(given))
+    )
+
+
+@dataclass(frozen=True)
+class _Block:
+    """What is kept of the draws of a block of rows."""
+
+    null: Numbers
+    fate: mash.Effects
+    patterns: Numbers  # [B, F, P]
+    contrast_patterns: Numbers  # [B, F*, P]
+
+    @classmethod
+    def of(cls, draws: mash.FateDraws, composition: Numbers, seen: Flags, eps: float) -> _Block:
+        shown = seen[:, None, :] & (composition > RARE)  # [B, F, D]
+        whole = np.broadcast_to(seen[:, None, :], (len(seen), len(composition) - 1, seen.shape[1]))
+        return cls(
+            draws.null,
+            draws.summary(),
+            _patterns(draws, draws.fate, shown, eps),
+            _patterns(draws, draws.contrast, whole, eps),
+        )
+
+
+def _patterns(draws: mash.FateDraws, effects: Numbers, observed: Flags, eps: float) -> Numbers:
+    """Probability of each pattern over the observed days, [B, f, P] from draws [T, f, D]."""
+    n_days = effects.shape[2]
+    seen = observed[draws.row].reshape(-1, n_days)  # [T f, D]
+    codes = classify(effects.reshape(-1, n_days), seen, eps).reshape(effects.shape[:2])  # [T, f]
+    found = np.stack([draws.average((codes == code).astype(float)) for code in range(len(PATTERNS))], axis=2)
+    found[:, :, PATTERNS.index("none")] += draws.null[:, None]
+    return found
+
+
+def _joined(blocks: list[_Block]) -> tuple[mash.Effects, Numbers, Numbers]:
+    """Effects on fates, their patterns and those of contrasts, of all rows."""
+    names = ("mean", "sd", "lfsr", "prob_large")
+    of_fates = mash.Effects(*(np.concatenate([getattr(b.fate, name) for b in blocks]) for name in names))
+    patterns = np.concatenate([block.patterns for block in blocks])
+    return of_fates, patterns, np.concatenate([block.contrast_patterns for block in blocks])
+
+
+def _contrasts(
+    fit: mash.FatesFit, given: mash.Evidence, patterns: Numbers, seen: Flags, eps: float
+) -> list[Shrunk]:
+    """Effects by contrast; missing without cells."""
+    found = mash.contrast_effects(fit, given, eps)
+    any_day = seen.any(axis=1, keepdims=True)
+    return [
+        Shrunk(
+            mean=np.where(seen, found.mean[:, c], np.nan),
+            sd=np.where(seen, found.sd[:, c], np.nan),
+            lfsr=np.where(seen, found.lfsr[:, c], np.nan),
+            prob_large=np.where(seen, found.prob_large[:, c], np.nan),
+            patterns=np.where(any_day, patterns[:, c], np.nan),
+        )
+        for c in range(patterns.shape[1])
+    ]
+
+
+def _guide_sampling(evidence: Mapping[str, np.ndarray], known: bool) -> Numbers:
+    """Variance that guide sampling adds to each gene's contrasts [L]."""
+    if not known:
+        raise FatewalkError(
+            "calls.estimand: gene needs the variance between the guides of a gene, and too few genes have "
+            "two or more guides to learn it (column se_gene_reason of gene_daywise_for_mash.csv); set "
+            "calls.estimand: library"
+        )
+    n_guides = np.bincount(evidence["guide_to_gene"], minlength=len(evidence["genes"]))
+    return np.asarray(evidence["guide_variance"] / n_guides)
+
+
+def unshrunk(given: mash.Evidence, composition: Numbers) -> tuple[Numbers, Numbers]:
+    """Unshrunk estimates and standard errors on the scale of each fate, [n, F, D]; missing where not seen.
+
+    The estimate on contrasts is J^-1 h where J sees, the standard error that of the linear map at the
+    estimate.
+    """
+    n, contrasts, days = given.score.shape
+    h, information = given.flat()
+    values, vectors = np.linalg.eigh(information)
+    seen = values > mash.SEEN * values[:, -1:].clip(min=1e-300)
+    inverse = np.where(seen, 1 / np.where(seen, values, 1.0), 0.0)
+    root = vectors * np.sqrt(inverse)[:, None, :]  # [n, K, K]
+    mean = (root @ (root.swapaxes(1, 2) @ h[:, :, None]))[:, :, 0].reshape(n, contrasts, days)
+    unseen = ((vectors**2 @ (~seen)[:, :, None].astype(float)) > mash.SEEN).reshape(n, contrasts, days)
+    jacobian = mash.fate_jacobian(mean, composition)  # [n, F, F*, D]
+    along = np.einsum("nfkd,nkdm->nfdm", jacobian, root.reshape(n, contrasts, days, -1))
+    missing = unseen.any(axis=1)[:, None, :]  # a fate's own change needs all of the day's contrasts
+    estimate = mash.fate_scale(mean, composition)
+    return np.where(missing, np.nan, estimate), np.where(missing, np.nan, np.sqrt((along**2).sum(axis=3)))
+
+
+def _mixture(fit: mash.FatesFit, who: mash.Movers, n_rows: int) -> dict[str, Any]:
+    """The fitted mixture, for ``mash_fates.json``."""
+    weights = {
+        f"{kind}.{time}.{fit.grid[g]:.3g}": float(fit.pi[c, t, g])
+        for c, kind in enumerate(fit.classes)
+        for t, time in enumerate(fit.times)
+        for g in np.flatnonzero(fit.pi[c, t] > 0)
+    }
+    return {
+        "versions": {"fatewalk": __version__},
+        "n_rows": n_rows,
+        "pi0": fit.pi0,
+        "pi0_by_null_weight": {f"{weight:g}": pi0 for weight, pi0 in fit.pi0_by_null_weight.items()},
+        "pi": dict(sorted(weights.items(), key=lambda item: -item[1])),
+        "n_effects": float(who.active.sum()),
+        "loglik": fit.loglik,
+        "kkt_gap": fit.kkt_gap,
+    }
