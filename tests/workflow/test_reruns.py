@@ -64,6 +64,10 @@ EXPECTED = {
         }.items()
     },
     "calls.source": ("joint", AFTER_RANK),
+    "calls.scale": ("contrast", AFTER_RANK),
+    "calls.rule": ("lfsr", AFTER_RANK),
+    "calls.fdr": (0.1, AFTER_RANK),
+    "calls.fdr_prob_large_min": (0.6, AFTER_RANK),
     "calls.estimand": ("gene", AFTER_MASH),
     "calls.effect_size_eps": (0.3, AFTER_MASH),  # P(|effect| > eps) comes with the fitted mixture
     "calls.effect_prob_large_min": (0.8, AFTER_RANK),
@@ -76,7 +80,7 @@ EXPECTED = {
 SIMULATED = {
     "guides_per_gene": 2, "days": [0, 3], "fates": ["MES", "EC"], "concentration": 20.0,
     "effect_size": [0.5, 1.0], "effect_patterns": {"early": 1}, "clusters": 4, "covariate_effect": 0.2,
-    "ntc_share": 0.2, "burden_slope": 0.1, "active_genes": 3,
+    "ntc_share": 0.2, "burden_slope": 0.1, "active_genes": 3, "fate_shares": [2, 1],
     "cluster_shares_guides": None,  # asks for clusters
 }  # fmt: skip
 
@@ -205,7 +209,7 @@ def test_a_second_run_whichever_came_first_makes_the_same_as_alone(finished, tmp
 
 
 def test_a_rerun_after_one_key_changes_only_its_files(finished, tmp_path):
-    workflow = finished.copied_to(tmp_path / "copy").changed(calls={"effect_prob_large_min": 0.5})
+    workflow = finished.copied_to(tmp_path / "copy").changed(calls={"fdr": 0.9, "fdr_prob_large_min": 0.1})
     kept = ("fit_card.json", "mash_gene_conservative.csv")
     before = {name: workflow.path(name).stat().st_mtime_ns for name in kept}
     old = json.loads(workflow.path("manifest.json").read_text())

@@ -46,13 +46,19 @@ class FateCalls:
     told : array [n]
         Whether the data tell who moved.
     named : array [n, F]
-        Hits on fates that moved themselves, or all hits of a gene where that cannot be told.
+        Hits on fates that moved themselves, or all hits of a gene where that cannot be told; of two fates
+        the second one stands for both.
     """
 
     active: Flags
     hit: Flags
     told: Flags
     named: Flags
+
+    @property
+    def shown(self) -> Flags:
+        """Fates that moved as far as can be told [n, F]: those named, of two fates both."""
+        return self.hit if self.hit.shape[1] == 2 else self.named
 
     @classmethod
     def of(cls, genes: FateEffects, calls: CallsConfig) -> FateCalls:
@@ -70,7 +76,10 @@ class FateCalls:
         hit = hit_anyday(active, genes.lfsr, fdr, calls)
         moved = hit & (genes.moved > LIKELY)
         told = (genes.untold <= LIKELY) & moved.any(axis=1)
-        return cls(active, hit, told, np.where(told[:, None], moved, hit))
+        named = np.where(told[:, None], moved, hit)
+        if hit.shape[1] == 2:  # the gain of one is the loss of the other: once is enough
+            named[:, 0] = False
+        return cls(active, hit, told, named)
 
 
 def fate_hits_table(
@@ -137,7 +146,7 @@ def fate_hits_table(
         "prob_moved": genes.moved[row, fate],
         "who_moved": np.where(calls.told[row], ITSELF, UNTOLD),
         "also_moved": [
-            "; ".join(names[calls.named[r] & (np.arange(len(names)) != f)])
+            "; ".join(names[calls.shown[r] & (np.arange(len(names)) != f)])
             for r, f in zip(row, fate, strict=True)
         ],
         "guides_agree": [f"{a} of {s}" for a, s in zip(agree[row, fate, best], seen[row, best], strict=True)],

@@ -66,8 +66,9 @@ def rank_hits(genes: pd.DataFrame, sources: Mapping[str, Shrunk], calls: CallsCo
         (probability of an effect above eps on any day), bayesian_fdr (of the genes with enough
         active days whose prob_any_day is at least this one's; missing for others), pattern and
         pattern_prob (the likeliest pattern over days other than none, for genes with an active
-        day), n_sources_hit (sources by which the gene is a hit), source, estimand; postmean_d*,
-        postsd_d*, lfsr_d*, plarge_d*, n_cells_d*; for every other source hit_<source>,
+        day), n_sources_hit (of the sources shown, by which the gene is a hit), source, estimand;
+        postmean_d*, postsd_d*, lfsr_d*, plarge_d*, n_cells_d*; for every other source shown (of the two
+        kinds of mash on unshrunk estimates only that of the calls, if it is one) hit_<source>,
         active_days_<source>, postmean_<source>_d*, lfsr_<source>_d*, plarge_<source>_d*; and the
         marks of `genes`.
 
@@ -82,6 +83,7 @@ def rank_hits(genes: pd.DataFrame, sources: Mapping[str, Shrunk], calls: CallsCo
     refuse_repeats(genes, "gene", where)
     if calls.source not in sources:
         raise FatewalkError(f"calls.source: found {calls.source!r}; here are only {', '.join(sources)}")
+    sources = {name: sources[name] for name in sources if name in _shown(calls.source)}
     found = {name: _Calls(shrunk, calls) for name, shrunk in sources.items()}
     main, shrunk = found[calls.source], sources[calls.source]
 
@@ -124,6 +126,12 @@ def rank_hits(genes: pd.DataFrame, sources: Mapping[str, Shrunk], calls: CallsCo
     table = Daywise(columns, cells.marks).take(order).table()
     table.insert(0, "rank", np.arange(1, len(table) + 1))
     return table
+
+
+def _shown(main: str) -> list[str]:
+    """The source of the calls and those beside it: of the two kinds of mash on unshrunk estimates one."""
+    unshrunk = "mash_fates" if main == "mash_fates" else "mash_likelihood"
+    return [unshrunk, "mash_posterior", "joint"]
 
 
 class _Calls:

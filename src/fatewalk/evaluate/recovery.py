@@ -22,6 +22,9 @@ if TYPE_CHECKING:  # a stage that reads and writes tables needs no config models
 ZERO = 1e-12
 """Effects (logit) closer to zero than this are null; differences of logits leave rounding errors."""
 
+LATER_KEYS = ("rule", "fdr", "fdr_prob_large_min")
+"""Keys of section ``calls`` that pred_call_summary.json does not have: its entries are agreed on."""
+
 COLUMN: dict[Estimand, str] = {"library": "theta", "gene": "theta_gene"}
 Numbers = NDArray[np.float64]
 Flags = NDArray[np.bool_]
@@ -216,7 +219,7 @@ def call_summary(hits: pd.DataFrame, truth: pd.DataFrame, calls: CallsConfig) ->
     }
     overall, any_day = counts.pop("overall"), counts.pop("any")
     return {
-        **vars(calls),
+        **{key: value for key, value in vars(calls).items() if key not in LATER_KEYS},
         "min_active_days": 1,  # was a key of the config: the file keeps its entries
         "n_genes": len(hits),
         "n_days": truth.shape[1],

@@ -287,8 +287,9 @@ def _hits(path: Path) -> list[str]:
         hits = list(csv.DictReader(file))
     if not hits:
         return ["no hits"]
-    by_fate = Counter(hit["contrast"] for hit in hits).most_common()
-    first = ", ".join(f"{hit['gene']} ({hit['direction']} of {hit['contrast']})" for hit in hits[:NAMED])
+    scale = "fate" if "fate" in hits[0] else "contrast"
+    by_fate = Counter(hit[scale] for hit in hits).most_common()
+    first = ", ".join(f"{hit['gene']} ({hit['direction']} of {hit[scale]})" for hit in hits[:NAMED])
     n_genes = len({hit["gene"] for hit in hits})
     return [
         f"{len(hits)} hit{'s' * (len(hits) != 1)} in {n_genes} gene{'s' * (n_genes != 1)}: "

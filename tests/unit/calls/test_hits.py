@@ -11,12 +11,12 @@ from fatewalk.core.schema import day_columns
 from fatewalk.core.tables import read_table, write_table
 from tests.unit.calls.tables import NAN, daywise
 
-SOURCE = CallsConfig().source
+SOURCE = "mash_likelihood"
 
 
 def by_lfsr(**settings):
     """Section ``calls`` with the rule that looks at each gene-day alone."""
-    return CallsConfig(rule="lfsr", **settings)
+    return CallsConfig(**{"rule": "lfsr", "source": SOURCE} | settings)
 
 
 def gene_rows(lfsr, n_cells=None, genes=None):
@@ -220,5 +220,22 @@ def test_rank_hits_refuses_bad_input():
         rank_hits(table.assign(gene="g0"), sources, by_lfsr())
     with pytest.raises(FatewalkError, match="column gene is empty in row 1"):
         rank_hits(table.assign(gene=["g0", None]), sources, by_lfsr())
-    with pytest.raises(FatewalkError, match="here are only mash_fates"):
+    with pytest.raises(FatewalkError, match="here are only mash_likelihood"):
         rank_hits(table, sources, by_lfsr(source="joint"))
+
+
+@pytest.mark.parametrize(
+    ("main", "beside"),
+    [
+        ("mash_fates", ["mash_posterior", "joint"]),
+        ("mash_likelihood", ["mash_posterior", "joint"]),
+        ("joint", ["mash_likelihood", "mash_posterior"]),
+    ],
+)
+def test_two_other_sources_stand_beside_that_of_the_calls(main, beside):
+    """The table has the columns that other people's scripts know, whatever the source."""
+    lfsr = [[0.01, 0.5]]
+    sources = {name: effects(lfsr, [[0.95, 0.5]]) for name in ("mash_fates", "mash_likelihood", *beside)}
+    hits = rank_hits(gene_rows(lfsr), sources | {main: effects(lfsr, [[0.95, 0.5]])}, by_lfsr(source=main))
+    assert [name.removeprefix("hit_") for name in hits if name.startswith("hit_")] == ["anyday", *beside]
+    assert hits["n_sources_hit"].tolist() == [3]

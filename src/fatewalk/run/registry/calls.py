@@ -142,6 +142,7 @@ FILES = (
         where="run",
         text="The mixtures that mash over fates and days fitted to `gene` and `guide`.",
         columns=(
+            Column("gene, guide", "one mixture each"),
             Column("n_rows, versions", "rows; what made it"),
             Column("pi0", "weight of no effect on any fate and day"),
             Column(

@@ -42,7 +42,10 @@ FILES = (
         where="contract",
         text="The settings of the calls, and how many there are.",
         columns=(
-            Column("source, estimand, effect_size_eps, effect_prob_large_min, lfsr_day", "section `calls`"),
+            Column(
+                "source, estimand, effect_size_eps, effect_prob_large_min, lfsr_day",
+                "section `calls`; its `rule` is in `settings.json`",
+            ),
             Column("anyday_correction, anyday_fdr, min_active_days", "the rest of it"),
             Column("n_genes, n_days, n_hits, n_active_gene_days", "what there is, and what is called"),
             Column("n_wrong_sign", "calls with the wrong sign"),
