@@ -79,8 +79,8 @@ class FateDraws:
         Effects on log odds against the reference [T, F*, D].
     fate
         Lambda [T, F, D].
-    below
-        P(Lambda < level | the rest of the draw) for levels -eps, 0, eps: [3, T, F, D].
+    beyond
+        P(Lambda < -eps | the rest of the draw), and the same for Lambda < 0, > 0 and > eps: [4, T, F, D].
     moves
         Whether Lambda can differ from zero in the part that the draw comes from [T, F, D].
     """
@@ -91,7 +91,7 @@ class FateDraws:
     weight: Array
     contrast: Array
     fate: Array
-    below: Array
+    beyond: Array
     moves: NDArray[np.bool_]
 
     def average(self, values: Array) -> Array:
@@ -106,13 +106,13 @@ class FateDraws:
         """Posterior of Lambda, [B, F, D] each."""
         mean = self.average(self.fate)
         square = self.average(self.fate**2)
-        low, zero, high = (self.average(np.where(self.moves, below, 0.0)) for below in self.below)
-        moves = self.average(self.moves.astype(float))
+        low, below, above, high = (self.average(np.where(self.moves, x, 0.0)) for x in self.beyond)
+        still = self.null[:, None, None] + self.average((~self.moves).astype(float))
         return Effects(
             mean=mean,
             sd=np.sqrt((square - mean**2).clip(min=0)),
-            lfsr=(1 - np.maximum(zero, moves - zero)).clip(0, 1),
-            prob_large=(low + moves - high).clip(0, 1),
+            lfsr=(still + np.minimum(below, above)).clip(0, 1),
+            prob_large=(low + high).clip(0, 1),
         )
 
 
@@ -248,13 +248,15 @@ def contrast_effects(
     n, n_contrasts, days = evidence.score.shape
     matrix = np.eye(n_contrasts) if contrasts is None else np.array(contrasts, dtype=float)
     to = np.kron(matrix, np.eye(days))  # [C D, K]
-    mean, square, below, above, large = np.zeros((5, n, len(to)))
+    mean, square, below, above, still, large = np.zeros((6, n, len(to)))
     for rows in evidence.blocks(8 * evidence.score[0].size ** 2):
-        _, parts = _parts(prior, *evidence.flat(rows))
+        null, parts = _parts(prior, *evidence.flat(rows))
+        still[rows] = null[:, None]
         for part in parts:
             place, weight = rows.start + part.row, part.weight[:, None]
             centre, sd = part.mean @ to.T, np.sqrt(((to @ part.root) ** 2).sum(axis=2))  # [B', C D]
             moves, safe = weight * (sd > FLAT), np.where(sd > FLAT, sd, 1.0)
+            still[place] += weight * (sd <= FLAT)
             mean[place] += weight * centre
             square[place] += weight * (centre**2 + sd**2)
             below[place] += moves * ndtr(-centre / safe)
@@ -263,7 +265,7 @@ def contrast_effects(
     found = Effects(
         mean=mean,
         sd=np.sqrt((square - mean**2).clip(min=0)),
-        lfsr=(1 - np.maximum(below, above)).clip(0, 1),
+        lfsr=(still + np.minimum(below, above)).clip(0, 1),
         prob_large=large.clip(0, 1),
     )
     shape = (n, len(matrix), days)
@@ -306,24 +308,31 @@ def draw_effects(
             yield _no_draws(rows, null, shares.shape)
             continue
         row, weight, contrast, fate, moves = (np.concatenate([one[i] for one in found]) for i in range(5))
-        below = np.concatenate([one[5] for one in found], axis=1)
+        beyond = np.concatenate([one[5] for one in found], axis=1)
         order = np.argsort(row, kind="stable")
         yield FateDraws(
-            rows, null, row[order], weight[order], contrast[order], fate[order], below[:, order], moves[order]
+            rows,
+            null,
+            row[order],
+            weight[order],
+            contrast[order],
+            fate[order],
+            beyond[:, order],
+            moves[order],
         )
 
 
 def _no_draws(rows: slice, null: Array, shape: tuple[int, ...]) -> FateDraws:
     """A block in which nothing has an effect."""
     empty, nothing = np.zeros(0), np.zeros((0, *shape))
-    below = np.zeros((3, *nothing.shape))
-    return FateDraws(rows, null, empty.astype(int), empty, nothing[:, 1:], nothing, below, nothing > 0)
+    beyond = np.zeros((4, *nothing.shape))
+    return FateDraws(rows, null, empty.astype(int), empty, nothing[:, 1:], nothing, beyond, nothing > 0)
 
 
 def _draw(
     part: _Part, shares: Array, eps: float, n_draws: int, rng: np.random.Generator
 ) -> tuple[NDArray[np.intp], Array, Array, Array, NDArray[np.bool_], Array]:
-    """Draws of one part, in pairs of opposite noise: row, weight, contrasts, Lambda, moves, below."""
+    """Draws of one part, in pairs of opposite noise: row, weight, contrasts, Lambda, moves, chances."""
     days = shares.shape[1]
     pairs = np.ceil(0.5 * n_draws * part.weight).astype(int)  # [B']
     place = np.repeat(np.arange(len(part.row)), 2 * pairs)  # [T]
@@ -339,13 +348,18 @@ def _draw(
     slope = _slope(share, direction[place])
     slope = np.where(np.abs(slope) > FLAT, slope, FLAT)
     fate = np.where(moves[place], fate, 0.0)
-    below = np.stack([_chance(z + (level - fate) / slope, slope) for level in (-eps, 0.0, eps)])
-    return part.row[place], (part.weight / (2 * pairs))[place], effects, fate, moves[place], below
+    beyond = np.stack(
+        [
+            _chance(side * (z + (level - fate) / slope) * np.sign(slope))
+            for level, side in ((-eps, 1), (0.0, 1), (0.0, -1), (eps, -1))
+        ]
+    )
+    return part.row[place], (part.weight / (2 * pairs))[place], effects, fate, moves[place], beyond
 
 
-def _chance(crossing: Array, slope: Array) -> Array:
-    """Chance to be below a level that is crossed at a point of a standard normal."""
-    return ndtr(np.where(slope > 0, crossing, -crossing).clip(-40, 40))
+def _chance(z: Array) -> Array:
+    """Chance of a standard normal to be below z."""
+    return np.asarray(ndtr(z.clip(-37, 37)))
 
 
 def _steepest(part: _Part, shares: Array) -> tuple[Array, Array]:

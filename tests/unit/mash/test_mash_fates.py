@@ -166,6 +166,16 @@ def test_followers_have_an_effect_but_did_not_move(found):
     assert (found.moved[rows, 1:] < 0.5).all()
 
 
+def test_small_error_rates_keep_their_order():
+    """A lfsr far below the rounding of 1 is a number of its own, on both scales."""
+    estimates, error, _ = screen(size=2.5)
+    got = mash.mash_fates(*mash.evidence_of(estimates, error), SHARES)
+    for lfsr in (got.fate.lfsr[50:, 0, 0], got.contrast.lfsr[50:, 0, 0]):
+        assert (lfsr > 0).all()
+        assert lfsr.max() < 1e-17
+        assert len(np.unique(lfsr)) == 10
+
+
 def test_with_three_fates_two_movers_cannot_be_told():
     rng = np.random.default_rng(2)
     truth = np.zeros((40, 2, 2))
