@@ -1,6 +1,6 @@
 """False-sign rates, power and AUC of the ways to the calls, over the screens of `benchmarks.calls.screens`.
 
-    python -m benchmarks.calls.compare results/calls --out benchmarks/calls
+    python -m benchmarks.calls.compare results/calls/grid --out benchmarks/calls
 
 Letters: n gene-days or genes, L genes, D days.
 """
@@ -178,7 +178,7 @@ def confusion_by_day(table: pd.DataFrame) -> pd.DataFrame:
 def main() -> None:
     """Compare all screens of a folder; write by_pattern.csv, overall.csv and by_day.csv."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("folder", type=Path, help="screens of benchmarks.calls.screens")
+    parser.add_argument("folder", type=Path, help="screens of set grid of benchmarks.calls.screens")
     parser.add_argument("--out", type=Path, required=True, help="folder of the tables")
     parser.add_argument("--jobs", type=int, default=1, help="screens at once")
     args = parser.parse_args()

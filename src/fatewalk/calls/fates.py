@@ -5,8 +5,8 @@ Letters: n genes or guides, F fates (the reference first), F* contrasts, D days,
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Any, Self
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -14,11 +14,10 @@ from fatewalk import __version__, mash
 from fatewalk.calls.patterns import PATTERNS, classify
 from fatewalk.calls.sources import Shrunk
 from fatewalk.core.errors import FatewalkError
-from fatewalk.core.tables import read_arrays, write_arrays
+from fatewalk.estimates.arrays import ArrayFile
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
 
     from numpy.typing import NDArray
 
@@ -32,7 +31,7 @@ SEED = 1
 
 
 @dataclass(frozen=True)
-class FateEffects:
+class FateEffects(ArrayFile):
     """Genes or guides on the scale of each fate, the content of ``shrunk_fates_<level>.npz``.
 
     Attributes
@@ -66,16 +65,6 @@ class FateEffects:
     patterns: Numbers
     moved: Numbers
     untold: Numbers
-
-    def save(self, path: Path) -> None:
-        """Write as ``.npz``."""
-        write_arrays({field.name: getattr(self, field.name) for field in fields(self)}, path)
-
-    @classmethod
-    def load(cls, path: Path) -> Self:
-        """Read what ``save`` wrote."""
-        arrays = read_arrays(path)
-        return cls(**{field.name: arrays[field.name] for field in fields(cls)})
 
     def shrunk(self, fate: int) -> Shrunk:
         """What is said of one fate."""
@@ -205,8 +194,7 @@ def _patterns(draws: mash.FateDraws, effects: Numbers, observed: Flags, eps: flo
 
 def _joined(blocks: list[_Block]) -> tuple[mash.Effects, Numbers, Numbers]:
     """Effects on fates, their patterns and those of contrasts, of all rows."""
-    names = ("mean", "sd", "lfsr", "prob_large")
-    of_fates = mash.Effects(*(np.concatenate([getattr(b.fate, name) for b in blocks]) for name in names))
+    of_fates = mash.Effects.joined(block.fate for block in blocks)
     patterns = np.concatenate([block.patterns for block in blocks])
     return of_fates, patterns, np.concatenate([block.contrast_patterns for block in blocks])
 
@@ -248,16 +236,13 @@ def unshrunk(given: mash.Evidence, composition: Numbers) -> tuple[Numbers, Numbe
     estimate.
     """
     n, contrasts, days = given.score.shape
-    h, information = given.flat()
-    values, vectors = np.linalg.eigh(information)
-    seen = values > mash.SEEN * values[:, -1:].clip(min=1e-300)
-    inverse = np.where(seen, 1 / np.where(seen, values, 1.0), 0.0)
-    root = vectors * np.sqrt(inverse)[:, None, :]  # [n, K, K]
-    mean = (root @ (root.swapaxes(1, 2) @ h[:, :, None]))[:, :, 0].reshape(n, contrasts, days)
-    unseen = ((vectors**2 @ (~seen)[:, :, None].astype(float)) > mash.SEEN).reshape(n, contrasts, days)
+    flat, root, seen = given.estimates()
+    mean = flat.reshape(n, contrasts, days)
     jacobian = mash.fate_jacobian(mean, composition)  # [n, F, F*, D]
     along = np.einsum("nfkd,nkdm->nfdm", jacobian, root.reshape(n, contrasts, days, -1))
-    missing = unseen.any(axis=1)[:, None, :]  # a fate's own change needs all of the day's contrasts
+    missing = ~seen.reshape(n, contrasts, days).all(axis=1)[
+        :, None, :
+    ]  # a fate's own change needs all of the day's contrasts
     estimate = mash.fate_scale(mean, composition)
     return np.where(missing, np.nan, estimate), np.where(missing, np.nan, np.sqrt((along**2).sum(axis=3)))
 

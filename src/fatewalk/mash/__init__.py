@@ -34,7 +34,7 @@ from fatewalk.mash.covariances import autoselect_grid, cov_canonical, cov_onset,
 from fatewalk.mash.data import MISSING_SE, MashData, set_data
 from fatewalk.mash.errors import MashError
 from fatewalk.mash.extreme_deconvolution import EdFit, cov_ed, cov_pca, cov_teem
-from fatewalk.mash.fates import SEEN, Evidence, FatesFit, FatesPrior, fit_fates
+from fatewalk.mash.fates import Evidence, FatesFit, FatesPrior, fit_fates
 from fatewalk.mash.fates_posterior import (
     Effects,
     FateDraws,
@@ -66,7 +66,6 @@ from fatewalk.mash.posterior import (
 
 __all__ = [
     "MISSING_SE",
-    "SEEN",
     "EdFit",
     "Effects",
     "EmCorrelation",

@@ -112,6 +112,21 @@ class Evidence:
         step = max(1, NUMBERS // max(numbers, 1))
         return (slice(start, min(start + step, len(self))) for start in range(0, len(self), step))
 
+    def estimates(self, rows: slice = slice(None)) -> tuple[Array, Array, NDArray[np.bool_]]:
+        """Unshrunk estimates [B, K], roots of their error covariance [B, K, K], what was seen [B, K].
+
+        J^-1 h where J sees; a direction that it does not see is left at 0, and whatever has a part in one
+        was not seen.
+        """
+        h, information = self.flat(rows)
+        values, vectors = np.linalg.eigh(information)
+        seen = values > SEEN * values[:, -1:].clip(min=1e-300)
+        inverse = np.where(seen, 1 / np.where(seen, values, 1.0), 0.0)
+        root = vectors * np.sqrt(inverse)[:, None, :]
+        mean = (root @ (root.swapaxes(1, 2) @ h[:, :, None]))[:, :, 0]
+        unseen = (vectors**2 @ (~seen)[:, :, None].astype(float))[:, :, 0]
+        return mean, root, unseen <= SEEN
+
     def with_shared_error(self, variance: Array) -> Evidence:
         """The same with one more error, equal on all days and independent by fate.
 
@@ -349,14 +364,9 @@ def effect_grid(evidence: Evidence) -> Array:
     """
     smallest, excess = np.inf, -np.inf
     for rows in evidence.blocks(3 * evidence.score[0].size ** 2):
-        h, information = evidence.flat(rows)
-        values, vectors = np.linalg.eigh(information)
-        seen = values > SEEN * values[:, -1:].clip(min=1e-300)
-        inverse = np.where(seen, 1 / np.where(seen, values, 1.0), 0.0)
-        mean = ((h[:, None, :] @ vectors * inverse[:, None, :]) @ vectors.swapaxes(1, 2))[:, 0]
-        variance = (vectors**2 @ inverse[:, :, None])[:, :, 0]  # [B, K]
-        whole = (vectors**2 @ (~seen)[:, :, None].astype(float))[:, :, 0] < SEEN
-        usable = whole & (variance > 0)
+        mean, root, seen = evidence.estimates(rows)
+        variance = (root**2).sum(axis=2)  # [B, K]
+        usable = seen & (variance > 0)
         if usable.any():
             smallest = min(smallest, float(variance[usable].min()))
             excess = max(excess, float((mean**2 - variance)[usable].max()))

@@ -28,7 +28,7 @@ from scipy.special import logsumexp, ndtr
 from fatewalk.mash.fates import Spectrum, check_composition
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from numpy.typing import ArrayLike, NDArray
 
@@ -37,7 +37,6 @@ if TYPE_CHECKING:
 
 N_DRAWS = 1000  # of a row: a probability of 0.9 of a pattern is known to 0.01
 LEAST_WEIGHT = 1e-4  # parts of a row's posterior below it are left out
-RARE = 1e-3  # a fate with a smaller share on a day is missing there
 FLAT = 1e-10  # SD of an effect that is exactly zero
 
 
@@ -59,6 +58,12 @@ class Effects:
     sd: Array
     lfsr: Array
     prob_large: Array
+
+    @classmethod
+    def joined(cls, parts: Iterable[Effects]) -> Effects:
+        """Blocks of rows, one after the other."""
+        each = [(one.mean, one.sd, one.lfsr, one.prob_large) for one in parts]
+        return cls(*(np.concatenate(values) for values in zip(*each, strict=True)))
 
 
 @dataclass(frozen=True)
@@ -292,7 +297,7 @@ def draw_effects(
     composition
         Shares [F, D], the reference first.
     eps
-        Smallest effect of interest, the level of ``FateDraws.below``.
+        Smallest effect of interest, the level of ``FateDraws.beyond``.
     n_draws
         Draws of a row, about.
     seed

@@ -94,9 +94,7 @@ def mash_fates(
     evidence = Evidence(np.array(score, dtype=float), np.array(information, dtype=float))
     fit = fit_fates(evidence, composition, null_weight=null_weight)
     blocks = list(draw_effects(fit, evidence, composition, eps, seed=seed))
-    by_fate = [block.summary() for block in blocks]
-    names = ("mean", "sd", "lfsr", "prob_large")
-    fate = Effects(*(np.concatenate([getattr(one, name) for one in by_fate]) for name in names))
+    fate = Effects.joined(block.summary() for block in blocks)
     active = 1 - np.concatenate([block.null for block in blocks])
     return MashFates(fit, contrast_effects(fit, evidence, eps), fate, movers(fit, evidence, active))
 

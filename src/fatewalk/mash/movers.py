@@ -23,8 +23,6 @@ from scipy.special import logsumexp
 from fatewalk.mash.fates import Spectrum, contrast_vectors, every_day, loading_of, symmetric_covariance
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
     from fatewalk.mash.data import Array
     from fatewalk.mash.fates import Evidence, FatesPrior
 
@@ -98,7 +96,8 @@ def movers(prior: FatesPrior, evidence: Evidence, active: Array) -> Movers:
     size = np.array([0] * n_fates + [1] * (len(sets) - n_fates - 1) + [2])
     asked = np.flatnonzero(active > LEAST_ACTIVE)
     alike = 1 / np.bincount(size)[size]  # prior of a set given its size
-    of_sets = [_set_loglik(prior, evidence, asked, _factors(one, evidence)) for one in sets]
+    h, information = evidence.flat(asked)  # a copy, for all sets
+    of_sets = [_set_loglik(prior, h, information, _factors(one, evidence)) for one in sets]
     loglik = np.stack(of_sets, axis=1) + np.log(alike)
     posterior = np.tile(alike * _shares(ONE, MORE)[size], (len(evidence), 1))
     posterior[asked] = _posterior(loglik, size, active[asked])
@@ -117,12 +116,11 @@ def _factors(one: tuple[int, ...], evidence: Evidence) -> list[Array]:
     return [every_day(root, evidence.n_days) for root in roots]
 
 
-def _set_loglik(prior: FatesPrior, evidence: Evidence, rows: NDArray[np.intp], factors: list[Array]) -> Array:
-    """Log-likelihood of the rows under a set, over time shapes and scales [rows]."""
-    h, information = evidence.flat(rows)
+def _set_loglik(prior: FatesPrior, h: Array, information: Array, factors: list[Array]) -> Array:
+    """Log-likelihood of rows [B, K], [B, K, K] under a set, over time shapes and scales [B]."""
     by_shape = prior.pi.sum(axis=0)  # [times, G]
     total = by_shape.sum() or 1.0
-    found = np.full(len(rows), -np.inf)
+    found = np.full(len(h), -np.inf)
     for time, weights in zip(prior.times.values(), by_shape / total, strict=True):
         scales = np.flatnonzero(weights > LEAST_SHARE)
         if not len(scales):

@@ -168,7 +168,7 @@ def fit_effects(
             laplace = _laplace(model, design, rows, fit, checkpoint)
             state = laplace.state()
             clock.lap("laplace")
-            symmetric = _symmetric(laplace, design, fit, checkpoint)
+            symmetric = fit_symmetric(laplace, *_labels(design, fit), fit.dense_limit, checkpoint)
             clock.lap("symmetric")
         except NumericalError as error:
             raise FatewalkError(
@@ -235,11 +235,6 @@ def _laplace(model: FateModel, design: Design, rows: Rows, fit: FitConfig, check
         )
     intercepts = day_intercepts(design).to(rows.day.device)
     return fit_laplace(coordinates, rows, intercepts, *_labels(design, fit), fit.dense_limit, checkpoint)
-
-
-def _symmetric(laplace: Laplace, design: Design, fit: FitConfig, checkpoint: Checkpoint) -> SymmetricMode:
-    """The second pass, from which all fates are called alike."""
-    return fit_symmetric(laplace, *_labels(design, fit), fit.dense_limit, checkpoint)
 
 
 def _labels(design: Design, fit: FitConfig) -> tuple[float | None, bool]:
