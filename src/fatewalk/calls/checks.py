@@ -26,6 +26,16 @@ def smallest(values: Numbers) -> Numbers:
     return np.where(np.isinf(found), np.nan, found)
 
 
+def refuse_unknown(guide_sampling: Numbers) -> None:
+    """Refuse estimand gene where the variance between guides, by gene [L], could not be learned."""
+    if np.isnan(guide_sampling).any():
+        raise FatewalkError(
+            "calls.estimand: gene needs the variance between the guides of a gene, and too few genes have "
+            "two or more guides to learn it (column se_gene_reason of gene_daywise_for_mash.csv); set "
+            "calls.estimand: library"
+        )
+
+
 def refuse_repeats(table: pd.DataFrame, column: str, where: str) -> None:
     """Refuse names that are empty or stand in two rows."""
     if table[column].isna().any():

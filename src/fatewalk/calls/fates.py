@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fatewalk import __version__, mash
+from fatewalk.calls.checks import refuse_unknown
 from fatewalk.calls.patterns import PATTERNS, classify
 from fatewalk.calls.sources import Shrunk
-from fatewalk.core.errors import FatewalkError
 from fatewalk.estimates.arrays import ArrayFile
+from fatewalk.estimates.export import guide_sampling
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -100,7 +101,6 @@ def shrink_fates(
     evidence: Mapping[str, np.ndarray],
     level: str,
     estimand: Estimand,
-    guides_known: bool,
     null_weight: float,
     eps: float,
 ) -> MashedFates:
@@ -115,8 +115,6 @@ def shrink_fates(
     estimand
         library: the mean effect of the library's guides; gene: guide sampling is one more error, the same on
         all days.
-    guides_known
-        Whether the variance between guides could be learned; only estimand gene needs it.
     null_weight
         ``mash.null_weight``.
     eps
@@ -129,7 +127,7 @@ def shrink_fates(
     """
     given = mash.Evidence(evidence[f"{level}_score"], evidence[f"{level}_information"])
     if estimand == "gene" and level == "gene":
-        given = given.with_shared_error(_guide_sampling(evidence, guides_known))
+        given = given.with_shared_error(_guide_sampling(evidence))
     composition = evidence["composition"]  # [F, D]
     seen = evidence[f"{level}_cells"].astype(bool)  # [n, D]
     fit = mash.fit_fates(given, composition, null_weight=null_weight)
@@ -217,16 +215,12 @@ def _contrasts(
     ]
 
 
-def _guide_sampling(evidence: Mapping[str, np.ndarray], known: bool) -> Numbers:
+def _guide_sampling(evidence: Mapping[str, np.ndarray]) -> Numbers:
     """Variance that guide sampling adds to each gene's contrasts [L]."""
-    if not known:
-        raise FatewalkError(
-            "calls.estimand: gene needs the variance between the guides of a gene, and too few genes have "
-            "two or more guides to learn it (column se_gene_reason of gene_daywise_for_mash.csv); set "
-            "calls.estimand: library"
-        )
     n_guides = np.bincount(evidence["guide_to_gene"], minlength=len(evidence["genes"]))
-    return np.asarray(evidence["guide_variance"] / n_guides)
+    found: Numbers = guide_sampling(evidence["guide_variance"].reshape(1), n_guides)[:, 0]
+    refuse_unknown(found)
+    return found
 
 
 def unshrunk(given: mash.Evidence, composition: Numbers) -> tuple[Numbers, Numbers]:
@@ -240,9 +234,8 @@ def unshrunk(given: mash.Evidence, composition: Numbers) -> tuple[Numbers, Numbe
     mean = flat.reshape(n, contrasts, days)
     jacobian = mash.fate_jacobian(mean, composition)  # [n, F, F*, D]
     along = np.einsum("nfkd,nkdm->nfdm", jacobian, root.reshape(n, contrasts, days, -1))
-    missing = ~seen.reshape(n, contrasts, days).all(axis=1)[
-        :, None, :
-    ]  # a fate's own change needs all of the day's contrasts
+    # a fate's own change needs all contrasts of the day
+    missing = (~seen.reshape(n, contrasts, days)).any(axis=1, keepdims=True)  # [n, 1, D]
     estimate = mash.fate_scale(mean, composition)
     return np.where(missing, np.nan, estimate), np.where(missing, np.nan, np.sqrt((along**2).sum(axis=3)))
 

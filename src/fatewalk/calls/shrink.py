@@ -18,6 +18,7 @@ import numpy as np
 import pandas as pd
 
 from fatewalk import __version__, mash
+from fatewalk.calls.checks import refuse_unknown
 from fatewalk.core.daywise import Daywise
 from fatewalk.core.errors import FatewalkError
 from fatewalk.core.schema import Estimand, day_columns, day_names
@@ -172,12 +173,7 @@ def _row_covariances(
     if estimand == "library":
         return covariance
     sampling = errors["guide_sampling"][place]  # [n]
-    if np.isnan(sampling).any():
-        raise FatewalkError(
-            "calls.estimand: gene needs the variance between the guides of a gene, and too few genes have "
-            "two or more guides to learn it (column se_gene_reason of gene_daywise_for_mash.csv); set "
-            "calls.estimand: library"
-        )
+    refuse_unknown(sampling)
     return covariance + sampling[:, None, None]
 
 

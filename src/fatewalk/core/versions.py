@@ -14,7 +14,7 @@ STAGE_VERSION = {
     "build_design": 3,
     "publish_design": 1,
     "fit_effects": 4,
-    "summarise_posterior": 5,
+    "summarise_posterior": 6,
     "check_delta": 2,
     "export_effects": 5,
     "fit_mash": 7,

@@ -162,7 +162,7 @@ class FateEvidence(ArrayFile):
     gene_information, guide_information : array [L, F*, D, F*, D], [G, F*, D, F*, D]
         In 1 / logit squared.
     guide_variance : array []
-        sigma_guide squared, the same for all contrasts.
+        sigma_guide squared, the same for all contrasts; 0 without centring.
     composition : array [F, D]
         Mean probability of each fate over all cells of the day, the reference first.
     genes, guides, fates, days : array of str

@@ -85,7 +85,8 @@ class LabelEvidence:
         Zero where the labels see nothing.
     gene_information, guide_information : array [L, F*, D, F*, D], [G, F*, D, F*, D]
     guide_variance
-        sigma_guide squared, the same for all contrasts.
+        Variance of a guide around its gene that the gene's errors do not hold yet, the same for all
+        contrasts: sigma_guide squared, and 0 without centring.
     """
 
     gene_score: np.ndarray
@@ -135,7 +136,7 @@ def label_evidence(posterior: Posterior, design: Design) -> LabelEvidence:
         gene_information.numpy(),
         guide_score.numpy(),
         guide_information.numpy(),
-        float(sigma.square()),
+        float(sigma.square()) if terms.guides.centred else 0.0,
     )
 
 

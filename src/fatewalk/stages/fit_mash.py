@@ -5,8 +5,6 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from fatewalk.calls import MashedFates, gene_sources, genes_file, guides_file, shrink_fates
 from fatewalk.calls.shrink import MashResult, fit_mash_likelihood, fit_mash_table
 from fatewalk.core.files import write_json
@@ -17,6 +15,8 @@ from fatewalk.run.layout import engine_folder
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    import numpy as np
 
     from fatewalk.run.files import Run
 
@@ -40,7 +40,7 @@ def main(run: Run) -> None:
         If a table is no input for mash.
     """
     theta = run.arrays("theta_posterior_summary.npz")
-    fates = over_fates(run, theta)
+    fates = over_fates(run)
     notes: Notes = {}
     significant = 0
     for contrast in run.contrasts:
@@ -55,12 +55,12 @@ def main(run: Run) -> None:
         log.info("%s (%s)", note, places[0] if len(places) == 1 else f"{len(places)} tables")
 
 
-def over_fates(run: Run, theta: Mapping[str, np.ndarray]) -> dict[str, MashedFates]:
+def over_fates(run: Run) -> dict[str, MashedFates]:
     """Mash over fates and days together, by level."""
     calls, mash = run.settings.calls, run.settings.mash
-    evidence, known = run.arrays("evidence.npz"), not np.isnan(theta["guide_sampling"]).any()
+    evidence = run.arrays("evidence.npz")
     found = {
-        level: shrink_fates(evidence, level, calls.estimand, known, mash.null_weight, calls.effect_size_eps)
+        level: shrink_fates(evidence, level, calls.estimand, mash.null_weight, calls.effect_size_eps)
         for level in LEVELS
     }
     for level, one in found.items():

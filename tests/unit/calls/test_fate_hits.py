@@ -212,9 +212,7 @@ def evidence(n=40, moved=1):
 
 
 def test_genes_and_guides_are_shrunk_and_named():
-    found = {
-        level: shrink_fates(evidence(), level, "library", True, 10.0, 0.2) for level in ("gene", "guide")
-    }
+    found = {level: shrink_fates(evidence(), level, "library", 10.0, 0.2) for level in ("gene", "guide")}
     for level, one in found.items():
         fate = one.by_fate
         assert fate.names.tolist() == evidence()[f"{level}s"].tolist()
@@ -235,7 +233,7 @@ def test_genes_and_guides_are_shrunk_and_named():
 
 
 def test_results_survive_their_file(tmp_path):
-    one = shrink_fates(evidence(), "gene", "library", True, 10.0, 0.2).by_fate
+    one = shrink_fates(evidence(), "gene", "library", 10.0, 0.2).by_fate
     one.save(tmp_path / "f.npz")
     back = FateEffects.load(tmp_path / "f.npz")
     for name, values in vars(one).items():
@@ -244,17 +242,17 @@ def test_results_survive_their_file(tmp_path):
 
 
 def test_estimand_gene_adds_guide_sampling_to_genes_alone():
-    library, gene = (shrink_fates(evidence(), "gene", e, True, 10.0, 0.2) for e in ("library", "gene"))
+    library, gene = (shrink_fates(evidence(), "gene", e, 10.0, 0.2) for e in ("library", "gene"))
     assert (gene.by_fate.sd[-10:, 1] > 1.05 * library.by_fate.sd[-10:, 1]).mean() > 0.8
-    guides = [shrink_fates(evidence(), "guide", e, True, 10.0, 0.2).by_fate.mean for e in ("library", "gene")]
+    guides = [shrink_fates(evidence(), "guide", e, 10.0, 0.2).by_fate.mean for e in ("library", "gene")]
     np.testing.assert_array_equal(*guides)
     with pytest.raises(FatewalkError, match="too few genes"):
-        shrink_fates(evidence(), "gene", "gene", False, 10.0, 0.2)
+        shrink_fates(evidence() | {"guide_to_gene": np.arange(40)}, "gene", "gene", 10.0, 0.2)
 
 
 def test_a_fate_that_is_rare_on_a_day_is_missing_there():
     rare = evidence() | {"composition": np.array([[0.6995, 0.4], [0.3, 0.3], [0.0005, 0.3]])}
-    found = shrink_fates(rare, "gene", "library", True, 10.0, 0.2).by_fate
+    found = shrink_fates(rare, "gene", "library", 10.0, 0.2).by_fate
     assert np.isnan(found.lfsr[:, 2, 0]).all()
     assert np.isfinite(found.lfsr[1:, 2, 1]).all()
     assert np.isfinite(found.lfsr[:, :2, 0]).all()
@@ -283,6 +281,6 @@ def test_evidence_without_effects_gives_no_hits():
     none = evidence()
     for level in ("gene", "guide"):
         none[f"{level}_score"] = 0.05 * none[f"{level}_score"]
-    found = shrink_fates(none, "gene", "library", True, 10.0, 0.2)
+    found = shrink_fates(none, "gene", "library", 10.0, 0.2)
     assert not FateCalls.of(found.by_fate, CALLS).hit.any()
     assert pd.isna(found.by_fate.lfsr).sum() == 3

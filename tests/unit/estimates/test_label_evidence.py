@@ -99,3 +99,9 @@ def test_a_second_pass_without_a_first_round_is_diverged(small_design, monkeypat
     assert card["status"] == "diverged"
     assert any("second pass" in warning for warning in card["warnings"])
     assert all(bool(torch.isfinite(value).all()) for value in posterior.symmetric.values())
+
+
+def test_without_centring_the_errors_hold_the_sampling_of_guides_already(small_design):
+    for centred in (True, False):
+        posterior = fit_effects(small_design, ModelConfig(center_delta=centred), LAPLACE, progress=False)[0]
+        assert (label_evidence(posterior, small_design).guide_variance > 0) is centred
