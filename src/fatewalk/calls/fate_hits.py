@@ -13,7 +13,7 @@ import pandas as pd
 
 from fatewalk import mash
 from fatewalk.calls.hits import active_days, hit_anyday, running_mean
-from fatewalk.calls.patterns import PATTERNS
+from fatewalk.calls.patterns import PATTERNS, likeliest
 from fatewalk.calls.tables import in_order, rounded, sign_words
 from fatewalk.core.daywise import ACTIVE_DAYS, Daywise
 from fatewalk.core.schema import Z95
@@ -126,8 +126,7 @@ def fate_hits_table(
     counts = Daywise.of(gene_table, "gene_daywise table", ["n_cells"], ["gene", "n_guides"])
     points = _points(change, genes.fates, genes.names)  # [3, n, F, D]
     agree, seen = _agreement(genes, guides, guide_table)
-    patterns = genes.patterns[row, fate].copy()  # [m, P]
-    patterns[:, PATTERNS.index("none")] = -1
+    pattern, pattern_prob = likeliest(genes.patterns[row, fate])
     names = np.asarray(genes.fates, dtype=object)
     columns = {
         "gene": np.asarray(genes.names, dtype=object)[row],
@@ -151,8 +150,8 @@ def fate_hits_table(
         ],
         "guides_agree": [f"{a} of {s}" for a, s in zip(agree[row, fate, best], seen[row, best], strict=True)],
         "n_cells": counts["n_cells"][row, best].astype(int),
-        "pattern": np.array(PATTERNS, dtype=object)[patterns.argmax(axis=1)],
-        "pattern_prob": patterns.max(axis=1, initial=-1.0),
+        "pattern": pattern.astype(object),
+        "pattern_prob": pattern_prob,
         "n_guides": counts["n_guides"][row],
     }
     return rounded(in_order(pd.DataFrame(columns), "fate")).assign(**counts.marks)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fatewalk.calls.checks import Numbers, refuse_repeats, smallest
-from fatewalk.calls.patterns import PATTERNS
+from fatewalk.calls.patterns import likeliest
 from fatewalk.core.daywise import ACTIVE_DAYS, Daywise, join_days
 from fatewalk.core.errors import FatewalkError
 from fatewalk.core.schema import day_names
@@ -199,11 +199,9 @@ def running_mean(error: Numbers) -> Numbers:
 
 def _likeliest_pattern(shrunk: Shrunk, calls: _Calls) -> dict[str, np.ndarray]:
     """Columns pattern and pattern_prob: empty and missing for a gene without an active day."""
-    effective = shrunk.patterns.copy()  # [n, P]
-    effective[:, PATTERNS.index("none")] = -1
+    names, probability = likeliest(shrunk.patterns)
     active = calls.n_active > 0
-    names = np.array(PATTERNS)[effective.argmax(axis=1)]
     return {
         "pattern": np.where(active, names, ""),
-        "pattern_prob": np.where(active, effective.max(axis=1), np.nan),
+        "pattern_prob": np.where(active, probability, np.nan),
     }

@@ -83,3 +83,10 @@ def pattern_probabilities(draws: Numbers, observed: Flags, eps: float) -> Number
     """
     found = classify(draws, observed, eps)  # [S, n]
     return np.stack([(found == code).mean(axis=0) for code in range(len(PATTERNS))], axis=1)
+
+
+def likeliest(patterns: Numbers) -> tuple[NDArray[np.str_], Numbers]:
+    """The likeliest pattern other than none, and its probability, [n] each from [n, P]."""
+    effective = patterns.copy()
+    effective[:, PATTERNS.index("none")] = -1
+    return np.array(PATTERNS)[effective.argmax(axis=1)], effective.max(axis=1, initial=-1.0)

@@ -197,14 +197,21 @@ def name_evidence(evidence: LabelEvidence, design: Design) -> FateEvidence:
         guide_information=evidence.guide_information,
         guide_variance=np.array(evidence.guide_variance),
         composition=mean_composition(design),
-        genes=np.array(design.genes),
-        guides=np.array(design.guides),
         fates=np.array(design.fates),
-        days=np.array(design.days),
-        guide_to_gene=design.guide_to_gene.numpy(),
-        gene_cells=design.gene_cells.numpy(),
-        guide_cells=design.guide_cells.numpy(),
+        **_names_and_cells(design),
     )
+
+
+def _names_and_cells(design: Design) -> dict[str, np.ndarray]:
+    """What files of genes and guides say of the design beside their numbers."""
+    return {
+        "genes": np.array(design.genes),
+        "guides": np.array(design.guides),
+        "days": np.array(design.days),
+        "guide_to_gene": design.guide_to_gene.numpy(),
+        "gene_cells": design.gene_cells.numpy(),
+        "guide_cells": design.guide_cells.numpy(),
+    }
 
 
 def mean_composition(design: Design) -> np.ndarray:
@@ -238,13 +245,8 @@ def name_estimates(estimates: Estimates, design: Design) -> Unshrunk:
         gene_covariance=gene_covariance,
         guide_mean=guide_mean,
         guide_covariance=guide_covariance,
-        genes=np.array(design.genes),
-        guides=np.array(design.guides),
         contrasts=np.array(design.contrasts),
-        days=np.array(design.days),
-        guide_to_gene=design.guide_to_gene.numpy(),
-        gene_cells=gene_cells,
-        guide_cells=guide_cells,
+        **_names_and_cells(design),
     )
 
 
