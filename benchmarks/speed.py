@@ -105,6 +105,7 @@ def measure(args: argparse.Namespace, case: str) -> dict[str, Any]:
         "latents": card.get("latents"),
         "peak_mb": memory_mb("VmHWM"),
         "before_fit_mb": before,
+        "gpu_peak_mb": round(torch.cuda.max_memory_allocated() / 2**20, 1) if device == "cuda" else None,
         **{key: value for key, value in card.items() if "seconds" in key or "phases" in key},
         "weight_by_day": weights_by_day(card, design).round(4).tolist(),
         "cells": design.n_cells,
