@@ -256,5 +256,6 @@ def _mixture(fit: mash.FatesFit, who: mash.Movers, n_rows: int) -> dict[str, Any
         "pi": dict(sorted(weights.items(), key=lambda item: -item[1])),
         "n_effects": float(who.active.sum()),
         "loglik": fit.loglik,
-        "kkt_gap": fit.kkt_gap,
+        "rounds": fit.rounds,
+        "gain": fit.gain,
     }

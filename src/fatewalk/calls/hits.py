@@ -165,7 +165,7 @@ def active_days(lfsr: Numbers, prob_large: Numbers, calls: CallsConfig) -> np.nd
 
     Examples
     --------
-    The third is taken because the first two leave room for it; the fourth is too uncertain on its own:
+    The third is taken because the first two leave room for it; with the fourth the mean would be .11:
 
     >>> from fatewalk.config import CallsConfig
     >>> active_days(np.zeros(5), np.array([1.0, 0.99, 0.88, 0.69, np.nan]), CallsConfig())

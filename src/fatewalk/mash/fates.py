@@ -8,7 +8,7 @@ information J (of estimates with errors: J the inverse error covariance, h = J t
 
 so what was not seen has zero information and takes part in nothing. The prior is a mixture
 
-.. math:: b \sim \pi_0 \delta_0 + \textstyle\sum_{c, T, g} \pi_{cTg}
+.. math:: b \sim \pi_0 \delta_0 + \textstyle\sum_{c, T, g} (1 - \pi_0) \rho_c w_{Tg}
           \; M_c^{-1} \sum_{m = 1}^{M_c} N(0,\; g^2 A_{cm} \otimes T)
 
 over time shapes T (`cov_canonical`, `cov_time`, `cov_onset`), scales g and classes c of what moves. With
@@ -21,7 +21,8 @@ A_cm of a class are
 - ``all``: (I + 11') / 2, independent changes of all fates.
 
 The members of a class share their weight, so the prior is the same whichever fate is the reference, and
-a few dozen rows are enough to learn it. The weights are solved to optimality (`mixture_weights`).
+what moves does not depend on when and how much: a few dozen rows are enough to learn it
+(`product_weights`).
 
 With E E' = A (x) T, E' J E = P diag(lambda) P' and t = P' E' h, one decomposition serves all scales:
 
@@ -42,7 +43,7 @@ from scipy.special import logsumexp
 from fatewalk.mash.covariances import cov_canonical, cov_onset, cov_time
 from fatewalk.mash.errors import MashError
 from fatewalk.mash.likelihood import factor
-from fatewalk.mash.weights import MixtureWeights, mixture_weights
+from fatewalk.mash.product_weights import ProductWeights, product_weights
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -56,6 +57,7 @@ MOST_FLOW = 6  # fates with pairs of which cells are diverted; their number grow
 GRID_RATIO = 2**0.5
 NULL_WEIGHTS = (1.0, 3.0, 10.0)
 SEEN = 1e-6  # a direction with less than this share of the largest information is not seen
+NEGLIGIBLE = 1e-5  # a component with less weight takes part in nothing
 NUMBERS = 2**23  # of a block of rows: 64 MB
 
 
@@ -193,14 +195,15 @@ class FatesFit(FatesPrior):
     ----------
     loglik
         Log-likelihood of the rows, against that of no effect in any.
-    kkt_gap
-        Distance of the weights from the optimum, 0 there.
+    rounds, gain
+        Rounds of EM, and what the last one added to the log posterior of the weights.
     pi0_by_null_weight
         What `pi0` would be at each of `NULL_WEIGHTS`: how much the choice of ``null_weight`` matters.
     """
 
     loglik: float
-    kkt_gap: float
+    rounds: int
+    gain: float
     pi0_by_null_weight: dict[float, float]
 
 
@@ -227,37 +230,35 @@ def fit_fates(evidence: Evidence, composition: ArrayLike, *, null_weight: float 
     classes = fate_classes(shares)
     times = {name: factor(shape) for name, shape in time_shapes(evidence.n_days).items()}
     grid = effect_grid(evidence)
-    loglik = np.zeros((len(evidence), 1 + len(classes) * len(times) * len(grid)))
+    loglik = np.empty((len(evidence), len(classes), len(times), len(grid)))
     for rows in evidence.blocks(3 * evidence.score[0].size ** 2):
         h, information = evidence.flat(rows)
-        place = 1
-        for members in classes.values():
-            for time in times.values():
+        for c, members in enumerate(classes.values()):
+            for t, time in enumerate(times.values()):
                 of_members = [
                     Spectrum.of(h, information, loading_of(m, time)).loglik(grid) for m in members
                 ]  # [G, B] each
-                tied = logsumexp(of_members, axis=0) - np.log(len(members))
-                loglik[rows, place : place + len(grid)] = tied.T
-                place += len(grid)
-    solution = _weights(loglik, null_weight)
-    used = solution.pi > 0
+                loglik[rows, c, t] = (logsumexp(of_members, axis=0) - np.log(len(members))).T
+    by_class = loglik.reshape(len(evidence), len(classes), -1)  # [n, classes, times x G]
+    weights = product_weights(by_class, null_weight)
     return FatesFit(
         classes=classes,
         times=times,
         grid=grid,
-        pi0=float(solution.pi[0]),
-        pi=solution.pi[1:].reshape(len(classes), len(times), len(grid)),
-        loglik=float(logsumexp(loglik[:, used] + np.log(solution.pi[used]), axis=1).sum()),
-        kkt_gap=solution.kkt_gap,
-        pi0_by_null_weight={w: float(_weights(loglik, w).pi[0]) for w in NULL_WEIGHTS},
+        pi0=weights.pi0,
+        pi=_kept(weights).reshape(len(classes), len(times), len(grid)),
+        loglik=weights.loglik,
+        rounds=weights.rounds,
+        gain=weights.gain,
+        pi0_by_null_weight={w: product_weights(by_class, w).pi0 for w in NULL_WEIGHTS},
     )
 
 
-def _weights(loglik: Array, null_weight: float) -> MixtureWeights:
-    """Optimal weights, no effect counted as so many rows less one."""
-    penalty = np.zeros(loglik.shape[1])
-    penalty[0] = null_weight - 1
-    return mixture_weights(loglik, penalty)
+def _kept(weights: ProductWeights) -> Array:
+    """Weights of the components, those that are negligible given to the others."""
+    pi = weights.pi()
+    kept = np.where(pi < NEGLIGIBLE, 0.0, pi)
+    return kept * ((1 - weights.pi0) / kept.sum()) if kept.any() else kept
 
 
 @dataclass(frozen=True)

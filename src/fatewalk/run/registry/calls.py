@@ -156,7 +156,8 @@ FILES = (
             ),
             Column("n_effects", "expected number of rows with any effect"),
             Column("loglik", "log likelihood, against that of no effect anywhere", unit="nats"),
-            Column("kkt_gap", "distance from the best weights, 0 at the optimum"),
+            Column("rounds", "rounds of EM that found the weights"),
+            Column("gain", "what the last round added to the log posterior of the weights", unit="nats"),
         ),
     ),
     File(
