@@ -22,6 +22,7 @@ import torch
 
 from benchmarks.common import draw_screen, fit_config, true_effects
 from fatewalk.config import ModelConfig
+from fatewalk.core.schema import day_names
 from fatewalk.core.tables import write_arrays
 from fatewalk.estimates.arrays import mean_composition
 from fatewalk.estimates.from_draws import posterior_moments
@@ -29,7 +30,7 @@ from fatewalk.estimates.likelihood_only import label_evidence, likelihood_estima
 from fatewalk.stages.fit_effects import fit_effects
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from fatewalk.estimates.arrays import Moments
     from fatewalk.infer.fitted import Posterior
@@ -167,6 +168,22 @@ def estimates(
         "sampling": moments.sigma_guide_square[:, None] / moments.n_guides,
         "library": true_effects(screen, design, "theta"),
         "gene": true_effects(screen, design, "theta_gene"),
+    }
+
+
+def evidence_arrays(screen: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Arrays of evidence.npz, as far as genes need them, from what `estimates` returns."""
+    n_fates, n_days = screen["composition"].shape
+    return {
+        "gene_score": screen["score"],
+        "gene_information": screen["information"],
+        "gene_cells": screen["gene_cells"],
+        "genes": screen["genes"],
+        "guide_to_gene": np.repeat(np.arange(len(screen["genes"])), screen["n_guides"].astype(int)),
+        "guide_variance": screen["guide_variance"],
+        "composition": screen["composition"],
+        "fates": np.array([f"F{number}" for number in range(n_fates)]),
+        "days": np.array(day_names(n_days)),
     }
 
 

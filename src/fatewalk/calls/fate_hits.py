@@ -55,11 +55,6 @@ class FateCalls:
     told: Flags
     named: Flags
 
-    @property
-    def shown(self) -> Flags:
-        """Fates that moved as far as can be told [n, F]: those named, of two fates both."""
-        return self.hit if self.hit.shape[1] == 2 else self.named
-
     @classmethod
     def of(cls, genes: FateEffects, calls: CallsConfig) -> FateCalls:
         """Call genes by `calls.rule`, and tell movers from followers.
@@ -111,9 +106,10 @@ def fate_hits_table(
         largest effect) and of that day effect, effect_low, effect_high (change of the logit of the fate's
         own probability, mean and 95 % interval), plarge, percent_points, percent_points_low,
         percent_points_high (average change of the fate's probability); then prob_moved (that the fate moved
-        itself), who_moved (``this fate``, or ``cannot be told``), also_moved (other fates of the gene's
-        rows), guides_agree ("3 of 4" guides with cells on that day have the sign of the gene) and n_cells of
-        that day; pattern, pattern_prob, n_guides, and the marks of the fit.
+        itself), who_moved (``this fate``, or ``cannot be told``), also_moved (the other fates of the
+        likeliest set of movers; where that cannot be told, the other fates with an effect), guides_agree
+        ("3 of 4" guides with cells on that day have the sign of the gene) and n_cells of that day; pattern,
+        pattern_prob, n_guides, and the marks of the fit.
     """
     row, fate = np.nonzero(calls.named)  # [m]
     days = np.asarray(genes.days, dtype=object)
@@ -128,6 +124,8 @@ def fate_hits_table(
     agree, seen = _agreement(genes, guides, guide_table)
     pattern, pattern_prob = likeliest(genes.patterns[row, fate])
     names = np.asarray(genes.fates, dtype=object)
+    two = calls.hit.shape[1] == 2
+    others = np.where(calls.told[:, None] & (not two), genes.likeliest, calls.hit)  # [n, F]
     columns = {
         "gene": np.asarray(genes.names, dtype=object)[row],
         "fate": names[fate],
@@ -145,8 +143,7 @@ def fate_hits_table(
         "prob_moved": genes.moved[row, fate],
         "who_moved": np.where(calls.told[row], ITSELF, UNTOLD),
         "also_moved": [
-            "; ".join(names[calls.shown[r] & (np.arange(len(names)) != f)])
-            for r, f in zip(row, fate, strict=True)
+            "; ".join(names[others[r] & (np.arange(len(names)) != f)]) for r, f in zip(row, fate, strict=True)
         ],
         "guides_agree": [f"{a} of {s}" for a, s in zip(agree[row, fate, best], seen[row, best], strict=True)],
         "n_cells": counts["n_cells"][row, best].astype(int),

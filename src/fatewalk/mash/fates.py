@@ -250,7 +250,9 @@ def fit_fates(evidence: Evidence, composition: ArrayLike, *, null_weight: float 
         loglik=weights.loglik,
         rounds=weights.rounds,
         gain=weights.gain,
-        pi0_by_null_weight={w: product_weights(by_class, w).pi0 for w in NULL_WEIGHTS},
+        pi0_by_null_weight={
+            w: weights.pi0 if w == null_weight else product_weights(by_class, w).pi0 for w in NULL_WEIGHTS
+        },
     )
 
 

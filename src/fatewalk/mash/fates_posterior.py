@@ -188,7 +188,7 @@ def _diagonal(values: Array) -> Array:
 
 @dataclass(frozen=True)
 class _Part:
-    """Rows of a block under one normal of the mixture."""
+    """Rows of a block under one member and time shape of the mixture, a row once for each scale."""
 
     row: NDArray[np.intp]  # [B']
     weight: Array  # [B']
@@ -214,17 +214,17 @@ def _parts(prior: FatesPrior, h: Array, information: Array) -> tuple[Array, list
     scale = (1 - of_null) / np.where(kept > 0, kept, 1.0)
     parts = []
     for (kind, member, time, scales), p in zip(names, posterior, strict=True):
-        rows = np.flatnonzero((p > LEAST_WEIGHT).any(axis=0))
+        row, place = np.nonzero(p.T > LEAST_WEIGHT)  # [B'] each
+        if not len(row):
+            continue
+        rows, of = np.unique(row, return_inverse=True)
         loading = prior.loading(kind, member, time)
         spectrum = Spectrum.of(h[rows], information[rows], loading)
-        turned = loading @ spectrum.vectors  # [B', K, m]
-        for place, variance in enumerate(spectrum.variance(prior.grid[scales])):  # [B', m]
-            here = p[place, rows] > LEAST_WEIGHT
-            if not here.any():
-                continue
-            mean = (turned[here] @ (variance * spectrum.score)[here][:, :, None])[:, :, 0]
-            root = turned[here] * np.sqrt(variance[here])[:, None, :]
-            parts.append(_Part(rows[here], p[place, rows[here]] * scale[rows[here]], mean, root))
+        turned = (loading @ spectrum.vectors)[of]  # [B', K, m]
+        variance = spectrum.variance(prior.grid[scales])[place, of]  # [B', m]
+        mean = (turned @ (variance * spectrum.score[of])[:, :, None])[:, :, 0]
+        root = turned * np.sqrt(variance)[:, None, :]
+        parts.append(_Part(row, p[place, row] * scale[row], mean, root))
     return np.where(kept > 0, of_null, 1.0), parts
 
 
@@ -253,20 +253,26 @@ def contrast_effects(
     n, n_contrasts, days = evidence.score.shape
     matrix = np.eye(n_contrasts) if contrasts is None else np.array(contrasts, dtype=float)
     to = np.kron(matrix, np.eye(days))  # [C D, K]
-    mean, square, below, above, still, large = np.zeros((6, n, len(to)))
+    sums = np.zeros((6, n, len(to)))
     for rows in evidence.blocks(8 * evidence.score[0].size ** 2):
         null, parts = _parts(prior, *evidence.flat(rows))
-        still[rows] = null[:, None]
+        sums[0, rows] = null[:, None]
         for part in parts:
-            place, weight = rows.start + part.row, part.weight[:, None]
+            weight = part.weight[:, None]
             centre, sd = part.mean @ to.T, np.sqrt(((to @ part.root) ** 2).sum(axis=2))  # [B', C D]
             moves, safe = weight * (sd > FLAT), np.where(sd > FLAT, sd, 1.0)
-            still[place] += weight * (sd <= FLAT)
-            mean[place] += weight * centre
-            square[place] += weight * (centre**2 + sd**2)
-            below[place] += moves * ndtr(-centre / safe)
-            above[place] += moves * ndtr(centre / safe)
-            large[place] += moves * (ndtr((centre - eps) / safe) + ndtr((-eps - centre) / safe))
+            large = ndtr((centre - eps) / safe) + ndtr((-eps - centre) / safe)
+            of_part = [
+                weight * (sd <= FLAT),
+                weight * centre,
+                weight * (centre**2 + sd**2),
+                moves * ndtr(-centre / safe),
+                moves * ndtr(centre / safe),
+                moves * large,
+            ]
+            for total, values in zip(sums, of_part, strict=True):
+                np.add.at(total, rows.start + part.row, values)
+    still, mean, square, below, above, large = sums
     found = Effects(
         mean=mean,
         sd=np.sqrt((square - mean**2).clip(min=0)),

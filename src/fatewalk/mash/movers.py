@@ -23,6 +23,8 @@ from scipy.special import logsumexp
 from fatewalk.mash.fates import Spectrum, contrast_vectors, every_day, loading_of, symmetric_covariance
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from fatewalk.mash.data import Array
     from fatewalk.mash.fates import Evidence, FatesPrior
 
@@ -60,8 +62,16 @@ class Movers:
     @property
     def moved(self) -> Array:
         """Probability that each fate moved itself [n, F]."""
-        holds = np.array([[fate in one for fate in range(self.n_fates)] for one in self.sets], dtype=float)
-        return self.active[:, None] * (self.probability @ holds)
+        return self.active[:, None] * (self.probability @ self._holds())
+
+    @property
+    def likeliest(self) -> NDArray[np.bool_]:
+        """The fates of the likeliest set, given an effect [n, F]."""
+        return self._holds()[self.probability.argmax(axis=1)] > 0
+
+    def _holds(self) -> Array:
+        """Whether a set holds a fate [sets, F]."""
+        return np.array([[fate in one for fate in range(self.n_fates)] for one in self.sets], dtype=float)
 
     @property
     def untold(self) -> Array:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 CLASS_ROWS = 1.0  # a, rows that speak for all classes alike
 SHAPE_ROWS = 3.0  # b, rows that speak for all shapes alike
-GAIN = 1e-6  # of a round, in log posterior, that ends the rounds
+GAIN = 1e-5  # of a round, in log posterior, that ends the rounds
 MAX_ROUNDS = 2000
 
 

@@ -213,7 +213,11 @@ FILES = (
                 "scale fate: `this fate`, or `cannot be told`: too many fates changed, or too little is "
                 "known, to say which of them moved and which followed. All of them are listed then",
             ),
-            Column("also_moved", "scale fate: other fates of the same gene that are listed"),
+            Column(
+                "also_moved",
+                "scale fate: the other fates of the likeliest set of movers, hits or not; where that cannot "
+                "be told, the other fates with an effect",
+            ),
             Column(
                 "guides_agree",
                 "how many of the gene's guides with cells on the day have the sign of its effect, `3 of 4`",
