@@ -146,10 +146,24 @@ def estimates(
     Returns
     -------
     dict
+        What `of_fit` returns; library, gene [L, F*, D], the truths.
+    """
+    return of_fit(design, posterior, moments) | {
+        "library": true_effects(screen, design, "theta"),
+        "gene": true_effects(screen, design, "theta_gene"),
+    }
+
+
+def of_fit(design: Design, posterior: Posterior, moments: Moments) -> dict[str, np.ndarray]:
+    """Estimates of a fit, of simulated cells or real ones.
+
+    Returns
+    -------
+    dict
         genes [L]; gene_cells [L, D]; mean [L, F*, D] and covariance [L, F*, D, D] of the posterior;
         alone, alone_covariance: the same of the likelihood alone; sampling [F*, L], variance that
         guide sampling adds; score [L, F*, D], information [L, F*, D, F*, D], guide_variance [] and
-        composition [F, D], evidence on all fates; n_guides [L]; library, gene [L, F*, D], the truths.
+        composition [F, D], evidence on all fates; n_guides [L].
     """
     alone = likelihood_estimates(posterior, design, posterior.rows(design))
     evidence = label_evidence(posterior, design)
@@ -166,8 +180,6 @@ def estimates(
         "composition": mean_composition(design),
         "n_guides": moments.n_guides,
         "sampling": moments.sigma_guide_square[:, None] / moments.n_guides,
-        "library": true_effects(screen, design, "theta"),
-        "gene": true_effects(screen, design, "theta_gene"),
     }
 
 
