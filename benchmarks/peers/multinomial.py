@@ -134,8 +134,8 @@ def _variance(fit: _Fit, x: Numbers, total: Numbers, jacobian: Numbers) -> tuple
 
     The dispersion of an effect is the ratio of its sandwich over rows to the variance of a multinomial. A
     gene has few rows where these are clusters, and where a fate has no cells with the gene the sandwich
-    vanishes with the residuals: so dispersions are shrunk to a common one, and count as no less than the
-    median.
+    vanishes with the residuals: so dispersions are shrunk to a common one, and count as no less than that of
+    the day's labels by Pearson's statistic.
     """
     n_genes, contrasts = len(jacobian), total.shape[1] - 1
     size = total.sum(axis=1, keepdims=True)
@@ -149,5 +149,7 @@ def _variance(fit: _Fit, x: Numbers, total: Numbers, jacobian: Numbers) -> tuple
     own = np.arange(n_genes)
     blocks = fit.inverse[:length, :length].reshape(n_genes, contrasts, n_genes, contrasts)[own, :, own]
     model = np.einsum("lka,lab,lkb->lk", jacobian, blocks, jacobian)
+    square = (total - size * fit.probability) ** 2 / np.maximum(size * fit.probability, 1e-9)
+    pearson = square.sum() / (len(x) - x.shape[1]) / contrasts
     dispersion, df = moderate(sandwich / model, carried - 1)
-    return np.maximum(dispersion, np.median(sandwich / model, axis=0)) * model, df
+    return np.maximum(dispersion, pearson) * model, df
