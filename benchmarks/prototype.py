@@ -19,7 +19,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from benchmarks.calls.compare import sources
+from benchmarks.calls.compare import contrast_sources
 from benchmarks.calls.screens import estimates
 from benchmarks.common import draw_screen, fit_config
 from fatewalk.config import CallsConfig, ModelConfig
@@ -114,7 +114,7 @@ def run_screen(simulate: dict[str, Any], draws: int) -> pd.DataFrame:
     covered = np.abs(error) <= Z95 * moments.theta_sd
     rows = []
     for f, contrast in enumerate(design.contrasts):
-        found = sources(arrays, f, "library", {"mash_likelihood": True})
+        found = contrast_sources(arrays, f, "library")
         for source in SOURCES:
             lfsr, prob_large = found[source].lfsr, found[source].prob_large
             for d in range(len(design.days)):

@@ -1,8 +1,8 @@
-"""False-sign rates, power and AUC of the ways to the calls, over the screens of `benchmarks.calls.screens`.
+"""False-sign rates, recall and precision of the ways to the calls, over `benchmarks.calls.screens`.
 
-    python -m benchmarks.calls.compare results/calls/grid --out benchmarks/calls
+    python -m benchmarks.calls.compare results/calls --out benchmarks/calls --jobs 2
 
-Letters: n gene-days or genes, L genes, D days.
+Letters: n gene-days or genes, L genes, F fates, F* contrasts, D days.
 """
 
 from __future__ import annotations
@@ -10,34 +10,40 @@ from __future__ import annotations
 import argparse
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
-from scipy.stats import rankdata
 
+from benchmarks.calls.screens import evidence_arrays
+from fatewalk import mash
 from fatewalk.calls import Shrunk, joint_effects, mash_effects
+from fatewalk.calls.fates import FateEffects, shrink_fates
+from fatewalk.calls.hits import active_days, hit_anyday, running_mean
 from fatewalk.calls.shrink import fit_mash_likelihood, fit_mash_table
 from fatewalk.config import CallsConfig, MashConfig
-from fatewalk.core.daywise import Daywise, count_days
-from fatewalk.core.schema import day_columns, day_names
+from fatewalk.core.daywise import Daywise
 from fatewalk.core.tables import write_table
 from fatewalk.estimates.export import observed
 from fatewalk.evaluate.recovery import ZERO
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
+
+    from fatewalk.core.schema import Estimand
 
 LEVELS = (0.01, 0.05, 0.10)
 CALLS = CallsConfig()
-CONFUSION = ["tp", "fp", "fn", "tn"]
-KEYS = ["pattern", "labels", "guides", "source", "estimand"]
+LFSR = CallsConfig(rule="lfsr")
+RULES = ("lfsr", "fdr", "fdr_genes")
+ESTIMANDS: tuple[Estimand, ...] = ("library", "gene")
+SETS = ("grid", "kinds", "nulls")
+KEYS = ["setting", "source", "scale", "estimand"]
+BOOTSTRAP = 2000
 
 
-def sources(
-    screen: Mapping[str, np.ndarray], contrast: int, estimand: str, variants: Mapping[str, bool]
-) -> dict[str, Shrunk]:
-    """Effects by each source of calls, for one contrast of a screen; mash_posterior of the library only.
+def contrast_sources(screen: Mapping[str, np.ndarray], contrast: int, estimand: str) -> dict[str, Shrunk]:
+    """Effects by each source that sees one contrast at a time; mash_posterior of the library only.
 
     Parameters
     ----------
@@ -47,8 +53,6 @@ def sources(
         Its place.
     estimand
         library | gene.
-    variants
-        Ways of mash on the likelihood-only estimates by name: with covariances for effects over time, or not.
     """
     cells = screen["gene_cells"]
     seen = cells > 0
@@ -68,125 +72,156 @@ def sources(
         fitted = fit_mash_table(posterior, MashConfig(), "conservative", "posterior")
         found["mash_posterior"] = mash_effects(fitted.prior, fitted.data, fitted.posterior, seen, eps)
     likelihood = table(screen["alone"][:, contrast], alone)
-    for name, time in variants.items():
-        fitted = fit_mash_likelihood(likelihood, errors, MashConfig(), "likelihood", time=time)
-        found[name] = mash_effects(fitted.prior, fitted.data, fitted.posterior, seen, eps)
+    fitted = fit_mash_likelihood(likelihood, errors, MashConfig(), "likelihood", time=True)
+    found["mash_likelihood"] = mash_effects(fitted.prior, fitted.data, fitted.posterior, seen, eps)
     return found
 
 
-VARIANTS = {"mash_likelihood": True, "mash_likelihood_canonical": False}
+def effects_of(
+    screen: Mapping[str, np.ndarray], estimand: Estimand, one_by_one: bool
+) -> Iterator[tuple[str, str, Shrunk | FateEffects, np.ndarray]]:
+    """Source, scale, effects [L, ..., D] and truth; each contrast for itself, all fates together."""
+    null_weight, eps = MashConfig().null_weight, CALLS.effect_size_eps
+    found = shrink_fates(evidence_arrays(screen), "gene", estimand, null_weight, eps)
+    truth = screen[estimand]  # [L, F*, D]
+    yield "mash_fates", "fate", found.by_fate, mash.fate_scale(truth, screen["composition"])
+    for contrast, effects in enumerate(found.by_contrast):
+        yield "mash_fates", "contrast", effects, truth[:, contrast]
+        if one_by_one:
+            for source, alone in contrast_sources(screen, contrast, estimand).items():
+                yield source, "contrast", alone, truth[:, contrast]
 
 
-def measure(effects: Shrunk, truth: np.ndarray) -> dict[str, float]:
-    """Compare one source with the truth [L, D].
+def active_by(rule: str, lfsr: np.ndarray, prob_large: np.ndarray, none: np.ndarray) -> np.ndarray:
+    """Active gene-days [..., D] by a rule.
+
+    Parameters
+    ----------
+    rule
+        lfsr: each gene-day for itself, hits corrected over days; fdr: false discovery rate of gene-days,
+        the default; fdr_genes: that of gene-fates, of which the gene-days with lfsr < .05 are taken.
+    lfsr, prob_large
+        [..., D].
+    none
+        Probability of no effect above eps on any day [...].
+    """
+    if rule == "fdr":
+        return active_days(lfsr, prob_large, CALLS)
+    if rule == "lfsr":
+        return active_days(lfsr, prob_large, LFSR)
+    hit = (running_mean(np.nan_to_num(none, nan=1.0).ravel()) <= CALLS.fdr).reshape(none.shape)
+    return np.asarray(hit[..., None] & (lfsr < LFSR.lfsr_day) & (prob_large >= CALLS.fdr_prob_large_min))
+
+
+def measure(effects: Shrunk | FateEffects, truth: np.ndarray) -> dict[str, float]:
+    """Compare effects with the truth [L, ..., D].
 
     Returns
     -------
     dict
-        For each level of lfsr, gene-days below it and those of them with the wrong sign (an effect
-        of zero has no sign: always wrong); of the calls tp, fp, fn, tn, wrong_sign (among tp);
-        any-day calls any_tp, any_fp, any_fn; the AUC of lfsr for |theta| >= eps; squared error.
+        large: gene-days of |effect| >= eps. For each level of lfsr, gene-days below it, those of them with
+        the wrong sign (an effect of zero has no sign: always wrong), what the lfsr says of them, and the
+        large ones with the right sign. For each rule its true calls (large, whatever the sign), false ones,
+        those without any effect, those with the wrong sign, and hits. Squared error, gene-days.
     """
+    lfsr, prob_large, mean = effects.lfsr, effects.prob_large, effects.mean
     large = np.abs(truth) >= CALLS.effect_size_eps
-    wrong = (np.sign(effects.mean) != np.sign(truth)) | (np.abs(truth) < ZERO)
-    found: dict[str, float] = {}
+    zero = np.abs(truth) < ZERO
+    wrong = (np.sign(mean) != np.sign(truth)) | zero
+    found: dict[str, float] = {"large": int(large.sum()), "gene_days": truth.size}
+    found["square"] = float(np.nansum((mean - truth) ** 2))
     for level in LEVELS:
-        below = effects.lfsr < level
+        below = lfsr < level
         found |= {
             f"n_{level}": int(below.sum()),
             f"wrong_{level}": int((below & wrong).sum()),
-            f"expected_{level}": float(effects.lfsr[below].sum()),
+            f"expected_{level}": float(lfsr[below].sum()),
             f"found_{level}": int((below & large & ~wrong).sum()),
         }
-    called = (effects.lfsr < CALLS.lfsr_day) & (effects.prob_large >= CALLS.effect_prob_large_min)
-    first = effects.lfsr < CALLS.lfsr_day / truth.shape[1]
-    hit, any_large = (called & first).any(axis=1), large.any(axis=1)
-    confusion = {"tp": called & large, "fp": called & ~large, "fn": ~called & large, "tn": ~called & ~large}
-    found |= {name: int(cells.sum()) for name, cells in confusion.items()}
-    for name, cells in confusion.items():
-        found |= zip(day_columns(name, cells.shape[1]), map(int, cells.sum(axis=0)), strict=True)
-    found |= {
-        "fp_null": int((called & (np.abs(truth) < ZERO)).sum()),
-        "wrong_sign": int((called & large & wrong).sum()),
-        "any_tp": int((hit & any_large).sum()),
-        "any_fp": int((hit & ~any_large).sum()),
-        "any_fn": int((~hit & any_large).sum()),
-        "auc": auc(-effects.lfsr[large], -effects.lfsr[~large]),
-        "square": float(((effects.mean - truth) ** 2).sum()),
-        "gene_days": truth.size,
-    }
+    for rule in RULES:
+        active = active_by(rule, lfsr, prob_large, effects.patterns[..., 0])
+        hit = hit_anyday(active, lfsr, np.zeros(active.shape[:-1]), LFSR if rule == "lfsr" else CALLS)
+        found |= {
+            f"tp_{rule}": int((active & large).sum()),
+            f"fp_{rule}": int((active & ~large).sum()),
+            f"zero_{rule}": int((active & zero).sum()),
+            f"sign_{rule}": int((active & wrong & ~zero).sum()),
+            f"hits_{rule}": int(hit.sum()),
+        }
     return found
 
 
-def auc(positive: np.ndarray, negative: np.ndarray) -> float:
-    """Chance that a positive scores above a negative, ties count half; NaN if there are none."""
-    if not len(positive) or not len(negative):
-        return np.nan
-    ranks = rankdata(np.concatenate([positive, negative]))[: len(positive)]
-    return float((ranks.mean() - (len(positive) + 1) / 2) / len(negative))
-
-
 def compare_screen(path: Path) -> pd.DataFrame:
-    """All sources and estimands on one screen."""
+    """All sources, scales and estimands on one screen; only the grid has those that see one contrast."""
     with np.load(path) as arrays:
         screen = dict(arrays)
-    pattern, labels, guides, _ = path.stem.split(",")
-    rows = []
-    for contrast in range(screen["mean"].shape[1]):
-        for estimand in ("library", "gene"):
-            truth = screen[estimand][:, contrast]
-            for source, effects in sources(screen, contrast, estimand, VARIANTS).items():
-                head = dict(zip(KEYS, (pattern, labels, guides, source, estimand), strict=True))
-                rows.append(head | {"screen": path.stem} | measure(effects, truth))
+    setting = path.stem.rsplit(",", 1)[0]
+    rows: list[dict[str, Any]] = []
+    for estimand in ESTIMANDS:
+        for source, scale, effects, truth in effects_of(screen, estimand, path.parent.name == "grid"):
+            head = dict(zip(KEYS, (setting, source, scale, estimand), strict=True))
+            rows.append(head | {"screen": path.stem} | measure(effects, truth))
     return pd.DataFrame(rows)
 
 
 def summarise(table: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
-    """Rates by groups: false-sign rate at each level, power, precision, AUC, RMSE."""
-    grouped = table.groupby(keys, sort=False)
-    total = grouped.sum(numeric_only=True)
-    out = pd.DataFrame({"screens": grouped["screen"].nunique()})
-    large = total["tp"] + total["fn"]
-    for level in LEVELS:
-        out[f"fsr_{level}"] = total[f"wrong_{level}"] / total[f"n_{level}"]
-        out[f"said_{level}"] = total[f"expected_{level}"] / total[f"n_{level}"]
-        out[f"power_{level}"] = total[f"found_{level}"] / large
-    out["recall"] = total["tp"] / large
-    out["precision"] = total["tp"] / (total["tp"] + total["fp"])
-    out["false_calls"] = total["fp"] / out["screens"] / 2  # a screen has two contrasts
-    out["null_calls"] = total["fp_null"] / out["screens"] / 2
-    out["wrong_sign"] = total["wrong_sign"]
-    out["any_recall"] = total["any_tp"] / (total["any_tp"] + total["any_fn"])
-    out["any_precision"] = total["any_tp"] / (total["any_tp"] + total["any_fp"])
-    out["auc"] = grouped["auc"].mean()
-    out["rmse"] = np.sqrt(total["square"] / total["gene_days"])
-    return out.reset_index()
+    """Rates by groups.
+
+    For each level of lfsr: false-sign rate with its lower 95 % limit, what the lfsr says of it, power; for
+    each rule recall, precision, calls and calls without any effect of a screen; RMSE.
+    """
+    rows = []
+    for names, group in table.groupby(keys, sort=False):
+        screens = group.groupby("screen").sum(numeric_only=True)
+        total = screens.sum()
+        row = dict(zip(keys, names, strict=True)) | {"screens": len(screens)}
+        for level in LEVELS:
+            row[f"fsr_{level}"] = ratio(total[f"wrong_{level}"], total[f"n_{level}"])
+            row[f"fsr_{level}_low"] = lower_limit(screens[f"wrong_{level}"], screens[f"n_{level}"])
+            row[f"said_{level}"] = ratio(total[f"expected_{level}"], total[f"n_{level}"])
+            row[f"lfsr_sum_{level}"] = total[f"expected_{level}"]
+            row[f"power_{level}"] = ratio(total[f"found_{level}"], total["large"])
+        for rule in RULES:
+            calls = total[f"tp_{rule}"] + total[f"fp_{rule}"]
+            row[f"recall_{rule}"] = ratio(total[f"tp_{rule}"], total["large"])
+            row[f"precision_{rule}"] = ratio(total[f"tp_{rule}"], calls)
+            row[f"calls_{rule}"] = calls / len(screens)
+            row[f"null_calls_{rule}"] = total[f"zero_{rule}"] / len(screens)
+            row[f"wrong_signs_{rule}"] = total[f"sign_{rule}"]
+            row[f"screens_with_hits_{rule}"] = int((screens[f"hits_{rule}"] > 0).sum())
+        row["rmse"] = np.sqrt(total["square"] / total["gene_days"])
+        rows.append(row)
+    return pd.DataFrame(rows)
 
 
-def confusion_by_day(table: pd.DataFrame) -> pd.DataFrame:
-    """Calls against the truth by day, a screen and contrast on average."""
-    total = table.groupby(["labels", "estimand", "source"], sort=False).mean(numeric_only=True)
-    n_days = count_days(total, "tp")
-    by_day = zip(*(day_columns(name, n_days) for name in CONFUSION), strict=True)
-    rows = [
-        total[list(columns)].set_axis(CONFUSION, axis=1).assign(day=day)
-        for day, columns in zip(day_names(n_days), by_day, strict=True)
-    ]
-    return pd.concat(rows).reset_index()[["labels", "estimand", "source", "day", *CONFUSION]]
+def ratio(part: float, whole: float) -> float:
+    """Share, missing of nothing."""
+    return part / whole if whole else np.nan
+
+
+def lower_limit(wrong: pd.Series, below: pd.Series) -> float:
+    """Lower end of the 95 % interval of a pooled rate, by bootstrap over screens."""
+    drawn = np.random.default_rng(1).integers(len(wrong), size=(BOOTSTRAP, len(wrong)))
+    numbers = below.to_numpy()[drawn].sum(axis=1)
+    rate = wrong.to_numpy()[drawn].sum(axis=1)[numbers > 0] / numbers[numbers > 0]
+    return float(np.quantile(rate, 0.025)) if len(rate) else np.nan
 
 
 def main() -> None:
-    """Compare all screens of a folder; write by_pattern.csv, overall.csv and by_day.csv."""
+    """Compare all screens of each set; write <set>.csv, and the grid by labels and guides as overall.csv."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("folder", type=Path, help="screens of set grid of benchmarks.calls.screens")
+    parser.add_argument("folder", type=Path, help="folders grid, kinds, nulls of benchmarks.calls.screens")
     parser.add_argument("--out", type=Path, required=True, help="folder of the tables")
+    parser.add_argument("--sets", nargs="+", choices=SETS, default=SETS, help="which of them")
     parser.add_argument("--jobs", type=int, default=1, help="screens at once")
     args = parser.parse_args()
-    with ProcessPoolExecutor(args.jobs) as pool:
-        table = pd.concat(pool.map(compare_screen, sorted(args.folder.glob("*.npz"))))
-    write_table(summarise(table, KEYS), args.out / "by_pattern.csv")
-    write_table(summarise(table, KEYS[1:]), args.out / "overall.csv")
-    write_table(confusion_by_day(table), args.out / "by_day.csv")
+    for name in args.sets:
+        with ProcessPoolExecutor(args.jobs) as pool:
+            table = pd.concat(pool.map(compare_screen, sorted((args.folder / name).glob("*.npz"))))
+        write_table(summarise(table, KEYS), args.out / f"{name}.csv")
+        if name == "grid":
+            table[["labels", "guides"]] = [setting.split(",")[1:] for setting in table["setting"]]
+            write_table(summarise(table, ["labels", "guides", *KEYS[1:]]), args.out / "overall.csv")
 
 
 if __name__ == "__main__":

@@ -134,20 +134,20 @@ def test_the_prototype_screen_is_run_once(tmp_path, monkeypatch, capsys):
 def test_ways_to_the_calls_are_measured_against_the_truth():
     mean = np.array([[0.5, -0.5], [0.3, 0.0]])
     lfsr = np.array([[0.001, 0.04], [0.04, 0.5]])
-    large = np.array([[0.95, 0.95], [0.95, 0.1]])
+    large = np.array([[0.96, 0.96], [0.96, 0.1]])
     truth = np.array([[0.6, 0.4], [0.0, 0.3]])  # found; wrong sign; null; missed
     effects = Shrunk(mean, mean, lfsr, large, np.zeros((2, len(PATTERNS))))
     found = ways.measure(effects, truth)
     assert [found[f"n_{level}"] for level in ways.LEVELS] == [1, 3, 3]
     assert [found[f"wrong_{level}"] for level in ways.LEVELS] == [0, 2, 2]
     assert found["expected_0.05"] == pytest.approx(0.081)
-    counted = {"tp": 2, "fp": 1, "fn": 1, "tn": 0, "fp_null": 1, "wrong_sign": 1}
-    assert {name: found[name] for name in counted} == counted
-    assert (found["any_tp"], found["any_fp"], found["any_fn"]) == (1, 0, 1)
-    assert found["auc"] == pytest.approx(1.5 / 3)  # against the null's 0.04: won, tied, lost
+    by_lfsr = {"tp_lfsr": 2, "fp_lfsr": 1, "zero_lfsr": 1, "sign_lfsr": 1, "hits_lfsr": 1, "large": 3}
+    assert {name: found[name] for name in by_lfsr} == by_lfsr
+    assert (found["tp_fdr"], found["fp_fdr"], found["hits_fdr"]) == (2, 1, 2)
     rates = ways.summarise(pd.DataFrame([found | {"screen": "s", "source": "x"}]), ["source"])
     assert rates.loc[0, "fsr_0.05"] == pytest.approx(2 / 3)
-    assert rates.loc[0, "recall"] == pytest.approx(2 / 3)
+    assert rates.loc[0, "recall_lfsr"] == pytest.approx(2 / 3)
+    assert rates.loc[0, "precision_lfsr"] == pytest.approx(2 / 3)
     assert rates.loc[0, "rmse"] == pytest.approx(np.sqrt((0.01 + 0.81 + 0.09 + 0.09) / 4))
 
 
@@ -160,8 +160,12 @@ def test_screens_for_the_calls_are_a_grid_without_repeats(tmp_path):
     small = {"cells": 600, "genes": 12, "guides_per_gene": 2, "active_genes": 4, "days": [0, 1]}
     settings = screens["single_day,dirichlet,uncentred,1"] | small
     call_screens.run_screen(settings, tmp_path / "single_day,dirichlet,uncentred,1.npz")
-    rows = ways.compare_screen(tmp_path / "single_day,dirichlet,uncentred,1.npz")
-    gene = ["joint", "mash_likelihood", "mash_likelihood_canonical"]
-    library = ["joint", "mash_posterior", "mash_likelihood", "mash_likelihood_canonical"]
-    assert rows["source"].tolist() == (library + gene) * 2  # of two contrasts
-    assert (rows["tp"] + rows["fp"] + rows["fn"] + rows["tn"] == 24).all()
+    (tmp_path / "grid").mkdir()
+    kept = (tmp_path / "single_day,dirichlet,uncentred,1.npz").rename(tmp_path / "grid" / "a,1.npz")
+    rows = ways.compare_screen(kept)
+    of_contrast = ["mash_fates", "joint", "mash_posterior", "mash_likelihood"]
+    library = ["mash_fates"] + of_contrast * 2
+    assert rows.loc[rows["estimand"] == "library", "source"].tolist() == library
+    of_gene = [source for source in library if source != "mash_posterior"]
+    assert rows.loc[rows["estimand"] == "gene", "source"].tolist() == of_gene
+    assert rows.loc[rows["scale"] == "fate", "gene_days"].tolist() == [72, 72]  # 12 genes, 3 fates, 2 days

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+from scipy.special import xlogy
 
 if TYPE_CHECKING:
     from fatewalk.mash.data import Array
@@ -85,7 +86,7 @@ def product_weights(loglik: Array, null_weight: float) -> ProductWeights:
     for rounds in range(1, MAX_ROUNDS + 1):
         weights = (1 - pi0) * np.outer(classes, shapes).ravel()
         total = null * pi0 + likelihood @ weights
-        now = float(np.log(total).sum() + (null_weight - 1) * np.log(pi0))
+        now = float(np.log(total).sum() + xlogy(null_weight - 1, pi0))
         now += CLASS_ROWS * np.log(classes).mean() + SHAPE_ROWS * np.log(shapes).mean()
         gain, value = now - value, now
         if gain < GAIN or rounds == MAX_ROUNDS:

@@ -57,6 +57,13 @@ def test_rows_without_any_effect_leave_no_weight():
     assert np.isfinite(found.loglik)
 
 
+def test_rows_that_all_have_an_effect_leave_none_without(loglik):
+    with np.errstate(all="raise", under="ignore"):
+        found = product_weights(loglik + 50, 1.0)
+    assert found.pi0 < 1e-6
+    assert found.gain < 1e-5
+
+
 def test_large_likelihoods_do_not_overflow(loglik):
     found = product_weights(loglik + 2000, NULL_WEIGHT)
     assert np.isfinite(found.loglik)
