@@ -1,9 +1,11 @@
 """Time and memory of mash: fit of the mixture and posteriors of all rows, one thread.
 
     OMP_NUM_THREADS=1 python -m benchmarks.mash 20000x4 20000x10 20000x44 20000x44-full
+    OMP_NUM_THREADS=1 python -m benchmarks.mash 100x3x4 28x18x5 5000x6x5
 
-Standard errors differ from cell to cell, so that no decomposition is shared between rows. CPU times of
-this process; each case runs in a process of its own.
+Rows x conditions, or rows x fates x days for mash over fates. Standard errors differ from cell to cell, so
+that no decomposition is shared between rows. CPU times of this process; each case runs in a process of its
+own.
 """
 
 from __future__ import annotations
@@ -24,6 +26,7 @@ CASES = {
     "20000x44": (20_000, 44, "canonical"),  # 49 covariances, most of rank one
     "20000x44-full": (20_000, 44, "full"),  # 50 covariances of full rank
 }
+FATES = {"100x3x4": (100, 3, 4), "28x18x5": (28, 18, 5), "5000x6x5": (5000, 6, 5)}
 N_SCALES = 20  # for 44 conditions: about 1,000 components
 
 
@@ -37,6 +40,37 @@ def draw(n_rows: int, n_conditions: int) -> mash.MashData:
     on = rng.random((some, n_conditions)) < 0.3
     effect[some : 2 * some] = rng.normal(0, 0.5, (some, n_conditions)) * on
     return mash.set_data(effect + se * rng.normal(size=se.shape), se)
+
+
+def draw_fates(n_rows: int, n_fates: int, n_days: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Score, information and composition; in a fifth of the rows one fate moves, on all days alike."""
+    rng = np.random.default_rng(0)
+    by_fate = np.zeros((n_rows, n_fates, n_days))
+    some = n_rows // 5
+    by_fate[np.arange(some), rng.integers(0, n_fates, some)] = rng.normal(0, 0.6, (some, 1))
+    shape = (n_rows, n_fates - 1, n_days)
+    effect = (by_fate[:, 1:] - by_fate[:, :1]).reshape(n_rows, -1)
+    alike = np.kron((np.eye(n_fates - 1) + 1) / 2, np.eye(n_days))
+    error = rng.uniform(0.05, 0.3, (n_rows, 1, 1)) ** 2 * (np.eye(effect.shape[1]) + alike) / 2
+    noise = (np.linalg.cholesky(error) @ rng.normal(size=(*effect.shape, 1)))[:, :, 0]
+    estimates = (effect + noise).reshape(shape)
+    score, information = mash.evidence_of(estimates, error.reshape(*shape, *shape[1:]))
+    return score, information, rng.dirichlet(np.full(n_fates, 5.0), size=n_days).T
+
+
+def run_fates(case: str) -> str:
+    """Run mash over fates on one case and say what it took."""
+    data = draw_fates(*FATES[case])
+    start = time.process_time()
+    found = mash.mash_fates(*data)
+    seconds = time.process_time() - start
+    used = int((found.fit.pi > 0).sum())
+    return f"{case} ({used} weights, {found.fit.rounds} rounds): {seconds:.2f} s, {peak_memory():.0f} MB"
+
+
+def peak_memory() -> float:
+    """Largest memory of this process so far, MB."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 def run(case: str) -> str:
@@ -55,20 +89,19 @@ def run(case: str) -> str:
     fitted = time.process_time()
     mash.posterior(fit, data)
     end = time.process_time()
-    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     return (
         f"{case} ({len(fit.pi)} components): fit {fitted - start:.2f} s, posterior {end - fitted:.2f} s, "
-        f"{memory:.0f} MB, KKT gap {fit.kkt_gap:.1e}"
+        f"{peak_memory():.0f} MB, KKT gap {fit.kkt_gap:.1e}"
     )
 
 
 def main() -> None:
     """Run the cases that the command line names."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("cases", nargs="+", choices=CASES)
+    parser.add_argument("cases", nargs="+", choices=[*CASES, *FATES])
     cases = parser.parse_args().cases
     if len(cases) == 1:
-        print(run(cases[0]), flush=True)
+        print((run if cases[0] in CASES else run_fates)(cases[0]), flush=True)
         return
     for case in cases:
         subprocess.run([sys.executable, "-m", "benchmarks.mash", case], check=True)
