@@ -43,10 +43,10 @@ def draw(n_rows: int, n_conditions: int) -> mash.MashData:
 
 
 def draw_fates(n_rows: int, n_fates: int, n_days: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Score, information and composition; in a fifth of the rows one fate moves, on all days alike."""
+    """Score, information, composition; in a fifth of the rows (14 at least) one fate moves, alike by day."""
     rng = np.random.default_rng(0)
     by_fate = np.zeros((n_rows, n_fates, n_days))
-    some = n_rows // 5
+    some = max(n_rows // 5, 14)
     by_fate[np.arange(some), rng.integers(0, n_fates, some)] = rng.normal(0, 0.6, (some, 1))
     shape = (n_rows, n_fates - 1, n_days)
     effect = (by_fate[:, 1:] - by_fate[:, :1]).reshape(n_rows, -1)
