@@ -191,7 +191,7 @@ def summarise(table: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
             row[f"screens_with_hits_{rule}"] = int((screens[f"hits_{rule}"] > 0).sum())
         row["rmse"] = np.sqrt(total["square"] / total["gene_days"])
         rows.append(row)
-    return pd.DataFrame(rows)
+    return pd.DataFrame(rows).round(5)
 
 
 def ratio(part: float, whole: float) -> float:
