@@ -17,6 +17,7 @@ import pandas as pd
 
 from benchmarks.calls.screens import evidence_arrays
 from fatewalk.calls import FateCalls
+from fatewalk.calls.fate_hits import LIKELY
 from fatewalk.calls.fates import shrink_fates
 from fatewalk.config import CallsConfig, MashConfig
 from fatewalk.core.tables import write_table
@@ -51,7 +52,7 @@ def measure(screen: Mapping[str, np.ndarray]) -> dict[str, int]:
         rows of hits.csv; null_rows, of genes without any effect; followers, of a fate that did not move
         itself, though one did and the row says that it is told who; untold_rows, where who moved cannot be
         told. movers_named, movers_hit: fates that moved and are named, and those with an effect on some day.
-        genes with an effect that have rows, right: the likeliest set of movers is the true one; large,
+        genes with an effect that have rows, right: the fates with P(moved) > 1/2 are those that did; large,
         right_large: the same of genes whose movers all move by 1 or more.
     """
     found = shrink_fates(
@@ -61,7 +62,7 @@ def measure(screen: Mapping[str, np.ndarray]) -> dict[str, int]:
     truth = true_movers(screen["library"])
     acts = truth.any(axis=1)
     genes = calls.named.any(axis=1) & acts
-    right = genes & (found.by_fate.likeliest == truth).all(axis=1)
+    right = genes & ((found.by_fate.moved > LIKELY) == truth).all(axis=1)
     large = genes & (np.where(truth, sizes(screen["library"]), np.inf).min(axis=1) >= 1)
     told_rows = calls.named & calls.told[:, None]
     return {

@@ -106,8 +106,8 @@ def fate_hits_table(
         largest effect) and of that day effect, effect_low, effect_high (change of the logit of the fate's
         own probability, mean and 95 % interval), plarge, percent_points, percent_points_low,
         percent_points_high (average change of the fate's probability); then prob_moved (that the fate moved
-        itself), who_moved (``this fate``, or ``cannot be told``), also_moved (the other fates of the
-        likeliest set of movers; where that cannot be told, the other fates with an effect), guides_agree
+        itself), who_moved (``this fate``, or ``cannot be told``), also_moved (other fates that more likely
+        moved than not, hits or not; where that cannot be told, the other fates with an effect), guides_agree
         ("3 of 4" guides with cells on that day have the sign of the gene) and n_cells of that day; pattern,
         pattern_prob, n_guides, and the marks of the fit.
     """
@@ -124,8 +124,7 @@ def fate_hits_table(
     agree, seen = _agreement(genes, guides, guide_table)
     pattern, pattern_prob = likeliest(genes.patterns[row, fate])
     names = np.asarray(genes.fates, dtype=object)
-    two = calls.hit.shape[1] == 2
-    others = np.where(calls.told[:, None] & (not two), genes.likeliest, calls.hit)  # [n, F]
+    others = np.where(calls.told[:, None], genes.moved > LIKELY, calls.hit)  # [n, F]
     columns = {
         "gene": np.asarray(genes.names, dtype=object)[row],
         "fate": names[fate],

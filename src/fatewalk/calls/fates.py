@@ -51,8 +51,6 @@ class FateEffects(ArrayFile):
         Probability that the fate moved itself, and does not only follow others.
     untold : array [n]
         Probability, given an effect, that so many fates moved that which cannot be told.
-    likeliest : array [n, F]
-        The fates of the likeliest set of movers, given an effect.
     """
 
     names: NDArray[Any]
@@ -68,7 +66,6 @@ class FateEffects(ArrayFile):
     patterns: Numbers
     moved: Numbers
     untold: Numbers
-    likeliest: Flags
 
     def shrunk(self, fate: int) -> Shrunk:
         """What is said of one fate."""
@@ -156,7 +153,6 @@ def shrink_fates(
         patterns=np.where(np.asarray(shown.any(axis=2))[:, :, None], patterns, np.nan),
         moved=who.moved,
         untold=who.untold,
-        likeliest=who.likeliest,
     )
     return MashedFates(
         by_fate, _contrasts(fit, given, of_contrasts, seen, eps), _mixture(fit, who, len(given))

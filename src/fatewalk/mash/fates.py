@@ -174,6 +174,12 @@ class FatesPrior:
     pi0: float
     pi: Array
 
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Numbers of contrasts F* and of days D."""
+        member = next(iter(self.classes.values()))[0]
+        return member.shape[0], member.shape[1]
+
     def loading(self, kind: str, member: int, time: str) -> Array:
         """Factor E [K, a r] of A (x) T."""
         return loading_of(self.classes[kind][member], self.times[time])
@@ -283,9 +289,9 @@ class Spectrum:
 
     @classmethod
     def of(cls, h: Array, information: Array, loading: Array) -> Spectrum:
-        """Decompose what rows [B, K], [B, K, K] say of a loading [K, m]."""
-        precision, vectors = np.linalg.eigh(loading.T @ (information @ loading))
-        score = ((h @ loading)[:, None, :] @ vectors)[:, 0]
+        """Decompose what rows [B, K], [B, K, K] say of a loading [K, m], or one each [B, K, m]."""
+        precision, vectors = np.linalg.eigh(loading.swapaxes(-2, -1) @ (information @ loading))
+        score = (h[:, None, :] @ loading @ vectors)[:, 0]
         return cls(precision.clip(min=0), score, vectors)
 
     def variance(self, scales: Array) -> Array:

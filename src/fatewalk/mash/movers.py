@@ -4,17 +4,22 @@ Probabilities sum to one, so that fates follow when one moves. The posterior of 
 
 - one fate f: covariance v_f v_f' (x) T,
 - two fates: s v_f v_f' (x) T + r v_g v_g' (x) T, with s : r one of `RATIOS`,
-- more: (I + 11') / 2 (x) T,
+- three to F - 2: the sum of v_f v_f' (x) T. Of the many such sets those are considered that grow from the
+  best pair of the row, fate by fate: at each step all fates are tried and the best one is kept, at the
+  row's best time shape,
+- all: (I + 11') / 2 (x) T; F - 1 movers explain whatever all do,
 
 takes time shapes and scales from a fitted prior, in proportion to their weights there. The share of rows
 with one mover is learned, with a prior that counts as `ONE` rows with one mover and `MORE` with several;
-three or more are `FURTHER` times as likely as two. Within a number of movers all sets are alike.
+three or more are `FURTHER` times as likely as two. Above two all numbers of movers are alike, and within a
+number all sets.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import combinations
+from math import comb
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -29,8 +34,8 @@ if TYPE_CHECKING:
     from fatewalk.mash.fates import Evidence, FatesPrior
 
 RATIOS = ((1.0, 1.0), (1.0, 0.25), (0.25, 1.0))
-ONE, MORE = 5.0, 0.5
-FURTHER = 1 / 15
+ONE, MORE = 2.0, 0.5
+FURTHER = 1 / 40
 LEAST_ACTIVE = 0.01  # rows with a smaller probability of any effect are not asked who moved
 LEAST_SHARE = 1e-3  # of the prior: time shapes and scales with less are left out
 ROUNDS = 200
@@ -38,47 +43,21 @@ ROUNDS = 200
 
 @dataclass(frozen=True)
 class Movers:
-    """Posterior over who moved, of n rows.
+    """Who moved, of n rows.
 
     Parameters
     ----------
-    sets
-        The sets, as places of their fates (the reference is 0).
-    probability
-        Of each set, given that there is an effect [n, sets].
+    moved
+        Probability that each fate moved itself [n, F].
+    untold
+        Probability, given an effect, that F - 1 or more fates moved, which no data tell apart [n].
     active
         Probability of an effect [n].
     """
 
-    sets: list[tuple[int, ...]]
-    probability: Array
+    moved: Array
+    untold: Array
     active: Array
-
-    @property
-    def n_fates(self) -> int:
-        """Number of fates F."""
-        return len(self.sets[-1])
-
-    @property
-    def moved(self) -> Array:
-        """Probability that each fate moved itself [n, F]."""
-        return self.active[:, None] * (self.probability @ self._holds())
-
-    @property
-    def likeliest(self) -> NDArray[np.bool_]:
-        """The fates of the likeliest set, given an effect [n, F]."""
-        return self._holds()[self.probability.argmax(axis=1)] > 0
-
-    def _holds(self) -> Array:
-        """Whether a set holds a fate [sets, F]."""
-        return np.array([[fate in one for fate in range(self.n_fates)] for one in self.sets], dtype=float)
-
-    @property
-    def untold(self) -> Array:
-        """Probability, given an effect, that F - 1 or more fates moved, which no data tell apart [n]."""
-        many = [len(one) >= self.n_fates - 1 for one in self.sets]
-        found: Array = self.probability[:, many].sum(axis=1)
-        return found
 
 
 def movers(prior: FatesPrior, evidence: Evidence, active: Array) -> Movers:
@@ -98,64 +77,156 @@ def movers(prior: FatesPrior, evidence: Evidence, active: Array) -> Movers:
     Movers
         With two fates the only set is both.
     """
-    n_fates = evidence.n_fates
-    everyone = tuple(range(n_fates))
+    n, n_fates = len(evidence), evidence.n_fates
     if n_fates == 2:
-        return Movers([everyone], np.ones((len(evidence), 1)), active)
-    sets = [(f,) for f in everyone] + list(combinations(everyone, 2)) + [everyone]
-    size = np.array([0] * n_fates + [1] * (len(sets) - n_fates - 1) + [2])
+        return Movers(np.repeat(active[:, None], 2, axis=1), np.ones(n), active)
     asked = np.flatnonzero(active > LEAST_ACTIVE)
-    alike = 1 / np.bincount(size)[size]  # prior of a set given its size
-    h, information = evidence.flat(asked)  # a copy, for all sets
-    of_sets = [_set_loglik(prior, h, information, _factors(one, evidence)) for one in sets]
-    loglik = np.stack(of_sets, axis=1) + np.log(alike)
-    posterior = np.tile(alike * _shares(ONE, MORE)[size], (len(evidence), 1))
-    posterior[asked] = _posterior(loglik, size, active[asked])
-    return Movers(sets, posterior, active)
+    sets = _Sets.of(prior, *evidence.flat(asked), n_fates)
+    posterior = sets.posterior(active[asked])  # [rows, sets]
+    moved, untold = np.full((n, n_fates), np.nan), np.full(n, np.nan)
+    moved[asked] = np.einsum("bs,bsf->bf", posterior, sets.holds)
+    untold[asked] = np.where(sets.holds.sum(axis=2) >= n_fates - 1, posterior, 0.0).sum(axis=1)
+    rest = np.setdiff1d(np.arange(n), asked)  # they have the prior
+    moved[rest], untold[rest] = _prior(n_fates)
+    return Movers(active[:, None] * moved, untold, active)
 
 
-def _factors(one: tuple[int, ...], evidence: Evidence) -> list[Array]:
-    """Factors [F*, D, a] of the covariances of a set."""
-    v = contrast_vectors(evidence.n_fates)
-    if len(one) == evidence.n_fates:
-        roots = [np.linalg.cholesky(symmetric_covariance(evidence.n_fates - 1))]
+@dataclass(frozen=True)
+class _Sets:
+    """The sets that are considered for each of B rows.
+
+    Parameters
+    ----------
+    holds
+        Fates of each set [B, S, F].
+    loglik
+        Of each set [B, S], and the log of its prior among those of as many movers.
+    size
+        One mover 0, two 1, more 2 [S].
+    """
+
+    holds: NDArray[np.bool_]
+    loglik: Array
+    size: NDArray[np.intp]
+
+    @classmethod
+    def of(cls, prior: FatesPrior, h: Array, information: Array, n_fates: int) -> _Sets:
+        """One fate, every pair, all; and larger sets that grow from each row's best pair."""
+        everyone = tuple(range(n_fates))
+        sets = [(f,) for f in everyone] + list(combinations(everyone, 2)) + [everyone]
+        holds = np.array([[fate in one for fate in everyone] for one in sets])  # [S, F]
+        by_time = np.stack([_by_time(prior, h, information, _factors(one, prior)) for one in sets], axis=2)
+        loglik = logsumexp(by_time, axis=0)  # [B, S]
+        size = np.array([0] * n_fates + [1] * (len(sets) - n_fates - 1) + [2])
+        n_larger = max(n_fates - 3, 1)  # numbers of movers: 3 to F - 2, and all
+        alike = np.concatenate([1 / np.bincount(size)[size[:-1]], [1 / n_larger]])
+        found = cls(np.repeat(holds[None], len(h), axis=0), loglik + np.log(alike), size)
+        if n_larger == 1:
+            return found
+        pairs = size == 1
+        start = holds[pairs][loglik[:, pairs].argmax(axis=1)]  # [B, F]
+        time = by_time[:, :, -1].argmax(axis=0)  # [B], the best one if all moved
+        others = loglik[:, -1] - by_time[time, np.arange(len(h)), -1]  # what the other time shapes add
+        return found.grown(prior, h, information, start, time, others)
+
+    def grown(
+        self,
+        prior: FatesPrior,
+        h: Array,
+        information: Array,
+        start: NDArray[np.bool_],
+        time: NDArray[np.intp],
+        others: Array,
+    ) -> _Sets:
+        """These sets and larger ones: fate by fate the best one is added, to each row's best pair."""
+        n_fates = start.shape[1]
+        holds, loglik, now = [self.holds], [self.loglik], start
+        for number in range(3, n_fates - 1):
+            tried = np.flatnonzero(~now.ravel()).reshape(len(h), -1) % n_fates  # [B, C]
+            larger = now[:, None, :] | (np.arange(n_fates) == tried[:, :, None])  # [B, C, F]
+            of_larger = _at_time(prior, h, information, larger, time)  # [B, C]
+            alike = comb(n_fates, number) * (n_fates - 3)
+            holds.append(larger)
+            loglik.append(of_larger + others[:, None] - np.log(alike))
+            now = larger[np.arange(len(h)), of_larger.argmax(axis=1)]
+        every = np.concatenate(loglik, axis=1)
+        size = np.concatenate([self.size, np.full(every.shape[1] - len(self.size), 2)])
+        return _Sets(np.concatenate(holds, axis=1), every, size)
+
+    def posterior(self, active: Array) -> Array:
+        """Posterior of the sets [B, S], with the share of single movers learned from active rows."""
+        by_size = np.stack([logsumexp(self.loglik[:, self.size == k], axis=1) for k in range(3)], axis=1)
+        shares = _shares(ONE, MORE)
+        for _ in range(ROUNDS):
+            log = by_size + np.log(shares)  # [B, 3]
+            posterior = np.exp(log - logsumexp(log, axis=1, keepdims=True))
+            one = float(active @ posterior[:, 0])
+            shares = _shares(ONE + one, MORE + float(active.sum()) - one)
+        log = self.loglik + np.log(shares)[self.size]
+        found: Array = np.exp(log - logsumexp(log, axis=1, keepdims=True))
+        return found
+
+
+def _prior(n_fates: int) -> tuple[float, float]:
+    """Probability that a fate moved itself, and that who moved cannot be told, without data."""
+    one, two, more = _shares(ONE, MORE)
+    numbers = [*range(3, n_fates - 1), n_fates]  # of movers, where more than two
+    moved = (one + 2 * two + more * np.mean(numbers)) / n_fates
+    return float(moved), float(more / len(numbers) + (two if n_fates == 3 else 0.0))
+
+
+def _factors(one: tuple[int, ...], prior: FatesPrior) -> list[Array]:
+    """Factors [F*, D, a] of the covariances of one fate, a pair, or all."""
+    n_contrasts, n_days = prior.shape
+    v = contrast_vectors(n_contrasts + 1)
+    if len(one) == n_contrasts + 1:
+        roots = [np.linalg.cholesky(symmetric_covariance(n_contrasts))]
     elif len(one) == 1:
         roots = [v[one[0]][:, None]]
     else:
         roots = [np.stack([np.sqrt(s) * v[one[0]], np.sqrt(r) * v[one[1]]], axis=1) for s, r in RATIOS]
-    return [every_day(root, evidence.n_days) for root in roots]
+    return [every_day(root, n_days) for root in roots]
 
 
-def _set_loglik(prior: FatesPrior, h: Array, information: Array, factors: list[Array]) -> Array:
-    """Log-likelihood of rows [B, K], [B, K, K] under a set, over time shapes and scales [B]."""
-    by_shape = prior.pi.sum(axis=0)  # [times, G]
-    total = by_shape.sum() or 1.0
-    found = np.full(len(h), -np.inf)
-    for time, weights in zip(prior.times.values(), by_shape / total, strict=True):
-        scales = np.flatnonzero(weights > LEAST_SHARE)
-        if not len(scales):
-            continue
-        log_weight = np.log(weights[scales] / len(factors))[:, None]
-        for factor in factors:
-            loglik = Spectrum.of(h, information, loading_of(factor, time)).loglik(prior.grid[scales])
-            found = np.logaddexp(found, logsumexp(loglik + log_weight, axis=0))
+def _by_time(prior: FatesPrior, h: Array, information: Array, factors: list[Array]) -> Array:
+    """Log-likelihood of rows [B, K], [B, K, K] under a set, with the weight of each time shape [times, B]."""
+    found = np.full((len(prior.times), len(h)), -np.inf)
+    for t, time in enumerate(prior.times.values()):
+        scales, log_weight = _scales(prior, t)
+        for factor in factors if len(scales) else []:
+            loglik = Spectrum.of(h, information, loading_of(factor, time)).loglik(scales)
+            of_factor = logsumexp(loglik + log_weight[:, None], axis=0) - np.log(len(factors))
+            found[t] = np.logaddexp(found[t], of_factor)
     return found
+
+
+def _at_time(
+    prior: FatesPrior, h: Array, information: Array, holds: NDArray[np.bool_], time: NDArray[np.intp]
+) -> Array:
+    """The same under C sets of each row, as many fates in each, at one time shape of the row [B, C]."""
+    n_rows, n_sets, n_fates = holds.shape
+    members = np.nonzero(holds)[2].reshape(n_rows, n_sets, -1)
+    found = np.empty((n_rows, n_sets))
+    for t in np.unique(time):
+        rows = np.flatnonzero(time == t)
+        roots = contrast_vectors(n_fates)[members[rows]]  # [B', C, movers, F*]
+        shape = list(prior.times.values())[t]  # [D, r]
+        loading = np.einsum("bcmf,dr->bcfdmr", roots, shape).reshape(len(rows) * n_sets, h.shape[1], -1)
+        each = np.repeat(rows, n_sets)
+        scales, log_weight = _scales(prior, int(t))
+        loglik = Spectrum.of(h[each], information[each], loading).loglik(scales) + log_weight[:, None]
+        found[rows] = logsumexp(loglik, axis=0).reshape(len(rows), n_sets)
+    return found
+
+
+def _scales(prior: FatesPrior, time: int) -> tuple[Array, Array]:
+    """Scales of a time shape that have a weight, and the logs of their weights."""
+    by_shape = prior.pi.sum(axis=0)  # [times, G]
+    weights = by_shape[time] / (by_shape.sum() or 1.0)
+    kept = weights > LEAST_SHARE
+    return prior.grid[kept], np.log(weights[kept])
 
 
 def _shares(one: float, more: float) -> Array:
     """Shares of one, two and more movers [3]."""
     return np.array([one, more / (1 + FURTHER), more * FURTHER / (1 + FURTHER)]) / (one + more)
-
-
-def _posterior(loglik: Array, size: Array, active: Array) -> Array:
-    """Posterior of the sets [rows, sets], with the share of single movers learned from active rows."""
-    by_size = np.stack([logsumexp(loglik[:, size == k], axis=1) for k in range(3)], axis=1)  # [rows, 3]
-    shares = _shares(ONE, MORE)
-    for _ in range(ROUNDS):
-        log = by_size + np.log(shares)
-        posterior = np.exp(log - logsumexp(log, axis=1, keepdims=True))
-        one = float(active @ posterior[:, 0])
-        shares = _shares(ONE + one, MORE + float(active.sum()) - one)
-    log = loglik + np.log(shares)[size]
-    found: Array = np.exp(log - logsumexp(log, axis=1, keepdims=True))
-    return found

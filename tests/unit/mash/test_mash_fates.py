@@ -1,5 +1,7 @@
 """mash over fates and days against brute force, and its symmetry in the fates."""
 
+import importlib
+
 import numpy as np
 import pytest
 from scipy.stats import multivariate_normal
@@ -332,3 +334,24 @@ def test_no_effect_anywhere_is_all_shrunk_to_zero():
     assert got.fate.prob_large.max() < 0.05
     assert (got.fate.lfsr > 0.5).all()
     assert (got.moved < 0.5).all()
+
+
+def test_three_movers_of_seven_are_told(monkeypatch):
+    """And without sets of three to five, only that more than two moved."""
+    rng = np.random.default_rng(8)
+    by_fate = np.zeros((40, 7, 2))
+    by_fate[:8, [1, 3, 5]] = rng.choice([-1.5, 1.5], size=(8, 3, 1))
+    truth = by_fate[:, 1:] - by_fate[:, :1]
+    error = np.kron((np.eye(6) + 1) / 2, np.eye(2)) * 0.03
+    noise = rng.multivariate_normal(np.zeros(12), error, 40).reshape(truth.shape)
+    data = (
+        *mash.evidence_of(truth + noise, np.tile(error.reshape(6, 2, 6, 2), (40, 1, 1, 1, 1))),
+        np.full((7, 2), 1 / 7),
+    )
+    who = mash.mash_fates(*data).who
+    assert (who.moved[:8, [1, 3, 5]] > 0.9).all()
+    assert (who.moved[:8, [0, 2, 4, 6]] < 0.5).all()
+    assert (who.untold[:8] < 0.1).all()
+    module = importlib.import_module("fatewalk.mash.movers")
+    monkeypatch.setattr(module._Sets, "grown", lambda self, *_: self)
+    assert (mash.mash_fates(*data).who.untold[:8] > 0.9).all()

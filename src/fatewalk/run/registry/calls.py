@@ -215,8 +215,8 @@ FILES = (
             ),
             Column(
                 "also_moved",
-                "scale fate: the other fates of the likeliest set of movers, hits or not; where that cannot "
-                "be told, the other fates with an effect",
+                "scale fate: other fates that more likely moved than not, hits or not; where that cannot be "
+                "told, the other fates with an effect",
             ),
             Column(
                 "guides_agree",
