@@ -10,9 +10,8 @@ Probabilities sum to one, so that fates follow when one moves. The posterior of 
 - all: (I + 11') / 2 (x) T; F - 1 movers explain whatever all do,
 
 takes time shapes and scales from a fitted prior, in proportion to their weights there. The share of rows
-with one mover is learned, with a prior that counts as `ONE` rows with one mover and `MORE` with several;
-three or more are `FURTHER` times as likely as two. Above two all numbers of movers are alike, and within a
-number all sets.
+with one mover is learned, with a prior that counts as `ONE` rows with one mover and `SEVERAL` with more; each
+mover above two is `FURTHER` times as likely as none. Within a number of movers all sets are alike.
 """
 
 from __future__ import annotations
@@ -34,8 +33,8 @@ if TYPE_CHECKING:
     from fatewalk.mash.fates import Evidence, FatesPrior
 
 RATIOS = ((1.0, 1.0), (1.0, 0.25), (0.25, 1.0))
-ONE, MORE = 2.0, 0.5
-FURTHER = 1 / 40
+ONE, SEVERAL = 2.0, 0.5
+FURTHER = 1 / 5
 LEAST_ACTIVE = 0.01  # rows with a smaller probability of any effect are not asked who moved
 LEAST_SHARE = 1e-3  # of the prior: time shapes and scales with less are left out
 ROUNDS = 200
@@ -102,7 +101,7 @@ class _Sets:
     loglik
         Of each set [B, S], and the log of its prior among those of as many movers.
     size
-        One mover 0, two 1, more 2 [S].
+        Number of movers [S].
     """
 
     holds: NDArray[np.bool_]
@@ -117,13 +116,12 @@ class _Sets:
         holds = np.array([[fate in one for fate in everyone] for one in sets])  # [S, F]
         by_time = np.stack([_by_time(prior, h, information, _factors(one, prior)) for one in sets], axis=2)
         loglik = logsumexp(by_time, axis=0)  # [B, S]
-        size = np.array([0] * n_fates + [1] * (len(sets) - n_fates - 1) + [2])
-        n_larger = max(n_fates - 3, 1)  # numbers of movers: 3 to F - 2, and all
-        alike = np.concatenate([1 / np.bincount(size)[size[:-1]], [1 / n_larger]])
+        size = holds.sum(axis=1)
+        alike = 1 / np.bincount(size)[size]
         found = cls(np.repeat(holds[None], len(h), axis=0), loglik + np.log(alike), size)
-        if n_larger == 1:
+        if n_fates < 5:
             return found
-        pairs = size == 1
+        pairs = size == 2
         start = holds[pairs][loglik[:, pairs].argmax(axis=1)]  # [B, F]
         time = by_time[:, :, -1].argmax(axis=0)  # [B], the best one if all moved
         others = loglik[:, -1] - by_time[time, np.arange(len(h)), -1]  # what the other time shapes add
@@ -145,34 +143,42 @@ class _Sets:
             tried = np.flatnonzero(~now.ravel()).reshape(len(h), -1) % n_fates  # [B, C]
             larger = now[:, None, :] | (np.arange(n_fates) == tried[:, :, None])  # [B, C, F]
             of_larger = _at_time(prior, h, information, larger, time)  # [B, C]
-            alike = comb(n_fates, number) * (n_fates - 3)
             holds.append(larger)
-            loglik.append(of_larger + others[:, None] - np.log(alike))
+            loglik.append(of_larger + others[:, None] - np.log(comb(n_fates, number)))
             now = larger[np.arange(len(h)), of_larger.argmax(axis=1)]
-        every = np.concatenate(loglik, axis=1)
-        size = np.concatenate([self.size, np.full(every.shape[1] - len(self.size), 2)])
-        return _Sets(np.concatenate(holds, axis=1), every, size)
+        size = np.concatenate([self.size, np.concatenate([one[0].sum(axis=1) for one in holds[1:]])])
+        return _Sets(np.concatenate(holds, axis=1), np.concatenate(loglik, axis=1), size)
 
     def posterior(self, active: Array) -> Array:
         """Posterior of the sets [B, S], with the share of single movers learned from active rows."""
-        by_size = np.stack([logsumexp(self.loglik[:, self.size == k], axis=1) for k in range(3)], axis=1)
-        shares = _shares(ONE, MORE)
+        log = self.loglik + np.log(_among_several(self.holds.shape[2])[self.size])
+        several = self.size > 1
+        both = np.stack([logsumexp(log[:, ~several], axis=1), logsumexp(log[:, several], axis=1)], axis=1)
+        one = ONE / (ONE + SEVERAL)
         for _ in range(ROUNDS):
-            log = by_size + np.log(shares)  # [B, 3]
-            posterior = np.exp(log - logsumexp(log, axis=1, keepdims=True))
-            one = float(active @ posterior[:, 0])
-            shares = _shares(ONE + one, MORE + float(active.sum()) - one)
-        log = self.loglik + np.log(shares)[self.size]
+            odds = both + np.log([one, 1 - one])
+            with_one = float(active @ np.exp(odds[:, 0] - logsumexp(odds, axis=1)))
+            one = (ONE + with_one) / (ONE + SEVERAL + float(active.sum()))
+        log += np.log(np.where(several, 1 - one, one))
         found: Array = np.exp(log - logsumexp(log, axis=1, keepdims=True))
         return found
 
 
+def _among_several(n_fates: int) -> Array:
+    """Share of each number of movers, 0 to F, among those of two and more; of one mover 1 [F + 1]."""
+    numbers = np.arange(n_fates + 1)
+    weight = np.where(numbers > 1, FURTHER ** (numbers - 2.0), 0.0)
+    weight[n_fates - 1] *= n_fates == 3  # F - 1 movers are all movers, but where they are a pair
+    weight /= weight.sum()
+    weight[1] = 1.0
+    return weight
+
+
 def _prior(n_fates: int) -> tuple[float, float]:
     """Probability that a fate moved itself, and that who moved cannot be told, without data."""
-    one, two, more = _shares(ONE, MORE)
-    numbers = [*range(3, n_fates - 1), n_fates]  # of movers, where more than two
-    moved = (one + 2 * two + more * np.mean(numbers)) / n_fates
-    return float(moved), float(more / len(numbers) + (two if n_fates == 3 else 0.0))
+    shares = _among_several(n_fates) * SEVERAL / (ONE + SEVERAL)
+    shares[1] = ONE / (ONE + SEVERAL)
+    return float(shares @ np.arange(n_fates + 1)) / n_fates, float(shares[n_fates - 1 :].sum())
 
 
 def _factors(one: tuple[int, ...], prior: FatesPrior) -> list[Array]:
@@ -225,8 +231,3 @@ def _scales(prior: FatesPrior, time: int) -> tuple[Array, Array]:
     weights = by_shape[time] / (by_shape.sum() or 1.0)
     kept = weights > LEAST_SHARE
     return prior.grid[kept], np.log(weights[kept])
-
-
-def _shares(one: float, more: float) -> Array:
-    """Shares of one, two and more movers [3]."""
-    return np.array([one, more / (1 + FURTHER), more * FURTHER / (1 + FURTHER)]) / (one + more)
