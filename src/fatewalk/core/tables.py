@@ -19,7 +19,12 @@ if TYPE_CHECKING:
 # ------------------------------------------------------------------- reading
 
 
-def read_table(path: str | Path, required: Sequence[str] = (), text: Sequence[str] = ()) -> pd.DataFrame:
+def read_table(
+    path: str | Path,
+    required: Sequence[str] = (),
+    text: Sequence[str] = (),
+    rows: Mapping[str, str] | None = None,
+) -> pd.DataFrame:
     """Read a CSV, TSV (both also gzip-compressed) or Parquet table.
 
     Parameters
@@ -30,6 +35,8 @@ def read_table(path: str | Path, required: Sequence[str] = (), text: Sequence[st
         Columns that must be there.
     text
         Columns that are names and stay text, also where they look like numbers.
+    rows
+        Of a Parquet table: only the rows that have these values in these columns.
 
     Returns
     -------
@@ -49,7 +56,8 @@ def read_table(path: str | Path, required: Sequence[str] = (), text: Sequence[st
     suffix = suffixes[-1].lower() if suffixes else ""
     try:
         if suffix in {".parquet", ".pq"}:
-            table = pd.read_parquet(path)
+            filters = [(column, "==", value) for column, value in (rows or {}).items()]
+            table = pd.read_parquet(path, filters=filters or None)
             table = table.assign(**{column: _as_text(table[column]) for column in text if column in table})
         elif suffix in {".csv", ".tsv", ".txt"}:
             table = pd.read_csv(

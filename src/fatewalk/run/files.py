@@ -120,6 +120,14 @@ class Run:
         """A table of every contrast; read once, so not to be changed."""
         return {contrast: self.table(name, contrast) for contrast in self.contrasts}
 
+    def effects(self, level: str, scale: str) -> pd.DataFrame:
+        """Rows of effects.parquet of a level on a scale; read once, so not to be changed."""
+        path, rows = self.folder / "effects.parquet", {"level": level, "scale": scale}
+        table: pd.DataFrame = self._hold(
+            f"effects of {level}s by {scale}", path, lambda: read_table(path, text=NAMES, rows=rows)
+        )
+        return table
+
     def arrays(self, name: str) -> dict[str, np.ndarray]:
         """Arrays of an ``.npz`` file at the run's top; read once, so not to be changed."""
         path = self.folder / name

@@ -5,6 +5,7 @@ import pytest
 
 from fatewalk.core.errors import FatewalkError
 from fatewalk.core.files import write_json
+from fatewalk.core.tables import write_table
 from fatewalk.run.files import Run
 from fatewalk.run.settings import note_settings, read_settings, sections
 
@@ -57,3 +58,13 @@ def test_what_is_written_is_what_is_read_next(run):
         run.write(pd.DataFrame({"gene": ["a"], "rank": rank}), "NEU", "hits_ranked.csv")
         assert run.table("hits_ranked.csv")["rank"].tolist() == [rank]
         assert run.table("hits_ranked.csv", "NEU")["rank"].tolist() == [rank]
+
+
+def test_effects_are_read_by_level_and_scale(run):
+    rows = [(level, scale) for level in ("gene", "guide") for scale in ("fate", "contrast")]
+    table = pd.DataFrame(rows, columns=["level", "scale"]).assign(gene="1", guide=None, estimate=range(4))
+    write_table(table, run.folder / "effects.parquet")
+    for row, (level, scale) in enumerate(rows):
+        found = run.effects(level, scale)
+        assert found["estimate"].tolist() == [row]
+        assert found["gene"].tolist() == ["1"]
