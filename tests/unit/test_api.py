@@ -77,7 +77,7 @@ def test_tables_of_a_result(result):
     assert result.hits()["rank"].min() == 1  # what is handed out is the user's own
 
 
-def test_figures_take_nothing_but_a_contrast(result):
+def test_figures_take_nothing_but_a_fate(result):
     for name in dir(result.plot):
         assert getattr(result.plot, name)().axes, name
     texts = " ".join(text.get_text() for text in result.plot.heatmap("NEU").findobj(Text))
@@ -85,8 +85,12 @@ def test_figures_take_nothing_but_a_contrast(result):
     assert "MES" not in texts
     with pytest.raises(AttributeError, match="found 'pie'; allowed: convergence"):
         result.plot.pie()
-    with pytest.raises(fatewalk.FatewalkError, match="'EC'; allowed: MES, NEU"):
-        result.plot.heatmap("EC")
+    assert "EC's own probability" in " ".join(
+        text.get_text() for text in result.plot.heatmap("EC").findobj(Text)
+    )
+    for figure, allowed in ((result.plot.delta, "MES, NEU"), (result.plot.heatmap, "EC, MES, NEU")):
+        with pytest.raises(fatewalk.FatewalkError, match=f"'ECT'; allowed: {allowed}"):
+            figure("ECT")
 
 
 def test_an_object_in_memory_a_file_and_tables_give_the_same(screen, result, tmp_path):

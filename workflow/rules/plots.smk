@@ -39,6 +39,8 @@ for kind in KINDS.values():
             tables=kind.in_contrasts(["hits_ranked.csv", "gene_daywise_for_mash.csv"]),
             guides=lambda w: f"{RUN}/contrast={settings(w).model.contrast}/guide_daywise_for_mash.csv",
             delta=f"{RUN}/delta_posterior_summary.npz",
+            hits=f"{RUN}/hits.csv",
+            effects=f"{RUN}/effects.parquet",
             report=f"{RUN}/design_report.json",
         output:
             figures=[figure(name) for name in kind.figures("plot_figures")],

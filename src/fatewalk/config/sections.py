@@ -339,9 +339,9 @@ class CallsConfig(Section):
     )
     scale: Literal["fate", "contrast"] = key(
         "fate",
-        description="what hits.csv calls: fate (each fate's own probability, and who moved) | contrast (log "
-        "odds against the reference; the only one of sources other than mash_fates)",
-        read_by=["rank_hits"],
+        description="what hits.csv and figures tell: fate (each fate's own probability, and who moved) | "
+        "contrast (log odds against the reference; the only one of sources other than mash_fates)",
+        read_by=["rank_hits", "plot_figures"],
     )
     rule: Literal["fdr", "lfsr"] = key(
         "fdr",

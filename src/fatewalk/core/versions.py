@@ -22,7 +22,7 @@ STAGE_VERSION = {
     "rank_hits": 6,
     "evaluate_recovery": 4,
     "plot_convergence": 1,
-    "plot_figures": 2,
+    "plot_figures": 3,
     "plot_contrast": 1,
     "tabulate_ablation": 2,
 }

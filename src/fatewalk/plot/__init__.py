@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from fatewalk.run.files import Run
 
 OVERVIEW = "overview_"
+BY_SCALE = {one.name for one in FIGURES if one.by_scale}
 
 
 def draw_figures(stage: str, run: Run, contrast: str | None = None) -> dict[str, Figure]:
@@ -35,10 +36,14 @@ def draw_figures(stage: str, run: Run, contrast: str | None = None) -> dict[str,
     run
         The run.
     contrast
-        Those of this contrast; None: of the primary one, with overviews where there are several.
+        Those of this contrast; None: of the primary one, by ``calls.scale``, with overviews where there are
+        several.
     """
     if contrast is not None:
-        return {name: figure(name)(run, contrast) for name in figures_of(stage, 1)}
+        return {
+            name: figure(name)(run, contrast, **({"scale": "contrast"} if name in BY_SCALE else {}))
+            for name in figures_of(stage, 1)
+        }
     return {name: figure(name)(run) for name in figures_of(stage, len(run.contrasts))}
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from fatewalk.core.errors import FatewalkError
 from fatewalk.core.marks import marks_of
 from fatewalk.core.schema import PROVISIONAL, UNCENTRED
-from fatewalk.core.tables import as_bool, require_columns
+from fatewalk.core.tables import require_columns
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -25,12 +25,6 @@ def best_ranked(hits: pd.DataFrame, n: int) -> pd.DataFrame:
     if hits.empty:
         raise FatewalkError("table of hits: found no rows; needed: one row a gene")
     return hits.sort_values("rank", kind="stable").head(n)
-
-
-def count_hits(hits: pd.DataFrame) -> str:
-    """Number of genes with ``hit_anyday``, in words."""
-    n_hits = int(as_bool(hits["hit_anyday"], "table of hits").sum())
-    return f"{n_hits:,} hits" if n_hits != 1 else "1 hit"
 
 
 def notes_of(table: pd.DataFrame) -> list[str]:

@@ -15,11 +15,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     import pandas as pd
+    from matplotlib.artist import Artist
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 LETTER = 0.055  # width of a letter of a tick text, inches
 LINE = 1.25 * SMALL  # distance of two names, points
+LEGEND_MARK = 0.4  # width of what stands beside a text of a legend, inches
 
 
 def require_contrasts(contrasts: Sequence[str]) -> None:
@@ -68,6 +70,16 @@ def title_panels(
 def panel_width(fig: Figure, columns: int) -> float:
     """Width of a panel in inches, about."""
     return (fig.get_figwidth() - 0.6) / columns - 0.2
+
+
+def legend_columns(handles: Sequence[Artist], most: int, inches: float) -> int:
+    """Columns of a legend that fit a length, at most so many; a column is filled before the next."""
+    widths = [text_width(str(handle.get_label()), 6) / 72 + LEGEND_MARK for handle in handles]
+    for columns in range(most, 1, -1):
+        rows = -(-len(widths) // columns)
+        if sum(max(widths[i : i + rows]) for i in range(0, len(widths), rows)) <= inches:
+            return columns
+    return 1
 
 
 def split_name(name: str) -> list[str]:

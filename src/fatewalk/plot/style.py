@@ -121,12 +121,9 @@ def add_foot(fig: Figure, label: str, handles: Sequence[Artist], n_columns: int)
     fig.legend(handles=list(handles), loc="outside lower center", ncols=n_columns)
 
 
-AFTER_MASH, BEFORE_MASH = "effect after mash on", "posterior effect, before mash, on"
-
-
-def effect_label(contrast: str, reference: str, inches: float, what: str) -> str:
-    """Axis label of an effect, with its unit, in lines that fit the axis."""
-    return wrap(f"{what} {contrast} against {reference} (logit)", inches)
+def effect_label(contrast: str, reference: str, what: str) -> str:
+    """Axis label of an effect on a contrast, with its unit."""
+    return f"{what} {contrast} against {reference} (logit)"
 
 
 def day_ticks(days: Sequence[str], times: Sequence[float]) -> tuple[list[str], str]:

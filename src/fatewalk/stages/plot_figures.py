@@ -1,4 +1,4 @@
-"""Stage ``plot_figures``: an overview of all contrasts, and the full set of the primary one."""
+"""Stage ``plot_figures``: an overview of all fates or contrasts, and the full set of the primary one."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ def main(run: Run) -> None:
     Parameters
     ----------
     run
-        The run; reads ``calls.effect_size_eps``, ``calls.lfsr_day`` and ``model.ref_fate``,
-        ``model.contrast_fate``.
+        The run; reads ``calls.scale``, ``calls.effect_size_eps``, ``calls.lfsr_day``,
+        ``model.ref_fate`` and ``model.contrast_fate``.
     """
     figures = draw_figures("plot_figures", run)
     folder = run.folder / "figures"

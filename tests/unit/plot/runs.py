@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,7 +15,7 @@ from fatewalk.run.settings import sections
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-CALLS = {"effect_size_eps": 0.2, "lfsr_day": 0.05}
+CALLS = {"effect_size_eps": 0.2, "lfsr_day": 0.05, "scale": "contrast"}
 
 
 def run_of(
@@ -59,6 +60,15 @@ def run_of(
         }
     if truth is not None:
         held["table", run.source / "truth_theta.csv"] = pd.concat(map(in_rows, truth, truth.values()))
+    return run
+
+
+def tell_of_fates(run: Run, effects: pd.DataFrame, hits: pd.DataFrame, guides: pd.DataFrame) -> Run:
+    """Give a run its calls by fate: rows of effects.parquet (of genes and of guides) and hits.csv."""
+    run.settings.calls = SimpleNamespace(**CALLS | {"scale": "fate"})
+    run._held["effects of genes by fate", run.folder / "effects.parquet"] = effects
+    run._held["effects of guides by fate", run.folder / "effects.parquet"] = guides
+    run._held["table", run.folder / "hits.csv"] = hits
     return run
 
 

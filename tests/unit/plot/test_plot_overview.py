@@ -16,6 +16,7 @@ from fatewalk import plot
 from fatewalk.core.errors import FatewalkError
 from fatewalk.core.schema import day_columns
 from fatewalk.plot import save_figure
+from fatewalk.plot.effects import effects_of
 from fatewalk.plot.figures.heatmap import halve, order_genes
 from fatewalk.plot.figures.trajectories import spread_out
 from fatewalk.plot.panels import fit_name
@@ -314,11 +315,12 @@ def test_heatmap_orders_genes_by_hits_of_any_contrast() -> None:
     for contrast in lfsr:
         table = pd.DataFrame({"gene": list("abcd"), "postmean_d0": 0.1, "lfsr_d0": lfsr[contrast]})
         hits[contrast] = rank(table, np.array(hit[contrast])[:, None])
-    order = order_genes(hits, 1)
+    tables = {contrast: {"hits_ranked.csv": table} for contrast, table in hits.items()}
+    run = run_of(tables, ["0"], [0.0], contrasts=list(hits))
+    order = order_genes(effects_of(run, list(hits), "contrast").panels)
     assert list(order.index) == ["b", "a", "d", "c"]  # d is no hit, however small its lfsr
     assert list(order["hit"]) == [True, True, False, False]
-    tables = {contrast: {"hits_ranked.csv": table} for contrast, table in hits.items()}
-    ax = plot.overview_heatmap(run_of(tables, ["0"], [0.0], contrasts=list(hits)), max_genes=3).axes[0]
+    ax = plot.overview_heatmap(run, max_genes=3).axes[0]
     assert [label.get_text() for label in ax.get_yticklabels()] == ["b", "a", "d"]
     assert [label.get_fontweight() for label in ax.get_yticklabels()] == ["bold", "bold", "normal"]
 
@@ -365,8 +367,8 @@ def test_trajectories_draw_the_best_with_calls_near_their_times() -> None:
     s = make_screen()
     fig = draw("trajectories", s)
     for ax, contrast in zip(fig.axes, FATES, strict=True):
-        top = s.hits[contrast].sort_values("rank")["gene"].head(5)
-        rows = [s.genes.index(gene) for gene in top]
+        ranked = [s.genes.index(gene) for gene in s.hits[contrast].sort_values("rank")["gene"]]
+        rows = ranked[:5]
         estimate = s.gene_tables[contrast].filter(like="betahat").to_numpy()
         for gid, wanted in (("active", s.active[contrast]), ("inactive", ~s.active[contrast] & ~s.empty)):
             expected = [(s.times[d], estimate[row, d]) for row in rows for d in np.flatnonzero(wanted[row])]
@@ -376,8 +378,7 @@ def test_trajectories_draw_the_best_with_calls_near_their_times() -> None:
             assert np.abs(shift).max(initial=0) <= 0.03 * 72  # side by side, not at another day
         line = next(line for line in ax.lines if line.get_gid() == "others")
         drawn = np.reshape(line.get_ydata(), (25, 5))[:, :4]
-        others = [row for row in range(30) if row not in rows]
-        np.testing.assert_array_equal(drawn, estimate[others])
+        np.testing.assert_array_equal(drawn, estimate[ranked[5:]])
         names = {text.get_text(): text.get_fontweight() for text in ax.texts if text.get_gid() == "name"}
         bold = {s.genes[row]: "bold" if s.hit[contrast][row] else "normal" for row in rows}
         assert names == bold
@@ -456,7 +457,8 @@ def test_volcano_draws_each_gene_on_its_best_day() -> None:
 def test_volcano_takes_the_larger_effect_on_a_tie_and_no_unobserved_day() -> None:
     table = pd.DataFrame(
         {"gene": ["tie", "gap", "none"], "postmean_d0": [0.5, np.nan, np.nan], "lfsr_d0": [0.1, 0.01, np.nan],
-         "postmean_d1": [-0.7, 0.3, np.nan], "lfsr_d1": [0.1, 0.2, np.nan], "hit_anyday": False}
+         "postmean_d1": [-0.7, 0.3, np.nan], "lfsr_d1": [0.1, 0.2, np.nan], "hit_anyday": False,
+         "active_days": np.nan, "rank": [1, 2, 3]}
     )  # fmt: skip
     run = run_of({"MES": {"hits_ranked.csv": table}}, ["0", "1"], [0.0, 1.0])
     ax = plot.overview_volcano(run).axes[0]

@@ -9,21 +9,10 @@ import pandas as pd
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch, Rectangle
 
-from fatewalk.core.daywise import Daywise, active_matrix, find_rows
-from fatewalk.core.tables import as_bool, require_columns
-from fatewalk.plot.columns import best_ranked, count_hits, notes_of
-from fatewalk.plot.panels import (
-    LETTER,
-    all_notes,
-    count_fates,
-    each,
-    fit_name,
-    require_contrasts,
-    split_name,
-    text_width,
-)
+from fatewalk.core.daywise import find_rows
+from fatewalk.plot.effects import effects_of, effects_on, panel_names
+from fatewalk.plot.panels import LETTER, fit_name, legend_columns, split_name, text_width
 from fatewalk.plot.style import (
-    AFTER_MASH,
     BLACK,
     DOUBLE,
     GREY,
@@ -32,7 +21,6 @@ from fatewalk.plot.style import (
     SMALL,
     add_title,
     day_ticks,
-    effect_label,
     new_figure,
     styled,
     thin_labels,
@@ -47,6 +35,7 @@ if TYPE_CHECKING:
     from matplotlib.collections import QuadMesh
     from matplotlib.figure import Figure
 
+    from fatewalk.plot.effects import Effects, Panel, Scale
     from fatewalk.run.files import Run
 
 ROW = 0.125  # height of a gene, inches
@@ -58,31 +47,32 @@ LEAST_LIMIT = 0.1  # colours never stretch noise below this effect, logit
 
 
 @styled
-def heatmap(run: Run, contrast: str | None = None, *, max_genes: int = 60) -> Figure:
+def heatmap(run: Run, fate: str | None = None, *, scale: Scale | None = None, max_genes: int = 60) -> Figure:
     """Heatmap of shrunken effects, genes by days, with the calls.
 
     Parameters
     ----------
     run
         The run.
-    contrast
-        Fate of the effects; None: the primary contrast.
+    fate
+        Fate or contrast of the effects; None: that of the primary contrast.
+    scale
+        fate | contrast; None: ``calls.scale``.
     max_genes
         Genes shown, the best by rank.
     """
-    contrast = run.choose(contrast)
-    hits, days = run.table("hits_ranked.csv", contrast), run.days
-    shown = best_ranked(hits, max_genes)
-    effect = Daywise.of(shown, "table of hits", ["postmean"], n_days=len(days))["postmean"]  # [genes, D]
-    rows, columns = np.nonzero(active_matrix(shown, len(days)))
-    limit = colour_limit(effect)
+    effects, days = effects_on(run, fate, scale), run.days
+    panel = next(iter(effects.panels.values()))
+    shown = panel.take(slice(max_genes))
+    effect, n_shown = shown.mean, len(shown.genes)  # [genes, D]
+    limit = colour_limit([shown], effects.scale)
     width = 2.7 if len(days) < 3 else SINGLE if len(days) <= 8 else min(DOUBLE, 1.5 + 0.28 * len(days))
 
-    fig = new_figure(width, max(len(shown), 4) * ROW + 1.6)
+    fig = new_figure(width, max(n_shown, 4) * ROW + 1.6)
     ax = fig.subplots()
     ax.patch.set(facecolor=PALE, edgecolor=GREY, hatch="//////")  # shows where a cell is missing
     mesh = ax.pcolormesh(np.ma.masked_invalid(effect), cmap="RdBu_r", vmin=-limit, vmax=limit)
-    ax.plot(columns + 0.5, rows + 0.5, "o", ms=3, color=BLACK, mec="white", mew=0.5, gid="calls")
+    draw_calls(ax, shown, 0.5, 3, 0.5)
     ax.invert_yaxis()
 
     ticks, day_label = day_ticks(days, run.times)
@@ -92,8 +82,8 @@ def heatmap(run: Run, contrast: str | None = None, *, max_genes: int = 60) -> Fi
     ax.set_xlabel(day_label)
     ax.xaxis.set_label_position("top")
     ax.tick_params(axis="x", top=True, labeltop=True, bottom=False, labelbottom=False)
-    ax.set_yticks(np.arange(len(shown)) + 0.5, shown["gene"].astype(str))
-    for text, hit in zip(ax.get_yticklabels(), as_bool(shown["hit_anyday"], "table of hits"), strict=True):
+    ax.set_yticks(np.arange(n_shown) + 0.5, list(shown.genes))
+    for text, hit in zip(ax.get_yticklabels(), shown.hit, strict=True):
         text.set_fontweight("bold" if hit else "normal")
     ax.tick_params(length=0)
     ax.spines[:].set_visible(False)
@@ -101,39 +91,58 @@ def heatmap(run: Run, contrast: str | None = None, *, max_genes: int = 60) -> Fi
     beyond = bool(np.nanmax(np.abs(effect), initial=0) > limit)
     bar = fig.colorbar(mesh, ax=ax, location="bottom", extend="both" if beyond else "neither",
                        aspect=30, shrink=0.9, pad=0.02)  # fmt: skip
-    bar.set_label(effect_label(contrast, run.reference, 0.8 * width, AFTER_MASH))
+    bar.set_label(effects.label(0.8 * width))
     bar.outline.set_visible(False)
-    fig.legend(handles=legend_handles(), loc="outside lower center", ncols=2)
-    title = f"{len(shown):,} of {len(hits):,} genes, by rank; {count_hits(hits)} in all (bold)"
-    add_title(fig, title, notes_of(hits))
+    add_legend(fig, effects)
+    title = f"{n_shown:,} of {effects.n_genes:,} genes, by rank; {panel.count_hits} in all (bold)"
+    add_title(fig, title, effects.notes)
     return fig
 
 
-def legend_handles() -> list[Artist]:
-    """Legend of the dots and of the hatching."""
-    return [
-        Line2D([], [], marker="o", ls="", ms=3, color=BLACK, label="called active"),
-        Patch(facecolor=PALE, edgecolor=GREY, hatch="//////", label="no cells observed"),
-    ]
+def draw_calls(ax: Axes, panel: Panel, start: float, size: float, rim: float) -> None:
+    """A dot in each called cell, hollow for followers; ``start``: middle of the first column."""
+    for hollow, face, edge, gid in ((False, BLACK, "white", "calls"), (True, "white", BLACK, "following")):
+        row, day = np.nonzero(panel.called & (panel.follower == hollow)[:, None])
+        ax.plot(start + day, row + 0.5, "o", ms=size, mfc=face, mec=edge, mew=rim, gid=gid)
 
 
-def colour_limit(effect: np.ndarray) -> float:
-    """Symmetric limit of the colours: the 98 % quantile of |effect|, so that one outlier hides nothing."""
-    size = np.abs(effect[np.isfinite(effect)])
-    return max(float(np.quantile(size, 0.98)), LEAST_LIMIT) if size.size else LEAST_LIMIT
+def add_legend(fig: Figure, effects: Effects) -> None:
+    """Legend of the dots and of the hatching, below the figure."""
+    handles: list[Artist] = [Line2D([], [], marker="o", ls="", ms=3, color=BLACK, label=effects.hit_words)]
+    if effects.has_followers:
+        handles.append(Line2D([], [], marker="o", ls="", ms=3, mfc="white", mec=BLACK, mew=0.5,
+                              label=effects.follower_words))  # fmt: skip
+    handles.append(Patch(facecolor=PALE, edgecolor=GREY, hatch="//////", label=effects.missing))
+    columns = legend_columns(handles, len(handles), fig.get_figwidth())
+    fig.legend(handles=handles, loc="outside lower center", ncols=columns)
 
 
-# ------------------------------------------------------------- all contrasts
+def colour_limit(panels: Sequence[Panel], scale: Scale) -> float:
+    """Symmetric limit of the colours: the 98 % quantile of |effect|, so that one outlier hides nothing.
+
+    Of fates also the 90 % quantile of the hits, for most of many fates only follow.
+    """
+    size = np.abs(np.stack([panel.mean for panel in panels]))
+    called = np.stack([panel.called & panel.hit[:, None] for panel in panels])
+    limits = [np.quantile(size[np.isfinite(size)], 0.98)] if np.isfinite(size).any() else []
+    if scale == "fate" and called.any():
+        limits.append(np.quantile(size[called], 0.9))
+    return float(max([LEAST_LIMIT, *limits]))
+
+
+# --------------------------------------------------- all fates or contrasts
 
 
 @styled
-def overview_heatmap(run: Run, *, max_genes: int = 60) -> Figure:
-    """Heatmap of shrunken effects of all contrasts: a row a gene, a block a contrast, in it a column a day.
+def overview_heatmap(run: Run, *, scale: Scale | None = None, max_genes: int = 60) -> Figure:
+    """Heatmap of shrunken effects: a row a gene, a block a fate or contrast, in it a column a day.
 
     Parameters
     ----------
     run
         The run.
+    scale
+        fate | contrast; None: ``calls.scale``.
     max_genes
         Genes shown, see ``order_genes``.
 
@@ -142,87 +151,71 @@ def overview_heatmap(run: Run, *, max_genes: int = 60) -> Figure:
     FatewalkError
         If there is no contrast, or a gene has no row for a contrast.
     """
-    require_contrasts(run.contrasts)
-    hits, days = run.tables("hits_ranked.csv"), run.days
-    order = order_genes(hits, len(days))
+    effects, days = effects_of(run, panel_names(run, scale), scale), run.days
+    order = order_genes(effects.panels)
     shown = order.head(max_genes)
     genes = list(shown.index)
-    labels = [str(gene) for gene in genes]
-    tables = {
-        contrast: table.iloc[find_rows(table["gene"], genes, "gene", f"hits of {contrast}")]
-        for contrast, table in hits.items()
+    blocks = {
+        name: panel.take(find_rows(panel.genes, genes, "gene", f"hits of {name}"))
+        for name, panel in effects.panels.items()
     }
-    found = [
-        Daywise.of(table, f"hits of {contrast}", ["postmean"], n_days=len(days))
-        for contrast, table in tables.items()
-    ]
-    effect = np.stack([one["postmean"] for one in found])  # [F*, genes, D]
-    active = np.stack([active_matrix(table, len(days)) for table in tables.values()])  # [F*, genes, D]
 
-    side = 0.25 + LETTER * 1.15 * max(map(len, labels))  # names of genes, some bold
-    starts, cell = place_blocks(len(hits), len(days), DOUBLE - side)  # [F*]
+    side = 0.25 + LETTER * 1.15 * max(map(len, genes))  # names of genes, some bold
+    starts, cell = place_blocks(len(blocks), len(days), DOUBLE - side)  # [blocks]
     width = max(2.7, side + cell * (starts[-1] + len(days)))
     cell = (width - side) / (starts[-1] + len(days))
-    names, upright = name_blocks(list(hits), cell * len(days))
+    names, upright = name_blocks(list(blocks), cell * len(days))
     lines = [line for name in names for line in name.split("\n")]
     longest = max(text_width(line, 7) / 72 for line in lines) if upright else 2 * NAME_LINE
     ticks, day_label, level = day_texts(days, run.times, cell)
     foot = NAME_LINE if level else LETTER * max(len(tick) for tick in ticks)
     fig = new_figure(width, max(len(genes), 4) * ROW + 1.6 + longest + foot)
     ax = fig.subplots()
-    mesh = draw_blocks(ax, effect, active, starts)
+    mesh = draw_blocks(ax, list(blocks.values()), starts, effects.scale)
     for name, start in zip(names, starts, strict=True):
         ax.annotate(name, (start + len(days) / 2, 0), (0, 4), textcoords="offset points", ha="center",
                     va="bottom", rotation=90 if upright else 0, ma="left" if upright else "center",
                     fontsize=7, gid="contrast")  # fmt: skip
     at = (starts[:, None] + np.arange(len(days)) + 0.5).ravel()
-    ax.set_xticks(at, ticks * len(hits), rotation=0 if level else 90, fontsize=6 if level else SMALL)
+    ax.set_xticks(at, ticks * len(blocks), rotation=0 if level else 90, fontsize=6 if level else SMALL)
     ax.set_xlabel(wrap(day_label, width - side))
-    ax.set_yticks(np.arange(len(genes)) + 0.5, labels)
+    ax.set_yticks(np.arange(len(genes)) + 0.5, genes)
     for text, hit in zip(ax.get_yticklabels(), shown["hit"], strict=True):
         text.set_fontweight("bold" if hit else "normal")
 
-    beyond = bool(np.nanmax(np.abs(effect), initial=0) > mesh.get_clim()[1])
+    largest = max(float(np.nanmax(np.abs(block.mean), initial=0)) for block in blocks.values())
+    beyond = largest > mesh.get_clim()[1]
     bar = fig.colorbar(mesh, ax=ax, location="bottom", extend="both" if beyond else "neither",
                        aspect=30, shrink=min(0.9, 3.0 / width), pad=0.02)  # fmt: skip
-    bar.set_label(effect_label(each(hits), run.reference, width - side, AFTER_MASH))
+    bar.set_label(effects.label(width - side))
     bar.outline.set_visible(False)
-    fig.legend(handles=legend_handles(), loc="outside lower center", ncols=2)
-    some = "one or more of " if len(hits) > 1 else ""
+    add_legend(fig, effects)
+    some = "one or more of " if len(blocks) > 1 else ""
     title = (
         f"{len(genes):,} of {len(order):,} genes, by smallest local false sign rate; "
-        f"hits for {some}{count_fates(hits)} (bold): {order['hit'].sum():,}"
+        f"hits for {some}{effects.count_fates} (bold): {order['hit'].sum():,}"
     )
-    add_title(fig, title, all_notes(hits.values()))
+    add_title(fig, title, effects.notes)
     return fig
 
 
-def order_genes(hits: Mapping[str, pd.DataFrame], n_days: int) -> pd.DataFrame:
-    """Genes that are a hit for any contrast, then the others, each by the smallest lfsr over contrasts.
+def order_genes(panels: Mapping[str, Panel]) -> pd.DataFrame:
+    """Genes that are a hit in any panel, then the others, each by the smallest lfsr over panels.
 
-    As in the ranks of one contrast, the lfsr of a hit is that of its active days. Ties go to the better
+    As in the ranks of one panel, the lfsr of a hit is that of its active days. Ties go to the better
     rank, then to the name.
 
     Returns
     -------
     pandas.DataFrame
         Index: genes, the best first; column hit.
-
-    Raises
-    ------
-    FatewalkError
-        If a column is missing or there are no rows.
     """
-    parts = []
-    for table in hits.values():
-        table = best_ranked(table, len(table))
-        require_columns(table, ["min_lfsr_among_active"], "table of hits")
-        hit = as_bool(table["hit_anyday"], "table of hits")
-        by_day = Daywise.of(table, "table of hits", ["lfsr"], n_days=n_days)["lfsr"]
-        lfsr = pd.DataFrame(by_day).min(axis=1)  # skips what is missing
-        key = np.where(hit, table["min_lfsr_among_active"].astype(float), lfsr)
-        parts.append(pd.DataFrame({"gene": table["gene"], "other": ~hit, "lfsr": key, "rank": table["rank"]}))
-    rows = pd.concat(parts).sort_values(["other", "lfsr", "rank", "gene"], kind="stable")
+    parts = [
+        pd.DataFrame({"gene": panel.genes, "other": ~panel.hit, "lfsr": panel.smallest_lfsr})
+        for panel in panels.values()
+    ]
+    rows = pd.concat([part.assign(rank=range(len(part))) for part in parts])
+    rows = rows.sort_values(["other", "lfsr", "rank", "gene"], kind="stable")
     best = rows.drop_duplicates("gene").set_index("gene")  # hits stand first: a hit's key is its own
     return pd.DataFrame({"hit": ~best["other"].astype(bool)})
 
@@ -260,30 +253,31 @@ def halve(name: str) -> str:
     return name if short or not breaks else min(breaks, key=lambda text: max(map(len, text.split("\n"))))
 
 
-def draw_blocks(ax: Axes, effect: np.ndarray, active: np.ndarray, starts: np.ndarray) -> QuadMesh:
+def draw_blocks(ax: Axes, blocks: Sequence[Panel], starts: np.ndarray, scale: Scale) -> QuadMesh:
     """Cells and calls of every block; returns the last block's cells, all have the same colours.
 
     Parameters
     ----------
     ax
         The panel.
-    effect, active : [F*, genes, D]
-        Shrunken effects, NaN where not observed, and calls.
-    starts : [F*]
+    blocks
+        The same genes of each fate or contrast.
+    starts : [blocks]
         Left edges of the blocks.
+    scale
+        fate | contrast.
     """
-    _, n_genes, n_days = effect.shape
-    limit = colour_limit(effect)
-    for start, block in zip(starts, effect, strict=True):
+    n_genes, n_days = blocks[0].mean.shape
+    limit = colour_limit(blocks, scale)
+    for start, block in zip(starts, blocks, strict=True):
         ax.add_patch(Rectangle((start, 0), n_days, n_genes, facecolor=PALE, edgecolor=GREY, lw=0,
                                hatch="//////", zorder=0))  # fmt: skip
         mesh = ax.pcolormesh(start + np.arange(n_days + 1), np.arange(n_genes + 1),
-                             np.ma.masked_invalid(block), cmap="RdBu_r", vmin=-limit, vmax=limit,
+                             np.ma.masked_invalid(block.mean), cmap="RdBu_r", vmin=-limit, vmax=limit,
                              zorder=1)  # fmt: skip
         ax.add_patch(Rectangle((start, 0), n_days, n_genes, fill=False, edgecolor=GREY, lw=0.5, zorder=2,
                                clip_on=False))  # fmt: skip
-    block, row, day = np.nonzero(active)
-    ax.plot(starts[block] + day + 0.5, row + 0.5, "o", ms=2.6, color=BLACK, mec="white", mew=0.4, gid="calls")
+        draw_calls(ax, block, start + 0.5, 2.6, 0.4)
     ax.set(xlim=(0, starts[-1] + n_days), ylim=(n_genes, 0))
     ax.tick_params(length=0)
     ax.spines[:].set_visible(False)

@@ -26,6 +26,7 @@ from fatewalk.plot.style import (
     panel_grid,
     say,
     styled,
+    wrap,
 )
 
 if TYPE_CHECKING:
@@ -70,7 +71,7 @@ def recovery(run: Run, contrast: str | None = None) -> Figure:
         ax.set_box_aspect(1)
     for ax in axes[::columns]:
         ax.set_ylabel("estimate (logit)")
-    label = effect_label(contrast, run.reference, fig.get_figwidth(), "true effect on")
+    label = wrap(effect_label(contrast, run.reference, "true effect on"), fig.get_figwidth())
     add_foot(fig, label, legend_handles(eps), 3 if len(days) > 1 else 2)
     add_title(fig, f"{len(gene_table):,} genes; bars: 95 % intervals", notes_of(gene_table))
     return fig
@@ -148,7 +149,7 @@ def overview_recovery(run: Run) -> Figure:
     title_panels(axes, list(gene_tables), [quality(*part) for part in pooled], panel_width(fig, columns))
     for ax in axes[::columns]:
         ax.set_ylabel("estimate (logit)")
-    label = effect_label(each(gene_tables), run.reference, fig.get_figwidth(), "true effect on")
+    label = wrap(effect_label(each(gene_tables), run.reference, "true effect on"), fig.get_figwidth())
     add_foot(fig, label, legend_handles(eps), 3 if columns > 1 else 2)
     title = f"{most_rows(gene_tables):,} genes on all days; bars: 95 % intervals"
     add_title(fig, title, all_notes(gene_tables.values()))

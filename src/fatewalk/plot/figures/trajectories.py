@@ -8,24 +8,18 @@ import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.lines import Line2D
 
-from fatewalk.core.daywise import Daywise, active_matrix, find_rows
 from fatewalk.core.schema import Z95
-from fatewalk.core.tables import as_bool
-from fatewalk.plot.columns import best_ranked, count_hits, notes_of
+from fatewalk.plot.effects import cells_of, effects_of, effects_on, guides_of, panel_names
 from fatewalk.plot.panels import (
     LETTER,
     LINE,
-    all_notes,
-    each,
-    most_rows,
+    legend_columns,
     panel_columns,
     panel_width,
-    require_contrasts,
     text_width,
     title_panels,
 )
 from fatewalk.plot.style import (
-    BEFORE_MASH,
     BLACK,
     BLUE,
     CALLED,
@@ -37,7 +31,6 @@ from fatewalk.plot.style import (
     add_foot,
     add_title,
     day_ticks,
-    effect_label,
     grid_columns,
     panel_grid,
     say,
@@ -48,29 +41,34 @@ from fatewalk.plot.style import (
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    import pandas as pd
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+    from fatewalk.plot.effects import Panel, Scale
     from fatewalk.run.files import Run
 
 NUMBER_WIDTH = 0.09  # width of a count of cells, as a share of a panel
+PALER = 0.45  # opacity of followers beside others
+LEAST_REACH = 1.0  # guides as far from zero are always shown, logit
 DODGE = 0.05  # genes of a panel stand beside each other within this share of the time
 PURPLE = "#AA3377"
+FOLLOWING = "#F2B48C"  # CALLED, lighter
 COLOURS = (VERMILLION, BLUE, GREEN, PURPLE, BLACK, "#56B4E9", "#999933", "#882255")  # then again, dashed
 LABEL_WIDTH = 0.024  # width of a letter of a tick text, likewise
 
 
 @styled
-def trajectories(run: Run, contrast: str | None = None, *, n_top: int = 9) -> Figure:
+def trajectories(run: Run, fate: str | None = None, *, scale: Scale | None = None, n_top: int = 9) -> Figure:
     """Estimates of the best-ranked genes and their guides against real time, a panel a gene.
 
     Parameters
     ----------
     run
         The run.
-    contrast
-        Fate of the effects; None: the primary contrast.
+    fate
+        Fate or contrast of the effects; None: that of the primary contrast.
+    scale
+        fate (after mash) | contrast (before it); None: ``calls.scale``.
     n_top
         Number of genes.
 
@@ -79,48 +77,49 @@ def trajectories(run: Run, contrast: str | None = None, *, n_top: int = 9) -> Fi
     FatewalkError
         If there is no gene, or a gene of the hits has no row in the gene table.
     """
-    contrast = run.choose(contrast)
-    hits, days = run.table("hits_ranked.csv", contrast), run.days
-    gene_table = run.table("gene_daywise_for_mash.csv", contrast)
-    guide_table = run.table("guide_daywise_for_mash.csv", contrast)
-    top = best_ranked(hits, n_top)
-    genes = gene_table.iloc[find_rows(gene_table["gene"], top["gene"], "gene", "gene table")]
-    found = Daywise.of(genes, "gene table", ["betahat", "se", "n_cells"], n_days=len(days))
-    estimate, se, cells = found["betahat"], found["se"], found["n_cells"]  # [genes, D]
-    active = active_matrix(top, len(days))
-    hit = as_bool(top["hit_anyday"], "table of hits")
-    of_top = guide_table[guide_table["gene"].isin(genes["gene"])]
-    own = Daywise.of(of_top, "guide table", ["betahat"], ["gene"], len(days))
-    guides = {gene: own.take(own["gene"] == gene)["betahat"] for gene in genes["gene"]}
+    effects, days = effects_on(run, fate, scale, before_mash=True), run.days
+    ((name, panel),) = effects.panels.items()
+    top = panel.take(slice(n_top))
+    cells, guides = cells_of(run, name, top.genes), guides_of(run, name, top.genes, scale)
     x = np.asarray(run.times, dtype=float)  # [D]
 
-    fig, axes = panel_grid(len(genes), 1.45, grid_columns(len(genes), 3))
-    for row, (gene, ax) in enumerate(zip(genes["gene"], axes, strict=True)):
+    fig, axes = panel_grid(len(top.genes), 1.45, grid_columns(len(top.genes), 3))
+    for row, (gene, ax) in enumerate(zip(top.genes, axes, strict=True)):
         ax.axhline(0, color=GREY, lw=0.6, zorder=0)
         ax.plot(x, guides[gene].T, color=GREY, lw=0.5, marker=".", ms=1.5, alpha=0.7, zorder=1, gid="guides")
-        draw_gene(ax, x, estimate[row], se[row], active[row])
+        called = FOLLOWING if top.follower[row] else CALLED
+        draw_gene(ax, x, top.mean[row], top.sd[row], top.called[row], called=called)
         n_guides = len(guides[gene])
         plural = "guide" if n_guides == 1 else "guides"
-        ax.set_title(f"{gene} ({n_guides} {plural})", weight="bold" if hit[row] else "normal")
+        ax.set_title(f"{gene} ({n_guides} {plural})", weight="bold" if top.hit[row] else "normal")
     span = max(float(np.ptp(x)), 1.0)
     axes[0].set_xlim(x[0] - 0.08 * span, x[-1] + 0.08 * span)
     low, high = axes[0].get_ylim()
+    cut = ""
+    if effects.scale == "fate":  # guides that are not shrunk must not flatten their genes
+        reach = max(2 * float(np.nanmax(np.abs(top.mean) + Z95 * top.sd, initial=0)), LEAST_REACH)
+        shown = max(low, -reach), min(high, reach)
+        cut = ". Some guides leave the axis" if shown != (low, high) else ""
+        low, high = shown
     axes[0].set_ylim(low - 0.16 * (high - low), high)  # room for the numbers of cells
     for row, ax in enumerate(axes):
         write_cells(ax, x, cells[row])
-    fig.supylabel(effect_label(contrast, run.reference, fig.get_figheight() - 0.9, BEFORE_MASH))
+    fig.supylabel(effects.label(fig.get_figheight() - 0.9))
 
+    looks = [(CALLED, effects.hit_words), (FOLLOWING, effects.follower_words)]
     handles = [
         Line2D([], [], color=BLUE, marker="o", ms=3, mfc="white", label="gene, 95 % interval"),
-        Line2D([], [], color=BLUE, marker="o", ms=3.5, mfc=CALLED, mec=CALLED, label="called active"),
-        Line2D([], [], color=GREY, lw=0.5, marker=".", ms=1.5, label="its guides"),
-    ]
-    add_foot(fig, label_days(axes[0], days, run.times), handles, 3 if len(axes) > 1 else 2)
+        *(Line2D([], [], color=BLUE, marker="o", ms=3.5, mfc=colour, mec=colour, label=label)
+          for colour, label in looks[: 1 + bool(top.follower.any())]),
+        Line2D([], [], color=GREY, lw=0.5, marker=".", ms=1.5, label=effects.guide_words),
+    ]  # fmt: skip
+    columns = legend_columns(handles, len(handles) if len(axes) > 1 else 2, fig.get_figwidth())
+    add_foot(fig, label_days(axes[0], days, run.times), handles, columns)
     title = (
-        f"The {len(genes)} best-ranked of {len(hits):,} genes ({count_hits(hits)} in all: bold). "
-        "Numbers above the axis: cells with the gene's guides"
+        f"The {len(top.genes)} best-ranked of {effects.n_genes:,} genes ({panel.count_hits} in all: bold). "
+        f"Numbers above the axis: cells with the gene's guides{cut}"
     )
-    add_title(fig, title, notes_of(gene_table))
+    add_title(fig, title, effects.notes)
     return fig
 
 
@@ -135,16 +134,18 @@ def draw_gene(
     called: str = CALLED,
     scale: float = 1.0,
     ls: str = "-",
+    alpha: float = 1.0,
 ) -> None:
     """Estimates with 95 % intervals; a day that was not observed leaves a gap. All arrays are [D]."""
-    ax.errorbar(x, estimate, Z95 * se, color=colour, lw=1.1 * scale, ls=ls, elinewidth=scale, zorder=2)
+    ax.errorbar(x, estimate, Z95 * se, color=colour, lw=1.1 * scale, ls=ls, elinewidth=scale, alpha=alpha,
+                zorder=2)  # fmt: skip
     for days, fill, edge, size, gid in (
         (~active, "white", colour, 3.0, "inactive"),
         (active, called, called, 3.5, "active"),
     ):
         days = days & np.isfinite(estimate)
         ax.plot(x[days], estimate[days], "o", ms=size * scale, mfc=fill, mec=edge, mew=0.8 * scale,
-                zorder=3, gid=gid)  # fmt: skip
+                alpha=alpha, zorder=3, gid=gid)  # fmt: skip
 
 
 def write_cells(ax: Axes, x: np.ndarray, cells: np.ndarray) -> None:
@@ -187,28 +188,26 @@ def short(count: float) -> str:
     return f"{count / 1000:.1f}k" if count < 9950 else f"{count / 1000:.0f}k"
 
 
-# ------------------------------------------------------------- all contrasts
+# --------------------------------------------------- all fates or contrasts
 
 
 class Lines(NamedTuple):
     """What a panel of trajectories shows: the named genes, best first, and all others."""
 
-    names: list[str]
-    hit: np.ndarray  # [n_top]
-    estimate: np.ndarray  # [n_top, D]
-    se: np.ndarray  # [n_top, D]
-    active: np.ndarray  # [n_top, D]
+    top: Panel
     others: np.ndarray  # [L - n_top, D]
 
 
 @styled
-def overview_trajectories(run: Run, *, n_top: int = 5) -> Figure:
-    """Estimates against real time, a panel a contrast: its best-ranked genes by name, the others in grey.
+def overview_trajectories(run: Run, *, scale: Scale | None = None, n_top: int = 5) -> Figure:
+    """Estimates against real time, a panel a fate or contrast: its best genes by name, the others in grey.
 
     Parameters
     ----------
     run
         The run.
+    scale
+        fate (after mash) | contrast (before it); None: ``calls.scale``.
     n_top
         Genes with a name in a panel.
 
@@ -217,34 +216,37 @@ def overview_trajectories(run: Run, *, n_top: int = 5) -> Figure:
     FatewalkError
         If there is no contrast, or a gene of the hits has no row in the gene table of its contrast.
     """
-    require_contrasts(run.contrasts)
-    gene_tables, hits = run.tables("gene_daywise_for_mash.csv"), run.tables("hits_ranked.csv")
+    effects = effects_of(run, panel_names(run, scale), scale, before_mash=True)
     days, times = run.days, run.times
-    panels = [read_lines(table, hits[contrast], len(days), n_top) for contrast, table in gene_tables.items()]
-    columns = panel_columns(len(panels), [name for panel in panels for name in panel.names], letters=12)
+    panels = [Lines(panel.take(slice(n_top)), panel.mean[n_top:]) for panel in effects.panels.values()]
+    columns = panel_columns(len(panels), [name for panel in panels for name in panel.top.genes], letters=12)
     fig, axes = panel_grid(len(panels), max(1.6, 0.11 * n_top + 0.6), columns, room=1.05)
     x = np.asarray(times, dtype=float)  # [D]
     for ax, panel in zip(axes, panels, strict=True):
-        draw_lines(ax, x, panel)
+        draw_lines(ax, x, panel, effects.missing)
     limits = limits_of_lines(panels)
     axes[0].set(xlim=time_limits(x), ylim=limits)
-    title_panels(axes, list(gene_tables), [count_hits(hits[contrast]) for contrast in gene_tables],
-                 panel_width(fig, columns))  # fmt: skip
-    fig.supylabel(effect_label(each(gene_tables), run.reference, fig.get_figheight() - 1.2, BEFORE_MASH))
+    counts = [panel.count for panel in effects.panels.values()]
+    title_panels(axes, list(effects.panels), counts, panel_width(fig, columns))
+    fig.supylabel(effects.label(fig.get_figheight() - 1.2))
     handles = [
         Line2D([], [], color=BLUE, marker="o", ms=2.8, label="called active"),
         Line2D([], [], color=BLUE, marker="o", ms=2.4, mfc="white", label="not called"),
         Line2D([], [], color=GREY, lw=0.5, marker=".", ms=2, alpha=0.6, label="all other genes"),
     ]
+    if any(panel.top.follower.any() for panel in panels):
+        pale = Line2D([], [], color=BLUE, marker="o", ms=2.8, alpha=PALER, label=effects.follower_words)
+        handles.insert(1, pale)
     letter = LETTER / (panel_width(fig, columns) + 0.1)  # width of a letter as a share of a panel
-    add_foot(fig, label_days(axes[0], days, times, letter), handles, 3)
-    most = max(len(panel.names) for panel in panels)
+    per_row = legend_columns(handles, len(handles), fig.get_figwidth())
+    add_foot(fig, label_days(axes[0], days, times, letter), handles, per_row)
+    most = max(len(panel.top.genes) for panel in panels)
     cut = ". Some intervals end beyond the axis" if any(is_cut(panel, limits) for panel in panels) else ""
     title = (
-        f"The {most} best-ranked of {most_rows(gene_tables):,} genes for each fate with 95 % intervals, side "
+        f"The {most} best-ranked of {effects.n_genes:,} genes for each fate with 95 % intervals, side "
         f"by side at each day; colours: rank; bold: hits{cut}"
     )
-    add_title(fig, title, all_notes([*gene_tables.values(), *hits.values()]))
+    add_title(fig, title, effects.notes)
 
     FigureCanvasAgg(fig)  # a canvas that can measure
     fig.draw_without_rendering()  # panels get their final size, in which names are placed
@@ -255,34 +257,20 @@ def overview_trajectories(run: Run, *, n_top: int = 5) -> Figure:
     return fig
 
 
-def read_lines(gene_table: pd.DataFrame, hits: pd.DataFrame, n_days: int, n_top: int) -> Lines:
-    """The numbers of a panel, from the tables of its contrast."""
-    top = best_ranked(hits, n_top)
-    genes = Daywise.of(gene_table, "gene table", ["betahat", "se"], ["gene"], n_days)
-    of_top = genes.rows_of("gene", top["gene"], "gene table")
-    return Lines(
-        names=[str(gene) for gene in top["gene"]],
-        hit=as_bool(top["hit_anyday"], "table of hits"),
-        estimate=of_top["betahat"],
-        se=of_top["se"],
-        active=active_matrix(top, n_days),
-        others=genes.take(~np.isin(genes["gene"], top["gene"]))["betahat"],
-    )
-
-
-def draw_lines(ax: Axes, x: np.ndarray, panel: Lines) -> None:
-    """The other genes as one faint line with gaps, the named ones over it."""
+def draw_lines(ax: Axes, x: np.ndarray, panel: Lines, missing: str) -> None:
+    """The other genes as one faint line with gaps, the named ones over it, followers paler."""
+    top, others = panel.top, panel.others
     ax.plot(time_limits(x), (0, 0), color=GREY, lw=0.6, zorder=0)  # ends before the names
-    if not np.isfinite(panel.estimate).any() and not np.isfinite(panel.others).any():
-        say(ax, "no cells observed")
-    gap = np.full((len(panel.others), 1), np.nan)
-    ax.plot(np.tile([*x, np.nan], len(panel.others)), np.hstack([panel.others, gap]).ravel(), color=GREY,
+    if not np.isfinite(top.mean).any() and not np.isfinite(others).any():
+        say(ax, missing)
+    gap = np.full((len(others), 1), np.nan)
+    ax.plot(np.tile([*x, np.nan], len(others)), np.hstack([others, gap]).ravel(), color=GREY,
             lw=0.4, marker=".", ms=1.2, alpha=0.35, zorder=1, gid="others",
-            rasterized=bool(panel.others.size > MANY))  # fmt: skip
-    for row, shift in enumerate(dodge(x, len(panel.names))):
+            rasterized=bool(others.size > MANY))  # fmt: skip
+    for row, shift in enumerate(dodge(x, len(top.genes))):
         colour, dash = look(row)
-        draw_gene(ax, x + shift, panel.estimate[row], panel.se[row], panel.active[row], colour=colour,
-                  called=colour, scale=0.75, ls=dash)  # fmt: skip
+        draw_gene(ax, x + shift, top.mean[row], top.sd[row], top.called[row], colour=colour, called=colour,
+                  scale=0.75, ls=dash, alpha=PALER if top.follower[row] else 1.0)  # fmt: skip
 
 
 def time_limits(x: np.ndarray) -> tuple[float, float]:
@@ -310,10 +298,10 @@ def limits_of_lines(panels: Sequence[Lines]) -> tuple[float, float]:
     Intervals of what was hardly observed may end at the edge: they would flatten all lines.
     """
     values = [np.zeros(1)]
-    for panel in panels:
-        half = Z95 * panel.se[panel.active]
-        called = panel.estimate[panel.active]
-        values += [panel.estimate.ravel(), panel.others.ravel(), called - half, called + half]
+    for top, others in panels:
+        half = Z95 * top.sd[top.called]
+        called = top.mean[top.called]
+        values += [top.mean.ravel(), others.ravel(), called - half, called + half]
     low, high = np.nanmin(np.concatenate(values)), np.nanmax(np.concatenate(values))
     room = 0.06 * max(high - low, 0.2)
     return low - room, high + room
@@ -321,15 +309,15 @@ def limits_of_lines(panels: Sequence[Lines]) -> tuple[float, float]:
 
 def is_cut(panel: Lines, limits: tuple[float, float]) -> bool:
     """Whether an interval of a named gene ends beyond the axis."""
-    half = Z95 * np.nan_to_num(panel.se)
-    return bool((panel.estimate - half < limits[0]).any() or (panel.estimate + half > limits[1]).any())
+    mean, half = panel.top.mean, Z95 * np.nan_to_num(panel.top.sd)
+    return bool((mean - half < limits[0]).any() or (mean + half > limits[1]).any())
 
 
 def make_room(ax: Axes, panels: Sequence[Lines]) -> float:
     """Lengthen the common time axis until the names fit behind the lines; returns where they start."""
     low, end = ax.get_xlim()
     width = ax.get_window_extent().width * 72 / ax.figure.dpi  # points
-    longest = max(text_width(name) for panel in panels for name in panel.names)
+    longest = max(text_width(name) for panel in panels for name in panel.top.genes)
     taken = min(1.2 * longest + 4, 0.65 * width)  # bold letters are wider
     per_point = (end - low) / (width - taken)
     ax.set_xlim(low, low + width * per_point)
@@ -341,16 +329,18 @@ def name_lines(ax: Axes, start: float, panel: Lines) -> None:
     low, high = ax.get_ylim()
     ax_height = ax.get_window_extent().height * 72 / ax.figure.dpi  # points
     points_per_unit = ax_height / (high - low)
-    seen = np.isfinite(panel.estimate)
+    seen = np.isfinite(panel.top.mean)
     rows = np.flatnonzero(seen.any(axis=1))
     last = seen.shape[1] - 1 - seen[:, ::-1].argmax(axis=1)  # last observed day of each gene
-    y = panel.estimate[np.arange(len(last)), last]
+    y = panel.top.mean[np.arange(len(last)), last]
     rows = rows[np.argsort(-y[rows], kind="stable")]  # from the top down
     at = low + spread_out((y[rows] - low) * points_per_unit, LINE, top=ax_height) / points_per_unit
     for row, height in zip(rows.tolist(), at, strict=True):
         colour, _ = look(row)
-        text = ax.text(start, height, panel.names[row], ha="left", va="center", fontsize=SMALL, color=colour,
-                       weight="bold" if panel.hit[row] else "normal", gid="name")  # fmt: skip
+        weight = "bold" if panel.top.hit[row] else "normal"
+        text = ax.text(start, height, panel.top.genes[row], ha="left", va="center", fontsize=SMALL,
+                       color=colour, weight=weight, alpha=PALER if panel.top.follower[row] else 1.0,
+                       gid="name")  # fmt: skip
         text.set_in_layout(False)
 
 

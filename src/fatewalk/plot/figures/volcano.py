@@ -2,29 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.lines import Line2D
 from matplotlib.patheffects import withStroke
 
-from fatewalk.core.daywise import Daywise, active_matrix
-from fatewalk.core.tables import as_bool, require_columns
-from fatewalk.plot.columns import count_hits, notes_of
-from fatewalk.plot.panels import (
-    LINE,
-    all_notes,
-    each,
-    most_rows,
-    panel_columns,
-    panel_width,
-    require_contrasts,
-    text_width,
-    title_panels,
-)
+from fatewalk.plot.effects import effects_of, effects_on, panel_names
+from fatewalk.plot.panels import LINE, legend_columns, panel_columns, panel_width, text_width, title_panels
 from fatewalk.plot.style import (
-    AFTER_MASH,
     BLACK,
     CALLED,
     GREY,
@@ -33,7 +20,6 @@ from fatewalk.plot.style import (
     add_foot,
     add_title,
     day_title,
-    effect_label,
     grid_columns,
     panel_grid,
     say,
@@ -43,10 +29,10 @@ from fatewalk.plot.style import (
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    import pandas as pd
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+    from fatewalk.plot.effects import Panel, Scale
     from fatewalk.run.files import Run
 
 CAP = 10.0  # -log10 lfsr above this is drawn at this
@@ -54,43 +40,71 @@ N_LABELS = 6  # calls named in a panel of a day
 N_NAMES = 5  # of a contrast
 
 
+class Points(NamedTuple):
+    """Points of a panel, one a gene; missing where it was not observed."""
+
+    effect: np.ndarray  # [L]
+    height: np.ndarray  # [L], -log10 lfsr
+    called: np.ndarray  # [L]
+    follower: np.ndarray  # [L]
+
+    @classmethod
+    def of_day(cls, panel: Panel, day: int) -> Points:
+        """Genes on a day."""
+        with np.errstate(divide="ignore"):
+            height = -np.log10(panel.lfsr[:, day])
+        return cls(panel.mean[:, day], height, panel.called[:, day], panel.follower)
+
+    @classmethod
+    def on_strongest_day(cls, panel: Panel) -> Points:
+        """Genes each on its observed day of smallest lfsr; a tie: of larger effect."""
+        seen = np.isfinite(panel.mean) & np.isfinite(panel.lfsr)  # [L, D]
+        lfsr = np.where(seen, panel.lfsr, np.inf)
+        smallest = lfsr == lfsr.min(axis=1, keepdims=True)
+        day = np.where(seen & smallest, np.abs(panel.mean), -1).argmax(axis=1)  # [L]
+        rows = np.arange(len(day))
+        with np.errstate(divide="ignore"):
+            height = -np.log10(panel.lfsr[rows, day])
+        observed = seen[rows, day]
+        effect, height = (np.where(observed, of, np.nan) for of in (panel.mean[rows, day], height))
+        return cls(effect, height, panel.hit | panel.follower, panel.follower)
+
+
 @styled
-def volcano(run: Run, contrast: str | None = None) -> Figure:
+def volcano(run: Run, fate: str | None = None, *, scale: Scale | None = None) -> Figure:
     """Shrunken effect against -log10 of the local false sign rate, a panel a day.
 
     Parameters
     ----------
     run
         The run.
-    contrast
-        Fate of the effects; None: the primary contrast.
+    fate
+        Fate or contrast of the effects; None: that of the primary contrast.
+    scale
+        fate | contrast; None: ``calls.scale``.
     """
-    contrast = run.choose(contrast)
-    hits, days, calls = run.table("hits_ranked.csv", contrast), run.days, run.settings.calls
+    effects, days, calls = effects_on(run, fate, scale), run.days, run.settings.calls
     eps, lfsr_day = calls.effect_size_eps, calls.lfsr_day
-    found = Daywise.of(hits, "table of hits", ["postmean", "lfsr"], ["gene"], len(days))
-    effect = found["postmean"]  # [L, D]
-    with np.errstate(divide="ignore"):
-        height = -np.log10(found["lfsr"])  # [L, D]
-    called = active_matrix(hits, len(days))
+    panel = next(iter(effects.panels.values()))
+    points = [Points.of_day(panel, day) for day in range(len(days))]
+    effect, called, names = panel.mean, panel.called, panel.genes  # [L, D], [L, D], [L]
+    height = np.stack([of.height for of in points], axis=1)  # [L, D]
     top = min(CAP, max(float(np.nanmax(height, initial=0)), -np.log10(lfsr_day)) + 0.3)
-    names = found["gene"].astype(str)
 
     longest = max((len(name) for name in names[called.any(axis=1)]), default=0)
     fig, axes = panel_grid(len(days), 1.9, grid_columns(len(days), 4 if longest <= 10 else 2))
     widest = max(float(np.nanmax(np.abs(effect), initial=0)), 2 * eps, 0.1)
     axes[0].set(xlim=(-1.1 * widest, 1.1 * widest), ylim=(-0.03 * top, 1.05 * top))
     for day, ax in enumerate(axes):
-        draw_points(ax, effect[:, day], height[:, day], called[:, day], top)
+        draw_points(ax, points[day], top, effects.missing)
         draw_thresholds(ax, eps, lfsr_day)
         ax.set_title(f"{day_title(days[day])}: {called[:, day].sum():,} called")
     fig.supylabel("−log₁₀ local false sign rate")
-    handles = legend_handles(
-        ("called active", "not called"), eps, lfsr_day, top if (height > top).any() else None
-    )
-    label = effect_label(contrast, run.reference, fig.get_figwidth(), AFTER_MASH)
-    add_foot(fig, label, handles, 5 if len(axes) > 1 else 3)
-    add_title(fig, f"{len(hits):,} genes", notes_of(hits))
+    words = (effects.hit_words, effects.follower_words * effects.has_followers, "not called")
+    handles = legend_handles(words, eps, lfsr_day, top if (height > top).any() else None)
+    columns = legend_columns(handles, 5 if len(axes) > 1 else 3, fig.get_figwidth())
+    add_foot(fig, effects.label(fig.get_figwidth()), handles, columns)
+    add_title(fig, f"{effects.n_genes:,} genes", effects.notes)
 
     FigureCanvasAgg(fig)  # a canvas that can measure
     fig.draw_without_rendering()  # panels get their final size, in which names are placed
@@ -101,17 +115,24 @@ def volcano(run: Run, contrast: str | None = None) -> Figure:
     return fig
 
 
-def draw_points(ax: Axes, x: np.ndarray, y: np.ndarray, called: np.ndarray, top: float) -> None:
-    """Calls over the rest; points above ``top`` are triangles at ``top``. All arrays are [L]."""
+def draw_points(ax: Axes, panel: Points, top: float, missing: str) -> None:
+    """Calls over the rest, hollow for followers; points above ``top`` are triangles at ``top``."""
+    x, y = panel.effect, panel.height
     seen = np.isfinite(x) & ~np.isnan(y)
     if not seen.any():
-        say(ax, "no cells observed")
-    for rows, colour, order in ((seen & ~called, GREY, 1), (seen & called, CALLED, 2)):
+        say(ax, missing)
+    follows = panel.called & panel.follower
+    for kind, rows, colour, order in (
+        ("rest", seen & ~panel.called, GREY, 1),
+        ("following", seen & follows, CALLED, 2),
+        ("called", seen & panel.called & ~follows, CALLED, 2),
+    ):
+        hollow = {"mfc": "none", "mew": 0.5} if kind == "following" else {"mew": 0}
         for beyond, marker, size in ((False, "o", 2.2), (True, "^", 3.2)):
             part = rows & ((y > top) == beyond)
-            ax.plot(x[part], np.minimum(y[part], top), marker, ms=size, color=colour, mew=0, alpha=0.75,
+            ax.plot(x[part], np.minimum(y[part], top), marker, ms=size, color=colour, alpha=0.75,
                     zorder=order, rasterized=bool(part.sum() > MANY),
-                    gid=f"{'called' if order == 2 else 'rest'}{'-beyond' if beyond else ''}")  # fmt: skip
+                    gid=f"{kind}{'-beyond' if beyond else ''}", **hollow)  # fmt: skip
 
 
 def draw_thresholds(ax: Axes, eps: float, lfsr_day: float) -> None:
@@ -121,17 +142,34 @@ def draw_thresholds(ax: Axes, eps: float, lfsr_day: float) -> None:
     ax.axhline(-np.log10(lfsr_day), color=BLACK, lw=0.5, ls="--", zorder=0)
 
 
-def legend_handles(names: tuple[str, str], eps: float, lfsr_day: float, beyond: float | None) -> list[Line2D]:
-    """Legend of a volcano; ``names``: of calls and of the rest; ``beyond``: where points were cut, if any."""
+def legend_handles(
+    words: tuple[str, str, str], eps: float, lfsr_day: float, beyond: float | None
+) -> list[Line2D]:
+    """Legend of a volcano.
+
+    Parameters
+    ----------
+    words
+        What calls, followers and the rest are; empty where there are none.
+    eps, lfsr_day
+        Thresholds.
+    beyond
+        Where points were cut, if any.
+    """
+    looks: list[dict[str, Any]] = [{"color": CALLED}, {"color": CALLED, "mfc": "none", "mew": 0.5}]
+    looks.append({"color": GREY})
     handles = [
-        Line2D([], [], marker="o", ls="", ms=3, color=CALLED, label=names[0]),
-        Line2D([], [], marker="o", ls="", ms=3, color=GREY, label=names[1]),
+        Line2D([], [], marker="o", ls="", ms=3, label=label, **look)
+        for label, look in zip(words, looks, strict=True)
+        if label
+    ]
+    if beyond is not None:
+        handles.append(Line2D([], [], marker="^", ls="", ms=3.5, color=GREY, label=f"beyond {beyond:g}"))
+    return [
+        *handles,
         Line2D([], [], color=BLACK, lw=0.5, ls=":", label=f"|effect| = {eps:g}"),
         Line2D([], [], color=BLACK, lw=0.5, ls="--", label=f"lfsr = {lfsr_day:g}"),
     ]
-    if beyond is not None:
-        handles.insert(2, Line2D([], [], marker="^", ls="", ms=3.5, color=GREY, label=f"beyond {beyond:g}"))
-    return handles
 
 
 def choose(effect: np.ndarray, called: np.ndarray, most: int = N_LABELS) -> np.ndarray:
@@ -192,81 +230,59 @@ def keep_apart(at: np.ndarray, line: float) -> np.ndarray:
     return np.maximum(down, steps[::-1])
 
 
-# ------------------------------------------------------------- all contrasts
+# --------------------------------------------------- all fates or contrasts
 
 
 @styled
-def overview_volcano(run: Run) -> Figure:
-    """Shrunken effect against -log10 of the local false sign rate, a panel a contrast, a point a gene.
+def overview_volcano(run: Run, *, scale: Scale | None = None) -> Figure:
+    """Shrunken effect against -log10 of the lfsr, a panel a fate or contrast, a point a gene.
 
     Parameters
     ----------
     run
         The run.
+    scale
+        fate | contrast; None: ``calls.scale``.
 
     Raises
     ------
     FatewalkError
         If there is no contrast or a column is missing.
     """
-    require_contrasts(run.contrasts)
-    hits, days, calls = run.tables("hits_ranked.csv"), run.days, run.settings.calls
+    effects, calls = effects_of(run, panel_names(run, scale), scale), run.settings.calls
     eps, lfsr_day = calls.effect_size_eps, calls.lfsr_day
-    for table in hits.values():
-        require_columns(table, ["gene", "hit_anyday"], "table of hits")
-    points = [strongest_day(table, len(days)) for table in hits.values()]
-    called = [as_bool(table["hit_anyday"], "table of hits") for table in hits.values()]
-    names = [table["gene"].astype(str).to_numpy() for table in hits.values()]
-    effects = np.concatenate([effect for effect, _ in points])
-    heights = np.concatenate([height for _, height in points])
+    panels = list(effects.panels.values())
+    points = [Points.on_strongest_day(panel) for panel in panels]
+    largest = np.concatenate([np.abs(of.effect) for of in points])
+    heights = np.concatenate([of.height for of in points])
     top = min(CAP, max(float(np.nanmax(heights, initial=0)), -np.log10(lfsr_day)) + 0.3)
 
     # the best hits are named; a height of 300 is an lfsr of 0 but for rounding
-    certainty = [np.minimum(height, 300.0) for _, height in points]
-    labelled = [choose(of, hit, N_NAMES) for of, hit in zip(certainty, called, strict=True)]
-    shown = [name[rows] for name, rows in zip(names, labelled, strict=True)]
+    labelled = [
+        choose(np.minimum(of.height, 300.0), panel.hit, N_NAMES)
+        for of, panel in zip(points, panels, strict=True)
+    ]
+    shown = [panel.genes[rows] for panel, rows in zip(panels, labelled, strict=True)]
     columns = panel_columns(len(points), np.concatenate(shown), letters=10)
     fig, axes = panel_grid(len(points), 1.5 if columns == 3 else 1.75, columns)
-    widest = max(float(np.nanmax(np.abs(effects), initial=0)), 2 * eps, 0.1)
+    widest = max(float(np.nanmax(largest, initial=0)), 2 * eps, 0.1)
     axes[0].set(xlim=(-1.1 * widest, 1.1 * widest), ylim=(-0.03 * top, 1.05 * top))
-    for ax, (effect, height), hit in zip(axes, points, called, strict=True):
-        draw_points(ax, effect, height, hit, top)
+    for ax, of in zip(axes, points, strict=True):
+        draw_points(ax, of, top, effects.missing)
         draw_thresholds(ax, eps, lfsr_day)
-    title_panels(axes, list(hits), [count_hits(table) for table in hits.values()],
-                 panel_width(fig, columns))  # fmt: skip
+    title_panels(axes, list(effects.panels), [panel.count for panel in panels], panel_width(fig, columns))
     fig.supylabel("−log₁₀ local false sign rate")
     beyond = top if (heights > top).any() else None
-    handles = legend_handles(("hit", "no hit"), eps, lfsr_day, beyond)
-    label = effect_label(each(hits), run.reference, fig.get_figwidth(), AFTER_MASH)
-    add_foot(fig, label, handles, 5 if len(axes) > 1 else 3)
-    title = f"{most_rows(hits):,} genes, each on the day of its smallest local false sign rate"
-    add_title(fig, title, all_notes(hits.values()))
+    words = ("hit", effects.follower_words * effects.has_followers, "no hit")
+    handles = legend_handles(words, eps, lfsr_day, beyond)
+    per_row = legend_columns(handles, 5 if len(axes) > 1 else 3, fig.get_figwidth())
+    add_foot(fig, effects.label(fig.get_figwidth()), handles, per_row)
+    title = f"{effects.n_genes:,} genes, each on the day of its smallest local false sign rate"
+    add_title(fig, title, effects.notes)
 
     FigureCanvasAgg(fig)  # a canvas that can measure
     fig.draw_without_rendering()  # panels get their final size, in which names are placed
-    widen(axes[0], [(x[rows], name) for (x, _), rows, name in zip(points, labelled, shown, strict=True)])
-    for ax, (x, y), rows, name in zip(axes, points, labelled, shown, strict=True):
-        name_points(ax, x[rows], np.minimum(y[rows], top), name)
+    widen(axes[0], [(of.effect[rows], name) for of, rows, name in zip(points, labelled, shown, strict=True)])
+    for ax, of, rows, name in zip(axes, points, labelled, shown, strict=True):
+        name_points(ax, of.effect[rows], np.minimum(of.height[rows], top), name)
     return fig
-
-
-def strongest_day(hits: pd.DataFrame, n_days: int) -> tuple[np.ndarray, np.ndarray]:
-    """Effect and -log10 lfsr of every gene on its observed day of smallest lfsr; a tie: of larger effect.
-
-    Returns
-    -------
-    numpy.ndarray, float [L]
-    numpy.ndarray, float [L]
-        NaN where a gene was not observed at all.
-    """
-    found = Daywise.of(hits, "table of hits", ["postmean", "lfsr"], n_days=n_days)
-    effect, lfsr = found["postmean"], found["lfsr"]  # [L, D]
-    seen = np.isfinite(effect) & np.isfinite(lfsr)
-    lfsr = np.where(seen, lfsr, np.inf)
-    smallest = lfsr == lfsr.min(axis=1, keepdims=True)
-    day = np.where(seen & smallest, np.abs(effect), -1).argmax(axis=1)  # [L]
-    rows = np.arange(len(day))
-    observed = seen[rows, day]
-    with np.errstate(divide="ignore"):
-        height = -np.log10(lfsr[rows, day])
-    return np.where(observed, effect[rows, day], np.nan), np.where(observed, height, np.nan)

@@ -88,6 +88,8 @@ class Figure:
         How to read it, for the report (reStructuredText); ``{dataset}`` and ``{run}`` are filled in.
     by_contrast
         There is one for every contrast; else one for the run.
+    by_scale
+        It is of fates or contrasts, as ``calls.scale`` says.
     """
 
     name: str
@@ -96,3 +98,4 @@ class Figure:
     text: str
     caption: str
     by_contrast: bool = True
+    by_scale: bool = False

@@ -29,17 +29,22 @@ are the criterion. The loss cannot be compared between data sets.
         "heatmap",
         stage="plot_figures",
         category="Effects",
-        text="Effects after mash of the 60 best-ranked genes by day, with the calls.",
+        text="Effects after mash of the 60 best-ranked genes by day, with the calls; by `calls.scale`.",
+        by_scale=True,
         caption="""\
 **Effects of the best-ranked genes by day** in {dataset} (run {run}). Each row is a gene, best rank on top;
 each column is a sampled day, with its real time where the label does not tell it (columns are evenly spaced,
-the times need not be). The colour is the shrunken estimate of the gene's effect on which the calls rest (by
-default after mash on the estimates from the labels alone): by how much perturbing it changes the log-odds
-(logit) of the first fate named under the colour bar against the second. Red: perturbed cells go to that fate
-more often; blue: less often; white: no difference. A black dot marks a day on which the gene is called
-active: both the sign and a size above the threshold are well supported. Bold names are hits in the whole time
-course. Hatched grey: no cell of that day carried a guide of the gene, or the labels alone cannot tell its
-effect on that day; nothing is claimed there.
+the times need not be). The colour is the shrunken estimate of the gene's effect on which the calls rest. By
+default (calls.scale: fate) it is by how much perturbing the gene changes the log odds (logit) of the fate's
+own probability, that of the fate against all others together. With calls.scale: contrast, and in the folders
+of single contrasts, it is the log odds of the first fate named under the colour bar against the second. Red:
+perturbed cells go to that fate more often; blue: less often; white: no difference. A dot marks a day on which
+the gene is called active: both the sign and a size above the threshold are well supported. By fate a black
+dot and a bold name are a hit, a row of hits.csv: the gene moved this fate itself, or the data cannot tell
+which fates it moved. A hollow dot: this fate changes because others do, for probabilities sum to one (or,
+with calls.rule: lfsr, a day is active and the time course is no hit). By contrast bold names are hits in the
+whole time course. Hatched grey: no cell of that day carried a guide of the gene, hardly a cell of the day is
+of the fate, or the labels alone cannot tell the effect; nothing is claimed there.
 
 *What to distrust.* A strong colour without a dot is an estimate that may well be noise. mash knows a few
 typical courses over days and draws a gene towards those that fit it best, so equal colours on several days,
@@ -51,51 +56,58 @@ few effects lie beyond the scale. The title tells how many genes are not shown.
         "trajectories",
         stage="plot_figures",
         category="Effects",
-        text="Effects of the best-ranked genes and their guides over real time.",
+        text="Effects of the best-ranked genes and their guides over real time; by `calls.scale`.",
+        by_scale=True,
         caption="""\
 **Effects over time of the best-ranked genes** in {dataset} (run {run}), a panel a gene. Horizontal: real time
-of sampling. Vertical: effect of perturbing the gene on the log-odds (logit) of the first fate named on the
-axis against the second; the grey horizontal line is no effect. Circles joined in blue: posterior mean for the
-gene, the average over its guides, before mash; vertical bars: 95 % intervals. Filled orange circles: days on
-which the gene is called active; open circles: days on which it is not. Thin grey lines: the gene's single
-guides. Small numbers above the axis: cells of that day with a guide of the gene (the range over days where
-they would not fit). A day without such cells leaves a gap.
+of sampling. Vertical: effect of perturbing the gene on the log odds (logit) of the fate's own probability
+(calls.scale: fate, the default), or of the first fate named on the axis against the second; the grey
+horizontal line is no effect. Circles joined in blue: the gene, the average over its guides, by fate after
+mash as in hits.csv, by contrast the posterior mean before mash; vertical bars: 95 % intervals. Filled orange
+circles: days on which the gene is called active, pale ones where the fate only follows others (in the
+overview such lines are paler); open circles: days on which it is not. Thin grey lines: the gene's single
+guides, by fate as the labels alone tell them, not shrunk; some may leave the axis. Small numbers above the
+axis: cells of that day with a guide of the gene (the range over days where they would not fit). A day without
+such cells leaves a gap.
 
 *What to distrust.* A gene whose guides disagree in direction, or that rests on a single guide: this may be an
 off-target effect or a failed guide. Intervals hold for each day on its own, and neighbouring days share
-information. The calls rest on other numbers (key calls.source). By default these are the estimates from the
-labels alone, shrunk by mash over all genes and days. So an interval that excludes zero need not be a call,
-and a day whose interval includes zero can be called because of the gene's other days: look twice at such a
-day. The panels were chosen because they rank best, so their effects tend to be overstated.
+information. An interval that excludes zero need not be a call, which asks for a size. By contrast the calls
+rest on other numbers than those drawn (key calls.source), and a day whose interval includes zero can be
+called because of the gene's other days: look twice at such a day. The panels were chosen because they rank
+best, so their effects tend to be overstated.
 """,
     ),
     Figure(
         "volcano",
         stage="plot_figures",
         category="Effects",
-        text="Effect against local false sign rate, a panel a day.",
+        text="Effect against local false sign rate, a panel a day; by `calls.scale`.",
+        by_scale=True,
         caption="""\
 **Size against certainty of the effects, by day**, in {dataset} (run {run}). Each point is a gene on one day.
-Horizontal: shrunken effect, on which the calls rest (by default after mash), on the log-odds (logit) of the
-first fate named on the axis against the second; positive means that perturbed cells go to that fate more
-often. Vertical: the local false sign rate (lfsr), the probability that the sign of the effect is wrong, as
-−log₁₀: 2 means 1 %, 3 means 0.1 %. Orange: called active; grey: not called. Triangles at the top edge lie
-beyond the axis. Dotted lines: the smallest effect of interest in either direction; dashed line: the lfsr
-threshold. The largest calls are named; a thin line joins a name to its point where it had to be moved. Genes
-without cells on a day are absent from its panel.
+Horizontal: shrunken effect, on which the calls rest, on the log odds (logit) of the fate's own probability
+(calls.scale: fate, the default), or of the first fate named on the axis against the second; positive means
+that perturbed cells go to that fate more often. Vertical: the local false sign rate (lfsr), the probability
+that the sign of the effect is wrong, as −log₁₀: 2 means 1 %, 3 means 0.1 %. Orange: called active, hollow
+where the fate only follows others that the gene moved; grey: not called. Triangles at the top edge lie beyond
+the axis. Dotted lines: the smallest effect of interest in either direction; dashed line: the lfsr threshold.
+The largest calls are named; a thin line joins a name to its point where it had to be moved. Genes without
+cells on a day are absent from its panel.
 
 *What to distrust.* A call needs a high probability that the effect exceeds the dotted lines, not just a point
 beyond both thresholds: grey points in the outer upper corners are genes for which the size is still
-uncertain. The lfsr is as good as the model behind it; it is no p-value and must not be corrected again for
-the number of genes. mash gives a gene that follows a common course over the days nearly the same lfsr on all
-days of it: such points are one piece of evidence, not several.
+uncertain. Grey points high up beside zero are no error: where a gene moves one fate, the signs of what
+follows are sure and the sizes small. The lfsr is as good as the model behind it; it is no p-value and must
+not be corrected again for the number of genes. mash gives a gene that follows a common course over the days
+nearly the same lfsr on all days of it: such points are one piece of evidence, not several.
 """,
     ),
     Figure(
         "delta",
         stage="plot_figures",
         category="Effects",
-        text="Deviations of guides within genes.",
+        text="Deviations of guides within genes, by contrast.",
         caption="""\
 **Do the guides of a gene agree?** Data set {dataset}, run {run}. Each shaded or white column is a gene with
 at least two guides, the largest disagreement on the left. Each blue point is a guide: by how much its effect
@@ -115,7 +127,7 @@ effects of genes are shifted by as much.
         "recovery",
         stage="evaluate_recovery",
         category="Against the truth",
-        text="Estimates against the truth of a simulated screen.",
+        text="Estimates against the truth of a simulated screen, by contrast.",
         caption="""\
 **Are the estimates right?** Simulated screen {dataset}, run {run}: posterior estimates (before mash) against
 the truth that generated the data, a panel a day. Each point is a gene: its true effect (horizontal) and the
