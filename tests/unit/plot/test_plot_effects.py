@@ -214,6 +214,22 @@ def test_guides_are_those_of_their_gene() -> None:
     np.testing.assert_allclose(found["gene1"], [[-0.3, -0.4]])
 
 
+def test_many_followers_do_not_saturate_the_colours_of_hits() -> None:
+    run = run_by_fate(make_calls(tuple(f"fate{i}" for i in range(18))))
+    high = plot.overview_heatmap(run).axes[0].collections[0].get_clim()[1]
+    assert 1.2 < high < 1.5  # quantiles of all effects are far below
+
+
+def test_guides_that_are_not_shrunk_do_not_flatten_their_genes() -> None:
+    run = run_by_fate(make_calls())
+    assert "leave the axis" not in said(plot.trajectories(run))
+    guides = run.effects("guide", "fate")
+    guides.loc[guides["gene"] == "gene3", "estimate"] = 40.0
+    fig = plot.trajectories(run)
+    assert fig.axes[0].get_ylim()[1] < 4
+    assert "Some guides leave the axis" in said(fig)
+
+
 def test_calls_by_contrast_know_no_fates() -> None:
     run = run_by_fate(make_calls())
     run._held["table", run.folder / "hits.csv"] = pd.DataFrame({"gene": ["gene0"], "contrast": ["MES"]})
