@@ -17,7 +17,7 @@ STAGE_VERSION = {
     "summarise_posterior": 6,
     "check_delta": 2,
     "export_effects": 5,
-    "fit_mash": 9,
+    "fit_mash": 10,
     "run_mashr": 1,
     "rank_hits": 6,
     "evaluate_recovery": 4,

@@ -114,11 +114,20 @@ class Evidence:
         step = max(1, NUMBERS // max(numbers, 1))
         return (slice(start, min(start + step, len(self))) for start in range(0, len(self), step))
 
-    def estimates(self, rows: slice = slice(None)) -> tuple[Array, Array, NDArray[np.bool_]]:
-        """Unshrunk estimates [B, K], roots of their error covariance [B, K, K], what was seen [B, K].
+    def estimates(
+        self, rows: slice = slice(None), contrasts: Array | None = None
+    ) -> tuple[Array, Array, NDArray[np.bool_]]:
+        """Unshrunk estimates [B, C D], roots of their error covariance [B, C D, K], what was seen [B, C D].
 
         J^-1 h where J sees; a direction that it does not see is left at 0, and whatever has a part in one
         was not seen.
+
+        Parameters
+        ----------
+        rows
+            Which.
+        contrasts
+            Weights [C, F*] of the contrasts against the reference, by default these themselves.
         """
         h, information = self.flat(rows)
         values, vectors = np.linalg.eigh(information)
@@ -126,8 +135,12 @@ class Evidence:
         inverse = np.where(seen, 1 / np.where(seen, values, 1.0), 0.0)
         root = vectors * np.sqrt(inverse)[:, None, :]
         mean = (root @ (root.swapaxes(1, 2) @ h[:, :, None]))[:, :, 0]
-        unseen = (vectors**2 @ (~seen)[:, :, None].astype(float))[:, :, 0]
-        return mean, root, unseen <= SEEN
+        if contrasts is None:
+            contrasts = np.eye(self.n_fates - 1)
+        to = np.kron(contrasts, np.eye(self.n_days))  # [C D, K]
+        part = (to @ vectors) ** 2 / (to**2).sum(axis=1)[:, None]
+        unseen = (part @ (~seen)[:, :, None].astype(float))[:, :, 0]
+        return mean @ to.T, to @ root, unseen <= SEEN
 
     def with_shared_error(self, variance: Array) -> Evidence:
         """The same with one more error, equal on all days and independent by fate.
@@ -179,6 +192,31 @@ class FatesPrior:
         """Numbers of contrasts F* and of days D."""
         member = next(iter(self.classes.values()))[0]
         return member.shape[0], member.shape[1]
+
+    @classmethod
+    def over(cls, composition: Array, grid: Array, pi0: float, pi: Array) -> FatesPrior:
+        """The prior with these weights at the shares of the fates [F, D]: what `fit_fates` fitted there.
+
+        Parameters
+        ----------
+        composition
+            Share of each fate by day [F, D], the reference first.
+        grid, pi0, pi
+            As of the class.
+
+        Raises
+        ------
+        MashError
+            If there is another number of weights than of classes, time shapes and scales.
+        """
+        classes = fate_classes(composition)
+        times = {name: factor(shape) for name, shape in time_shapes(composition.shape[1]).items()}
+        if pi.shape != (len(classes), len(times), len(grid)):
+            raise MashError(
+                f"{composition.shape[0]} fates on {composition.shape[1]} days and {len(grid)} scales have "
+                f"weights [{len(classes)}, {len(times)}, {len(grid)}]; found the shape {pi.shape}"
+            )
+        return cls(classes, times, grid, pi0, pi)
 
     def loading(self, kind: str, member: int, time: str) -> Array:
         """Factor E [K, a r] of A (x) T."""
@@ -325,6 +363,20 @@ def contrast_vectors(n_fates: int) -> Array:
     return np.vstack([-np.ones(n_fates - 1), np.eye(n_fates - 1)])
 
 
+def pair_contrasts(n_fates: int) -> Array:
+    """Every fate against every one before it, as weights of the contrasts against the first [C, F*].
+
+    Examples
+    --------
+    >>> pair_contrasts(3)
+    array([[ 1.,  0.],
+           [ 0.,  1.],
+           [-1.,  1.]])
+    """
+    own = np.vstack([np.zeros(n_fates - 1), np.eye(n_fates - 1)])
+    return np.array([own[f] - own[g] for g, f in combinations(range(n_fates), 2)])
+
+
 def symmetric_covariance(n_contrasts: int) -> Array:
     """Covariance (I + 11') / 2 of contrasts of fates that move independently: [F*, F*]."""
     return (np.eye(n_contrasts) + 1) / 2
@@ -366,15 +418,18 @@ def time_shapes(n_days: int) -> dict[str, Array]:
 def effect_grid(evidence: Evidence) -> Array:
     """Scales from a tenth of the smallest standard error to twice the largest effect beyond its error.
 
+    Of all pairs of fates, so that the scales do not depend on which one is the reference.
+
     Raises
     ------
     MashError
         If the data say nothing.
     """
     smallest, excess = np.inf, -np.inf
-    for rows in evidence.blocks(3 * evidence.score[0].size ** 2):
-        mean, root, seen = evidence.estimates(rows)
-        variance = (root**2).sum(axis=2)  # [B, K]
+    pairs = pair_contrasts(evidence.n_fates)
+    for rows in evidence.blocks(3 * len(pairs) * evidence.n_days * evidence.score[0].size):
+        mean, root, seen = evidence.estimates(rows, pairs)
+        variance = (root**2).sum(axis=2)  # [B, C D]
         usable = seen & (variance > 0)
         if usable.any():
             smallest = min(smallest, float(variance[usable].min()))

@@ -108,15 +108,13 @@ def test_the_likelihood_is_that_of_tied_members():
     assert fit.loglik == pytest.approx(np.log(density @ weights).sum(), abs=0.2)  # negligible ones left out
 
 
-def turned(order):
-    """The screen with another reference: estimates and errors against fate ``order[0]``."""
-    estimates, error, by_fate = screen()
-    to = np.zeros((F - 1, F - 1))  # new contrasts from old ones
-    old = contrast_of(range(F))
-    to = contrast_of(order) @ np.linalg.pinv(old)
+def turned(order, seed=1):
+    """Evidence of the screen with another reference: estimates and errors against fate ``order[0]``."""
+    estimates, error, _ = screen(seed)
+    to = contrast_of(order) @ np.linalg.pinv(contrast_of(range(F)))  # new contrasts from old ones
     estimates = np.einsum("gf,nfd->ngd", to, estimates)
     error = np.einsum("gf,nfdke,hk->ngdhe", to, error, to)
-    return mash.mash_fates(*mash.evidence_of(estimates, error), SHARES[list(order)]), by_fate
+    return mash.evidence_of(estimates, error)
 
 
 def contrast_of(order):
@@ -128,7 +126,7 @@ def contrast_of(order):
 def test_nothing_depends_on_the_reference(found):
     """Effects of each fate up to the noise of the draws, who moved and the weights exactly."""
     order = [2, 3, 0, 1]
-    other, _ = turned(order)
+    other = mash.mash_fates(*turned(order), SHARES[order])
     assert other.fit.loglik == pytest.approx(found.fit.loglik, abs=1e-5)
     for name, limit in (("mean", 0.02), ("sd", 0.02), ("lfsr", 0.02), ("prob_large", 0.02)):
         np.testing.assert_allclose(getattr(other.fate, name), getattr(found.fate, name)[:, order], atol=limit)
@@ -138,6 +136,36 @@ def test_nothing_depends_on_the_reference(found):
     pair = mash.contrast_effects(found.fit, evidence, 0.2, [[0, -1, 1]])
     np.testing.assert_allclose(pair.mean[:, 0], other.contrast.mean[:, 0], atol=1e-5)
     np.testing.assert_allclose(pair.lfsr[:, 0], other.contrast.lfsr[:, 0], atol=1e-5)
+
+
+@pytest.mark.parametrize("reference", [1, 2, 3])
+def test_scales_do_not_depend_on_the_reference(reference):
+    """On screens whose largest effect is on a pair without the reference, too."""
+    order = [reference, *(fate for fate in range(F) if fate != reference)]
+    for seed in range(5):
+        one, other = (engine.effect_grid(Evidence(*turned(o, seed))) for o in (range(F), order))
+        np.testing.assert_allclose(other, one)
+
+
+def test_a_pair_is_seen_on_a_day_without_the_reference():
+    """With its estimate and error; what has a part in the reference is not."""
+    rng = np.random.default_rng(5)
+    of_fates = rng.normal(size=(3, F, D))  # log shares, the errors of fates independent with variance .04
+    precision = np.full((F, D), 25.0)
+    precision[0, 1] = 0.0  # nothing is known of the reference on the second day
+    information = np.zeros((F - 1, D, F - 1, D))
+    for d in range(D):
+        known = np.diag(precision[:, d]) - np.outer(precision[:, d], precision[:, d]) / precision[:, d].sum()
+        information[:, d, :, d] = known[1:, 1:]
+    contrasts = of_fates[:, 1:] - of_fates[:, :1]
+    score = np.einsum("fdke,nke->nfd", information, contrasts)
+    evidence = Evidence(score, np.broadcast_to(information, (3, *information.shape)))
+    pair = np.array([[1.0, -1.0, 0.0], [1.0, 0.0, 0.0]])
+    mean, root, seen = (one.reshape(3, 2, D, *one.shape[2:]) for one in evidence.estimates(contrasts=pair))
+    assert seen[:, 0].all()
+    assert seen[:, 1].tolist() == [[True, False, True]] * 3
+    np.testing.assert_allclose(mean[:, 0], of_fates[:, 1] - of_fates[:, 2])
+    np.testing.assert_allclose((root[:, 0] ** 2).sum(axis=2), 0.08)
 
 
 def test_who_moved(found):
