@@ -77,6 +77,30 @@ def test_tables_of_a_result(result):
     assert result.hits()["rank"].min() == 1  # what is handed out is the user's own
 
 
+def test_log_odds_of_any_two_fates(result):
+    contrast = result.effects("gene", scale="contrast").query("fate == 'NEU'").reset_index(drop=True)
+    pair = result.effects("gene", pair=("NEU", "EC"))
+    assert pair[["gene", "fate", "day"]].equals(contrast[["gene", "fate", "day"]])
+    for name in ("posterior_mean", "posterior_sd", "mash_mean", "mash_sd", "lfsr", "plarge", "n_cells"):
+        np.testing.assert_allclose(pair[name], contrast[name], rtol=1e-6, atol=1e-9)
+    # those of contrasts come from the mode under a prior by contrast, not from that of all fates alike
+    assert (np.abs(pair["estimate"] - contrast["estimate"]) < 0.3 * contrast["se"]).all()
+    one, other = result.effects("guide", pair=("MES", "NEU")), result.effects("guide", pair=("NEU", "MES"))
+    np.testing.assert_allclose(one["mash_mean"], -other["mash_mean"], atol=1e-12)
+    mes = result.effects("guide", scale="contrast").query("fate == 'MES'")["mash_mean"].to_numpy()
+    neu = result.effects("guide", scale="contrast").query("fate == 'NEU'")["mash_mean"].to_numpy()
+    np.testing.assert_allclose(one["mash_mean"], mes - neu, atol=1e-9)
+    for pair, words in (
+        (("MES", "NUE"), r"pair: found 'NUE', did you mean 'NEU'\?; allowed: two of EC, MES, NEU"),
+        (("MES", "MES"), r"pair: found \('MES', 'MES'\); allowed: two of EC, MES, NEU, such as"),
+        ("MES", "pair: found 'MES'; allowed: two of"),
+    ):
+        with pytest.raises(fatewalk.FatewalkError, match=words):
+            result.effects(pair=pair)
+    with pytest.raises(fatewalk.FatewalkError, match="scale: found 'fate' beside pair; leave one"):
+        result.effects(scale="fate", pair=("MES", "NEU"))
+
+
 def test_figures_take_nothing_but_a_fate(result):
     for name in dir(result.plot):
         assert getattr(result.plot, name)().axes, name
@@ -165,6 +189,8 @@ def test_a_result_is_saved_and_opened_again(result, tmp_path):
     again = fatewalk.load(folder)
     pd.testing.assert_frame_equal(again.hits(), result.hits())
     assert again.plot.volcano().axes
+    pair = ("MES", "NEU")
+    pd.testing.assert_frame_equal(again.effects(pair=pair), result.effects(pair=pair))
     with pytest.raises(fatewalk.FatewalkError, match="is there already and not empty"):
         result.save(folder)
     (tmp_path / "empty").mkdir()

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fatewalk import plot
+from fatewalk.calls import FateEffects, pair_effects_table
 from fatewalk.config.messages import nearest
 from fatewalk.core.errors import FatewalkError
 from fatewalk.run.layout import contrast_folder
@@ -66,8 +67,10 @@ class Result:
         """Hits of all contrasts, best first: the columns of hits.csv."""
         return self.run.table("hits.csv").copy()
 
-    def effects(self, level: str = "gene", scale: str | None = None) -> pd.DataFrame:
-        """All effects of genes or of guides, a row for each fate or contrast, and day.
+    def effects(
+        self, level: str = "gene", scale: str | None = None, pair: tuple[str, str] | None = None
+    ) -> pd.DataFrame:
+        """All effects of genes or of guides, a row for each fate or contrast, and day; or those on a pair.
 
         Parameters
         ----------
@@ -75,19 +78,42 @@ class Result:
             gene | guide.
         scale
             fate (each fate's own probability) | contrast (log odds against the reference); both if left out.
+        pair
+            Instead of a scale, two fates such as ``("MES", "NEU")``: log odds of the first against the
+            second.
 
         Returns
         -------
         pandas.DataFrame
             The columns of effects.parquet, but for the level, and for the guide where it is that of genes.
+            Of a pair, those of `fatewalk.calls.pair_effects_table`: estimate and se are unshrunk, lfsr and
+            plarge by mash over fates and days, whatever the source of the calls.
 
         Raises
         ------
         FatewalkError
-            For another level or scale.
+            For another level, scale or fate.
+
+        Examples
+        --------
+        >>> import fatewalk
+        >>> screen = fatewalk.simulate(cells=1500, genes=12, active_genes=6, days=[0, 2], seed=1)
+        >>> result = fatewalk.fit(
+        ...     screen.cells,
+        ...     screen.guide_map,
+        ...     screen.guide_calls,
+        ...     fates=["EC", "MES", "NEU"],
+        ...     family="laplace",
+        ... )
+        >>> list(result.effects("gene", pair=("MES", "NEU")).columns[:6])
+        ['gene', 'fate', 'against', 'day', 'estimate', 'se']
         """
         if level not in ("gene", "guide"):
             raise FatewalkError(f"level: found {level!r}; allowed: gene, guide")
+        if pair is not None:
+            if scale is not None:
+                raise FatewalkError(f"scale: found {scale!r} beside pair; leave one of the two out")
+            return _pair_effects(self.run, level, _two_fates(self.run, pair))
         if scale not in (None, "fate", "contrast"):
             raise FatewalkError(f"scale: found {scale!r}; allowed: fate, contrast")
         table = self.run.table("effects.parquet")
@@ -142,6 +168,33 @@ class Result:
             raise FatewalkError(f"{folder}: is there already and not empty; give a new folder")
         shutil.copytree(self.folder, folder, dirs_exist_ok=True)
         return folder
+
+
+def _two_fates(run: Run, pair: Any) -> tuple[str, str]:
+    """Two different fates of a run, the reference like any other."""
+    fates = [run.reference, *run.contrasts]
+    known = f"allowed: two of {', '.join(fates)}"
+    if not isinstance(pair, (tuple, list)) or len(pair) != 2 or pair[0] == pair[1]:
+        raise FatewalkError(f"pair: found {pair!r}; {known}, such as {(fates[0], fates[1])}")
+    for fate in pair:
+        if fate not in fates:
+            raise FatewalkError(f"pair: found {fate!r}{nearest(str(fate), fates)}; {known}")
+    return pair[0], pair[1]
+
+
+def _pair_effects(run: Run, level: str, pair: tuple[str, str]) -> pd.DataFrame:
+    """Effects on two fates, by the prior that the run fitted."""
+    return pair_effects_table(
+        level,
+        FateEffects.load(run.folder / f"shrunk_fates_{level}.npz"),
+        run.arrays("evidence.npz"),
+        pair,
+        run.table(f"{level}_daywise_for_mash.csv", run.primary),
+        estimand=run.settings.calls.estimand,
+        eps=run.settings.calls.effect_size_eps,
+        theta=run.arrays("theta_posterior_summary.npz"),
+        change=run.table("fate_probability_change.csv"),
+    )
 
 
 class Plots:

@@ -5,6 +5,7 @@ from fatewalk.calls.compare import compare_modes
 from fatewalk.calls.fate_hits import FateCalls, fate_effects_table, fate_hits_table
 from fatewalk.calls.fates import FateEffects, MashedFates, shrink_fates
 from fatewalk.calls.hits import rank_hits
+from fatewalk.calls.pairs import pair_effects_table
 from fatewalk.calls.patterns import PATTERNS, classify, pattern_probabilities
 from fatewalk.calls.sources import (
     SOURCES,
@@ -40,6 +41,7 @@ __all__ = [
     "joint_effects",
     "mash_effects",
     "mashr_effects",
+    "pair_effects_table",
     "pattern_probabilities",
     "rank_hits",
     "read_sources",

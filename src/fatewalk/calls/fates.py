@@ -51,6 +51,8 @@ class FateEffects(ArrayFile):
         Probability that the fate moved itself, and does not only follow others.
     untold : array [n]
         Probability, given an effect, that so many fates moved that which cannot be told.
+    grid, pi0, pi : array [G], [], [classes, time shapes, G]
+        Of the fitted prior, see `prior`.
     """
 
     names: NDArray[Any]
@@ -66,6 +68,14 @@ class FateEffects(ArrayFile):
     patterns: Numbers
     moved: Numbers
     untold: Numbers
+    grid: Numbers
+    pi0: Numbers
+    pi: Numbers
+
+    @property
+    def prior(self) -> mash.FatesPrior:
+        """The prior that the effects are shrunk by."""
+        return mash.FatesPrior.over(self.composition, self.grid, float(self.pi0), self.pi)
 
     def shrunk(self, fate: int) -> Shrunk:
         """What is said of one fate."""
@@ -125,9 +135,7 @@ def shrink_fates(
     FatewalkError
         If the estimand needs the variance between guides and it is not known.
     """
-    given = mash.Evidence(evidence[f"{level}_score"], evidence[f"{level}_information"])
-    if estimand == "gene" and level == "gene":
-        given = given.with_shared_error(_guide_sampling(evidence))
+    given = evidence_of_level(evidence, level, estimand)
     composition = evidence["composition"]  # [F, D]
     seen = evidence[f"{level}_cells"].astype(bool)  # [n, D]
     fit = mash.fit_fates(given, composition, null_weight=null_weight)
@@ -153,10 +161,21 @@ def shrink_fates(
         patterns=np.where(np.asarray(shown.any(axis=2))[:, :, None], patterns, np.nan),
         moved=who.moved,
         untold=who.untold,
+        grid=fit.grid,
+        pi0=np.array(fit.pi0),
+        pi=fit.pi,
     )
     return MashedFates(
         by_fate, _contrasts(fit, given, of_contrasts, seen, eps), _mixture(fit, who, len(given))
     )
+
+
+def evidence_of_level(evidence: Mapping[str, np.ndarray], level: str, estimand: Estimand) -> mash.Evidence:
+    """What evidence.npz says of the genes or the guides; arguments and errors as of `shrink_fates`."""
+    given = mash.Evidence(evidence[f"{level}_score"], evidence[f"{level}_information"])
+    if estimand == "gene" and level == "gene":
+        return given.with_shared_error(_guide_sampling(evidence))
+    return given
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
+from fatewalk.core.errors import FatewalkError, first_few
 from fatewalk.core.tables import read_arrays, write_arrays
 
 if TYPE_CHECKING:  # the stages after it need no torch
@@ -26,9 +27,21 @@ class ArrayFile:
 
     @classmethod
     def load(cls, path: Path) -> Self:
-        """Read what ``save`` wrote."""
+        """Read what ``save`` wrote.
+
+        Raises
+        ------
+        FatewalkError
+            If an array is missing.
+        """
         arrays = read_arrays(path)
-        return cls(**{field.name: arrays[field.name] for field in fields(cls)})
+        names = [field.name for field in fields(cls)]
+        if missing := [name for name in names if name not in arrays]:
+            raise FatewalkError(
+                f"{path}: has no {first_few(missing)}, so another version wrote it; run the stage that "
+                "makes it again"
+            )
+        return cls(**{name: arrays[name] for name in names})
 
 
 @dataclass(frozen=True)

@@ -43,6 +43,7 @@ def effects(genes):
         prob_large=large, patterns=patterns,
         moved=np.array([genes[name][1] for name in names], float),
         untold=np.array([genes[name][2] for name in names], float),
+        grid=np.ones(1), pi0=np.array(1.0), pi=np.zeros((3, 1, 1)),
     )  # fmt: skip
 
 

@@ -32,6 +32,8 @@ OF_FATES = (
         "probability",
         "n",
     ),
+    Column("grid", "prior standard deviations by which the covariances are scaled", "logit", "G"),
+    Column("pi0, pi", "weight of no effect, and those by class, time shape and scale", shape="; C, T, G"),
 )
 
 FILES = (
