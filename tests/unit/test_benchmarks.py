@@ -1,6 +1,7 @@
 """Helpers of the benchmark scripts."""
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -10,14 +11,16 @@ from benchmarks import prototype
 from benchmarks.calibration.gather import plot_coverage, read_blocks, report, summarise
 from benchmarks.calibration.screens import compare
 from benchmarks.calls import compare as ways
+from benchmarks.calls import reference as references
 from benchmarks.calls import screens as call_screens
 from benchmarks.common import draw_screen, true_effects, true_weights, weights_by_day
 from benchmarks.speed import CASES, simulate_settings
-from fatewalk.calls import PATTERNS, Shrunk
+from fatewalk.calls import PATTERNS, FateCalls, Shrunk
 from fatewalk.config.sections import CallsConfig
 from fatewalk.config.simulate import SimulateConfig
 from fatewalk.core.errors import FatewalkError
 from fatewalk.screen.simulate import simulate_screen
+from tests.unit.calls.test_fate_hits import evidence
 
 SMALL = {"cells": 200, "genes": 5, "active_genes": 5, "effect_patterns": {"random_walk": 1},
          "guide_effects": "uncentred", "moi": 2}  # fmt: skip
@@ -169,3 +172,26 @@ def test_screens_for_the_calls_are_a_grid_without_repeats(tmp_path):
     of_gene = [source for source in library if source != "mash_posterior"]
     assert rows.loc[rows["estimand"] == "gene", "source"].tolist() == of_gene
     assert rows.loc[rows["scale"] == "fate", "gene_days"].tolist() == [72, 72]  # 12 genes, 3 fates, 2 days
+
+
+def test_another_reference_changes_what_it_is_said_to_change():
+    given = evidence()
+    first = references.View.of(given, [0, 1, 2])
+    other = references.View.of(references.turned(given, [2, 0, 1]), [1, 2, 0])
+    found = references.compare(first, other)
+    assert found["hits"] == first.calls.named.sum() > 0
+    assert (found["hits_differ"], found["active_far"]) == (0, 0)
+    assert (found["pair"] < 1e-6, found["mean"] < 0.1, found["estimate"] < 1e-6) == (True, True, True)
+    mixed_up = references.View.of(references.turned(given, [2, 0, 1]), [0, 1, 2])
+    found = references.compare(first, mixed_up)
+    assert min(found["mean"], found["pair"], found["estimate"]) > 1
+    assert found["hits_far"] == found["hits_differ"] > 5
+    large = first.effects.prob_large.copy()
+    large[-1] = 0  # a gene that is active on all fates and days
+    lower = replace(first.effects, prob_large=large)
+    found = references.compare(
+        first, replace(first, effects=lower, calls=FateCalls.of(lower, references.CALLS))
+    )
+    assert found["active_far"] == found["active_differ"] == 6
+    assert found["hits_far"] == found["hits_differ"] == 1
+    assert found["active_shift"] == pytest.approx(first.effects.prob_large[-1].max())
