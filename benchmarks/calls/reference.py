@@ -45,6 +45,7 @@ CALLS = CallsConfig()
 NEAR = 0.05  # of a limit of a probability
 FLOOR = 0.02  # logit; a smaller posterior SD counts as this
 DRAWS = 200
+REFERENCES = {"zscape_crispants": 6, "mcf10a_cropseq_dox": 12}  # of 18 fates the first six, a minute each
 BY_FATE = ("estimate", "se", "mean", "sd", "lfsr", "prob_large", "moved", "active", "hit", "named")
 SETS = {"kinds": "independent", "movers": "one_of_5,0.5-1"}  # five screens of each
 
@@ -234,7 +235,6 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True, help="folder of the table")
     parser.add_argument("--realdata", type=Path, help="folder of the real examples, measured as well")
     parser.add_argument("--only", default="", help="screens whose name begins with this")
-    parser.add_argument("--most", type=int, default=12, help="references of a real example")
     args = parser.parse_args()
     torch.set_num_threads(1)
     cases: list[tuple[str, list[str], Any, int]] = []
@@ -247,13 +247,13 @@ def main() -> None:
         ]
     for name in KNOWN if args.realdata else ():
         fates, fit = example(name, args.realdata)
-        cases.append((name, fates, lambda fit=fit: fit, args.most))
+        cases.append((name, fates, lambda fit=fit: fit, REFERENCES[name]))
     rows: list[dict[str, Any]] = []
     for name, fates, fits, most in (case for case in cases if case[0].startswith(args.only)):
         began = time.process_time()
         rows += rows_of(name, fates, fits(), fates[1:most])
         print(name, f"{time.process_time() - began:.0f} s", flush=True)
-        write_table(pd.DataFrame(rows), args.out / "reference.csv")
+        write_table(pd.DataFrame(rows).round(5), args.out / "reference.csv")
 
 
 if __name__ == "__main__":
