@@ -67,7 +67,7 @@ EXPECTED = {
     "calls.scale": ("contrast", AFTER_RANK),
     "calls.rule": ("lfsr", AFTER_RANK),
     "calls.fdr": (0.1, AFTER_RANK),
-    "calls.fdr_prob_large_min": (0.6, AFTER_RANK),
+    "calls.fdr_prob_large_min": (0.65, AFTER_RANK),
     "calls.estimand": ("gene", AFTER_MASH),
     "calls.effect_size_eps": (0.3, AFTER_MASH),  # P(|effect| > eps) comes with the fitted mixture
     "calls.effect_prob_large_min": (0.8, AFTER_RANK),

@@ -357,7 +357,7 @@ class CallsConfig(Section):
         read_by=["rank_hits", "evaluate_recovery"],
     )
     fdr_prob_large_min: float = key(
-        0.5,
+        0.6,
         ge=0,
         le=1,
         description="rule fdr: P(|effect| > eps) of each gene-day at least this",
