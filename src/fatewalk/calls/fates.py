@@ -77,16 +77,6 @@ class FateEffects(ArrayFile):
         """The prior that the effects are shrunk by."""
         return mash.FatesPrior.over(self.composition, self.grid, float(self.pi0), self.pi)
 
-    def shrunk(self, fate: int) -> Shrunk:
-        """What is said of one fate."""
-        return Shrunk(
-            mean=self.mean[:, fate],
-            sd=self.sd[:, fate],
-            lfsr=self.lfsr[:, fate],
-            prob_large=self.prob_large[:, fate],
-            patterns=self.patterns[:, fate],
-        )
-
 
 @dataclass(frozen=True)
 class MashedFates:

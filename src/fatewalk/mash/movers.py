@@ -79,14 +79,14 @@ def movers(prior: FatesPrior, evidence: Evidence, active: Array) -> Movers:
     n, n_fates = len(evidence), evidence.n_fates
     if n_fates == 2:
         return Movers(np.repeat(active[:, None], 2, axis=1), np.ones(n), active)
+    moved, untold = np.empty((n, n_fates)), np.empty(n)
+    moved[:], untold[:] = _prior(n_fates)
     asked = np.flatnonzero(active > LEAST_ACTIVE)
-    sets = _Sets.of(prior, *evidence.flat(asked), n_fates)
-    posterior = sets.posterior(active[asked])  # [rows, sets]
-    moved, untold = np.full((n, n_fates), np.nan), np.full(n, np.nan)
-    moved[asked] = np.einsum("bs,bsf->bf", posterior, sets.holds)
-    untold[asked] = np.where(sets.holds.sum(axis=2) >= n_fates - 1, posterior, 0.0).sum(axis=1)
-    rest = np.setdiff1d(np.arange(n), asked)  # they have the prior
-    moved[rest], untold[rest] = _prior(n_fates)
+    if len(asked):
+        sets = _Sets.of(prior, *evidence.flat(asked), n_fates)
+        posterior = sets.posterior(active[asked])  # [rows, sets]
+        moved[asked] = np.einsum("bs,bsf->bf", posterior, sets.holds)
+        untold[asked] = posterior[:, sets.size >= n_fates - 1].sum(axis=1)
     return Movers(active[:, None] * moved, untold, active)
 
 

@@ -383,3 +383,13 @@ def test_three_movers_of_seven_are_told(monkeypatch):
     module = importlib.import_module("fatewalk.mash.movers")
     monkeypatch.setattr(module._Sets, "grown", lambda self, *_: self)
     assert (mash.mash_fates(*data).who.untold[:8] > 0.9).all()
+
+
+@pytest.mark.parametrize("n_fates", [3, 6])
+def test_without_any_effect_nobody_moved(n_fates):
+    data = np.zeros((20, n_fates - 1, 2)), np.zeros((20, *[n_fates - 1, 2] * 2))
+    data[1][:] = np.eye(2 * (n_fates - 1)).reshape(data[1].shape[1:]) * 50
+    found = mash.mash_fates(*data, np.full((n_fates, 2), 1 / n_fates))
+    assert (found.moved < 0.01).all()
+    assert ((found.who.untold > 0) & (found.who.untold < 0.3)).all()
+    assert (found.fate.lfsr > 0.9).all()
