@@ -6,7 +6,7 @@ Probabilities sum to one, so that fates follow when one moves. The posterior of 
 - two fates: s v_f v_f' (x) T + r v_g v_g' (x) T, with s : r one of `RATIOS`,
 - three to F - 2: the sum of v_f v_f' (x) T. Of the many such sets those are considered that grow from the
   best pair of the row, fate by fate: at each step all fates are tried and the best one is kept, at the
-  row's best time shape,
+  row's best time shape. With more than `MOST_PAIRS` fates pairs grow from the best fate likewise,
 - all: (I + 11') / 2 (x) T; F - 1 movers explain whatever all do,
 
 takes time shapes and scales from a fitted prior, in proportion to their weights there. The share of rows
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 RATIOS = ((1.0, 1.0), (1.0, 0.25), (0.25, 1.0))
 ONE, SEVERAL = 2.0, 0.5
 FURTHER = 1 / 5
+MOST_PAIRS = 8  # fates of which every pair is tried; of more those that hold the row's best fate
 LEAST_ACTIVE = 0.01  # rows with a smaller probability of any effect are not asked who moved
 LEAST_SHARE = 1e-3  # of the prior: time shapes and scales with less are left out
 ROUNDS = 200
@@ -110,19 +111,20 @@ class _Sets:
 
     @classmethod
     def of(cls, prior: FatesPrior, h: Array, information: Array, n_fates: int) -> _Sets:
-        """One fate, every pair, all; and larger sets that grow from each row's best pair."""
+        """One fate, every pair of not too many, all; and larger sets that grow from each row's best one."""
         everyone = tuple(range(n_fates))
-        sets = [(f,) for f in everyone] + list(combinations(everyone, 2)) + [everyone]
+        pairs = list(combinations(everyone, 2)) if n_fates <= MOST_PAIRS else []
+        sets = [(f,) for f in everyone] + pairs + [everyone]
         holds = np.array([[fate in one for fate in everyone] for one in sets])  # [S, F]
         by_time = np.stack([_by_time(prior, h, information, _factors(one, prior)) for one in sets], axis=2)
         loglik = logsumexp(by_time, axis=0)  # [B, S]
         size = holds.sum(axis=1)
-        alike = 1 / np.bincount(size)[size]
+        alike = 1 / np.array([comb(n_fates, number) for number in size])
         found = cls(np.repeat(holds[None], len(h), axis=0), loglik + np.log(alike), size)
         if n_fates < 5:
             return found
-        pairs = size == 2
-        start = holds[pairs][loglik[:, pairs].argmax(axis=1)]  # [B, F]
+        largest = size == (2 if pairs else 1)
+        start = holds[largest][loglik[:, largest].argmax(axis=1)]  # [B, F]
         time = by_time[:, :, -1].argmax(axis=0)  # [B], the best one if all moved
         others = loglik[:, -1] - by_time[time, np.arange(len(h)), -1]  # what the other time shapes add
         return found.grown(prior, h, information, start, time, others)
@@ -136,10 +138,10 @@ class _Sets:
         time: NDArray[np.intp],
         others: Array,
     ) -> _Sets:
-        """These sets and larger ones: fate by fate the best one is added, to each row's best pair."""
+        """These sets and larger ones: fate by fate the best one is added, to each row's start."""
         n_fates = start.shape[1]
         holds, loglik, now = [self.holds], [self.loglik], start
-        for number in range(3, n_fates - 1):
+        for number in range(int(start[0].sum()) + 1, n_fates - 1):
             tried = np.flatnonzero(~now.ravel()).reshape(len(h), -1) % n_fates  # [B, C]
             larger = now[:, None, :] | (np.arange(n_fates) == tried[:, :, None])  # [B, C, F]
             of_larger = _at_time(prior, h, information, larger, time)  # [B, C]
