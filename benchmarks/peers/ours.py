@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from benchmarks.calls.screens import of_fit
+from benchmarks.calls.screens import evidence_arrays, of_fit
 from benchmarks.peers.found import Found
 from fatewalk.calls import mash_effects, shrink_fates
 from fatewalk.calls.hits import active_days
@@ -70,7 +70,7 @@ def after(screen: Arrays, scale: Scale) -> Found:
     """
     calls = CallsConfig()
     found = shrink_fates(
-        evidence(screen), "gene", "library", MashConfig().null_weight, eps=calls.effect_size_eps
+        evidence_arrays(screen), "gene", "library", MashConfig().null_weight, eps=calls.effect_size_eps
     )
     if scale == "fate":
         fate = found.by_fate
@@ -80,22 +80,6 @@ def after(screen: Arrays, scale: Scale) -> Found:
     called = np.stack([active_days(one.lfsr, one.prob_large, calls) for one in shrunk], axis=1)
     sure = 1 - _stack(shrunk, "prob_large") + TIE * _stack(shrunk, "lfsr")
     return Found("contrast", _stack(shrunk, "mean", np.sign), sure, called)
-
-
-def evidence(screen: Arrays) -> dict[str, Any]:
-    """Arrays of evidence.npz as far as genes ask for them."""
-    fates, days = screen["composition"].shape
-    return {
-        "gene_score": screen["score"],
-        "gene_information": screen["information"],
-        "composition": screen["composition"],
-        "gene_cells": screen["gene_cells"],
-        "genes": screen["genes"],
-        "fates": np.arange(fates).astype(str),
-        "days": np.arange(days).astype(str),
-        "guide_variance": screen["guide_variance"],
-        "guide_to_gene": np.repeat(np.arange(len(screen["genes"])), screen["n_guides"]),
-    }
 
 
 def fit(design: Design, model: ModelConfig, family: str | None = None) -> dict[str, np.ndarray]:
