@@ -10,7 +10,7 @@ from fatewalk import mash
 from fatewalk.calls import FateCalls
 from fatewalk.calls.fates import shrink_fates
 from fatewalk.config import CallsConfig, DesignConfig, ModelConfig
-from fatewalk.estimates.arrays import mean_composition
+from fatewalk.estimates.arrays import name_evidence
 from fatewalk.estimates.likelihood_only import label_evidence
 from fatewalk.screen.design import build_design
 from fatewalk.stages.fit_effects import fit_effects
@@ -26,22 +26,11 @@ def draw(**simulate):
 
 
 def fitted(design):
-    """Arrays of evidence.npz, as far as genes need them."""
+    """Arrays of evidence.npz."""
     fit = fit_config("laplace", None, threads=1, device="cpu")
     posterior, card, _ = fit_effects(design, ModelConfig(fates=list(design.fates)), fit, progress=False)
     assert card["status"] == "converged"
-    found = label_evidence(posterior, design)
-    return {
-        "gene_score": found.gene_score,
-        "gene_information": found.gene_information,
-        "gene_cells": np.ones((len(design.genes), len(design.days))),
-        "genes": np.array(design.genes),
-        "guide_to_gene": design.guide_to_gene.numpy(),
-        "guide_variance": np.array(found.guide_variance),
-        "composition": mean_composition(design),
-        "fates": np.array(design.fates),
-        "days": np.array(design.days),
-    }
+    return vars(name_evidence(label_evidence(posterior, design), design))
 
 
 def shrunk(evidence, times=1.0):
