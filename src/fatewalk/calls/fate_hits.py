@@ -188,7 +188,7 @@ def fate_effects_table(
     columns = {
         "level": level,
         "gene": found["gene"].astype(object)[each],
-        "guide": guide.astype(object)[each],
+        "guide": pd.Series(guide[each], dtype=object),  # as text is, though missing for all genes
         "scale": "fate",
         "fate": np.tile(np.repeat(np.asarray(effects.fates, dtype=object), n_days), n),
         "day": np.tile(np.asarray(effects.days, dtype=object), n * n_fates),

@@ -203,7 +203,7 @@ def _tidy(level: str, contrast: str, effects: ContrastEffects, days: Sequence[st
     columns = {
         "level": level,
         "gene": np.repeat(likelihood["gene"].astype(object), D),
-        "guide": np.repeat(guide.astype(object), D),
+        "guide": pd.Series(np.repeat(guide, D), dtype=object),  # as text is, though missing for all genes
         "scale": "contrast",
         "fate": contrast,
         "day": np.tile(np.asarray(days, dtype=object), n),
