@@ -19,7 +19,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from benchmarks.calls.compare import contrast_sources
+from benchmarks.calls.compare import effects_of
 from benchmarks.calls.screens import estimates
 from benchmarks.common import draw_screen, fit_config
 from fatewalk.config import CallsConfig, ModelConfig
@@ -59,7 +59,7 @@ SCREEN: dict[str, Any] = {
 }
 
 
-SOURCES = ("joint", "mash_posterior", "mash_likelihood")
+SOURCES = ("mash_fates", "joint", "mash_posterior", "mash_likelihood")
 
 
 def count_calls(
@@ -113,24 +113,26 @@ def run_screen(simulate: dict[str, Any], draws: int) -> pd.DataFrame:
     error = moments.theta_mean - theta
     covered = np.abs(error) <= Z95 * moments.theta_sd
     rows = []
-    for f, contrast in enumerate(design.contrasts):
-        found = contrast_sources(arrays, f, "library")
-        for source in SOURCES:
-            lfsr, prob_large = found[source].lfsr, found[source].prob_large
-            for d in range(len(design.days)):
-                rows.append(
-                    {
-                        "seed": simulate["seed"],
-                        "contrast": contrast,
-                        "day": d,
-                        "source": source,
-                        "rmse": np.sqrt((error[:, f, d] ** 2).mean()),
-                        "coverage": covered[:, f, d].mean(),
-                        **count_calls(lfsr[:, d], prob_large[:, d], theta[:, f, d], calls),
-                        "status": card["status"],
-                        "seconds": card["wall_seconds"],
-                    }
-                )
+    places = dict.fromkeys(SOURCES, 0)  # of the next contrast of each source
+    for source, scale, effects, _ in effects_of(arrays, "library", one_by_one=True):
+        if scale == "fate":
+            continue
+        f = places[source]
+        places[source] += 1
+        for d in range(len(design.days)):
+            rows.append(
+                {
+                    "seed": simulate["seed"],
+                    "contrast": design.contrasts[f],
+                    "day": d,
+                    "source": source,
+                    "rmse": np.sqrt((error[:, f, d] ** 2).mean()),
+                    "coverage": covered[:, f, d].mean(),
+                    **count_calls(effects.lfsr[:, d], effects.prob_large[:, d], theta[:, f, d], calls),
+                    "status": card["status"],
+                    "seconds": card["wall_seconds"],
+                }
+            )
     return pd.DataFrame(rows)
 
 
