@@ -376,7 +376,7 @@ def test_refusals_speak_of_keywords_and_arguments(screen):
     with pytest.raises(fatewalk.FatewalkError, match=r"^guide_calls: column guide is missing"):
         fatewalk.fit(screen.cells, screen.guide_map, calls, fates=FATES)
     for arguments, words in (
-        ((screen.cells, None, screen.guide_calls), "guide_map: found nothing; allowed: a DataFrame"),
+        ((screen.cells, None, screen.guide_calls), "nothing says which of its names are controls"),
         ((object(), screen.guide_map), "cells: found an object of type object; allowed: a DataFrame"),
         ((screen.cells, as_anndata(screen)), "guide_map: found an object of type AnnData"),
     ):

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from fatewalk.screen.simulate import SimulatedScreen
 
 
-def fit(data: Any, guide_map: Any, guide_calls: Any = None, **keys: Any) -> Result:
+def fit(data: Any, guide_map: Any = None, guide_calls: Any = None, **keys: Any) -> Result:
     """Fit a screen and call its hits: the whole chain, from files or from memory.
 
     Parameters
@@ -43,7 +43,8 @@ def fit(data: Any, guide_map: Any, guide_calls: Any = None, **keys: Any) -> Resu
         An AnnData object or the path of an .h5ad file; or the table of cells, a DataFrame or the path of a
         CSV, TSV or Parquet file. The ending of a file tells its format.
     guide_map
-        Table guide_name, gene_name, is_ntc: a DataFrame or a path.
+        Table guide_name, gene_name, is_ntc: a DataFrame or a path. Without it the map that the screen's own
+        file carries, or each guide as a gene of its own, with ``ntc_names`` for the controls.
     guide_calls
         Beside a table of cells, table cell_id, guide, [umi]: a DataFrame or a path.
     **keys

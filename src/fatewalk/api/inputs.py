@@ -55,7 +55,8 @@ def as_config(
         else:
             problems.add(f"{key}: {_advice(key, [*own, *of_section])}")
     problems.raise_if_any("keywords")
-    files = {"guide_map": guide_map} | ({} if guide_calls is None else {"guide_calls": guide_calls})
+    given_files = {"guide_map": guide_map, "guide_calls": guide_calls}
+    files = {key: value for key, value in given_files.items() if value is not None}
     if not in_memory:
         files[kind.key] = data
     entry |= {key: _path(key, value, folder) for key, value in files.items()}

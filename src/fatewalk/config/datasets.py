@@ -92,6 +92,22 @@ def _names_of_covariates(names: list[str]) -> list[str]:
 Covariates = Annotated[list[str], AfterValidator(_names_of_covariates)]
 
 
+def _names_of_controls(names: list[str] | None) -> list[str] | None:
+    if names is not None and len(set(names)) < len(names):
+        raise ValueError("names must differ")
+    if names is not None and not all(name.strip() for name in names):
+        raise ValueError("a name is blank; name a guide or gene, or write [] if there are no controls")
+    return names
+
+
+NtcNames = Annotated[list[str] | None, AfterValidator(_names_of_controls)]
+GUIDE_MAP_TEXT = (
+    "table guide_name, gene_name, is_ntc, or 10x feature_reference.csv; null: the one in the screen's own "
+    "file, else each guide is a gene of its own"
+)
+NTC_NAMES_TEXT = "guides or genes that are controls, beside those that the guide map marks; []: none"
+
+
 class SimulatedDataset(Dataset):
     """``{simulate: {...}}``."""
 

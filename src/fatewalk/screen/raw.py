@@ -39,6 +39,8 @@ class RawScreen:
         Sentences for the report.
     covariates : dict of str to pandas.Series, [N] each
         Further columns of the cells, to be carried along.
+    guide_map : pandas.DataFrame, optional
+        guide_name, gene_name [, is_ntc], if the file of the cells or guides carries one itself.
     """
 
     where: str
@@ -52,6 +54,7 @@ class RawScreen:
     calls_where: str
     notes: list[str]
     covariates: dict[str, pd.Series] = field(default_factory=dict)
+    guide_map: pd.DataFrame | None = None
 
 
 def canonical_cells(raw: RawScreen, fates: Sequence[str]) -> tuple[pd.DataFrame, dict[str, Any]]:

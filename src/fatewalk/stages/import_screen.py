@@ -6,8 +6,8 @@ import logging
 from typing import TYPE_CHECKING
 
 from fatewalk.core.files import write_json
-from fatewalk.core.schema import GUIDE_MAP
-from fatewalk.core.tables import as_bool, read_table, write_table
+from fatewalk.core.tables import write_table
+from fatewalk.screen.guide_map import read_guide_map
 from fatewalk.screen.raw import canonical_calls, canonical_cells
 
 if TYPE_CHECKING:
@@ -36,15 +36,15 @@ def main(source: Path, dataset: Dataset, fates: Sequence[str]) -> None:
     FatewalkError
         If a file, key or column is missing, or days or fates cannot be read.
     """
-    raw, map_path = dataset.read(), dataset.paths["guide_map"]
+    raw = dataset.read()
     cells, cells_report = canonical_cells(raw, fates)
     calls, calls_report = canonical_calls(raw)
-    guide_map = read_table(map_path, GUIDE_MAP, text=GUIDE_MAP)[list(GUIDE_MAP)]
-    guide_map["is_ntc"] = as_bool(guide_map["is_ntc"], map_path)
+    ntc_names = getattr(dataset, "ntc_names", None)  # a format of somebody else may not have the key
+    guide_map, map_where, map_notes = read_guide_map(raw, calls, dataset.paths.get("guide_map"), ntc_names)
     write_table(cells, source / "cells.parquet")
     write_table(calls, source / "guide_calls.parquet")
     write_table(guide_map, source / "guide_map.csv")
-    sources = {"cells": raw.where, "guide_calls": raw.calls_where, "guide_map": map_path}
+    sources = {"cells": raw.where, "guide_calls": raw.calls_where, "guide_map": map_where}
     report = {
         "kind": dataset.kind.lower(),
         "sources": sources,
@@ -52,7 +52,7 @@ def main(source: Path, dataset: Dataset, fates: Sequence[str]) -> None:
         **calls_report,
         "guides_in_map": guide_map["guide_name"].nunique(),
     }
-    report["notes"] = report.pop("notes")  # last, where they are found
+    report["notes"] = [*report.pop("notes"), *map_notes]  # last, where they are found
     write_json(report, source / "import_report.json")
     log.info("in: %s", ", ".join(dict.fromkeys(sources.values())))
     log.info(

@@ -100,8 +100,8 @@ def test_missing_columns_name_the_remedy(screen):
     assert screen(CELLS.drop(columns="rep"), rep_key=None)[0]["rep"].tolist() == ["rep1"] * 3
     with pytest.raises(FatewalkError, match=r"'day' is missing.*Set day_key"):
         screen(CELLS.drop(columns="day"))
-    with pytest.raises(FatewalkError, match=r"guide_map\.csv: column is_ntc is missing"):
-        screen(guide_map=GUIDE_MAP.drop(columns="is_ntc"))
+    with pytest.raises(FatewalkError, match=r"no column is_ntc \(did you mean 'IsNTC'\?\)"):
+        screen(guide_map=GUIDE_MAP.rename(columns={"is_ntc": "IsNTC"}))
 
 
 @pytest.mark.parametrize("suffix", ["csv", "parquet"])

@@ -16,7 +16,7 @@ import pandas as pd
 import scipy.sparse as sp
 from pydantic import Field, model_validator
 
-from fatewalk.config.datasets import Covariates, Dataset
+from fatewalk.config.datasets import GUIDE_MAP_TEXT, NTC_NAMES_TEXT, Covariates, Dataset, NtcNames
 from fatewalk.core.errors import FatewalkError, first_few
 from fatewalk.screen.raw import RawScreen
 from fatewalk.screen.readers.tenx import read_protospacer_calls
@@ -39,7 +39,8 @@ class AnnDataDataset(Dataset):
     anndata: str = Field(
         examples=["screen.h5ad"], description="path of the .h5ad file; its X and layers are never read"
     )
-    guide_map: str = Field(examples=["guides.csv"], description="table guide_name, gene_name, is_ntc")
+    guide_map: str | None = Field(None, description=GUIDE_MAP_TEXT)
+    ntc_names: NtcNames = Field(None, description=NTC_NAMES_TEXT)
     fate_key: str = Field(
         "lineages_fwd", description="obsm key of the fate probabilities (here CellRank 2 puts them)"
     )

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import Field
 
-from fatewalk.config.datasets import Covariates, Dataset
+from fatewalk.config.datasets import GUIDE_MAP_TEXT, NTC_NAMES_TEXT, Covariates, Dataset, NtcNames
 from fatewalk.core.errors import FatewalkError
 from fatewalk.core.schema import BURDEN, CLUSTER, GUIDE_CALLS, PROB_PREFIX
 from fatewalk.core.tables import read_table, require_columns
@@ -39,7 +39,8 @@ class PlainDataset(Dataset):
         examples=["calls.parquet"],
         description="table cell_id, guide, [umi]; or 10x protospacer_calls_per_cell.csv",
     )
-    guide_map: str = Field(examples=["guides.csv"], description="table guide_name, gene_name, is_ntc")
+    guide_map: str | None = Field(None, description=GUIDE_MAP_TEXT)
+    ntc_names: NtcNames = Field(None, description=NTC_NAMES_TEXT)
     day_key: str = Field("day", description="column of the day: d0, 72hpf, 18.0")
     rep_key: str | None = Field("rep", description="column of the replicate; null: one replicate")
     cluster_key: str | None = Field(None, description="column of the cluster: embryo, clone, well")

@@ -1,4 +1,4 @@
-"""Guide calls as Cell Ranger writes them: ``protospacer_calls_per_cell.csv``."""
+"""Tables of Cell Ranger: calls (``protospacer_calls_per_cell.csv``), guides (``feature_reference.csv``)."""
 
 from __future__ import annotations
 
@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 TENX_CALLS = ("cell_barcode", "feature_call", "num_umis")
+FEATURE_REFERENCE = ("id", "name", "feature_type", "target_gene_id", "target_gene_name")
+GUIDE_FEATURES = "CRISPR Guide Capture"
+NO_GENE = ("", "none", "ignore")  # targets, in Cell Ranger's words, that are neither genes nor controls
 
 
 def is_protospacer_table(table: pd.DataFrame) -> bool:
@@ -64,3 +67,59 @@ def split_protospacer_calls(table: pd.DataFrame, where: str) -> tuple[pd.DataFra
         {"cell_id": rows["cell_barcode"], "guide": guides.str.split("|"), "umi": umis.str.split("|")}
     ).explode(["guide", "umi"], ignore_index=True)
     return calls, int(without.sum())
+
+
+def is_feature_reference(table: pd.DataFrame) -> bool:
+    """Tell the 10x feature reference by its columns."""
+    return {"id", "feature_type"} <= set(table.columns)
+
+
+def map_of_reference(table: pd.DataFrame, guides: pd.Index, where: str) -> tuple[pd.DataFrame, list[str]]:
+    """Bring a 10x feature reference into the form of a guide map.
+
+    Parameters
+    ----------
+    table
+        One row a feature: id, name, feature_type, target_gene_id, target_gene_name...
+    guides
+        Names of the calls, which are either ids or names of the reference.
+    where
+        File, for the errors.
+
+    Returns
+    -------
+    guide_map : pandas.DataFrame
+        guide_name, gene_name and, if any target is ``Non-Targeting``, is_ntc.
+    notes : list of str
+        Sentences for the report.
+
+    Raises
+    ------
+    FatewalkError
+        If no feature is a guide, or no column names genes.
+    """
+    is_guide = table["feature_type"].fillna("").str.strip().str.casefold() == GUIDE_FEATURES.casefold()
+    if not is_guide.any():
+        raise FatewalkError(
+            f"{where}: no feature_type is {GUIDE_FEATURES!r}; found: "
+            f"{first_few(map(repr, table['feature_type'].unique()))}"
+        )
+    targets = [name for name in ("target_gene_name", "target_gene_id") if name in table]
+    if not targets:
+        raise FatewalkError(
+            f"{where}: a 10x feature reference without columns target_gene_id and target_gene_name, so it "
+            "does not say which gene a guide is of; add them, Non-Targeting for controls"
+        )
+    rows = table[is_guide]
+    target = rows[targets].fillna("").astype(str)
+    plain = target.apply(lambda column: column.str.strip().str.casefold())
+    is_ntc = (plain.replace(r"[-_ ]", "", regex=True) == "nontargeting").any(axis=1)
+    gene = target.where(~plain.isin(NO_GENE), "").replace("", None).bfill(axis=1)[targets[0]]
+    column = max(
+        [name for name in ("id", "name") if name in rows], key=lambda name: guides.isin(rows[name]).sum()
+    )
+    found = pd.DataFrame({"guide_name": rows[column], "gene_name": gene})
+    notes = [f"{where} is a 10x feature reference: guides by {column}, genes by {targets[0]}."]
+    if others := int((~is_guide).sum()):
+        notes.append(f"{others} features of {where} are no guides: left out.")
+    return (found.assign(is_ntc=is_ntc) if is_ntc.any() else found), notes
