@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -40,3 +41,10 @@ def first_few(values: Iterable[object], n: int = 3) -> str:
     items = [str(value) for value in values]
     more = f" (and {len(items) - n} more)" if len(items) > n else ""
     return ", ".join(items[:n]) + more
+
+
+def nearest(name: str, allowed: Iterable[object]) -> str:
+    """Ask ``" (did you mean 'NEU'?)"``, whatever case and blanks; empty if no name is near."""
+    plain = {str(item).strip().lower(): str(item) for item in allowed}
+    close = difflib.get_close_matches(str(name).strip().lower(), list(plain), n=1)
+    return f" (did you mean {plain[close[0]]!r}?)" if close else ""

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import os
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
-from fatewalk.core.errors import FatewalkError, first_few
+from fatewalk.core.delimited import EXPORT, NUMBER, SHEETS, UNNAMED, no_header, read_delimited
+from fatewalk.core.errors import FatewalkError, first_few, nearest
 from fatewalk.core.files import atomic_path
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from numpy.typing import ArrayLike
+
+ADDRESS = re.compile(r"(^|/)[a-z][a-z0-9+]+:/{1,2}[^/]")  # a path that was joined has lost a slash
 
 # ------------------------------------------------------------------- reading
 
@@ -50,33 +55,79 @@ def read_table(
         If the file is absent, of another format, unreadable, or lacks a column.
     """
     path = Path(path)
-    if not path.is_file():
-        raise FatewalkError(f"{path}: no such file; correct the path")
-    suffixes = [suffix for suffix in path.suffixes if suffix != ".gz"]
-    suffix = suffixes[-1].lower() if suffixes else ""
-    try:
-        if suffix in {".parquet", ".pq"}:
-            filters = [(column, "==", value) for column, value in (rows or {}).items()]
-            table = pd.read_parquet(path, filters=filters or None)
-            table = table.assign(**{column: _as_text(table[column]) for column in text if column in table})
-        elif suffix in {".csv", ".tsv", ".txt"}:
-            table = pd.read_csv(
-                path,
-                sep="," if suffix == ".csv" else "\t",
-                dtype=dict.fromkeys(text, str),
-                keep_default_na=False,
-                na_values=[""],
-            )
-        else:
-            raise FatewalkError(
-                f"{path}: unknown kind of table {suffix!r}; allowed: .csv, .tsv, .csv.gz, .tsv.gz, .parquet"
-            )
-    except (FatewalkError, MemoryError):
-        raise
-    except Exception as error:  # whatever the parser raises, the user needs the file's name
-        raise FatewalkError(f"{path}: cannot be read as a table: {error}") from error
+    require_file(path)
+    suffixes = [suffix.lower() for suffix in path.suffixes if suffix.lower() != ".gz"]
+    suffix = suffixes[-1] if suffixes else ""
+    if suffix in {".parquet", ".pq"}:
+        table = _read_parquet(path, text, rows)
+    elif suffix in {".csv", ".tsv", ".txt"}:
+        table = read_delimited(path, text)
+    elif suffix in SHEETS:
+        raise FatewalkError(f"{path}: is a spreadsheet; {EXPORT}")
+    else:
+        raise FatewalkError(
+            f"{path}: unknown kind of table {suffix!r}; allowed: .csv, .tsv, .csv.gz, .tsv.gz, .parquet"
+        )
     require_columns(table, required, path)
     return table
+
+
+def require_file(path: str | Path) -> None:
+    """Refuse a path that is no file, or one that may not be read.
+
+    Raises
+    ------
+    FatewalkError
+        Saying what it is instead.
+    """
+    path = Path(path)
+    if ADDRESS.search(str(path)):
+        raise FatewalkError(f"{path}: is an address of the web or a store; download it, and name the file")
+    if path.is_dir():
+        raise FatewalkError(f"{path}: is a folder; name the file in it")
+    if not path.is_file():
+        raise FatewalkError(f"{path}: no such file; correct the path")
+    if not os.access(path, os.R_OK):
+        raise FatewalkError(f"{path}: may not be read; see who owns it and who may read it (ls -l)")
+
+
+def _read_parquet(path: Path, text: Sequence[str], rows: Mapping[str, str] | None) -> pd.DataFrame:
+    """A Parquet table; names of rows in its index become a column, `UNNAMED` if it has no name."""
+    filters = [(column, "==", value) for column, value in (rows or {}).items()]
+    try:
+        table = pd.read_parquet(path, filters=filters or None)
+    except MemoryError:
+        raise
+    except Exception as error:  # whatever the parser raises, the user needs the file's name
+        with path.open("rb") as file:
+            whole = file.read(4) == b"PAR1"
+        what = "is cut off or damaged; write it again" if whole else "is no Parquet file; correct its name"
+        raise FatewalkError(f"{path}: {what}") from error
+    table.columns = [str(name) for name in table.columns]
+    if not isinstance(table.index, pd.RangeIndex):
+        index = table.index.to_frame(index=False)
+        index.columns = [UNNAMED if name is None else str(name) for name in table.index.names]
+        new = [name for name in index if name not in table]
+        table = pd.concat([index[new], table.reset_index(drop=True)], axis=1)
+    return table.assign(**{column: _as_text(table[column]) for column in text if column in table})
+
+
+def with_names_of_rows(table: pd.DataFrame, name: str, where: str) -> tuple[pd.DataFrame, list[str]]:
+    """Take names of rows for a column that is missing, unless they are numbers of rows.
+
+    Returns
+    -------
+    table : pandas.DataFrame
+        With the column ``name``, if it can be.
+    notes : list of str
+        A sentence that says so.
+    """
+    if name in table or UNNAMED not in table:
+        return table, []
+    if table[UNNAMED].astype(str).str.fullmatch(r"\d+").all():
+        return table, []
+    note = f"{where} has no column {name!r}; its first column, which has no name, is taken for it."
+    return table.rename(columns={UNNAMED: name}), [note]
 
 
 def _as_text(column: pd.Series) -> pd.Series:
@@ -96,8 +147,13 @@ def require_columns(table: pd.DataFrame, required: Sequence[str], where: str | P
     """
     missing = [column for column in required if column not in table.columns]
     if missing:
+        others = [column for column in table.columns if column not in required]
+        meant = "".join(nearest(column, others) for column in missing)
+        data = [str(name) for name in table.columns if NUMBER.fullmatch(str(name))]
+        header = f". {no_header(data[0])}" if data else ""
         raise FatewalkError(
-            f"{where}: column {first_few(missing)} is missing; found: {first_few(table.columns, 12)}"
+            f"{where}: column {first_few(missing)} is missing{meant}; found: "
+            f"{first_few(map(repr, table.columns), 12)}{header}"
         )
 
 
@@ -120,7 +176,7 @@ def as_bool(column: pd.Series, where: str | Path) -> np.ndarray:
     unknown = ~text.isin(list(words))
     if unknown.any():
         raise FatewalkError(
-            f"{where}: column {column.name}: found {first_few(column[unknown].unique())}; "
+            f"{where}: column {column.name}: found {first_few(map(repr, column[unknown].unique()))}; "
             "allowed: True, False"
         )
     return text.map(words).to_numpy(dtype=bool)

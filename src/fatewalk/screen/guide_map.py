@@ -15,7 +15,7 @@ import yaml
 
 from fatewalk.core.errors import FatewalkError, first_few
 from fatewalk.core.schema import GUIDE_MAP
-from fatewalk.core.tables import as_bool, read_table, require_columns
+from fatewalk.core.tables import as_bool, read_table, require_columns, with_names_of_rows
 from fatewalk.screen.checks import LOOKS_LIKE_NTC
 from fatewalk.screen.readers.tenx import FEATURE_REFERENCE, is_feature_reference, map_of_reference
 from fatewalk.screen.text import nearest
@@ -65,12 +65,16 @@ def read_guide_map(
         table = read_table(path, text=(*GUIDE_MAP, *FEATURE_REFERENCE))
         if is_feature_reference(table):
             table, notes = map_of_reference(table, guides, path)
+        else:
+            table, notes = with_names_of_rows(table, "guide_name", path)
         require_columns(table, GUIDE_MAP[:2], path)
     elif raw.guide_map is not None:
         where, table = raw.where, raw.guide_map
     else:
         where, table = raw.calls_where, pd.DataFrame({"guide_name": guides, "gene_name": guides})
         notes = [_each_its_own_gene(guides, where)]
+    if table.empty:
+        raise FatewalkError(f"{where}: the guide map has no rows")
     others = [name for name in table if name not in GUIDE_MAP]
     table = table[[name for name in GUIDE_MAP if name in table]].reset_index(drop=True)
     if "is_ntc" in table:

@@ -70,10 +70,14 @@ def canonical_cells(raw: RawScreen, fates: Sequence[str]) -> tuple[pd.DataFrame,
     Raises
     ------
     FatewalkError
-        If days or fates cannot be read, or a name or a covariate is missing.
+        If there is no cell, days or fates cannot be read, or a name or a covariate is missing.
     """
+    if not len(raw.cell_id):
+        raise FatewalkError(f"{raw.where}: the table of cells has no rows")
     days = read_days(raw.day, raw.where)
-    numbers = {name: _numbers(raw.prob[name], raw.where) for name in raw.prob}
+    numbers = {
+        name: _numbers(raw.prob[name], raw.where, f"probability of fate {name!r}") for name in raw.prob
+    }
     prob, left_out = match_fates(pd.DataFrame(numbers, index=raw.prob.index), fates, raw.where)
     cells = pd.DataFrame(
         {
@@ -127,7 +131,7 @@ def canonical_calls(raw: RawScreen) -> tuple[pd.DataFrame, dict[str, Any]]:
     Raises
     ------
     FatewalkError
-        If a name is missing or a UMI count is no count.
+        If a name is missing, a UMI count is no count, or no call is left.
     """
     table, where = raw.calls, raw.calls_where
     (cell, cells), (guide, guides) = (as_sorted_codes(table[name], where) for name in GUIDE_CALLS)
@@ -149,6 +153,9 @@ def canonical_calls(raw: RawScreen) -> tuple[pd.DataFrame, dict[str, Any]]:
         calls["umi"] = umi.astype(np.int32)
         zero = int((umi == 0).sum())
         calls = calls[umi > 0]
+    if calls.empty:
+        found = f"all {zero} have a count of 0" if zero else "it has no rows"
+        raise FatewalkError(f"{where}: holds no call of a guide: {found}")
     calls = calls.iloc[np.lexsort((calls["guide"].cat.codes, calls["cell_id"].cat.codes))]
     report = {
         "guide_calls": len(calls),
@@ -159,11 +166,19 @@ def canonical_calls(raw: RawScreen) -> tuple[pd.DataFrame, dict[str, Any]]:
     return calls.reset_index(drop=True), report
 
 
-def _numbers(column: pd.Series, where: str) -> np.ndarray:
+DECIMAL_COMMA = r"\s*[-+]?\d*,\d+\s*"
+
+
+def _numbers(column: pd.Series, where: str, what: str = "") -> np.ndarray:
     """Numbers of a column, missing ones as NaN."""
+    what = what or f"column {column.name!r}"
     if column.dtype == object:  # names are read as they stand, so that "NA" can be a gene
         column = column.where(~column.isin(["NA", "NaN", "nan", "None", "null"]))
-    try:
-        return pd.to_numeric(column).to_numpy(dtype=float, na_value=np.nan)
-    except (ValueError, TypeError) as error:
-        raise FatewalkError(f"{where}: column {column.name!r} must hold numbers: {error}") from error
+    numbers = pd.to_numeric(column, errors="coerce")
+    if (bad := (numbers.isna() & column.notna()).to_numpy()).any():
+        values = column.to_numpy(dtype=object)[bad]
+        first = (f"{value!r} (row {row})" for value, row in zip(values, np.flatnonzero(bad) + 1, strict=True))
+        comma = pd.Series(values).astype(str).str.fullmatch(DECIMAL_COMMA).all()
+        mend = "; these are decimal commas: write a decimal point" if comma else "; correct these values"
+        raise FatewalkError(f"{where}: {what} must hold numbers; found {first_few(first)}{mend}")
+    return numbers.to_numpy(dtype=float, na_value=np.nan)

@@ -1,17 +1,12 @@
-"""Columns of names: as text, without missing values, and the nearest name of a misspelt one."""
+"""Columns of names: as text, without missing values."""
 
 from __future__ import annotations
-
-import difflib
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
 from fatewalk.core.errors import FatewalkError, first_few
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
+from fatewalk.core.errors import nearest as nearest
 
 
 def as_codes(column: pd.Series, where: str) -> tuple[np.ndarray, pd.Index]:
@@ -86,10 +81,3 @@ def as_text(column: pd.Series, where: str) -> np.ndarray:
     """
     codes, names = as_codes(column, where)
     return names.to_numpy(dtype=object)[codes]
-
-
-def nearest(name: str, allowed: Iterable[str]) -> str:
-    """Ask ``" (did you mean 'NEU'?)"``, whatever the case; empty if no name is near."""
-    lower = {str(item).lower(): str(item) for item in allowed}
-    close = difflib.get_close_matches(str(name).lower(), list(lower), n=1)
-    return f" (did you mean {lower[close[0]]!r}?)" if close else ""

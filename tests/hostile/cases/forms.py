@@ -1,5 +1,10 @@
 """Forms of guides, maps and files."""
 
+import gzip
+import zipfile
+
+import pandas as pd
+
 from tests.hostile.screen import Case
 
 CASES = [
@@ -8,3 +13,199 @@ CASES = [
         ("cells.csv", "no such file", "correct the path"),
     ),
 ]  # fmt: skip
+
+
+# ------------------------------------------------------------------ text and Parquet tables
+
+
+def rewrite(name, change):
+    """Change the bytes of a table."""
+    return lambda s: s.path(name).write_bytes(change(s.path(name).read_bytes()))
+
+
+def as_parquet(name, index):
+    """Move a table to Parquet with names of its rows in the index."""
+
+    def spoil(s):
+        key = {"cells.csv": "cells", "calls.csv": "guide_calls", "guides.csv": "guide_map"}[name]
+        pd.read_csv(s.path(name), index_col=index).to_parquet(s.path("table.parquet"))
+        s.config(entry={key: "table.parquet"})
+
+    return spoil
+
+
+def unnamed(s):
+    """Write cells as pandas writes names of cells: without a header."""
+    s.write("cells.csv", s.table("cells.csv").rename(columns={"cell_id": ""}))
+
+
+def as_r_writes(name, numbered):
+    """Write a table as write.table(sep = ",") of R does: the header lacks a name for the rows."""
+
+    def spoil(s):
+        table = s.table(name)
+        rows = table.to_csv(header=False, index=numbered).splitlines()
+        first = 0 if numbered else 1
+        s.path(name).write_text("\n".join([",".join(table.columns[first:]), *rows]))
+
+    return spoil
+
+
+def spreadsheet(s):
+    with zipfile.ZipFile(s.path("cells.csv"), "w") as file:
+        file.writestr("xl/workbook.xml", "<xml/>")
+
+
+def cut_gzip(s):
+    packed = gzip.compress(s.path("cells.csv").read_bytes())
+    s.path("cells.csv.gz").write_bytes(packed[: len(packed) // 2])
+    s.config(entry={"cells": "cells.csv.gz"})
+
+
+def cut_parquet(s):
+    pd.read_csv(s.path("cells.csv")).to_parquet(s.path("cells.parquet"))
+    content = s.path("cells.parquet").read_bytes()
+    s.path("cells.parquet").write_bytes(content[: len(content) // 2])
+    s.config(entry={"cells": "cells.parquet"})
+
+
+def every_line(end):
+    """Put something at the end of every line of the cells but the header."""
+    return rewrite("cells.csv", lambda b: b.replace(b"\n", end + b"\n").replace(end, b"", 1))
+
+
+def no_rows(b):
+    return b.splitlines()[0] + b"\n"
+
+
+def no_header(b):
+    return b.split(b"\n", 1)[1]
+
+
+def line(number, change):
+    """Change one line of the cells, the header being line 1."""
+
+    def spoil(s):
+        lines = s.path("cells.csv").read_text().splitlines()
+        lines[number - 1] = change(lines[number - 1])
+        s.path("cells.csv").write_text("\n".join(lines))
+
+    return spoil
+
+
+def rename(name, old, new):
+    return lambda s: s.write(name, s.table(name).rename(columns={old: new}))
+
+
+TABLES = [
+    *(
+        Case(f"{name} with {what}", "design", rewrite(name, change), "right", never=("WARNING",))
+        for name in ("cells.csv", "calls.csv", "guides.csv")
+        for what, change in {
+            "semicolons": lambda b: b.replace(b",", b";"),
+            "tabs": lambda b: b.replace(b",", b"\t"),
+            "a byte order mark": lambda b: b"\xef\xbb\xbf" + b,
+            "UTF-16": lambda b: b.decode().encode("utf-16"),
+            "line ends of Windows": lambda b: b.replace(b"\n", b"\r\n"),
+            "blank lines at the top": lambda b: b"\n\n" + b,
+            "gzip but no .gz": gzip.compress,
+        }.items()
+    ),
+    Case(
+        "an umlaut that is not UTF-8", "import", lambda s: (
+            s.change("cells.csv", "rep", [3], "W\u00fcrzburg"),
+            rewrite("cells.csv", lambda b: b.decode().encode("cp1252"))(s),
+        ), "refused", ("cells.csv", "is not UTF-8: line 5", "W\u00fcrzburg", "'CSV UTF-8'"), snakemake=True,
+    ),
+    Case(
+        "a spreadsheet", "import", lambda s: (
+            s.path("cells.csv").rename(s.path("cells.xlsx")), s.config(entry={"cells": "cells.xlsx"})
+        ), "refused", ("cells.xlsx", "is a spreadsheet", "'CSV UTF-8'"),
+    ),
+    Case("a spreadsheet called .csv", "import", spreadsheet, "refused",
+         ("cells.csv", "is a spreadsheet or a zip archive", "'CSV UTF-8'")),
+    Case("a Parquet table called .csv", "import", lambda s: s.path("calls.csv").write_bytes(b"PAR1..PAR1"),
+         "refused", ("calls.csv", "is a Parquet file", "end in .parquet")),
+    Case("bytes that are no text", "import", lambda s: s.path("calls.csv").write_bytes(bytes(range(256)) * 9),
+         "refused", ("calls.csv", "holds no text")),
+    Case("an empty file", "import", rewrite("calls.csv", lambda b: b""), "refused",
+         ("calls.csv", "the file is empty")),
+    Case("an empty file of cells", "import", rewrite("cells.csv", lambda b: b"\n"), "refused",
+         ("cells.csv", "the file is empty")),
+    Case("no rows of cells", "import", rewrite("cells.csv", no_rows), "refused",
+         ("cells.csv", "has no rows")),
+    Case("no rows of calls", "import", rewrite("calls.csv", no_rows), "refused",
+         ("calls.csv", "holds no call of a guide: it has no rows")),
+    Case("no rows of the guide map", "import", rewrite("guides.csv", no_rows),
+         "refused", ("guides.csv", "has no rows")),
+    Case("a gzip that is cut off", "import", cut_gzip, "refused", ("cells.csv.gz", "cut off",
+         "copy it again"),
+         snakemake=True),
+    Case("a .gz that is none", "import", lambda s: (
+        s.path("cells.csv").rename(s.path("cells.csv.gz")), s.config(entry={"cells": "cells.csv.gz"})
+    ), "refused", ("cells.csv.gz", "is not compressed by gzip", "correct the name")),
+    Case("a Parquet table that is cut off", "import", cut_parquet, "refused",
+         ("cells.parquet", "cut off or damaged")),
+    Case("a folder in place of a table", "import", lambda s: (
+        s.path("calls.csv").unlink(), s.path("calls.csv").mkdir()
+    ), "refused", ("calls.csv", "is a folder", "name the file in it")),
+    Case("an address in place of a table", "import",
+         lambda s: s.config(entry={"guide_calls": "https://example.org/calls.csv"}), "refused",
+         ("example.org/calls.csv", "address", "download it")),
+    Case("calls without a header", "import", rewrite("calls.csv", no_header), "refused",
+         ("calls.csv", "column cell_id, guide is missing; found: 'cell")),
+    Case("cells without a header", "import", rewrite("cells.csv", no_header), "refused",
+         ("cells.csv", "is the line of names missing at the top")),
+    Case("a column twice", "import", rewrite("cells.csv", lambda b: b.replace(b"rep", b"day", 1)),
+         "refused", ("cells.csv", "column 'day' stands more than once", "rename all but one")),
+    Case("a column with a blank and capitals", "import", rename("cells.csv", "cell_id", "Cell_ID "),
+         "refused",
+         ("cells.csv", "column cell_id is missing (did you mean 'Cell_ID '?)")),
+    Case("a column of the calls with a blank", "import", rename("calls.csv", "guide", " guide"), "refused",
+         ("calls.csv", "column guide is missing (did you mean ' guide'?)")),
+    Case("a day with a blank", "import", rename("cells.csv", "day", "day "), "refused",
+         ("cells.csv", "did you mean 'day '?", "day_key")),
+    Case("a long line", "import", line(5, lambda x: x + ",7,8"), "refused", ("cells.csv",
+         "line 5 has 9 values",
+         "the header has 7")),
+    Case("a long first line", "import", line(2, lambda x: x + ",7,8"), "refused", ("cells.csv",
+         "line 2 has 9 values", "the header has 7")),
+    Case("one value too many in every line", "import", every_line(b",9"), "refused", ("cells.csv",
+         "line 2 has 8 values", "the header has 7")),
+    Case("a comma too many in every line", "import", every_line(b","), "refused", ("cells.csv",
+         "line 2 has 8 values", "the header has 7")),
+    Case("a short line", "design", line(5, lambda x: x.rsplit(",", 2)[0]), "refused",
+         ("of 1 cells are missing", "cell0000004")),
+    Case("a quote that is never closed", "import", line(5, lambda x: '"' + x), "refused",
+         ("cells.csv", "never closed")),
+    Case("decimal commas between semicolons", "import", rewrite(
+        "cells.csv", lambda b: b.replace(b",", b";").replace(b".", b",")
+    ), "refused", ("cells.csv", "probability of fate 'EC'", "decimal comma", "row 1"), snakemake=True),
+    Case("decimal commas between commas", "import", rewrite("cells.csv", lambda b: b.replace(b".", b",")),
+         "refused", ("cells.csv", "line 2 has", "decimal point")),
+    Case("words among the probabilities", "import", lambda s: s.change("cells.csv", "p_EC", [2], "high"),
+         "refused", ("cells.csv", "probability of fate 'EC' must hold numbers", "'high' (row 3)")),
+    Case("cells without a name of their column", "design", unnamed, "right", ("first column",)),
+    Case("cells with numbers of rows before them", "design",
+         lambda s: s.table("cells.csv").to_csv(s.path("cells.csv")), "right", never=("WARNING",)),
+    Case("numbers of rows in place of names", "import", lambda s: (
+        s.table("cells.csv").drop(columns="cell_id").to_csv(s.path("cells.csv"))
+    ), "refused", ("cells.csv", "column cell_id is missing")),
+    Case("cells as R writes them, named", "design", as_r_writes("cells.csv", False), "right",
+         ("first column",)),
+    Case("cells as R writes them, numbered", "design", as_r_writes("cells.csv", True), "right",
+         never=("WARNING",)),
+    *(
+        Case(f"Parquet of {name} with {index} in the index", "design", as_parquet(name, index), "right",
+             never=("WARNING",))
+        for name, index in {"cells.csv": "cell_id", "calls.csv": "cell_id",
+         "guides.csv": "guide_name"}.items()
+    ),
+    Case("Parquet with ids in an index without a name", "design", lambda s: (
+        pd.read_csv(s.path("cells.csv"),
+         index_col="cell_id").rename_axis(None).to_parquet(s.path("c.parquet")),
+        s.config(entry={"cells": "c.parquet"}),
+    ), "right", ("first column", "cell_id")),
+]  # fmt: skip
+
+CASES += TABLES

@@ -76,16 +76,16 @@ def test_rows_are_taken_by_place_and_by_name(found):
 def test_missing_columns_and_days_are_refused_by_name(found):
     table = found.table()
     with pytest.raises(
-        FatewalkError, match=r"t.csv: column se_d0, se_d1 is missing; found: gene, betahat_d0"
+        FatewalkError, match=r"t.csv: column se_d0, se_d1 is missing; found: 'gene', 'betahat_d0'"
     ):
         Daywise.of(table, "t.csv", ["betahat", "se"])
     with pytest.raises(FatewalkError, match="column betahat_d1 is missing"):
         Daywise.of(table.drop(columns="betahat_d1"), "t.csv", ["betahat", "n_cells"])
     with pytest.raises(FatewalkError, match="column betahat_d0 is missing"):  # a gap
         Daywise.of(table[["gene", "betahat_d1"]], "t.csv", ["betahat"])
-    with pytest.raises(FatewalkError, match="column betahat_d0 is missing; found: gene"):
+    with pytest.raises(FatewalkError, match="column betahat_d0 is missing; found: 'gene'"):
         Daywise.of(table[["gene"]], "t.csv", ["betahat"])
-    with pytest.raises(FatewalkError, match="column guide is missing"):
+    with pytest.raises(FatewalkError, match=r"column guide is missing.*found: 'gene'"):
         Daywise.of(table, "t.csv", ["betahat"], ["guide"])
     with pytest.raises(FatewalkError, match="column betahat_d2 is missing"):
         Daywise.of(table, "t.csv", ["betahat"], n_days=3)

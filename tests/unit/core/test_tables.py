@@ -34,10 +34,11 @@ def test_names_with_accents_survive(tmp_path):
     ("name", "content", "words"),
     [
         ("absent.csv", None, "no such file"),
-        ("t.xlsx", b"x", "unknown kind of table '.xlsx'"),
-        ("t.parquet", b"not parquet", "cannot be read as a table"),
-        ("t.csv", b"a,b\n1,2\n", "column gene is missing; found: a, b"),
-        ("t.csv", b"", "cannot be read as a table"),
+        ("t.xlsx", b"x", "is a spreadsheet; save the sheet as 'CSV UTF-8'"),
+        ("t.docx", b"x", "unknown kind of table '.docx'"),
+        ("t.parquet", b"not parquet", "is no Parquet file; correct its name"),
+        ("t.csv", b"a,b\n1,2\n", "column gene is missing; found: 'a', 'b'"),
+        ("t.csv", b"", "the file is empty"),
     ],
 )
 def test_unreadable_tables_are_named(tmp_path, name, content, words):
@@ -53,7 +54,7 @@ def test_truth_values_in_their_usual_spellings():
     column = pd.Series(["True", "FALSE", "1", "0", " yes", "no"], name="is_ntc")
     assert as_bool(column, "map.csv").tolist() == [True, False, True, False, True, False]
     assert as_bool(pd.Series([True, False]), "map.csv").tolist() == [True, False]
-    with pytest.raises(FatewalkError, match=r"map.csv: column is_ntc: found maybe"):
+    with pytest.raises(FatewalkError, match=r"map.csv: column is_ntc: found 'maybe'"):
         as_bool(pd.Series(["True", "maybe"], name="is_ntc"), "map.csv")
 
 

@@ -9,7 +9,7 @@ from pydantic import Field
 from fatewalk.config.datasets import GUIDE_MAP_TEXT, NTC_NAMES_TEXT, Covariates, Dataset, NtcNames
 from fatewalk.core.errors import FatewalkError
 from fatewalk.core.schema import BURDEN, CLUSTER, GUIDE_CALLS, PROB_PREFIX
-from fatewalk.core.tables import read_table, require_columns
+from fatewalk.core.tables import read_table, require_columns, with_names_of_rows
 from fatewalk.screen.fates import one_hot
 from fatewalk.screen.raw import RawScreen
 from fatewalk.screen.readers.tenx import TENX_CALLS, is_protospacer_table, split_protospacer_calls
@@ -81,11 +81,15 @@ def read_plain(dataset: PlainDataset) -> RawScreen:
         "burden_key": dataset.burden_key,
     }
     names = [key for option, key in keys.items() if key and option != "burden_key"]
-    cells = _read(dataset.cells, ["cell_id"], ["cell_id", FATE, dataset.day_key, *names])
+    cells, of_rows = with_names_of_rows(
+        _read(dataset.cells, ["cell_id", FATE, dataset.day_key, *names]), "cell_id", dataset.cells
+    )
+    require_columns(cells, ["cell_id"], dataset.cells)
     optional = {
         option: _column(cells, key, option, dataset.cells) if key else None for option, key in keys.items()
     }
     calls, notes = _read_calls(dataset.guide_calls)
+    notes = of_rows + notes
     notes += [
         f"Column {column!r} of {dataset.cells} is not used, because {option} is not set."
         for column, option in ((CLUSTER, "cluster_key"), (BURDEN, "burden_key"))
@@ -106,10 +110,10 @@ def read_plain(dataset: PlainDataset) -> RawScreen:
     )
 
 
-def _read(path: str, required: Sequence[str], text: Sequence[str]) -> pd.DataFrame:
+def _read(path: str, text: Sequence[str]) -> pd.DataFrame:
     """Read a table; Parquet keeps its own types, so that categoricals stay small."""
-    is_parquet = path.endswith((".parquet", ".pq"))
-    return read_table(path, required, () if is_parquet else text)
+    is_parquet = path.lower().endswith((".parquet", ".pq"))
+    return read_table(path, text=() if is_parquet else text)
 
 
 def _column(cells: pd.DataFrame, key: str, option: str, where: str) -> pd.Series:
@@ -136,9 +140,10 @@ def _probabilities(cells: pd.DataFrame, where: str) -> pd.DataFrame:
 
 
 def _read_calls(path: str) -> tuple[pd.DataFrame, list[str]]:
-    table = _read(path, (), [*GUIDE_CALLS, *TENX_CALLS])
+    table = _read(path, [*GUIDE_CALLS, *TENX_CALLS])
     if is_protospacer_table(table):
         calls, n_without = split_protospacer_calls(table, path)
         return calls, [f"{n_without} rows of {path} name no guide."] if n_without else []
+    table, notes = with_names_of_rows(table, "cell_id", path)
     require_columns(table, GUIDE_CALLS, path)
-    return table, []
+    return table, notes

@@ -1,0 +1,164 @@
+"""Text tables as people have them: separators, encodings, unnamed ids; what cannot be read is told."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import io
+import itertools
+import re
+import zlib
+from typing import TYPE_CHECKING, BinaryIO, cast
+
+import pandas as pd
+
+from fatewalk.core.errors import FatewalkError, first_few
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+SEPARATORS = ",;\t"
+GZIP = b"\x1f\x8b"
+UTF16 = (b"\xff\xfe", b"\xfe\xff")
+SHEETS = (".xlsx", ".xlsm", ".xls", ".ods", ".numbers")
+EXPORT = "save the sheet as 'CSV UTF-8' and name that file"
+#: How files of another kind begin, whatever their name: what they are, what to do.
+FOREIGN = {
+    b"PK\x03\x04": ("is a spreadsheet or a zip archive", EXPORT),
+    b"\xd0\xcf\x11\xe0": ("is a spreadsheet (.xls)", EXPORT),
+    b"PAR1": ("is a Parquet file", "let its name end in .parquet"),
+    b"\x89HDF": ("is an HDF5 file (.h5ad?)", "name it under the key anndata, if it is one"),
+}
+#: Column of what stands before the first named column: names of rows, as pandas and R write them.
+UNNAMED = ""
+NUMBER = re.compile(r"[-+]?(\d+([.,]\d*)?|[.,]\d+)([eE][-+]?\d+)?")
+
+
+def read_delimited(path: Path, text: Sequence[str]) -> pd.DataFrame:
+    """Read a table with commas, semicolons or tabs between its columns, gzip-compressed or not.
+
+    Parameters
+    ----------
+    path
+        File; what is in it, not its name, tells separator and compression.
+    text
+        Columns that stay text, the one that names the rows first.
+
+    Returns
+    -------
+    pandas.DataFrame
+        The table; names of rows, which have no header, as column `UNNAMED`.
+
+    Raises
+    ------
+    FatewalkError
+        If the file is no text in UTF-8 (or UTF-16), is cut off, or has lines that do not fit its header.
+    """
+    with path.open("rb") as file:
+        packed = file.read(2) == GZIP
+    if path.suffix == ".gz" and not packed and path.stat().st_size:
+        raise FatewalkError(f"{path}: is not compressed by gzip as its name says; correct the name")
+    try:
+        with gzip.open(path) if packed else path.open("rb") as opened:
+            stream = cast("BinaryIO", opened)
+            encoding = _encoding(path, stream)
+            with io.TextIOWrapper(stream, encoding, newline="") as lines:
+                header, row, separator = _first_rows(lines)
+        return pd.read_csv(
+            path,
+            sep=separator,
+            names=_names(path, header, row, text),
+            header=0,
+            index_col=False,
+            dtype=dict.fromkeys([*text, UNNAMED], str),
+            keep_default_na=False,
+            na_values=[""],
+            encoding=encoding,
+            compression="gzip" if packed else None,
+            low_memory=False,
+        )
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise FatewalkError(f"{path}: the compressed file is cut off or damaged; copy it again") from error
+    except UnicodeDecodeError as error:
+        raise FatewalkError(f"{path}: {_foreign_letter(path, packed)}") from error
+    except (pd.errors.ParserError, csv.Error) as error:
+        raise FatewalkError(f"{path}: {_misfit(str(error), len(header))}") from error
+
+
+def _encoding(path: Path, stream: BinaryIO) -> str:
+    """The encoding by the first bytes; the stream is left at its start."""
+    start = stream.read(4096)
+    stream.seek(0)
+    for mark, (what, advice) in FOREIGN.items():
+        if start.startswith(mark):
+            raise FatewalkError(f"{path}: {what}, not a text table; {advice}")
+    if start.startswith(UTF16):
+        return "utf-16"
+    if b"\0" in start:
+        raise FatewalkError(f"{path}: holds no text; allowed: tables as CSV, TSV (UTF-8) or Parquet")
+    return "utf-8-sig"
+
+
+def _first_rows(lines: io.TextIOWrapper) -> tuple[list[str], list[str], str]:
+    """Header, first row and separator: the one that stands in the header most often, outside quotes."""
+    first = next((line for line in lines if line.strip()), "")
+    bare = re.sub(r'"[^"]*"', "", first)
+    separator = max(SEPARATORS, key=bare.count)
+    rows = csv.reader(itertools.chain([first], lines), delimiter=separator)
+    header = next(rows, [])
+    return header, next((row for row in rows if row), []), separator
+
+
+def _names(path: Path, header: list[str], row: list[str], text: Sequence[str]) -> list[str]:
+    """Names of the columns, distinct."""
+    if not any(header):
+        raise FatewalkError(f"{path}: the file is empty; write it again")
+    named = [name for name in header if name]
+    if twice := [name for name in dict.fromkeys(named) if named.count(name) > 1]:
+        if NUMBER.fullmatch(twice[0]):
+            raise FatewalkError(f"{path}: {no_header(twice[0])}")
+        raise FatewalkError(
+            f"{path}: column {first_few(map(repr, twice))} stands more than once in the header; rename all "
+            "but one, or leave them out"
+        )
+    names_of_rows = len(row) == len(header) + 1 and row[-1] != ""  # as R writes them: without a header
+    numbered = row[:1] in (["0"], ["1"])
+    if names_of_rows and (numbered or not set(text[:1]) & set(header)):
+        header = [UNNAMED, *header]
+    if len(row) > len(header):
+        raise FatewalkError(f"{path}: {_misfit(f'in line 2, saw {len(row)}', len(header))}")
+    return [name or (f"Unnamed: {i}" if i else UNNAMED) for i, name in enumerate(header)]
+
+
+def no_header(name: str) -> str:
+    """What to say of a column whose name is a number."""
+    return f"{name!r} is no name of a column: is the line of names missing at the top?"
+
+
+def _misfit(complaint: str, n: int) -> str:
+    """What the parser complains of, in words."""
+    if found := re.search(r"in line (\d+), saw (\d+)", complaint):
+        return (
+            f"line {found[1]} has {found[2]} values, the header has {n}; look for commas within "
+            "numbers (0,35) or names: write a decimal point, and put names in double quotes"
+        )
+    if found := re.search(r"EOF inside string starting at row (\d+)", complaint):
+        return f'a double quote that is opened in row {found[1]} is never closed; write "" for " in a name'
+    return f"cannot be read as a table: {complaint}"
+
+
+def _foreign_letter(path: Path, packed: bool) -> str:
+    """Where a text is not UTF-8."""
+    with gzip.open(path) if packed else path.open("rb") as file:
+        content = file.read()
+    try:
+        content.decode("utf-8")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start)
+        shown = content.split(b"\n", line + 1)[line].decode("cp1252", "replace").strip()[:60]
+        return (
+            f"is not UTF-8: line {line + 1} ({shown!r}) was written in another encoding; save it as 'CSV "
+            "UTF-8', or run iconv -f WINDOWS-1252 -t UTF-8"
+        )
+    return "is cut off in the midst of a letter; write it again"
