@@ -10,6 +10,7 @@ import pandas as pd
 
 from fatewalk.core.errors import FatewalkError, first_few
 from fatewalk.core.schema import BURDEN, CLUSTER, GUIDE_CALLS, prob_columns
+from fatewalk.screen.barcodes import match_barcodes, refuse_repeated_cells
 from fatewalk.screen.covariates import read_covariate
 from fatewalk.screen.days import read_days
 from fatewalk.screen.fates import match_fates
@@ -39,6 +40,8 @@ class RawScreen:
         Sentences for the report.
     covariates : dict of str to pandas.Series, [N] each
         Further columns of the cells, to be carried along.
+    count_column
+        What the file calls the column ``umi`` of the calls, for messages.
     guide_map : pandas.DataFrame, optional
         guide_name, gene_name [, is_ntc], if the file of the cells or guides carries one itself.
     """
@@ -54,6 +57,7 @@ class RawScreen:
     calls_where: str
     notes: list[str]
     covariates: dict[str, pd.Series] = field(default_factory=dict)
+    count_column: str = "umi"
     guide_map: pd.DataFrame | None = None
 
 
@@ -79,9 +83,11 @@ def canonical_cells(raw: RawScreen, fates: Sequence[str]) -> tuple[pd.DataFrame,
         name: _numbers(raw.prob[name], raw.where, f"probability of fate {name!r}") for name in raw.prob
     }
     prob, left_out = match_fates(pd.DataFrame(numbers, index=raw.prob.index), fates, raw.where)
+    cell_id = as_text(raw.cell_id, raw.where)
+    refuse_repeated_cells(pd.Index(cell_id), raw.where)
     cells = pd.DataFrame(
         {
-            "cell_id": as_text(raw.cell_id, raw.where),
+            "cell_id": cell_id,
             "day": np.array(days.labels, dtype=object)[days.index],
             "time": np.array(days.times)[days.index],
             "rep": "rep1" if raw.rep is None else as_text(raw.rep, raw.where),
@@ -126,15 +132,18 @@ def canonical_calls(raw: RawScreen) -> tuple[pd.DataFrame, dict[str, Any]]:
     calls : pandas.DataFrame
         One row a call; repeats stay.
     report : dict
-        Counts.
+        Counts, and ``notes``.
 
     Raises
     ------
     FatewalkError
-        If a name is missing, a UMI count is no count, or no call is left.
+        If a name is missing, a UMI count is no count, no call is left, or the calls are of other cells.
     """
     table, where = raw.calls, raw.calls_where
+    if table.empty:
+        raise FatewalkError(f"{where}: holds no call of a guide: it has no rows")
     (cell, cells), (guide, guides) = (as_sorted_codes(table[name], where) for name in GUIDE_CALLS)
+    cells, notes = match_barcodes(cells, pd.Index(as_text(raw.cell_id, raw.where)), where, raw.where)
     calls = pd.DataFrame(
         {
             "cell_id": pd.Categorical.from_codes(cell, categories=cells),
@@ -143,25 +152,26 @@ def canonical_calls(raw: RawScreen) -> tuple[pd.DataFrame, dict[str, Any]]:
     )
     zero = 0
     if "umi" in table:
-        umi = _numbers(table["umi"], where)  # [E]
+        umi = _numbers(table["umi"].rename(raw.count_column), where)  # [E]
         bad = ~np.isfinite(umi) | (umi < 0) | (umi % 1 != 0)
         if bad.any():
             raise FatewalkError(
-                f"{where}: column 'umi' of {bad.sum()} calls is no count: found {first_few(umi[bad])}; "
+                f"{where}: column {raw.count_column!r} of {bad.sum()} calls is no count: found "
+                f"{first_few(umi[bad])}; "
                 "give whole numbers, or leave the column out"
             )
         calls["umi"] = umi.astype(np.int32)
         zero = int((umi == 0).sum())
         calls = calls[umi > 0]
     if calls.empty:
-        found = f"all {zero} have a count of 0" if zero else "it has no rows"
-        raise FatewalkError(f"{where}: holds no call of a guide: {found}")
+        raise FatewalkError(f"{where}: holds no call of a guide: column {raw.count_column!r} is 0 everywhere")
     calls = calls.iloc[np.lexsort((calls["guide"].cat.codes, calls["cell_id"].cat.codes))]
     report = {
         "guide_calls": len(calls),
         "guide_calls_without_umi_dropped": zero,
         "guides_called": calls["guide"].nunique(),
         "umi": "umi" in calls,
+        "notes": notes,
     }
     return calls.reset_index(drop=True), report
 

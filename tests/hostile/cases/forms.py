@@ -97,6 +97,33 @@ def rename(name, old, new):
     return lambda s: s.write(name, s.table(name).rename(columns={old: new}))
 
 
+def counts(name):
+    """Give calls a column of counts by another name, 0 in all but the first 40 of the first 440."""
+
+    def spoil(s):
+        calls = s.table("calls.csv").rename(columns={"umi": name})
+        calls[name] = "3"
+        calls.loc[40:439, name] = "0"
+        s.write("calls.csv", calls)
+
+    return spoil
+
+
+def tenx(rename_cell):
+    """Write the calls as Cell Ranger does, the barcodes renamed."""
+
+    def spoil(s):
+        calls = s.table("calls.csv")
+        calls["umi"] = calls.get("umi", "3")
+        rows = calls.groupby("cell_id", sort=False).agg({"guide": "|".join, "umi": "|".join}).reset_index()
+        rows.columns = ["cell_barcode", "feature_call", "num_umis"]
+        rows["cell_barcode"] = rows["cell_barcode"].map(rename_cell)
+        s.write("calls10x.csv", rows)
+        s.config(entry={"guide_calls": "calls10x.csv"})
+
+    return spoil
+
+
 TABLES = [
     *(
         Case(f"{name} with {what}", "design", rewrite(name, change), "right", never=("WARNING",))
@@ -206,6 +233,42 @@ TABLES = [
          index_col="cell_id").rename_axis(None).to_parquet(s.path("c.parquet")),
         s.config(entry={"cells": "c.parquet"}),
     ), "right", ("first column", "cell_id")),
+    *(
+        Case(f"counts in a column {name!r}, most of them 0", "design", counts(name), "right",
+             (f"Column {name!r} of", "dropped: 400 calls without UMIs"))
+        for name in ("UMI", "umis", "UMI_count", "n_umi", "num_umis", "nUMI", "count", "Counts", "reads",
+                     "n.reads", "guide_count")
+    ),
+    Case("counts in a column of an unusual name", "design", counts("signal"), "right",
+         ("not used: 'signal'", "a count of 0 is no call"), snakemake=True),
+    Case("counts that are no whole numbers", "import", lambda s: (
+        counts("UMI")(s), s.change("calls.csv", "UMI", [3], "1.5")
+    ), "refused", ("calls.csv", "column 'UMI' of 1 calls is no count: found 1.5")),
+    Case("counts that are all 0", "import", lambda s: s.change("calls.csv", "umi", slice(None), "0"),
+         "refused", ("calls.csv", "holds no call of a guide", "column 'umi' is 0 everywhere")),
+    Case("10x calls of barcodes with a suffix", "design", tenx(lambda cell: cell + "-1"), "right",
+         ("without their suffix '-1'",), never=("WARNING",)),
+    Case("10x calls of barcodes without the suffix", "design", lambda s: (
+        s.change("cells.csv", "cell_id", slice(None), lambda cell: cell + "-1"), tenx(str)(s)
+    ), "right", ("with the suffix '-1'",), never=("WARNING",)),
+    Case("long calls of barcodes with a suffix", "design",
+         lambda s: s.change("calls.csv", "cell_id", slice(None), lambda cell: cell + "-1"), "right",
+         ("without their suffix '-1'",), never=("WARNING",)),
+    Case("10x calls of other barcodes", "import", tenx(lambda cell: cell.replace("cell", "x")), "refused",
+         ("calls10x.csv", "none of its", "'x0000001'", "cells.csv", "'cell0000001'", "alike in both")),
+    Case("10x calls of another lane", "import", tenx(lambda cell: cell.replace("cell000", "other")
+         if cell > "cell0000010" else cell), "refused", ("of different cells", "meet by chance")),
+    Case("two lanes in 10x calls", "import", tenx(lambda cell: cell.replace("cell00001", "cell00000")),
+         "refused", ("calls10x.csv", "barcodes stand in several rows", "give the barcodes of each lane"),
+         never=("obs_names_make_unique",), snakemake=True),
+    Case("two lanes in the cells", "import", lambda s: s.change("cells.csv", "cell_id", slice(100, 200),
+         lambda cell: cell.replace("cell00001", "cell00000")), "refused",
+         ("cells.csv", "names of cells occur more than once: 'cell00000", "give the barcodes of each lane")),
+    Case("two lanes in the cells, numbered anew", "import", lambda s: (
+        s.change("calls.csv", "cell_id", slice(None), lambda cell: cell.replace("cell00001", "cell00000")),
+        s.change("cells.csv", "cell_id", slice(99, 199),
+                 lambda cell: cell.replace("cell00001", "cell00000") + "-1"),
+    ), "refused", ("cells.csv", "named like a second", "knows only the first of each pair")),
 ]  # fmt: skip
 
 CASES += TABLES

@@ -213,7 +213,9 @@ def test_unused_day_category_is_said(screen):
 def test_repeated_cell_names_are_refused(screen):
     adata = make()
     adata.obs_names = ["a", "a", "b", "c"]
-    with pytest.raises(FatewalkError, match=r"twice: a; call adata.obs_names_make_unique"):
+    with pytest.raises(
+        FatewalkError, match=r"more than once: 'a'\. If .* give the barcodes of each lane a suffix"
+    ):
         screen(adata)
 
 

@@ -18,6 +18,7 @@ from pydantic import Field, model_validator
 
 from fatewalk.config.datasets import GUIDE_MAP_TEXT, NTC_NAMES_TEXT, Covariates, Dataset, NtcNames
 from fatewalk.core.errors import FatewalkError, first_few
+from fatewalk.screen.barcodes import refuse_repeated_cells
 from fatewalk.screen.raw import RawScreen
 from fatewalk.screen.readers.tenx import read_protospacer_calls
 from fatewalk.screen.text import nearest
@@ -123,12 +124,7 @@ def read_anndata(dataset: AnnDataDataset) -> RawScreen:
     with file:
         source = _H5AD(file, path)
         cell_id = source.obs.index.astype(str)
-        if cell_id.has_duplicates:
-            twice = cell_id[cell_id.duplicated()].unique()
-            raise FatewalkError(
-                f"{path}: {len(twice)} names of cells occur twice: {first_few(twice)}; call "
-                "adata.obs_names_make_unique() before writing the file"
-            )
+        refuse_repeated_cells(cell_id, path)
         if dataset.protospacer_calls is None:
             calls, notes = _read_guides(source, dataset, cell_id)
             calls_where = path

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import Field
 
 from fatewalk.config.datasets import GUIDE_MAP_TEXT, NTC_NAMES_TEXT, Covariates, Dataset, NtcNames
-from fatewalk.core.errors import FatewalkError
+from fatewalk.core.delimited import UNNAMED
+from fatewalk.core.errors import FatewalkError, first_few
 from fatewalk.core.schema import BURDEN, CLUSTER, GUIDE_CALLS, PROB_PREFIX
 from fatewalk.core.tables import read_table, require_columns, with_names_of_rows
 from fatewalk.screen.fates import one_hot
@@ -20,6 +22,16 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
+#: Names of columns of counts, letters only: the first that is there is used.
+COUNT_NAMES = [
+    *(
+        f"{before}umi{after}"
+        for after in ("", "s", "count", "counts")
+        for before in ("", "n", "num", "guide")
+    ),
+    *("count", "counts", "ncount", "ncounts", "guidecount", "guidecounts", "ncountguide", "numcounts"),
+    *("umicountperguide", "nreads", "numreads", "reads", "readcount", "readcounts"),
+]
 FATE = "fate"  # column of a label, instead of probabilities
 
 
@@ -88,7 +100,7 @@ def read_plain(dataset: PlainDataset) -> RawScreen:
     optional = {
         option: _column(cells, key, option, dataset.cells) if key else None for option, key in keys.items()
     }
-    calls, notes = _read_calls(dataset.guide_calls)
+    calls, count_column, notes = _read_calls(dataset.guide_calls)
     notes = of_rows + notes
     notes += [
         f"Column {column!r} of {dataset.cells} is not used, because {option} is not set."
@@ -105,6 +117,7 @@ def read_plain(dataset: PlainDataset) -> RawScreen:
         prob=_probabilities(cells, dataset.cells),
         calls=calls,
         calls_where=dataset.guide_calls,
+        count_column=count_column,
         notes=notes,
         covariates={name: _column(cells, name, "covariates", dataset.cells) for name in dataset.covariates},
     )
@@ -139,11 +152,27 @@ def _probabilities(cells: pd.DataFrame, where: str) -> pd.DataFrame:
     )
 
 
-def _read_calls(path: str) -> tuple[pd.DataFrame, list[str]]:
+def _read_calls(path: str) -> tuple[pd.DataFrame, str, list[str]]:
+    """Calls, the name of their column of counts, and notes."""
     table = _read(path, [*GUIDE_CALLS, *TENX_CALLS])
     if is_protospacer_table(table):
         calls, n_without = split_protospacer_calls(table, path)
-        return calls, [f"{n_without} rows of {path} name no guide."] if n_without else []
+        return calls, TENX_CALLS[2], [f"{n_without} rows of {path} name no guide."] if n_without else []
     table, notes = with_names_of_rows(table, "cell_id", path)
     require_columns(table, GUIDE_CALLS, path)
-    return table, notes
+    others = [str(name) for name in table if name not in (*GUIDE_CALLS, UNNAMED)]
+    count = _count_column(others)
+    unused = [name for name in others if name != count]
+    if count not in (None, "umi"):
+        notes.append(f"Column {count!r} of {path} is taken for the count of each call.")
+    if unused:
+        remedy = "" if count else "; counts are read from a column 'umi', and a count of 0 is no call"
+        notes.append(f"Columns of {path} that are not used: {first_few(map(repr, unused), 10)}{remedy}.")
+    return table[[*GUIDE_CALLS, *filter(None, [count])]].rename(columns={count: "umi"}), count or "umi", notes
+
+
+def _count_column(names: Sequence[str]) -> str | None:
+    """The column of counts by its usual names, UMIs before reads; None if there is none."""
+    plain = {re.sub(r"[^a-z]", "", name.lower()): name for name in reversed(names)}
+    found = (plain[name] for name in COUNT_NAMES if name in plain)
+    return "umi" if "umi" in names else next(found, None)

@@ -8,6 +8,7 @@ import pandas as pd
 
 from fatewalk.core.errors import FatewalkError, first_few
 from fatewalk.core.tables import read_table, require_columns
+from fatewalk.screen.barcodes import LANES
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -48,9 +49,16 @@ def split_protospacer_calls(table: pd.DataFrame, where: str) -> tuple[pd.DataFra
     Raises
     ------
     FatewalkError
-        If a column is missing or a row has not one UMI count per guide.
+        If a column is missing, a barcode has two rows, or a row has not one UMI count per guide.
     """
     require_columns(table, TENX_CALLS, where)
+    barcode = table["cell_barcode"]
+    if (repeated := barcode.duplicated() & barcode.notna()).any():
+        raise FatewalkError(
+            f"{where}: {barcode[repeated].nunique()} barcodes stand in several rows: "
+            f"{first_few(map(repr, barcode[repeated].unique()))}. A row holds all guides of a cell, so these "
+            f"are different cells, of several lanes: {LANES}"
+        )
     without = table["feature_call"].isna()
     if "num_features" in table:  # some tools write the word None beside 0 features
         without |= pd.to_numeric(table["num_features"], errors="coerce") == 0
