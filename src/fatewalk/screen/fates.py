@@ -55,6 +55,32 @@ def match_fates(prob: pd.DataFrame, fates: Sequence[str], where: str) -> tuple[p
     return prob[[name for name in found if name in fates]], zero
 
 
+def refuse_scale(prob: pd.DataFrame, where: str) -> None:
+    """Refuse what stands in the place of probabilities on another scale.
+
+    Raises
+    ------
+    FatewalkError
+        If the values are percentages, logarithms or scores of both signs.
+    """
+    p = prob.to_numpy(dtype=float)
+    if not p.size or np.isnan(p).all():
+        return
+    low, high, total = np.nanmin(p), np.nanmax(p), np.nanmedian(p.sum(axis=1))
+    if low >= 0 and 90 < total < 110:
+        what, mend = "percentages", "divide them by 100"
+    elif low < 0 and high <= 0:
+        what, mend = "logarithms of probabilities", "take exp of them"
+    elif low < 0 and high > 1:
+        what, mend = "scores (logits?)", "turn them into probabilities, for logits by softmax"
+    else:
+        return
+    raise FatewalkError(
+        f"{where}: the fate probabilities ({', '.join(map(str, prob.columns))}) range from {low:.3g} to "
+        f"{high:.3g} and add up to about {total:.3g} in a cell, so they are {what}; {mend}"
+    )
+
+
 def one_hot(labels: pd.Series, where: str) -> pd.DataFrame:
     """Turn fate labels into probabilities 0 and 1.
 

@@ -13,7 +13,7 @@ from fatewalk.core.schema import BURDEN, CLUSTER, GUIDE_CALLS, prob_columns
 from fatewalk.screen.barcodes import match_barcodes, refuse_repeated_cells
 from fatewalk.screen.covariates import read_covariate
 from fatewalk.screen.days import read_days
-from fatewalk.screen.fates import match_fates
+from fatewalk.screen.fates import match_fates, refuse_scale
 from fatewalk.screen.text import as_sorted_codes, as_text
 
 if TYPE_CHECKING:
@@ -83,6 +83,7 @@ def canonical_cells(raw: RawScreen, fates: Sequence[str]) -> tuple[pd.DataFrame,
         name: _numbers(raw.prob[name], raw.where, f"probability of fate {name!r}") for name in raw.prob
     }
     prob, left_out = match_fates(pd.DataFrame(numbers, index=raw.prob.index), fates, raw.where)
+    refuse_scale(prob, raw.where)
     cell_id = as_text(raw.cell_id, raw.where)
     refuse_repeated_cells(pd.Index(cell_id), raw.where)
     cells = pd.DataFrame(

@@ -3,6 +3,7 @@
 import gzip
 import zipfile
 
+import numpy as np
 import pandas as pd
 
 from tests.hostile.screen import Case
@@ -105,6 +106,20 @@ def counts(name):
         calls[name] = "3"
         calls.loc[40:439, name] = "0"
         s.write("calls.csv", calls)
+
+    return spoil
+
+
+def probabilities(scale):
+    """Write probabilities on a scale, and the likeliest fate beside them."""
+
+    def spoil(s):
+        cells = s.table("cells.csv")
+        names = ["p_EC", "p_MES", "p_NEU"]
+        p = np.random.default_rng(1).dirichlet(np.ones(3), len(cells))
+        cells["fate"] = np.array(["EC", "MES", "NEU"])[p.argmax(axis=1)]
+        cells[names] = scale(p)
+        s.write("cells.csv", cells)
 
     return spoil
 
@@ -269,6 +284,19 @@ TABLES = [
         s.change("cells.csv", "cell_id", slice(99, 199),
                  lambda cell: cell.replace("cell00001", "cell00000") + "-1"),
     ), "refused", ("cells.csv", "named like a second", "knows only the first of each pair")),
+    Case("probabilities in per cent", "import", probabilities(lambda p: 100 * p), "refused",
+         ("cells.csv", "(EC, MES, NEU)", "add up to about 100", "percentages", "divide them by 100")),
+    Case("logarithms of probabilities", "import", probabilities(np.log), "refused",
+         ("cells.csv", "logarithms", "take exp")),
+    Case("logits", "import", probabilities(lambda p: np.log(p / (1 - p)) + 2), "refused",
+         ("cells.csv", "logits", "softmax")),
+    Case("fates swapped against their labels", "import", lambda s: (
+        probabilities(lambda p: p)(s),
+        s.write("cells.csv", s.table("cells.csv").rename(columns={"p_EC": "p_MES", "p_MES": "p_EC"})),
+    ), "refused", ("cells.csv", "names of the fates do not fit", "[EC, MES, NEU]", "column 'fate'"),
+         snakemake=True),
+    Case("labels beside probabilities", "design", probabilities(lambda p: p), "right",
+         ("Column 'fate' of", "is not used"), never=("WARNING",)),
 ]  # fmt: skip
 
 CASES += TABLES

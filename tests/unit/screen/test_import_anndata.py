@@ -275,3 +275,17 @@ def test_covariates_are_carried(screen):
         FatewalkError, match=r"obs\['Lane'\] is missing \(did you mean 'lane'\?\).*Set covariates"
     ):
         screen(covariates=["Lane"])
+
+
+@pytest.mark.parametrize("rows", [3, 6])
+@pytest.mark.parametrize("key", ["guide", "lineages_fwd"])
+def test_matrices_with_other_rows_than_cells_are_refused(screen, tmp_path, key, rows):
+    screen(make(obsm={"guide": UMI}))
+    with h5py.File(tmp_path / "screen.h5ad", "r+") as file:
+        matrix = file[f"obsm/{key}"]
+        attributes, values = dict(matrix.attrs), np.resize(matrix[:], (rows, 3))
+        del file[f"obsm/{key}"]
+        file[f"obsm/{key}"] = values
+        file[f"obsm/{key}"].attrs.update(attributes)
+    with pytest.raises(FatewalkError, match=rf"obsm\['{key}'\] has {rows} rows, but the file has 4 cells"):
+        screen()

@@ -57,6 +57,26 @@ def test_equal_barcodes_of_two_lanes(tmp_path):
         read(AnnDataDataset(anndata=str(tmp_path / "unique.h5ad"), **keys), tmp_path)
 
 
+@needs_cases
+def test_fates_in_another_order(tmp_path):
+    keys = {"guide_map": str(CASES / "guides.csv")}
+    before = {"anndata": str(CASES / "fate_order_before.h5ad"), **keys}
+    after = {"anndata": str(CASES / "fate_order_after.h5ad"), **keys}
+    cells, _, _, report = read(AnnDataDataset(**before), tmp_path)
+    assert report["notes"] == []
+    with pytest.raises(FatewalkError) as error:
+        read(AnnDataDataset(**after), tmp_path)
+    for words in ["0.31 of EC, 0.14 of MES, 0.01 of NEU", "fate_names: [NEU, EC, MES]", "'term_states_fwd'"]:
+        assert words in str(error.value)
+    again = read(AnnDataDataset(**after, fate_names=["NEU", "EC", "MES"]), tmp_path)[0]
+    probabilities = sorted(name for name in cells if name.startswith("p_"))
+    assert sorted(map(tuple, again[probabilities].to_numpy())) == sorted(
+        map(tuple, cells[probabilities].to_numpy())
+    )
+    with pytest.raises(FatewalkError, match="the names of the fates do not fit"):
+        read(AnnDataDataset(**before, fate_names=["EC", "NEU", "MES"]), tmp_path)
+
+
 @needs_forms
 @pytest.mark.parametrize("calls", ["protospacer_calls_per_cell.csv", "calls_nosuffix.csv"])
 @pytest.mark.parametrize("guide_map", ["guides.csv", "feature_reference.csv"])

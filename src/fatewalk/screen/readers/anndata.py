@@ -21,6 +21,7 @@ from fatewalk.core.errors import FatewalkError, first_few
 from fatewalk.screen.barcodes import refuse_repeated_cells
 from fatewalk.screen.raw import RawScreen
 from fatewalk.screen.readers.tenx import read_protospacer_calls
+from fatewalk.screen.terminal import TERMINAL_STATES, check_terminal
 from fatewalk.screen.text import nearest
 
 if TYPE_CHECKING:
@@ -48,10 +49,11 @@ class AnnDataDataset(Dataset):
     fate_names: list[str] | None = Field(
         None, description="names of their columns, if the file does not carry them"
     )
-    fate_names_key: str = Field(
+    fate_names_key: str | None = Field(
         "term_states_fwd",
         description="where the names are, if obsm holds a bare array: a categorical obs column "
-        "(CellRank's terminal states) or a list in uns",
+        "(CellRank's terminal states, whose cells then tell whether the names fit) or a list in uns; null: "
+        "no such check",
     )
     guide_key: str = Field("guide", description="obsm key of the cells x guides matrix (UMI counts or 0/1)")
     guide_names: list[str] | None = Field(
@@ -132,6 +134,8 @@ def read_anndata(dataset: AnnDataDataset) -> RawScreen:
             calls, n_without = read_protospacer_calls(dataset.protospacer_calls)
             calls_where = dataset.protospacer_calls
             notes = [f"{n_without} rows of {calls_where} name no guide."] if n_without else []
+        prob = _read_fates(source, dataset)
+        notes = [*notes, *_check_fates(source, dataset, prob)]
         return RawScreen(
             where=path,
             cell_id=pd.Series(cell_id, name="obs_names"),
@@ -139,7 +143,7 @@ def read_anndata(dataset: AnnDataDataset) -> RawScreen:
             rep=source.column(dataset.rep_key, "rep_key") if dataset.rep_key else None,
             cluster=source.column(dataset.cluster_key, "cluster_key") if dataset.cluster_key else None,
             burden=source.column(dataset.burden_key, "burden_key") if dataset.burden_key else None,
-            prob=_read_fates(source, dataset),
+            prob=prob,
             calls=calls,
             calls_where=calls_where,
             notes=notes,
@@ -177,7 +181,17 @@ class _H5AD:
         """A matrix [N, any]: array, sparse or DataFrame."""
         if key not in self.keys("obsm"):
             raise self._absent(key, option, "obsm", self.keys("obsm"))
-        return self._read(f"obsm/{key}")
+        matrix = self._read(f"obsm/{key}")
+        self.refuse_rows(f"obsm[{key!r}]", matrix.shape[0])
+        return matrix
+
+    def refuse_rows(self, place: str, rows: int) -> None:
+        """Refuse an element that has not one row for each cell."""
+        if rows != len(self.obs):
+            raise FatewalkError(
+                f"{self.path}: {place} has {rows} rows, but the file has {len(self.obs)} cells (rows of "
+                "obs); write the file again from an AnnData object, which keeps them together"
+            )
 
     def column(self, key: str, option: str) -> pd.Series:
         """A column of obs, or the only column of an obsm element, [N]."""
@@ -185,7 +199,7 @@ class _H5AD:
             return self.obs[key].reset_index(drop=True)
         if key not in self.keys("obsm"):
             raise self._absent(key, option, "obs", list(self.obs.columns))
-        table = pd.DataFrame(self._read(f"obsm/{key}"))
+        table = pd.DataFrame(self.obsm(key, option))
         if table.shape[1] != 1:
             raise FatewalkError(
                 f"{self.path}: obsm[{key!r}] has {table.shape[1]} columns, {option} needs one; set it to "
@@ -193,7 +207,7 @@ class _H5AD:
             )
         return table.iloc[:, 0].reset_index(drop=True).rename(key)
 
-    def names(self, key: str) -> list[str] | None:
+    def names(self, key: str | None) -> list[str] | None:
         """Categories of an obs column, or a list in uns; None if there is neither."""
         if key in self.obs and isinstance(self.obs[key].dtype, pd.CategoricalDtype):
             return [str(name) for name in self.obs[key].cat.categories]
@@ -210,7 +224,7 @@ class _H5AD:
 
 
 def _column_names(
-    source: _H5AD, matrix: Any, configured: Sequence[str] | None, key: str, option: str
+    source: _H5AD, matrix: Any, configured: Sequence[str] | None, key: str | None, option: str
 ) -> list[str] | None:
     """Names of a matrix's columns: its own, else those configured, else those in the file."""
     own = [str(name) for name in matrix.columns] if isinstance(matrix, pd.DataFrame) else None
@@ -249,6 +263,23 @@ def _read_fates(source: _H5AD, dataset: AnnDataDataset) -> pd.DataFrame:
         )
     values = matrix.toarray() if hasattr(matrix, "toarray") else np.asarray(matrix)
     return pd.DataFrame(values, columns=names)
+
+
+def _check_fates(source: _H5AD, dataset: AnnDataDataset, prob: pd.DataFrame) -> list[str]:
+    """Compare the fates with the terminal states in obs, if there are any."""
+    if dataset.fate_names_key is None:
+        return []
+    found = [name for name in (dataset.fate_names_key, *TERMINAL_STATES) if name in source.obs]
+    if not found:
+        return []
+    return check_terminal(
+        prob,
+        source.obs[found[0]].reset_index(drop=True),
+        f"{source.path}: obsm[{dataset.fate_key!r}]",
+        "The categories of a column are not always in the order of the probabilities (splitting and "
+        "concatenating an object changes it). Set fate_names: {order}, if that is the order of the columns; "
+        "if the terminal states are wrong, not the names, set fate_names to these and fate_names_key: null",
+    )
 
 
 def _read_guides(source: _H5AD, dataset: AnnDataDataset, cell_id: pd.Index) -> tuple[pd.DataFrame, list[str]]:

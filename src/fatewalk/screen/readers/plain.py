@@ -15,6 +15,7 @@ from fatewalk.core.tables import read_table, require_columns, with_names_of_rows
 from fatewalk.screen.fates import one_hot
 from fatewalk.screen.raw import RawScreen
 from fatewalk.screen.readers.tenx import TENX_CALLS, is_protospacer_table, split_protospacer_calls
+from fatewalk.screen.terminal import TERMINAL_STATES, check_terminal
 from fatewalk.screen.text import nearest
 
 if TYPE_CHECKING:
@@ -32,6 +33,9 @@ COUNT_NAMES = [
     *("count", "counts", "ncount", "ncounts", "guidecount", "guidecounts", "ncountguide", "numcounts"),
     *("umicountperguide", "nreads", "numreads", "reads", "readcount", "readcounts"),
 ]
+MEND_FATES = (
+    "Correct the names of the columns p_<fate> (theirs would be {order}), or column {name!r} if that is wrong"
+)
 FATE = "fate"  # column of a label, instead of probabilities
 
 
@@ -101,7 +105,8 @@ def read_plain(dataset: PlainDataset) -> RawScreen:
         option: _column(cells, key, option, dataset.cells) if key else None for option, key in keys.items()
     }
     calls, count_column, notes = _read_calls(dataset.guide_calls)
-    notes = of_rows + notes
+    prob, of_fates = _probabilities(cells, dataset.cells)
+    notes = of_rows + of_fates + notes
     notes += [
         f"Column {column!r} of {dataset.cells} is not used, because {option} is not set."
         for column, option in ((CLUSTER, "cluster_key"), (BURDEN, "burden_key"))
@@ -114,7 +119,7 @@ def read_plain(dataset: PlainDataset) -> RawScreen:
         rep=optional["rep_key"],
         cluster=optional["cluster_key"],
         burden=optional["burden_key"],
-        prob=_probabilities(cells, dataset.cells),
+        prob=prob,
         calls=calls,
         calls_where=dataset.guide_calls,
         count_column=count_column,
@@ -139,13 +144,24 @@ def _column(cells: pd.DataFrame, key: str, option: str, where: str) -> pd.Series
     return cells[key]
 
 
-def _probabilities(cells: pd.DataFrame, where: str) -> pd.DataFrame:
-    """Fate probabilities [N, F] from columns p_<fate>, or from the labels in column fate."""
+def _probabilities(cells: pd.DataFrame, where: str) -> tuple[pd.DataFrame, list[str]]:
+    """Fate probabilities [N, F] from columns p_<fate>, or from the labels in column fate; notes."""
     columns = [column for column in cells if str(column).startswith(PROB_PREFIX)]
     if columns:  # labels beside probabilities say less
-        return cells[columns].rename(columns=lambda name: name.removeprefix(PROB_PREFIX))
+        prob = cells[columns].rename(columns=lambda name: name.removeprefix(PROB_PREFIX))
+        notes = [
+            note
+            for name in (FATE, *TERMINAL_STATES)
+            if name in cells
+            for note in check_terminal(
+                prob, cells[name], where, MEND_FATES.format(name=name, order="{order}")
+            )
+        ]
+        if FATE in cells:
+            notes.append(f"Column {FATE!r} of {where} is not used: there are columns {PROB_PREFIX}<fate>.")
+        return prob, notes
     if FATE in cells:
-        return one_hot(cells[FATE], where)
+        return one_hot(cells[FATE], where), []
     raise FatewalkError(
         f"{where}: found neither columns {PROB_PREFIX}<fate> (probabilities) nor a column {FATE!r} (a "
         f"label); found: {', '.join(map(str, cells.columns))}"
