@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 from fatewalk.core.errors import FatewalkError, first_few
 
@@ -68,7 +71,8 @@ def match_barcodes(
         If the names are of other cells, or of cells that were numbered anew.
     """
     notes: list[str] = []
-    if not names.isin(ids).any():
+    row = ids.get_indexer(names)  # of each name; -1: not in the table
+    if (row < 0).all():
         found = (
             f"{where}: none of its {len(names)} cells ({first_few(map(repr, names))}) is in {where_cells}, "
             f"where cells are called {first_few(map(repr, ids[:3]))}"
@@ -78,14 +82,16 @@ def match_barcodes(
             raise FatewalkError(f"{found}. {_difference(names, ids)}")
         suffix = of_calls or of_cells
         tried = names.str.slice(0, -len(of_calls) or None) + of_cells
-        if tried.isin(ids).sum() < SAME_CELLS * min(len(names), len(ids)):
+        row = ids.get_indexer(tried)
+        if (row >= 0).sum() < SAME_CELLS * min(len(names), len(ids)):
             raise FatewalkError(f"{found}, with or without {suffix!r}. {_difference(names, ids)}")
         names = tried
         notes.append(
             f"Cells of {where} are matched to those of {where_cells} "
             + (f"without their suffix {of_calls!r}." if of_calls else f"with the suffix {of_cells!r}.")
         )
-    known, covered = names.isin(ids).mean(), ids.isin(names).mean()
+    called = np.bincount(row[row >= 0], minlength=len(ids)) > 0
+    known, covered = (row >= 0).mean(), called.mean()
     shares = (
         f"{100 * known:.2g} % of the {len(names)} cells of {where} are in {where_cells}, and "
         f"{100 * covered:.2g} % of the {len(ids)} cells there have a call"
@@ -97,14 +103,16 @@ def match_barcodes(
         )
     if max(known, covered) < FEW_SHARED:
         notes.append(f"Only {shares}: are all lanes in both, and are they the same?")
-    _refuse_made_unique(names, ids, where, where_cells)
+    _refuse_made_unique(ids, called, where, where_cells)
     return names, notes
 
 
 def _common_suffix(names: pd.Index) -> str | None:
-    """The suffix of all names (-1), "" if none has one, None if they differ."""
-    found = names.str.extract(f"({NUMBER_AT_END})", expand=False).fillna("").unique()
-    return str(found[0]) if len(found) == 1 else None
+    """The suffix of all names (-1), "" if the first has none, None if they differ."""
+    found = re.search(NUMBER_AT_END, names[0])
+    if found is None:
+        return ""
+    return found[0] if names.str.endswith(found[0]).all() else None
 
 
 def _difference(names: pd.Index, ids: pd.Index) -> str:
@@ -122,14 +130,21 @@ def _difference(names: pd.Index, ids: pd.Index) -> str:
     )
 
 
-def _refuse_made_unique(names: pd.Index, ids: pd.Index, where: str, where_cells: str) -> None:
+def _refuse_made_unique(ids: pd.Index, called: np.ndarray, where: str, where_cells: str) -> None:
     """Refuse cells that were numbered anew (a, a-1), when the calls know only the first of each pair."""
-    stem = ids.str.replace(NUMBER_AT_END, "", regex=True)
-    made = (stem != ids) & stem.isin(ids)
-    if made.any() and not ids[made].isin(names).any() and stem[made].isin(names).mean() > 0.5:
-        second, first = ids[made][0], stem[made][0]
+    first, second = _first_of_pair(ids[~called], ids)
+    if not len(second) or len(_first_of_pair(ids[called], ids)[1]):
+        return
+    if called[ids.get_indexer(first)].mean() > 0.5:
         raise FatewalkError(
-            f"{where_cells}: {made.sum()} cells such as {second!r} are named like a second {first!r}, as "
-            f"obs_names_make_unique() names them, but {where} knows only the first of each pair, which would "
+            f"{where_cells}: {len(second)} cells such as {second[0]!r} are named like a second {first[0]!r}, "
+            f"as obs_names_make_unique() names them, but {where} knows only the first of each pair, which would "
             f"get the guides of both. If they are of several lanes, {LANES}"
         )
+
+
+def _first_of_pair(names: pd.Index, ids: pd.Index) -> tuple[pd.Index, pd.Index]:
+    """Names that end in a number without which they are another cell's: that other, and they."""
+    stem = names.str.replace(NUMBER_AT_END, "", regex=True)
+    made = (stem != names) & stem.isin(ids)
+    return stem[made], names[made]

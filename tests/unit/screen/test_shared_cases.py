@@ -34,6 +34,7 @@ def test_counts_of_calls_are_found(tmp_path):
 
 
 @needs_cases
+@pytest.mark.filterwarnings("ignore:Observation names are not unique")
 def test_equal_barcodes_of_two_lanes(tmp_path):
     screen, calls = (
         str(CASES / f"two_lanes_{name}") for name in ("equal_barcodes.h5ad", "protospacer_calls.csv")
