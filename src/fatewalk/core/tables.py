@@ -153,7 +153,7 @@ def require_columns(table: pd.DataFrame, required: Sequence[str], where: str | P
         header = f". {no_header(data[0])}" if data else ""
         raise FatewalkError(
             f"{where}: column {first_few(missing)} is missing{meant}; found: "
-            f"{first_few(map(repr, table.columns), 12)}{header}"
+            f"{first_few(map(repr, table.columns), 12)}; give the right one this name{header}"
         )
 
 
@@ -175,9 +175,10 @@ def as_bool(column: pd.Series, where: str | Path) -> np.ndarray:
     text = column.astype(str).str.strip().str.lower()
     unknown = ~text.isin(list(words))
     if unknown.any():
+        found = column.astype(object).where(column.notna(), "")[unknown].unique()
         raise FatewalkError(
-            f"{where}: column {column.name}: found {first_few(map(repr, column[unknown].unique()))}; "
-            "allowed: True, False"
+            f"{where}: column {column.name}: found {first_few(map(repr, found))} in {unknown.sum()} rows, "
+            f"first in row {np.flatnonzero(unknown)[0] + 1}; allowed: True, False"
         )
     return text.map(words).to_numpy(dtype=bool)
 

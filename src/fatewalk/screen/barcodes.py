@@ -138,8 +138,8 @@ def _refuse_made_unique(ids: pd.Index, called: np.ndarray, where: str, where_cel
     if called[ids.get_indexer(first)].mean() > 0.5:
         raise FatewalkError(
             f"{where_cells}: {len(second)} cells such as {second[0]!r} are named like a second {first[0]!r}, "
-            f"as obs_names_make_unique() names them, but {where} knows only the first of each pair, which would "
-            f"get the guides of both. If they are of several lanes, {LANES}"
+            f"as obs_names_make_unique() names them, but {where} knows only the first of each pair, which "
+            f"would get the guides of both. If they are of several lanes, {LANES}"
         )
 
 

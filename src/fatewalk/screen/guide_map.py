@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from fatewalk.screen.raw import RawScreen
 
+SEPARATORS = ";|,+"
 ONE_OF_SEVERAL = re.compile(r"(?P<gene>.+)[-_. #]+(sg|sgrna|grna|g|guide)?[-_]?\d+", re.IGNORECASE)
 
 
@@ -75,6 +76,10 @@ def read_guide_map(
         notes = [_each_its_own_gene(guides, where)]
     if table.empty:
         raise FatewalkError(f"{where}: the guide map has no rows")
+    own = path is None and raw.guide_map is None
+    known = _text(table["guide_name"])
+    single = known[~known.str.contains(f"[{SEPARATORS}]")] if own else known
+    _refuse_several_in_one(guides, single, raw.calls_where)
     others = [name for name in table if name not in GUIDE_MAP]
     table = table[[name for name in GUIDE_MAP if name in table]].reset_index(drop=True)
     if "is_ntc" in table:
@@ -82,7 +87,7 @@ def read_guide_map(
     elif ntc_names is None:
         lacking = (
             "there is no guide_map"
-            if path is None and raw.guide_map is None
+            if own
             else f"the guide map has no column is_ntc{nearest('is_ntc', others)}"
         )
         raise FatewalkError(f"{where}: {lacking}, {_proposal(table, calls)}")
@@ -122,6 +127,20 @@ def _refuse_nameless(table: pd.DataFrame, where: str) -> None:
             f"{where}: {nameless.sum()} guides have no gene: {first_few(map(repr, guide[nameless]))}; name "
             "the gene of each, or mark controls (is_ntc True, or ntc_names)"
         )
+
+
+def _refuse_several_in_one(guides: pd.Index, known: pd.Series, where: str) -> None:
+    """Refuse values of the calls that hold several known guides, with a separator between them."""
+    values = guides[~guides.isin(known)]
+    for separator in SEPARATORS:
+        parts = values[values.str.contains(separator, regex=False)].to_series().str.split(separator).explode()
+        several = parts.str.strip().isin(known).groupby(level=0).all()
+        if several.any():
+            raise FatewalkError(
+                f"{where}: {several.sum()} values such as {several.index[several][0]!r} hold several guides, "
+                f"with {separator!r} between them; write one row for each call, in Python: "
+                f"calls.assign(guide=calls['guide'].str.split({separator!r})).explode('guide')"
+            )
 
 
 # ----------------------------------------------------------- nothing says which are controls

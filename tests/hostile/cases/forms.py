@@ -124,6 +124,43 @@ def probabilities(scale):
     return spoil
 
 
+def in_one_field(separator):
+    def spoil(s):
+        calls = s.table("calls.csv").groupby("cell_id")["guide"].agg(separator.join)
+        calls.reset_index().to_csv(s.path("calls.csv"), index=False)
+
+    return spoil
+
+
+def no_map(ntc_names):
+    return lambda s: s.config(entry={"guide_map": None, "ntc_names": ntc_names})
+
+
+def perturbations(ntc_names):
+    """Name genes in the calls, and no guide map."""
+
+    def spoil(s):
+        s.change("calls.csv", "guide", slice(None), lambda guide: guide.split("_")[0])
+        no_map(ntc_names)(s)
+
+    return spoil
+
+
+def feature_reference(feature_type):
+    """Write the guide map as Cell Ranger wants it."""
+
+    def spoil(s):
+        guides = s.table("guides.csv")
+        target = guides["gene_name"].where(guides["is_ntc"] != "True", "Non-Targeting")
+        table = pd.DataFrame(
+            {"id": guides["guide_name"], "name": guides["guide_name"] + "_name", "read": "R2"}
+        )
+        table["feature_type"] = feature_type("CRISPR Guide Capture")
+        s.write("guides.csv", table.assign(target_gene_id=target, target_gene_name=target))
+
+    return spoil
+
+
 def tenx(rename_cell):
     """Write the calls as Cell Ranger does, the barcodes renamed."""
 
@@ -297,6 +334,56 @@ TABLES = [
          snakemake=True),
     Case("labels beside probabilities", "design", probabilities(lambda p: p), "right",
          ("Column 'fate' of", "is not used"), never=("WARNING",)),
+    Case("calls as a matrix", "import", lambda s: (
+        s.table("calls.csv").assign(n=1).pivot_table("n", "cell_id", "guide", fill_value=0)
+        .to_csv(s.path("calls.csv"))
+    ), "refused", ("calls.csv", "is a matrix with a column for each guide", "'Gene001_g1'",
+                   "table.melt('cell_id'")),
+    *(
+        Case(f"guides of a cell in one field, with {separator!r}", "import", in_one_field(separator),
+             "refused", ("calls.csv", "hold several guides", f"{separator!r} between them", "one row for each call"))
+        for separator in ";|,+"
+    ),
+    Case("no guide map and no controls", "import", no_map(None), "refused",
+         ("calls.csv", "there is no guide_map", "'NTC_01' (1 guides", "ntc_names: [NTC_01, NTC_02",
+          "such as 'Gene001_g1', 'Gene001_g2' look like guides of one gene"), snakemake=True),
+    Case("no guide map, with controls", "design", no_map([f"NTC_0{i}" for i in range(1, 5)]), "right",
+         ("each of the 14 values", "look like guides of one gene")),
+    Case("no guide map, no controls on purpose", "design", no_map([]), "right", ("has no NTC guide",)),
+    Case("a column of perturbations", "design", perturbations(["NTC"]), "right", ("of its own",),
+         never=("WARNING: The guide map", "look like guides of one gene")),
+    Case("a column of perturbations, controls not named", "import", perturbations(None), "refused",
+         ("calls.csv", "'NTC' (1 guides", "ntc_names: [NTC]")),
+    Case("ntc_names by another name", "import", perturbations(["ntc"]), "refused",
+         ("calls.csv", "ntc_names lists 'ntc' (did you mean 'NTC'?)", "no guide and no gene has this name")),
+    Case("ntc_names with a blank", "import", perturbations(["NTC "]), "refused",
+         ("'NTC ' (did you mean 'NTC'?)",)),
+    Case("ntc_names that is text", "config", lambda s: s.config(entry={"ntc_names": "NTC"}), "refused",
+         ("datasets.screen.ntc_names", "found 'NTC'", "list")),
+    Case("ntc_names twice", "config", lambda s: s.config(entry={"ntc_names": ["NTC", "NTC"]}), "refused",
+         ("datasets.screen.ntc_names", "names must differ")),
+    Case("a blank among ntc_names", "config", lambda s: s.config(entry={"ntc_names": [" "]}), "refused",
+         ("datasets.screen.ntc_names", "a name is blank")),
+    Case("a guide map without is_ntc", "import", lambda s: (
+        s.write("guides.csv", s.table("guides.csv").drop(columns="is_ntc"))
+    ), "refused", ("guides.csv", "no column is_ntc", "'NTC' (4 guides", "ntc_names: [NTC]")),
+    Case("a guide map without is_ntc, controls named", "design", lambda s: (
+        s.write("guides.csv", s.table("guides.csv").drop(columns="is_ntc")),
+        s.config(entry={"ntc_names": ["NTC"]}),
+    ), "right", ("Controls by ntc_names: 4 guides",), never=("WARNING",)),
+    Case("is_ntc that is blank", "import", lambda s: s.change("guides.csv", "is_ntc", [2], ""), "refused",
+         ("guides.csv", "column is_ntc: found '' in 1 rows, first in row 3", "allowed: True, False")),
+    Case("a guide without a gene", "import", lambda s: s.change("guides.csv", "gene_name", [2], ""),
+         "refused", ("guides.csv", "1 guides have no gene: 'Gene002_g1'")),
+    Case("a 10x feature reference", "design", feature_reference(str), "right",
+         ("10x feature reference: guides by id",), never=("WARNING",)),
+    Case("a 10x feature reference of other features", "import",
+         feature_reference(lambda kind: "Antibody Capture"), "refused",
+         ("guides.csv", "no feature_type is 'CRISPR Guide Capture'; found: 'Antibody Capture'")),
+    Case("a 10x feature reference without controls", "import", lambda s: (
+        feature_reference(str)(s),
+        rewrite("guides.csv", lambda b: b.replace(b"Non-Targeting", b"x"))(s),
+    ), "refused", ("guides.csv", "nothing says which of its names are controls", "'NTC_01'")),
 ]  # fmt: skip
 
 CASES += TABLES

@@ -54,7 +54,9 @@ def test_truth_values_in_their_usual_spellings():
     column = pd.Series(["True", "FALSE", "1", "0", " yes", "no"], name="is_ntc")
     assert as_bool(column, "map.csv").tolist() == [True, False, True, False, True, False]
     assert as_bool(pd.Series([True, False]), "map.csv").tolist() == [True, False]
-    with pytest.raises(FatewalkError, match=r"map.csv: column is_ntc: found 'maybe'"):
+    with pytest.raises(
+        FatewalkError, match=r"map.csv: column is_ntc: found 'maybe' in 1 rows, first in row 2; allowed: True"
+    ):
         as_bool(pd.Series(["True", "maybe"], name="is_ntc"), "map.csv")
 
 

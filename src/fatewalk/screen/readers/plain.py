@@ -139,7 +139,7 @@ def _column(cells: pd.DataFrame, key: str, option: str, where: str) -> pd.Series
         unset = ", or to null" if option == "rep_key" else ""
         raise FatewalkError(
             f"{where}: column {key!r} is missing{nearest(key, cells.columns)}; found: "
-            f"{', '.join(map(str, cells.columns))}. Set {option} to one of them{unset}"
+            f"{', '.join(map(repr, cells.columns))}. Set {option} to one of them{unset}"
         )
     return cells[key]
 
@@ -164,7 +164,7 @@ def _probabilities(cells: pd.DataFrame, where: str) -> tuple[pd.DataFrame, list[
         return one_hot(cells[FATE], where), []
     raise FatewalkError(
         f"{where}: found neither columns {PROB_PREFIX}<fate> (probabilities) nor a column {FATE!r} (a "
-        f"label); found: {', '.join(map(str, cells.columns))}"
+        f"label); found: {', '.join(map(repr, cells.columns))}"
     )
 
 
@@ -175,6 +175,7 @@ def _read_calls(path: str) -> tuple[pd.DataFrame, str, list[str]]:
         calls, n_without = split_protospacer_calls(table, path)
         return calls, TENX_CALLS[2], [f"{n_without} rows of {path} name no guide."] if n_without else []
     table, notes = with_names_of_rows(table, "cell_id", path)
+    _refuse_matrix(table, path)
     require_columns(table, GUIDE_CALLS, path)
     others = [str(name) for name in table if name not in (*GUIDE_CALLS, UNNAMED)]
     count = _count_column(others)
@@ -185,6 +186,18 @@ def _read_calls(path: str) -> tuple[pd.DataFrame, str, list[str]]:
         remedy = "" if count else "; counts are read from a column 'umi', and a count of 0 is no call"
         notes.append(f"Columns of {path} that are not used: {first_few(map(repr, unused), 10)}{remedy}.")
     return table[[*GUIDE_CALLS, *filter(None, [count])]].rename(columns={count: "umi"}), count or "umi", notes
+
+
+def _refuse_matrix(table: pd.DataFrame, path: str) -> None:
+    """Refuse a table of cells x guides, which holds no names in columns but one."""
+    numbers = table.select_dtypes("number").columns
+    if "guide" not in table and len(numbers) > 2 and len(numbers) >= len(table.columns) - 2:
+        cell = next((name for name in table if name not in numbers), table.columns[0])
+        raise FatewalkError(
+            f"{path}: is a matrix with a column for each guide ({first_few(map(repr, numbers))}); write one "
+            f"row for each call, in Python: table.melt({cell!r}, var_name='guide', value_name='umi')"
+            f".query('umi > 0').rename(columns={{{cell!r}: 'cell_id'}})"
+        )
 
 
 def _count_column(names: Sequence[str]) -> str | None:
