@@ -7,6 +7,7 @@ import gzip
 import io
 import itertools
 import re
+import warnings
 import zlib
 from typing import TYPE_CHECKING, BinaryIO, cast
 
@@ -65,24 +66,26 @@ def read_delimited(path: Path, text: Sequence[str]) -> pd.DataFrame:
             encoding = _encoding(path, stream)
             with io.TextIOWrapper(stream, encoding, newline="") as lines:
                 header, row, separator = _first_rows(lines)
-        return pd.read_csv(
-            path,
-            sep=separator,
-            names=_names(path, header, row, text),
-            header=0,
-            index_col=False,
-            dtype=dict.fromkeys([*text, UNNAMED], str),
-            keep_default_na=False,
-            na_values=[""],
-            encoding=encoding,
-            compression="gzip" if packed else None,
-            low_memory=False,
-        )
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", pd.errors.ParserWarning)  # it would leave values out
+            return pd.read_csv(
+                path,
+                sep=separator,
+                names=_names(path, header, row, text),
+                header=0,
+                index_col=False,
+                dtype=dict.fromkeys([*text, UNNAMED], str),
+                keep_default_na=False,
+                na_values=[""],
+                encoding=encoding,
+                compression="gzip" if packed else None,
+                low_memory=False,
+            )
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise FatewalkError(f"{path}: the compressed file is cut off or damaged; copy it again") from error
     except UnicodeDecodeError as error:
         raise FatewalkError(f"{path}: {_foreign_letter(path, packed)}") from error
-    except (pd.errors.ParserError, csv.Error) as error:
+    except (pd.errors.ParserError, pd.errors.ParserWarning, csv.Error) as error:
         raise FatewalkError(f"{path}: {_misfit(str(error), len(header))}") from error
 
 
@@ -145,6 +148,8 @@ def _misfit(complaint: str, n: int) -> str:
         )
     if found := re.search(r"EOF inside string starting at row (\d+)", complaint):
         return f'a double quote that is opened in row {found[1]} is never closed; write "" for " in a name'
+    if "does not match length of data" in complaint:
+        return f"lines have more values than the header, which has {n}"
     return f"cannot be read as a table: {complaint}"
 
 

@@ -63,10 +63,11 @@ def refuse_scale(prob: pd.DataFrame, where: str) -> None:
     FatewalkError
         If the values are percentages, logarithms or scores of both signs.
     """
-    p = prob.to_numpy(dtype=float)
-    if not p.size or np.isnan(p).all():
+    p = prob.dropna().to_numpy(dtype=float)
+    if not p.size:
         return
-    low, high, total = np.nanmin(p), np.nanmax(p), np.nanmedian(p.sum(axis=1))
+    low, high = p.min(), p.max()
+    total = np.median(p.sum(axis=1)) if np.isfinite(high) else np.inf
     if low >= 0 and 90 < total < 110:
         what, mend = "percentages", "divide them by 100"
     elif low < 0 and high <= 0:

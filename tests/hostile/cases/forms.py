@@ -253,6 +253,9 @@ TABLES = [
          "line 2 has 8 values", "the header has 7")),
     Case("a comma too many in every line", "import", every_line(b","), "refused", ("cells.csv",
          "line 2 has 8 values", "the header has 7")),
+    Case("a long line after a blank one", "import",
+         rewrite("cells.csv", lambda b: b.replace(b"\ncell0000001,", b"\n \nx,cell0000001,", 1)),
+         "refused", ("cells.csv", "lines have more values than the header, which has 7")),
     Case("a short line", "design", line(5, lambda x: x.rsplit(",", 2)[0]), "refused",
          ("of 1 cells are missing", "cell0000004")),
     Case("a quote that is never closed", "import", line(5, lambda x: '"' + x), "refused",
@@ -341,7 +344,7 @@ TABLES = [
                    "table.melt('cell_id'")),
     *(
         Case(f"guides of a cell in one field, with {separator!r}", "import", in_one_field(separator),
-             "refused", ("calls.csv", "hold several guides", f"{separator!r} between them", "one row for each call"))
+             "refused", ("hold several guides", f"{separator!r} between them", "one row for each call"))
         for separator in ";|,+"
     ),
     Case("no guide map and no controls", "import", no_map(None), "refused",
