@@ -159,7 +159,7 @@ def _each_its_own_gene(guides: pd.Index, where: str) -> str:
 
 def _several_of_a_gene(guides: Iterable[str]) -> str:
     """Two guides of what looks like one gene, if most names look so and of more than one gene; or nothing."""
-    names = pd.Series([name for name in guides if not LOOKS_LIKE_NTC.fullmatch(name)], dtype=object)
+    names = pd.Series([name for name in guides if not _looks_like_control(name)], dtype=object)
     gene = names.str.extract(ONE_OF_SEVERAL)["gene"]
     several = gene.duplicated(keep=False) & gene.notna()
     if gene[several].nunique() < 2 or several.mean() < 0.5:

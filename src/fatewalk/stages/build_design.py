@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from fatewalk.core.files import write_json
+from fatewalk.core.errors import FatewalkError
+from fatewalk.core.files import read_json, write_json
 from fatewalk.core.schema import GUIDE_MAP
 from fatewalk.core.tables import read_table
 from fatewalk.screen.design import build_design, in_words, save_design
@@ -39,10 +40,20 @@ def main(source: Path, design: Path, settings: SimpleNamespace) -> None:
     cells = pd.read_parquet(source / "cells.parquet")
     calls = pd.read_parquet(source / "guide_calls.parquet")
     guide_map = read_table(source / "guide_map.csv", GUIDE_MAP, text=GUIDE_MAP)
-    found, report = build_design(cells, calls, guide_map, settings.design, settings.model.fates)
+    try:
+        found, report = build_design(cells, calls, guide_map, settings.design, settings.model.fates)
+    except FatewalkError as error:
+        raise FatewalkError(_with_file(str(error), source / "import_report.json")) from error
     for line in in_words(report):
         log.info(line)
     for warning in report["warnings"]:
         log.warning(warning)
     save_design(found, cells["cell_id"], design)
     write_json(report, design / "design_report.json")
+
+
+def _with_file(message: str, report: Path) -> str:
+    """A refusal with the user's own file in place of the table that was made of it."""
+    table, _, rest = message.partition(": ")
+    sources = read_json(report)["sources"] if report.is_file() else {}  # a simulated screen has no files
+    return f"{sources[table]}: {rest}" if table in sources else message

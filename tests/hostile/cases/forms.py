@@ -257,7 +257,7 @@ TABLES = [
          rewrite("cells.csv", lambda b: b.replace(b"\ncell0000001,", b"\n \nx,cell0000001,", 1)),
          "refused", ("cells.csv", "lines have more values than the header, which has 7")),
     Case("a short line", "design", line(5, lambda x: x.rsplit(",", 2)[0]), "refused",
-         ("of 1 cells are missing", "cell0000004")),
+         ("cells.csv: the fate probabilities", "of 1 cells are missing", "cell0000004")),
     Case("a quote that is never closed", "import", line(5, lambda x: '"' + x), "refused",
          ("cells.csv", "never closed")),
     Case("decimal commas between semicolons", "import", rewrite(
@@ -387,6 +387,10 @@ TABLES = [
         feature_reference(str)(s),
         rewrite("guides.csv", lambda b: b.replace(b"Non-Targeting", b"x"))(s),
     ), "refused", ("guides.csv", "nothing says which of its names are controls", "'NTC_01'")),
+    Case("a guide that the map lacks", "design", lambda s: s.change("guides.csv", "guide_name", [2], "other"),
+         "refused", ("calls.csv: 1 guides of", "not in the guide map", "Gene002_g1")),
+    Case("a guide of two genes", "design", lambda s: s.change("guides.csv", "guide_name", [2], "Gene001_g1"),
+         "refused", ("guides.csv: 1 guides stand for more than one gene", "Gene001 and Gene002")),
 ]  # fmt: skip
 
 CASES += TABLES
