@@ -130,7 +130,8 @@ def _names(path: Path, header: list[str], row: list[str], text: Sequence[str]) -
     if names_of_rows and (numbered or not set(text[:1]) & set(header)):
         header = [UNNAMED, *header]
     if len(row) > len(header):
-        raise FatewalkError(f"{path}: {_misfit(f'in line 2, saw {len(row)}', len(header))}")
+        first = f"; the header begins with {first_few(map(repr, header), 2)}"
+        raise FatewalkError(f"{path}: {_misfit(f'in line 2, saw {len(row)}', len(header))}{first}")
     return [name or (f"Unnamed: {i}" if i else UNNAMED) for i, name in enumerate(header)]
 
 

@@ -109,7 +109,10 @@ def _read_parquet(path: Path, text: Sequence[str], rows: Mapping[str, str] | Non
         index.columns = [UNNAMED if name is None else str(name) for name in table.index.names]
         new = [name for name in index if name not in table]
         table = pd.concat([index[new], table.reset_index(drop=True)], axis=1)
-    return table.assign(**{column: _as_text(table[column]) for column in text if column in table})
+    names = [column for column in text if column in table]
+    for column in names:
+        refuse_lists(table[column], path)
+    return table.assign(**{column: _as_text(table[column]) for column in names})
 
 
 def with_names_of_rows(table: pd.DataFrame, name: str, where: str) -> tuple[pd.DataFrame, list[str]]:
@@ -128,6 +131,26 @@ def with_names_of_rows(table: pd.DataFrame, name: str, where: str) -> tuple[pd.D
         return table, []
     note = f"{where} has no column {name!r}; its first column, which has no name, is taken for it."
     return table.rename(columns={UNNAMED: name}), [note]
+
+
+def refuse_lists(column: pd.Series, where: str | Path) -> None:
+    """Refuse a column of lists or mappings, as Parquet and AnnData can hold.
+
+    Raises
+    ------
+    FatewalkError
+        Naming the column and the way out.
+    """
+    first = column.dropna().head(1)
+    if (
+        column.dtype == object
+        and len(first)
+        and isinstance(first.iloc[0], list | tuple | dict | set | np.ndarray)
+    ):
+        raise FatewalkError(
+            f"{where}: column {column.name!r} holds lists, not single values; write one row for each value, "
+            f"in Python: table.explode({column.name!r})"
+        )
 
 
 def _as_text(column: pd.Series) -> pd.Series:
@@ -151,6 +174,8 @@ def require_columns(table: pd.DataFrame, required: Sequence[str], where: str | P
         meant = "".join(nearest(column, others) for column in missing)
         data = [str(name) for name in table.columns if NUMBER.fullmatch(str(name))]
         header = f". {no_header(data[0])}" if data else ""
+        if len(table.columns) == 1:
+            header = ". Commas, semicolons or tabs stand between columns"
         raise FatewalkError(
             f"{where}: column {first_few(missing)} is missing{meant}; found: "
             f"{first_few(map(repr, table.columns), 12)}; give the right one this name{header}"

@@ -10,6 +10,7 @@ import pandas as pd
 
 from fatewalk.core.errors import FatewalkError, first_few
 from fatewalk.core.schema import BURDEN, CLUSTER, GUIDE_CALLS, prob_columns
+from fatewalk.core.tables import refuse_lists
 from fatewalk.screen.barcodes import match_barcodes, refuse_repeated_cells
 from fatewalk.screen.covariates import read_covariate
 from fatewalk.screen.days import read_days
@@ -183,6 +184,9 @@ DECIMAL_COMMA = r"\s*[-+]?\d*,\d+\s*"
 def _numbers(column: pd.Series, where: str, what: str = "") -> np.ndarray:
     """Numbers of a column, missing ones as NaN."""
     what = what or f"column {column.name!r}"
+    refuse_lists(column, where)
+    if pd.api.types.is_datetime64_any_dtype(column) or pd.api.types.is_timedelta64_dtype(column):
+        raise FatewalkError(f"{where}: {what} must hold numbers; found dates or times ({column.iloc[0]})")
     if column.dtype == object:  # names are read as they stand, so that "NA" can be a gene
         column = column.where(~column.isin(["NA", "NaN", "nan", "None", "null"]))
     numbers = pd.to_numeric(column, errors="coerce")

@@ -7,6 +7,7 @@ import pandas as pd
 
 from fatewalk.core.errors import FatewalkError, first_few
 from fatewalk.core.errors import nearest as nearest
+from fatewalk.core.tables import refuse_lists
 
 
 def as_codes(column: pd.Series, where: str) -> tuple[np.ndarray, pd.Index]:
@@ -29,8 +30,9 @@ def as_codes(column: pd.Series, where: str) -> tuple[np.ndarray, pd.Index]:
     Raises
     ------
     FatewalkError
-        If a row has no name.
+        If a row has no name, or a list of them.
     """
+    refuse_lists(column, where)
     if isinstance(column.dtype, pd.CategoricalDtype):
         codes, names = column.cat.codes.to_numpy(), column.cat.categories
     else:

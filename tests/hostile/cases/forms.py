@@ -35,6 +35,18 @@ def as_parquet(name, index):
     return spoil
 
 
+def in_parquet(name, column, change):
+    """Move a table to Parquet, the values of a column changed."""
+
+    def spoil(s):
+        key = {"cells.csv": "cells", "calls.csv": "guide_calls", "guides.csv": "guide_map"}[name]
+        table = pd.read_csv(s.path(name))
+        table.assign(**{column: table[column].map(change)}).to_parquet(s.path("table.parquet"))
+        s.config(entry={key: "table.parquet"})
+
+    return spoil
+
+
 def unnamed(s):
     """Write cells as pandas writes names of cells: without a header."""
     s.write("cells.csv", s.table("cells.csv").rename(columns={"cell_id": ""}))
@@ -391,6 +403,18 @@ TABLES = [
          "refused", ("calls.csv: 1 guides of", "not in the guide map", "Gene002_g1")),
     Case("a guide of two genes", "design", lambda s: s.change("guides.csv", "guide_name", [2], "Gene001_g1"),
          "refused", ("guides.csv: 1 guides stand for more than one gene", "Gene001 and Gene002")),
+    *(
+        Case(f"Parquet of {name} with lists in {column}", "import", in_parquet(name, column, lambda x: [x]),
+             "refused", ("table.parquet", f"'{column}' holds lists", f"table.explode('{column}')"))
+        for name, column in {"cells.csv": "rep", "calls.csv": "guide", "guides.csv": "gene_name"}.items()
+    ),
+    Case("Parquet with dates for probabilities", "import",
+         in_parquet("cells.csv", "p_EC", lambda x: pd.Timestamp("2024-03-01")), "refused",
+         ("table.parquet", "probability of fate 'EC' must hold numbers", "2024-03-01")),
+    Case("blanks between the columns", "import", rewrite("calls.csv", lambda b: b.replace(b",", b" ")),
+         "refused", ("calls.csv", "'cell_id guide'", "Commas, semicolons or tabs stand between columns")),
+    Case("a comment above the header", "import", rewrite("cells.csv", lambda b: b"# exported\n" + b),
+         "refused", ("cells.csv", "line 2 has 7 values, the header has 1", "begins with '# exported'")),
 ]  # fmt: skip
 
 CASES += TABLES
