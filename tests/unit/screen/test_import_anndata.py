@@ -103,7 +103,7 @@ def test_lost_names_are_refused_with_the_remedy(screen):
         screen(make(obsm={"lineages_fwd": frame}), fates=["0", "1", "2"])
     bare.obs["term_states_fwd"] = pd.Categorical(["EC", "MES", None, None])
     with pytest.raises(
-        FatewalkError, match=r"3 columns, but 'term_states_fwd' gives 2 names.*set fate_names"
+        FatewalkError, match=r"3 columns, but 'term_states_fwd' gives 2 names.*Set fate_names"
     ):
         screen(bare)
     named = make(obsm={"lineages_fwd": pd.DataFrame(P, columns=P_NAMES, index=make().obs_names)})

@@ -1,25 +1,26 @@
-"""AnnData files (.h5ad), with the fate probabilities that CellRank leaves in them.
+"""AnnData and MuData files (.h5ad, .h5mu, .zarr), with the fate probabilities that CellRank leaves in them.
 
 Only the elements that are asked for are read, straight from the file: ``anndata.read_h5ad`` would
 load layers and graphs even in backed mode. CellRank 2 writes its Lineage into
 ``obsm['lineages_fwd']`` as a bare array; its column names survive only as the categories of
-``obs['term_states_fwd']``.
+``obs['term_states_fwd']``. In MuData each element comes from the modality that holds it, and cells are
+matched by name.
 """
 
 from __future__ import annotations
 
-from pathlib import Path
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import pandas as pd
-import scipy.sparse as sp
 from pydantic import Field, model_validator
 
 from fatewalk.config.datasets import GUIDE_MAP_TEXT, NTC_NAMES_TEXT, Covariates, Dataset, NtcNames
 from fatewalk.core.errors import FatewalkError, first_few
-from fatewalk.screen.barcodes import refuse_repeated_cells
 from fatewalk.screen.raw import RawScreen
+from fatewalk.screen.readers.guides import Found, find_guides
+from fatewalk.screen.readers.stores import open_store
 from fatewalk.screen.readers.tenx import read_protospacer_calls
 from fatewalk.screen.terminal import TERMINAL_STATES, check_terminal
 from fatewalk.screen.text import nearest
@@ -27,19 +28,23 @@ from fatewalk.screen.text import nearest
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from fatewalk.screen.readers.stores import Part
+
 
 class AnnDataDataset(Dataset):
     """``{anndata: screen.h5ad, guide_map: guides.csv, ...keys...}``."""
 
     key: ClassVar = "anndata"
     kind: ClassVar = "AnnData"
-    about: ClassVar = "an AnnData file with CellRank output"
+    about: ClassVar = "an AnnData or MuData file with CellRank output"
     example: ClassVar = "screen"
-    files: ClassVar = ("anndata", "protospacer_calls", "guide_map")
-    suffixes: ClassVar = (".h5ad",)
+    files: ClassVar = ("anndata", "guide_anndata", "protospacer_calls", "guide_map")
+    suffixes: ClassVar = (".h5ad", ".h5mu", ".zarr", ".zarr/")
 
     anndata: str = Field(
-        examples=["screen.h5ad"], description="path of the .h5ad file; its X and layers are never read"
+        examples=["screen.h5ad"],
+        description="path of the .h5ad, .h5mu (MuData) or .zarr file; expression is never read. In MuData a "
+        "key may be written modality:key",
     )
     guide_map: str | None = Field(None, description=GUIDE_MAP_TEXT)
     ntc_names: NtcNames = Field(None, description=NTC_NAMES_TEXT)
@@ -55,12 +60,26 @@ class AnnDataDataset(Dataset):
         "(CellRank's terminal states, whose cells then tell whether the names fit) or a list in uns; null: "
         "no such check",
     )
-    guide_key: str = Field("guide", description="obsm key of the cells x guides matrix (UMI counts or 0/1)")
+    guide_key: str | None = Field(
+        None,
+        description="where the guides are: obsm key of a cells x guides matrix (UMI counts or 0/1), obs "
+        "column of their names, modality of MuData, or X or a layer whose variables are guides; null: obsm "
+        "key guide, else the one place that can only be theirs",
+    )
     guide_names: list[str] | None = Field(
-        None, description="names of its columns, if the file does not carry them"
+        None, description="names of the matrix's columns, if the file does not carry them"
     )
     guide_names_key: str = Field(
         "guide_names", description="uns key of the list of names, if obsm holds a bare matrix"
+    )
+    guide_separator: str | None = Field(
+        None,
+        min_length=1,
+        description="what stands between the guides of a cell in an obs column; null: the one of ; | , + "
+        "that occurs",
+    )
+    guide_anndata: str | None = Field(
+        None, description="a second .h5ad, whose variables are the guides; cells are matched by name"
     )
     protospacer_calls: str | None = Field(
         None, description="10x protospacer_calls_per_cell.csv, instead of guide_key"
@@ -92,9 +111,9 @@ class AnnDataDataset(Dataset):
 
     @model_validator(mode="after")
     def _one_source_of_guides(self) -> AnnDataDataset:
-        default = type(self).model_fields["guide_key"].default  # a dumped model states it, too
-        if self.protospacer_calls is not None and self.guide_key != default:
-            raise ValueError("protospacer_calls: found beside guide_key, allowed: one of the two")
+        for key in ("guide_key", "guide_anndata"):
+            if self.protospacer_calls is not None and getattr(self, key) is not None:
+                raise ValueError(f"protospacer_calls: found beside {key}, allowed: one of the two")
         return self
 
 
@@ -102,7 +121,7 @@ ENTRY = AnnDataDataset
 
 
 def read_anndata(dataset: AnnDataDataset) -> RawScreen:
-    """Read a screen from an .h5ad file; X and layers are never touched.
+    """Read a screen from an AnnData or MuData file; expression is never touched.
 
     Returns
     -------
@@ -114,140 +133,148 @@ def read_anndata(dataset: AnnDataDataset) -> RawScreen:
     FatewalkError
         If the file cannot be read, or a key or the names of fates or guides are missing.
     """
-    import h5py
-
-    path = dataset.anndata
-    if not Path(path).is_file():
-        raise FatewalkError(f"{path}: no such file; correct the path")
-    try:
-        file = h5py.File(path, "r")
-    except OSError as error:
-        raise FatewalkError(f"{path}: cannot be read as .h5ad: {error}") from error
-    with file:
-        source = _H5AD(file, path)
-        cell_id = source.obs.index.astype(str)
-        refuse_repeated_cells(cell_id, path)
-        if dataset.protospacer_calls is None:
-            calls, notes = _read_guides(source, dataset, cell_id)
-            calls_where = path
-        else:
-            calls, n_without = read_protospacer_calls(dataset.protospacer_calls)
-            calls_where = dataset.protospacer_calls
-            notes = [f"{n_without} rows of {calls_where} name no guide."] if n_without else []
-        prob = _read_fates(source, dataset)
-        notes = [*notes, *_check_fates(source, dataset, prob)]
+    with open_store(dataset.anndata) as parts:
+        cells = _cells(parts, dataset.fate_key)
+        found, calls_where = _read_guides(parts, dataset)
+        prob = _read_fates(cells, dataset)
+        rep, cluster, burden = (
+            cells.column(key, option) if (key := getattr(dataset, option)) else None
+            for option in ("rep_key", "cluster_key", "burden_key")
+        )
         return RawScreen(
-            where=path,
-            cell_id=pd.Series(cell_id, name="obs_names"),
-            day=source.column(dataset.day_key, "day_key"),
-            rep=source.column(dataset.rep_key, "rep_key") if dataset.rep_key else None,
-            cluster=source.column(dataset.cluster_key, "cluster_key") if dataset.cluster_key else None,
-            burden=source.column(dataset.burden_key, "burden_key") if dataset.burden_key else None,
+            where=dataset.anndata,
+            cell_id=pd.Series(cells.holder.cell_id, name="obs_names"),
+            day=cells.column(dataset.day_key, "day_key"),
+            rep=rep,
+            cluster=cluster,
+            burden=burden,
             prob=prob,
-            calls=calls,
+            calls=found.calls,
             calls_where=calls_where,
-            notes=notes,
-            covariates={name: source.column(name, "covariates") for name in dataset.covariates},
+            notes=[*found.notes, *_check_fates(cells, dataset, prob)],
+            covariates={name: cells.column(name, "covariates") for name in dataset.covariates},
+            guide_map=found.guide_map,
         )
 
 
-class _H5AD:
-    """Elements of an open .h5ad file by name, with errors that name the config key."""
+@dataclass(frozen=True)
+class _Cells:
+    """The cells of a screen: those of the part that holds the fates.
 
-    def __init__(self, file: Any, path: str) -> None:
-        self.file, self.path = file, path
-        obs = self._read("obs") if "obs" in file else None
-        if not isinstance(obs, pd.DataFrame):
-            raise FatewalkError(
-                f"{path}: has no table obs as anndata 0.7 and later write it; read and write the file "
-                "with a current anndata"
-            )
-        self.obs = obs
+    Attributes
+    ----------
+    holder
+        That part.
+    fate_key
+        Its obsm key of the fates.
+    others
+        Further parts of MuData, which may hold columns of the cells: first what all modalities share.
+    """
 
-    def _read(self, name: str) -> Any:
-        from anndata.io import read_elem
-
-        try:
-            return read_elem(self.file[name])
-        except MemoryError:
-            raise
-        except Exception as error:  # whatever the reader raises, the user needs the element's name
-            raise FatewalkError(f"{self.path}: {name} cannot be read: {error}") from error
-
-    def keys(self, group: str) -> list[str]:
-        return list(self.file[group]) if group in self.file else []
-
-    def obsm(self, key: str, option: str) -> Any:
-        """A matrix [N, any]: array, sparse or DataFrame."""
-        if key not in self.keys("obsm"):
-            raise self._absent(key, option, "obsm", self.keys("obsm"))
-        matrix = self._read(f"obsm/{key}")
-        self.refuse_rows(f"obsm[{key!r}]", matrix.shape[0])
-        return matrix
-
-    def refuse_rows(self, place: str, rows: int) -> None:
-        """Refuse an element that has not one row for each cell."""
-        if rows != len(self.obs):
-            raise FatewalkError(
-                f"{self.path}: {place} has {rows} rows, but the file has {len(self.obs)} cells (rows of "
-                "obs); write the file again from an AnnData object, which keeps them together"
-            )
+    holder: Part
+    fate_key: str
+    others: Sequence[Part]
 
     def column(self, key: str, option: str) -> pd.Series:
         """A column of obs, or the only column of an obsm element, [N]."""
-        if key in self.obs:
-            return self.obs[key].reset_index(drop=True)
-        if key not in self.keys("obsm"):
-            raise self._absent(key, option, "obs", list(self.obs.columns))
-        table = pd.DataFrame(self.obsm(key, option))
+        modality, _, rest = key.partition(":")
+        for part in (self.holder, *self.others):
+            name = rest if part.name and part.name == modality else key
+            if name in part.obs:
+                return self._matched(part, part.obs[name], option)
+            if name in part.keys("obsm"):
+                return self._matched(part, self._only_column(part, name, option), option)
+        known = {str(name): None for part in (self.holder, *self.others) for name in part.obs}
+        raise _absent(self.holder.path, key, option, "obs", list(known))
+
+    def _only_column(self, part: Part, key: str, option: str) -> pd.Series:
+        table = pd.DataFrame(part.obsm(key))
         if table.shape[1] != 1:
             raise FatewalkError(
-                f"{self.path}: obsm[{key!r}] has {table.shape[1]} columns, {option} needs one; set it to "
-                f"a column of obs: {', '.join(map(str, self.obs.columns))}"
+                f"{part.where}: obsm[{key!r}] has {table.shape[1]} columns, {option} needs one; set it to a "
+                f"column of obs: {', '.join(map(str, part.obs.columns))}"
             )
-        return table.iloc[:, 0].reset_index(drop=True).rename(key)
+        return table.iloc[:, 0].rename(key)
 
-    def names(self, key: str | None) -> list[str] | None:
-        """Categories of an obs column, or a list in uns; None if there is neither."""
-        if key in self.obs and isinstance(self.obs[key].dtype, pd.CategoricalDtype):
-            return [str(name) for name in self.obs[key].cat.categories]
-        if key in self.keys("uns"):
-            return [str(name) for name in np.atleast_1d(self._read(f"uns/{key}"))]
-        return None
+    def _matched(self, part: Part, column: pd.Series, option: str) -> pd.Series:
+        """A column of any part in the order of the cells."""
+        if part is self.holder:
+            return column.reset_index(drop=True)
+        at = part.cell_id.get_indexer(self.holder.cell_id)
+        if (at < 0).any():
+            raise FatewalkError(
+                f"{self.holder.where}: {(at < 0).sum()} of {len(at)} cells are not in {part.where}, where "
+                f"column {column.name!r} is: {first_few(map(repr, self.holder.cell_id[at < 0]))}; put the "
+                f"column into obs of the cells with fates, or set {option} to another one"
+            )
+        return column.iloc[at].reset_index(drop=True)
 
-    def _absent(self, key: str, option: str, group: str, found: list[str]) -> FatewalkError:
-        unset = ", or to null" if option == "rep_key" else ""
-        return FatewalkError(
-            f"{self.path}: {group}[{key!r}] is missing{nearest(key, found)}; found in {group}: "
-            f"{', '.join(map(str, found)) or 'nothing'}. Set {option} to the right key{unset}"
+
+def _cells(parts: Sequence[Part], fate_key: str) -> _Cells:
+    """The part that holds the fates, and the others."""
+    modality, _, rest = fate_key.partition(":")
+    holders = [(part, fate_key) for part in parts if fate_key in part.keys("obsm")]
+    holders = holders or [
+        (part, rest) for part in parts if part.name == modality and rest in part.keys("obsm")
+    ]
+    modalities = [(part, key) for part, key in holders if part.name]
+    if len(modalities) > 1:
+        keys = " or ".join(f"{part.name}:{key}" for part, key in modalities)
+        raise FatewalkError(
+            f"{parts[0].path}: obsm[{fate_key!r}] is in {len(modalities)} modalities; set fate_key to {keys}"
         )
+    if not holders:
+        found = dict.fromkeys(key for part in parts for key in part.keys("obsm"))
+        raise _absent(parts[0].path, fate_key, "fate_key", "obsm", list(found))
+    holder, key = holders[0]
+    return _Cells(holder, key, [part for part in reversed(parts) if part is not holder])
 
 
-def _column_names(
-    source: _H5AD, matrix: Any, configured: Sequence[str] | None, key: str | None, option: str
-) -> list[str] | None:
-    """Names of a matrix's columns: its own, else those configured, else those in the file."""
+def _absent(path: str, key: str, option: str, group: str, found: Sequence[str]) -> FatewalkError:
+    unset = ", or to null" if option == "rep_key" else ""
+    return FatewalkError(
+        f"{path}: {group}[{key!r}] is missing{nearest(key, found)}; found in {group}: "
+        f"{', '.join(map(str, found)) or 'nothing'}. Set {option} to the right key{unset}"
+    )
+
+
+def _read_guides(parts: Sequence[Part], dataset: AnnDataDataset) -> tuple[Found, str]:
+    """The guides and the file that they come from."""
+    if (path := dataset.protospacer_calls) is not None:
+        calls, n_without = read_protospacer_calls(path)
+        return Found(calls, [f"{n_without} rows of {path} name no guide."] if n_without else []), path
+    if (path := dataset.guide_anndata) is not None:
+        with open_store(path) as others:
+            return find_guides(others, dataset, alone=True).read(dataset), path
+    return find_guides(parts, dataset).read(dataset), dataset.anndata
+
+
+def _fate_names(cells: _Cells, matrix: Any, dataset: AnnDataDataset) -> list[str] | None:
+    """Names of the fates: the matrix's own, else those configured, else those in the file."""
     own = [str(name) for name in matrix.columns] if isinstance(matrix, pd.DataFrame) else None
+    configured, key, where = dataset.fate_names, dataset.fate_names_key, cells.holder.where
     if own and configured and own != list(configured):
         raise FatewalkError(
-            f"{source.path}: {option} lists {first_few(configured, 10)}, but the columns of the data frame "
-            f"are {first_few(own, 10)}; leave {option} out"
+            f"{where}: fate_names lists {first_few(configured, 10)}, but the columns of the data frame are "
+            f"{first_few(own, 10)}; leave fate_names out"
         )
-    names = own or configured or source.names(key)
+    named = (part.names(key) for part in (cells.holder, *cells.others))
+    names = own or configured or next((found for found in named if found is not None), None)
     if names is not None and len(names) != matrix.shape[1]:
-        origin = option if configured else f"{key!r}"
+        origin = "fate_names" if configured else f"{key!r}"
         raise FatewalkError(
-            f"{source.path}: {matrix.shape[1]} columns, but {origin} gives {len(names)} names "
-            f"({first_few(names, 10)}); set {option} to the names in the order of the columns"
+            f"{where}: obsm[{cells.fate_key!r}] has {matrix.shape[1]} columns, but {origin} gives "
+            f"{len(names)} names ({first_few(names, 10)}); a subset of cells or fates may have lost one. Set "
+            "fate_names to the names in the order of the columns"
         )
     return None if names is None else list(names)
 
 
-def _read_fates(source: _H5AD, dataset: AnnDataDataset) -> pd.DataFrame:
+def _read_fates(cells: _Cells, dataset: AnnDataDataset) -> pd.DataFrame:
     """Fate probabilities [N, F], named."""
-    matrix = source.obsm(dataset.fate_key, "fate_key")
-    names = _column_names(source, matrix, dataset.fate_names, dataset.fate_names_key, "fate_names")
-    place = f"{source.path}: obsm[{dataset.fate_key!r}]"
+    matrix = cells.holder.obsm(cells.fate_key)
+    names = _fate_names(cells, matrix, dataset)
+    place = f"{cells.holder.where}: obsm[{cells.fate_key!r}]"
     if names is None:
         raise FatewalkError(
             f"{place} is an array without names of the fates, and there is no categorical "
@@ -265,53 +292,19 @@ def _read_fates(source: _H5AD, dataset: AnnDataDataset) -> pd.DataFrame:
     return pd.DataFrame(values, columns=names)
 
 
-def _check_fates(source: _H5AD, dataset: AnnDataDataset, prob: pd.DataFrame) -> list[str]:
+def _check_fates(cells: _Cells, dataset: AnnDataDataset, prob: pd.DataFrame) -> list[str]:
     """Compare the fates with the terminal states in obs, if there are any."""
+    obs = cells.holder.obs
     if dataset.fate_names_key is None:
         return []
-    found = [name for name in (dataset.fate_names_key, *TERMINAL_STATES) if name in source.obs]
+    found = [name for name in (dataset.fate_names_key, *TERMINAL_STATES) if name in obs]
     if not found:
         return []
     return check_terminal(
         prob,
-        source.obs[found[0]].reset_index(drop=True),
-        f"{source.path}: obsm[{dataset.fate_key!r}]",
+        obs[found[0]].reset_index(drop=True),
+        f"{cells.holder.where}: obsm[{cells.fate_key!r}]",
         "The categories of a column are not always in the order of the probabilities (splitting and "
         "concatenating an object changes it). Set fate_names: {order}, if that is the order of the columns; "
         "if the terminal states are wrong, not the names, set fate_names to these and fate_names_key: null",
     )
-
-
-def _read_guides(source: _H5AD, dataset: AnnDataDataset, cell_id: pd.Index) -> tuple[pd.DataFrame, list[str]]:
-    """Guide calls in long form: every value above zero of the cells x guides matrix."""
-    matrix = source.obsm(dataset.guide_key, "guide_key")
-    names = _column_names(source, matrix, dataset.guide_names, dataset.guide_names_key, "guide_names")
-    place = f"{source.path}: obsm[{dataset.guide_key!r}]"
-    if names is None:
-        raise FatewalkError(
-            f"{place} is a matrix without names of the guides, and there is no list "
-            f"uns[{dataset.guide_names_key!r}]; set guide_names_key or guide_names"
-        )
-    if repeated := pd.Index(names)[pd.Index(names).duplicated()].unique().tolist():
-        raise FatewalkError(f"{place}: guide {first_few(repeated)} stands in several columns; keep one")
-    try:
-        calls = sp.coo_array(matrix)
-        value = calls.data.astype(float)  # [E]
-    except (TypeError, ValueError) as error:
-        raise FatewalkError(f"{place} must hold numbers, UMI counts or 0/1: {error}") from error
-    if not (np.isfinite(value).all() and (value >= 0).all()):
-        raise FatewalkError(
-            f"{place} holds missing or negative values; it must hold UMI counts or 0/1, not normalised values"
-        )
-    keep = value > 0
-    table = pd.DataFrame(
-        {
-            "cell_id": pd.Categorical.from_codes(calls.row[keep], categories=cell_id),
-            "guide": pd.Categorical.from_codes(calls.col[keep], categories=pd.Index(names)),
-        }
-    )
-    value = value[keep]
-    whole = bool((value % 1 == 0).all())
-    if whole and (value > 1).any():
-        table["umi"] = value
-    return table, [] if whole else [f"{place} holds no counts: each value above 0 is taken as a call."]

@@ -1,0 +1,54 @@
+"""Forms of files that are not read: what they are, and how to turn them into one that is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+_R = (
+    "a file of R",
+    "in R, zellkonverter::writeH5AD(Seurat::as.SingleCellExperiment(x), 'screen.h5ad') for a Seurat object, "
+    "or arrow::write_parquet(x, 'table.parquet') for a table",
+)
+_PICKLE = (
+    "a Python pickle",
+    "load it where it was written, then adata.write_h5ad('screen.h5ad') or table.to_parquet('table.parquet')",
+)
+_SHEET = ("a spreadsheet", "save the sheet as CSV (UTF-8)")
+_MATRIX = (
+    "a matrix without days and fates",
+    "in Python, scanpy.read_10x_mtx(folder, gex_only=False).write_h5ad('guides.h5ad'), to be named as "
+    "guide_anndata beside the .h5ad of CellRank",
+)
+_PACKED = ("a packed file", "unpack it and name what was in it")
+_ARRAY = (
+    "a bare array of numpy or scipy",
+    "put it into obsm of the AnnData object, as a DataFrame with names of its columns, and call write_h5ad",
+)
+LOOM = ("a loom file", "in Python, anndata.io.read_loom(path).write_h5ad('screen.h5ad')")
+SEURAT = ("a file of SeuratDisk", "in R, SeuratDisk::Convert(path, dest = 'h5ad')")
+TENX = (
+    "a 10x matrix without days and fates",
+    "in Python, scanpy.read_10x_h5(path, gex_only=False).write_h5ad('guides.h5ad'), to be named as "
+    "guide_anndata beside the .h5ad of CellRank",
+)
+FORMS = {
+    ".rds": _R, ".rda": _R, ".rdata": _R, ".qs": _R, ".qs2": _R,
+    ".pkl": _PICKLE, ".pickle": _PICKLE, ".joblib": _PICKLE,
+    ".xlsx": _SHEET, ".xls": _SHEET, ".ods": _SHEET,
+    ".mtx": _MATRIX, ".npz": _ARRAY, ".npy": _ARRAY,
+    ".zip": _PACKED, ".tar": _PACKED, ".tgz": _PACKED, ".bz2": _PACKED, ".xz": _PACKED, ".zst": _PACKED,
+    ".loom": LOOM, ".h5seurat": SEURAT,
+    ".feather": ("a feather file", "in Python, pandas.read_feather(path).to_parquet('table.parquet')"),
+}  # fmt: skip
+
+
+def foreign_form(path: str | Path) -> tuple[str, str] | None:
+    """Tell a form that is not read by its name: what it is and how to turn it; None if it is none."""
+    path = Path(path)
+    if path.is_dir() and any(path.glob("matrix.mtx*")):
+        return _MATRIX
+    suffixes = [suffix.lower() for suffix in path.suffixes]
+    if suffixes[-1:] == [".gz"]:
+        inner = suffixes[-2:-1]
+        return FORMS.get(inner[0], _PACKED) if inner else _PACKED
+    return FORMS.get(suffixes[-1]) if suffixes else None

@@ -1,0 +1,178 @@
+"""Stores of AnnData and MuData (.h5ad, .h5mu, .zarr): their elements by name, read one by one."""
+
+from __future__ import annotations
+
+import functools
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from fatewalk.core.errors import FatewalkError
+from fatewalk.core.foreign import LOOM, SEURAT, TENX, foreign_form
+from fatewalk.screen.barcodes import refuse_repeated_cells
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+# what h5py says of a file that it cannot open, and what that means
+_HDF5 = {
+    "signature not found": "it is no HDF5 file",
+    "truncated": "it is cut off: copy or write it again",
+    "lock": "another program has it open for writing: close it there",
+    "Permission denied": "you may not read it: change its permissions",
+}
+
+
+class Part:
+    """One AnnData in a store: the file itself, a modality of a MuData file, or what all of these share.
+
+    Attributes
+    ----------
+    group
+        Group of the file.
+    path
+        The file, for messages.
+    name
+        Name of the modality, else empty.
+    """
+
+    def __init__(self, group: Any, path: str, name: str = "") -> None:
+        self.group, self.path, self.name = group, path, name
+
+    @property
+    def where(self) -> str:
+        """File and modality, for messages."""
+        return f"{self.path}: modality {self.name!r}" if self.name else self.path
+
+    @functools.cached_property
+    def obs(self) -> pd.DataFrame:
+        """Table of the cells."""
+        return self._table("obs")
+
+    @functools.cached_property
+    def var(self) -> pd.DataFrame:
+        """Table of the variables."""
+        return self._table("var")
+
+    @functools.cached_property
+    def cell_id(self) -> pd.Index:
+        """Names of the cells, each once, as text."""
+        names = self.obs.index.astype(str)
+        refuse_repeated_cells(names, self.where)
+        return names
+
+    def keys(self, group: str) -> list[str]:
+        """Names of the elements of obsm, uns or layers."""
+        if group not in self.group:
+            return []
+        members = list(self.group["mod"].keys()) if "mod" in self.group else []  # whose cells are where
+        return [key for key in self.group[group].keys() if group != "obsm" or key not in members]  # noqa: SIM118
+
+    def read(self, name: str) -> Any:
+        """Read one element."""
+        from anndata.io import read_elem
+
+        try:
+            return read_elem(self.group[name])
+        except MemoryError:
+            raise
+        except Exception as error:  # whatever the reader raises, the user needs the element's name
+            raise FatewalkError(f"{self.where}: {name} cannot be read: {error}") from error
+
+    def obsm(self, key: str) -> Any:
+        """A matrix of the cells, [N, any]."""
+        matrix = self.read(f"obsm/{key}")
+        self.refuse_rows(f"obsm[{key!r}]", matrix.shape[0])
+        return matrix
+
+    def refuse_rows(self, element: str, rows: int) -> None:
+        """Refuse an element that has not one row for each cell."""
+        if rows != len(self.cell_id):
+            raise FatewalkError(
+                f"{self.where}: {element} has {rows} rows, but the file has {len(self.cell_id)} cells (rows of "
+                "obs); write the file again from an AnnData object, which keeps them together"
+            )
+
+    def names(self, key: str | None) -> list[str] | None:
+        """Categories of an obs column, or a list in uns; None if there is neither."""
+        if key in self.obs and isinstance(self.obs[key].dtype, pd.CategoricalDtype):
+            return [str(name) for name in self.obs[key].cat.categories]
+        if key in self.keys("uns"):
+            return [str(name) for name in np.atleast_1d(self.read(f"uns/{key}"))]
+        return None
+
+    def _table(self, name: str) -> pd.DataFrame:
+        table = self.read(name) if name in self.group else None
+        if not isinstance(table, pd.DataFrame):
+            raise FatewalkError(
+                f"{self.where}: has no table {name} as anndata 0.7 and later write it; read and write the "
+                "file with a current anndata"
+            )
+        return table
+
+
+@contextmanager
+def open_store(path: str) -> Iterator[list[Part]]:
+    """Open a store, and give its parts: the AnnData; of MuData the modalities, and last what they share.
+
+    Raises
+    ------
+    FatewalkError
+        If there is no such file, or it is of a form that is not read.
+    """
+    with _open(path) as file:
+        if "mod" in file:
+            modalities = [Part(file[f"mod/{name}"], path, name) for name in file["mod"].keys()]  # noqa: SIM118
+        else:
+            modalities = []
+        parts = [*modalities, Part(file, path)]
+        for part in parts:
+            part.cell_id  # noqa: B018 - each must have a table of its cells
+        yield parts
+
+
+@contextmanager
+def _open(path: str) -> Iterator[Any]:
+    import h5py
+
+    if not Path(path).exists():
+        raise FatewalkError(f"{path}: no such file; correct the path")
+    if form := foreign_form(path):
+        raise _foreign(path, form)
+    if Path(path).is_dir():
+        yield _open_zarr(path)
+        return
+    try:
+        file = h5py.File(path, "r")
+    except OSError as error:
+        meaning = next((words for sign, words in _HDF5.items() if sign in str(error)), str(error))
+        raise FatewalkError(f"{path}: cannot be read as .h5ad or .h5mu: {meaning}") from error
+    with file:
+        signs = {"matrix/barcodes": TENX, "row_attrs": LOOM, "meta.data": SEURAT}
+        if form := next((form for sign, form in signs.items() if sign in file), None):
+            raise _foreign(path, form)
+        yield file
+
+
+def _open_zarr(path: str) -> Any:
+    if not any((Path(path) / name).is_file() for name in (".zgroup", "zarr.json")):
+        raise FatewalkError(
+            f"{path}: is a folder, and no zarr store (it holds neither .zgroup nor zarr.json); name an .h5ad "
+            "or .h5mu file, or the folder that adata.write_zarr wrote"
+        )
+    try:
+        import zarr
+    except ImportError as error:
+        raise FatewalkError(
+            f"{path}: is a zarr store, and the package zarr is not installed: pip install zarr, or in "
+            f"Python anndata.io.read_zarr({path!r}).write_h5ad('screen.h5ad') where it is"
+        ) from error
+    return zarr.open_group(path, mode="r")
+
+
+def _foreign(path: str, form: tuple[str, str]) -> FatewalkError:
+    what, how = form
+    return FatewalkError(f"{path}: is {what}; allowed: .h5ad, .h5mu, .zarr. To turn it into one: {how}")
