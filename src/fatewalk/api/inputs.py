@@ -15,9 +15,16 @@ from fatewalk.config.retired import RETIRED
 from fatewalk.config.root import SECTIONS
 from fatewalk.core.errors import FatewalkError, first_few
 from fatewalk.core.tables import write_table
+from fatewalk.screen.readers.guides import (
+    ASSIGNMENT,
+    guide_variables,
+    is_column_of_guides,
+    is_modality_of_guides,
+    sounds_like_guides,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
     from fatewalk.config.datasets import Dataset
 
@@ -34,8 +41,7 @@ def as_config(
     FatewalkError
         For unknown keys, and arguments that are neither tables nor paths.
     """
-    in_memory = hasattr(data, "obsm")
-    kind = kinds()["anndata"] if in_memory else _kind_of(data)
+    kind = kinds()["anndata"] if hasattr(data, "obsm") else _kind_of(data)
     if "guide_calls" not in kind.model_fields and guide_calls is not None:
         raise FatewalkError(
             f"guide_calls: found beside {kind.kind}, which holds its guides (guide_key); allowed: leave it "
@@ -46,9 +52,12 @@ def as_config(
     of_section = {key: name for name, section in SECTIONS.items() for key in section.model_fields}
     given: dict[str, dict[str, Any]] = {}
     entry: dict[str, Any] = {}
+    objects = {"anndata": data} if hasattr(data, "obsm") else {}
     problems = Problems()
     for key, value in keys.items():
-        if key in own:
+        if key in own and hasattr(value, "obsm"):
+            objects[key] = value
+        elif key in own:
             entry[key] = _path(key, value, folder) if key in kind.files else value
         elif key in of_section:
             given.setdefault(of_section[key], {})[key] = value
@@ -57,15 +66,17 @@ def as_config(
     problems.raise_if_any("keywords")
     given_files = {"guide_map": guide_map, "guide_calls": guide_calls}
     files = {key: value for key, value in given_files.items() if value is not None}
-    if not in_memory:
+    if "anndata" not in objects:
         files[kind.key] = data
     entry |= {key: _path(key, value, folder) for key, value in files.items()}
-    if in_memory:
-        entry["anndata"] = str(folder / "adata.h5ad")
+    paths = {key: folder / f"{'adata' if key == 'anndata' else key}.h5ad" for key in objects}
+    entry |= {key: str(path) for key, path in paths.items()}
+    if objects:
         checked = problems.validate(kind, entry)
         problems.raise_if_any("keywords")
         assert checked is not None
-        _write_anndata(data, checked.model_dump(), folder / "adata.h5ad")
+        for key, path in paths.items():
+            _write_anndata(objects[key], checked.model_dump(), path, of_guides=key == "guide_anndata")
     return {"datasets": {SCREEN: entry}, **given}
 
 
@@ -143,27 +154,80 @@ def _storable(column: pd.Series) -> Any:
     return column.to_numpy()
 
 
-def _write_anndata(adata: Any, names: Mapping[str, Any], path: Path) -> None:
-    """Write what is read of an AnnData object; of the rest the names alone, for messages."""
-    from anndata import AnnData
+def _write_anndata(data: Any, names: Mapping[str, Any], path: Path, of_guides: bool) -> None:
+    """Write what is read of an AnnData or MuData object; of the rest the names alone, for messages."""
+    import h5py
+    from anndata.io import write_elem
 
-    columns = [names[key] for key in ("day_key", "rep_key", "cluster_key", "burden_key", "fate_names_key")]
-    wanted = {*columns, *names["covariates"], names["fate_key"], names["guide_key"]}
-    obs = pd.DataFrame(index=adata.obs_names.astype(str))
-    for name in adata.obs:
-        column = adata.obs[name] if name in wanted else pd.Series("", index=adata.obs_names)
-        obs[str(name)] = _storable(column)
-    empty = np.empty((len(obs), 0))
-    obsm = {
-        str(key): _with_names(value, obs.index) if key in wanted else empty
-        for key, value in adata.obsm.items()
-    }
+    options = ("day_key", "rep_key", "cluster_key", "burden_key", "fate_key", "fate_names_key", "guide_key")
+    keys = [names[option] for option in options] + names["covariates"]
+    wanted = {part for key in keys if key for part in (key, key.partition(":")[2])}  # modality:key in MuData
     listed = (names["fate_names_key"], names["guide_names_key"])
-    uns = {key: np.asarray(adata.uns[key]).astype(str) for key in listed if key in adata.uns}
     try:
-        AnnData(obs=obs, obsm=obsm, uns=uns).write_h5ad(path)
+        with h5py.File(path, "w") as file:
+            modalities = dict(getattr(data, "mod", {}))
+            write_elem(file, "/", _read_of(data, wanted, listed, of_guides, skip=modalities))
+            for name, adata in modalities.items():
+                part = _read_of(adata, wanted, listed, is_modality_of_guides(name) or name in wanted)
+                write_elem(file, f"mod/{name}", part)
     except (TypeError, ValueError, NotImplementedError) as error:
         raise FatewalkError(f"the AnnData object has something that no file takes: {error}") from error
+
+
+def _read_of(
+    adata: Any,
+    wanted: Collection[str],
+    listed: Collection[str],
+    of_guides: bool = False,
+    skip: Collection[str] = (),
+) -> Any:
+    """An AnnData object with what is read of another, or of what the modalities of MuData share.
+
+    Parameters
+    ----------
+    adata
+        The object.
+    wanted
+        Names of columns and elements that are read.
+    listed
+        Names of lists in uns that are read.
+    of_guides
+        Its variables are guides.
+    skip
+        Elements of obsm that say which cells a modality has.
+    """
+    from anndata import AnnData
+
+    obs = pd.DataFrame(index=adata.obs_names.astype(str))
+    for name in adata.obs:
+        read = name in wanted or is_column_of_guides(name) or name == "num_umis"
+        obs[str(name)] = _storable(adata.obs[name] if read else pd.Series("", index=adata.obs_names))
+    empty = np.empty((len(obs), 0))
+    obsm = {
+        str(key): _with_names(value, obs.index) if key in wanted or sounds_like_guides(key) else empty
+        for key, value in adata.obsm.items()
+        if key not in skip
+    }
+    uns = {key: np.asarray(adata.uns[key]).astype(str) for key in listed if key in adata.uns}
+    if skip:
+        return AnnData(obs=obs, obsm=obsm, uns=uns)
+    layers = {key: value for key, value in adata.layers.items() if key in wanted or key == ASSIGNMENT}
+    is_guide = guide_variables(adata.var)
+    with_x = adata.X is not None and (is_guide is not None or of_guides or "X" in wanted)
+    if not (with_x or layers):
+        return AnnData(obs=obs, obsm=obsm, uns=uns)
+    columns = np.arange(adata.n_vars) if is_guide is None else np.flatnonzero(is_guide)
+    var = pd.DataFrame(index=adata.var_names[columns].astype(str))
+    for name in adata.var:
+        var[str(name)] = _storable(adata.var[name].iloc[columns])
+    return AnnData(
+        X=adata.X[:, columns] if with_x else None,
+        obs=obs,
+        var=var,
+        obsm=obsm,
+        uns=uns,
+        layers={key: value[:, columns] for key, value in layers.items()},
+    )
 
 
 def _with_names(matrix: Any, cells: pd.Index) -> Any:

@@ -305,7 +305,7 @@ def check_calls(
     known = cell >= 0
     _report_unknown_cells(known, cell_code, cell_names, ids, report)
     guide = guides.names.get_indexer(guide_names)[guide_code]  # [E] -1: not in the map
-    _refuse_unmapped(guide_names, guide_code[known & (guide < 0)])
+    _refuse_unmapped(guide_names, guide_code[known & (guide < 0)], guides.genes)
     key = (cell * len(guides.names) + guide)[known]
     kept, call = np.unique(key, return_inverse=True)
     n_repeats, n_low = len(key) - len(kept), 0
@@ -348,13 +348,19 @@ def _report_unknown_cells(
     report["warnings"].append(f"{(~known).sum()} guide calls {found}; these calls are dropped.")
 
 
-def _refuse_unmapped(names: pd.Index, codes: np.ndarray) -> None:
+def _refuse_unmapped(names: pd.Index, codes: np.ndarray, genes: Sequence[str]) -> None:
     if len(codes):
         unmapped = names[np.unique(codes)]
+        of_genes = unmapped[unmapped.isin(genes)]
+        advice = (
+            f"{first_few(map(repr, of_genes))} are genes of the map: if the calls name genes, leave "
+            "guide_map out and name the controls in ntc_names"
+            if len(of_genes)
+            else "add them to guide_map with their gene, or as is_ntc, or leave their calls out"
+        )
         raise FatewalkError(
             f"guide_calls: {len(unmapped)} guides of {len(codes)} calls are not in the guide map: "
-            f"{first_few(unmapped)}; add them to guide_map with their gene, or as is_ntc, or leave their "
-            "calls out"
+            f"{first_few(unmapped)}; {advice}"
         )
 
 

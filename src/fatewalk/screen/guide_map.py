@@ -70,7 +70,7 @@ def read_guide_map(
             table, notes = with_names_of_rows(table, "guide_name", path)
         require_columns(table, GUIDE_MAP[:2], path)
     elif raw.guide_map is not None:
-        where, table = raw.where, raw.guide_map
+        where, table = raw.calls_where, raw.guide_map  # it stands beside the guides
     else:
         where, table = raw.calls_where, pd.DataFrame({"guide_name": guides, "gene_name": guides})
         notes = [_each_its_own_gene(guides, where)]

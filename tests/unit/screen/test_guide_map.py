@@ -47,7 +47,7 @@ def test_the_file_goes_before_what_the_screen_carries(read):
     assert where.endswith("map.csv")
     assert notes == []
     found, where, _ = read(own=own)
-    assert (set(found["gene_name"]), where) == ({"other"}, "cells.csv")
+    assert (set(found["gene_name"]), where) == ({"other"}, "calls.csv")
 
 
 @pytest.mark.parametrize("names", [["NT"], ["NT_1", "NT_2"]])

@@ -19,7 +19,7 @@ from pydantic import Field, model_validator
 from fatewalk.config.datasets import GUIDE_MAP_TEXT, NTC_NAMES_TEXT, Covariates, Dataset, NtcNames
 from fatewalk.core.errors import FatewalkError, first_few
 from fatewalk.screen.raw import RawScreen
-from fatewalk.screen.readers.guides import Found, find_guides
+from fatewalk.screen.readers.guides import Found, find_guides, guide_variables
 from fatewalk.screen.readers.stores import open_store
 from fatewalk.screen.readers.tenx import read_protospacer_calls
 from fatewalk.screen.terminal import TERMINAL_STATES, check_terminal
@@ -225,7 +225,13 @@ def _cells(parts: Sequence[Part], fate_key: str) -> _Cells:
         )
     if not holders:
         found = dict.fromkeys(key for part in parts for key in part.keys("obsm"))
-        raise _absent(parts[0].path, fate_key, "fate_key", "obsm", list(found))
+        absent = _absent(parts[0].path, fate_key, "fate_key", "obsm", list(found))
+        if len(parts) == 1 and not found and guide_variables(parts[0].var) is not None:
+            raise FatewalkError(
+                f"{absent}. If this file is of guides alone, name it as guide_anndata, and the file with "
+                "days and fates as anndata"
+            )
+        raise absent
     holder, key = holders[0]
     return _Cells(holder, key, [part for part in reversed(parts) if part is not holder])
 

@@ -7,7 +7,7 @@ of obs that names them.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -53,6 +53,21 @@ _SEPARATORS = {";": ";", "|": r"\|", ",": ",", "+": r"(?<![_\-:.|])(?<!^)\+(?![_
 def plain(name: object) -> str:
     """A name in lower case without blanks and signs, to compare spellings."""
     return re.sub(r"[\W_]", "", str(name).lower())
+
+
+def sounds_like_guides(key: str) -> bool:
+    """Whether an obsm key can be of guides."""
+    return _GUIDES.search(plain(key)) is not None
+
+
+def is_modality_of_guides(name: str) -> bool:
+    """Whether a modality of MuData has a usual name of guides."""
+    return plain(name) in _MODALITIES
+
+
+def is_column_of_guides(key: object) -> bool:
+    """Whether an obs column has a usual name of guides."""
+    return plain(key) in _COLUMNS
 
 
 @dataclass(frozen=True)
@@ -105,10 +120,22 @@ class Place:
         return f"{self.part.path}: {self.label}"
 
     def read(self, dataset: AnnDataDataset) -> Found:
-        """Read calls, notes and guide map."""
+        """Read calls, notes and guide map.
+
+        Raises
+        ------
+        FatewalkError
+            If they are no guides of these cells, or no cell has one.
+        """
         if self.element.startswith("obs/"):
-            return _of_column(self, dataset)
-        return _of_obsm(self, dataset) if self.element.startswith("obsm/") else _of_variables(self)
+            found = _of_column(self, dataset)
+        else:
+            found = _of_obsm(self, dataset) if self.element.startswith("obsm/") else _of_variables(self)
+        if found.calls.empty:
+            raise FatewalkError(f"{self.where}: no cell has a guide; set guide_key to where the guides are")
+        by_itself = dataset.guide_key is None and self.element != f"obsm/{DEFAULT}"
+        notes = [f"Guides are read from {self.where}."] if by_itself else []
+        return replace(found, notes=notes + found.notes)
 
 
 # --------------------------------------------------------------------- where
@@ -192,9 +219,9 @@ def _matrices(part: Part, fate_key: str) -> list[Place]:
     places = [
         Place(part, f"obsm/{key}")
         for key in part.keys("obsm")
-        if key != fate_key and _GUIDES.search(plain(key)) and _can_be_counts(part, key)
+        if key != fate_key and sounds_like_guides(key) and _can_be_counts(part, key)
     ]
-    if plain(part.name) in _MODALITIES or _guide_variables(part) is not None:
+    if is_modality_of_guides(part.name) or guide_variables(part.var) is not None:
         places.append(_variables(part))
     return places
 
@@ -213,7 +240,7 @@ def _can_be_counts(part: Part, key: str) -> bool:
 def _columns(part: Part) -> list[Place]:
     """Columns of obs with usual names of guides, that hold text."""
     return [
-        Place(part, f"obs/{key}") for key in part.obs if plain(key) in _COLUMNS and _is_text(part.obs[key])
+        Place(part, f"obs/{key}") for key in part.obs if is_column_of_guides(key) and _is_text(part.obs[key])
     ]
 
 
@@ -228,20 +255,20 @@ def _variables(part: Part) -> Place:
     return Place(part, f"layers/{ASSIGNMENT}" if assigned else "X", assigned)
 
 
-def _guide_variables(part: Part) -> np.ndarray | None:
-    """Which variables are guides, bool [M]; None if there is no sign of any."""
-    types = _feature_types(part)
+def guide_variables(var: pd.DataFrame) -> np.ndarray | None:
+    """Which variables are guides by their table, bool [M]; None if it has no sign of any."""
+    types = _feature_types(var)
     if types is not None:
         is_guide = types.map(plain).str.contains("crispr|grna|guide").to_numpy(dtype=bool)
         return is_guide if is_guide.any() else None
-    signs = _GUIDE_VAR.intersection(map(plain, part.var.columns)) if "var" in part.group else set()
-    return np.ones(len(part.var), dtype=bool) if signs else None
+    signs = _GUIDE_VAR.intersection(map(plain, var.columns))
+    return np.ones(len(var), dtype=bool) if signs else None
 
 
-def _feature_types(part: Part) -> pd.Series | None:
-    """What each variable is, as 10x writes it; None if var does not say."""
-    names = [name for name in FEATURES if "var" in part.group and name in part.var]
-    return part.var[names[0]].astype(str) if names else None
+def _feature_types(var: pd.DataFrame) -> pd.Series | None:
+    """What each variable is, as 10x writes it; None if the table does not say."""
+    names = [name for name in FEATURES if name in var]
+    return var[names[0]].astype(str) if names else None
 
 
 def _key_of(place: Place) -> str:
@@ -263,9 +290,9 @@ def _inventory(parts: Sequence[Part]) -> str:
     found = []
     for part in parts:
         of = f" of modality {part.name!r}" if part.name else ""
-        found.append(f"found in obsm{of}: {', '.join(part.keys('obsm')) or 'nothing'}")
-        found.append(f"in obs{of}: {', '.join(map(str, part.obs.columns)) or 'nothing'}")
-    return "; ".join(found)
+        groups = {"obsm": part.keys("obsm"), "obs": list(map(str, part.obs)), "layers": part.keys("layers")}
+        found += [f"{group}{of}: {', '.join(keys)}" for group, keys in groups.items() if keys]
+    return f"found in {'; in '.join(found)}" if found else "obsm, obs and layers are empty"
 
 
 # ------------------------------------------------------------------ matrices
@@ -322,7 +349,9 @@ def _lists_of(part: Part, width: int) -> str:
 def _of_variables(place: Place) -> Found:
     """Guides that are variables of X or a layer, with the guide map that var holds."""
     part = place.part
-    is_guide, types = _guide_variables(part), _feature_types(part)
+    if place.element not in part.group:
+        raise FatewalkError(f"{part.where}: has no {place.element}; set guide_key to where the guides are")
+    is_guide, types = guide_variables(part.var), _feature_types(part.var)
     if is_guide is None and types is not None and (types == "Gene Expression").any():
         raise FatewalkError(
             f"{place.where}: no variable is a guide; var[{types.name!r}] holds "
@@ -332,7 +361,7 @@ def _of_variables(place: Place) -> Found:
     wanted = np.ones(len(part.var), dtype=bool) if is_guide is None else is_guide
     names = part.var.index.astype(str)
     entries = _checked(place, read_entries(part.group[place.element], place.where, wanted), len(part.obs))
-    notes = [f"Guides: {wanted.sum()} variables of {place.where}."]
+    notes = [] if wanted.all() else [f"{wanted.sum()} of {len(wanted)} variables are guides."]
     umi = entries.value
     if place.assigned:
         umi, more = _umis_beside(place, entries, wanted)
@@ -443,30 +472,27 @@ def _of_column(place: Place, dataset: AnnDataDataset) -> Found:
         )
     if plain(key) == "featurecall" and "num_umis" in place.part.obs:
         return _of_tenx_columns(place, key)
-    codes, names = pd.factorize(column)
-    texts = pd.Series(names.astype(str)).str.strip()
+    codes, distinct = pd.factorize(column)  # -1: missing
+    texts = pd.Series(distinct.astype(str)).str.strip()
     notes = []
-    separator = dataset.guide_separator or _separator(place, texts)
-    pieces = texts.to_frame("guide")
-    if separator:
+    if separator := dataset.guide_separator or _separator(place, texts):
         pattern = _SEPARATORS.get(separator, re.escape(separator))
-        pieces = texts.str.split(pattern, regex=True).explode().str.strip().to_frame("guide")
+        texts = texts.str.split(pattern, regex=True).explode().str.strip()
         notes.append(f"Guides of {place.where} are separated by {separator!r}.")
-    spelling = pieces["guide"].map(plain)
-    pieces = pieces[~spelling.isin(_NO_GUIDE)]
-    _refuse_several(place, pieces["guide"][spelling.isin(_SEVERAL)])
-    guide, guides = pd.factorize(pieces["guide"])
-    pieces = pd.DataFrame({"value": pieces.index, "guide": guide})
+    names = texts.rename_axis("value").reset_index(name="guide")  # one row a guide of a distinct value
+    spelling = names["guide"].map(plain)
+    _refuse_several(place, codes, names[spelling.isin(_SEVERAL)])
+    nothing = spelling.isin(_NO_GUIDE)
     rows = pd.DataFrame({"cell": np.flatnonzero(codes >= 0), "value": codes[codes >= 0]})
-    calls = rows.merge(pieces, on="value")
-    without = len(cells) - calls["cell"].nunique()
-    if without:
-        words = sorted(set(texts[spelling.groupby(level=0).first().isin(_NO_GUIDE)]) | {""})
+    calls = rows.merge(names[~nothing], on="value")
+    if without := len(cells) - calls["cell"].nunique():
+        words = pd.unique(pd.Series(["", *names["guide"][nothing]]))
         notes.append(f"{without} cells name no guide in {place.where} ({first_few(map(repr, words))}).")
+    guide, guides = pd.factorize(calls["guide"])
     table = pd.DataFrame(
         {
             "cell_id": pd.Categorical.from_codes(calls["cell"], categories=cells),
-            "guide": pd.Categorical.from_codes(calls["guide"], categories=pd.Index(guides)),
+            "guide": pd.Categorical.from_codes(guide, categories=guides),
         }
     )
     return Found(table, notes)
@@ -495,11 +521,10 @@ def _separator(place: Place, texts: pd.Series) -> str | None:
     return found[0] if found else None
 
 
-def _refuse_several(place: Place, words: pd.Series) -> None:
-    if len(words):
-        column = place.part.obs[place.element.removeprefix("obs/")]
-        cells = int(column.astype(str).str.strip().isin(words.unique()).sum())
+def _refuse_several(place: Place, codes: np.ndarray, names: pd.DataFrame) -> None:
+    if len(names):
+        cells = np.isin(codes, names["value"]).sum()
         raise FatewalkError(
-            f"{place.where}: {cells} cells have {first_few(map(repr, words.unique()))}, which tells none of "
-            "their guides; leave these cells out, or name all their guides"
+            f"{place.where}: {cells} cells have {first_few(map(repr, names['guide'].unique()))}, which tells "
+            "none of their guides; leave these cells out, or name all their guides"
         )

@@ -54,8 +54,8 @@ class Part:
 
     @functools.cached_property
     def var(self) -> pd.DataFrame:
-        """Table of the variables."""
-        return self._table("var")
+        """Table of the variables, which a file may lack."""
+        return self._table("var") if "var" in self.group else pd.DataFrame()
 
     @functools.cached_property
     def cell_id(self) -> pd.Index:
