@@ -12,7 +12,10 @@ from fatewalk.stages import import_screen
 FOLDER = Path(__file__).parents[4] / "shared" / "cellrank_output"
 GUIDES = {"guide_map": str(FOLDER / "guides.csv")}
 
-pytestmark = pytest.mark.skipif(not FOLDER.is_dir(), reason="CellRank's output is not here")
+pytestmark = [
+    pytest.mark.skipif(not FOLDER.is_dir(), reason="CellRank's output is not here"),
+    pytest.mark.filterwarnings("ignore:.*zarr:UserWarning"),
+]
 
 
 def read(tmp_path, file="a_sparse_uns.h5ad", **keys):
