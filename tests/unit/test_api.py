@@ -5,20 +5,28 @@ import pickle
 import re
 import threading
 from pathlib import Path
+from types import SimpleNamespace
 
+import h5py
 import numpy as np
 import pandas as pd
 import pyro
 import pytest
+import scipy.sparse as sp
 import torch
 from anndata import AnnData, read_h5ad
+from anndata.io import read_elem
 from matplotlib.text import Text
 
 import fatewalk
+from fatewalk.api.inputs import as_config
+from fatewalk.config import load_config
 from fatewalk.config.datasets import kinds
 from fatewalk.screen import readers
+from fatewalk.screen.raw import canonical_calls
 
 FATES = ["EC", "MES", "NEU"]
+GENES = [f"expressed{i}" for i in range(30)]
 DOCS = Path(__file__).parents[2] / "docs" / "api.md"
 CELLRANK = Path(__file__).parents[3] / "shared" / "cellrank_output"
 
@@ -128,6 +136,69 @@ def test_an_object_in_memory_a_file_and_tables_give_the_same(screen, result, tmp
     pd.testing.assert_frame_equal(by_path.hits(), result.hits())
     assert "kernel" in adata.uns  # untouched
     assert adata.obsm["lineages_fwd"].names == FATES
+
+
+def forms_of(screen):
+    """The screen's guides in each form that an object holds: the object, and the keys that it needs."""
+    adata = as_anndata(screen)
+    counts = adata.obsm.pop("guide")
+    var = screen.guide_map.set_index("guide_name").rename(columns={"gene_name": "target_gene"})
+    guides = AnnData(sp.csr_matrix(counts), obs=adata.obs[[]], var=var.loc[counts.columns])
+
+    def with_obs(**obs):
+        return AnnData(obs=adata.obs.assign(**obs), obsm=dict(adata.obsm))
+
+    def mudata(**modalities):
+        return SimpleNamespace(mod=modalities, obs=adata.obs[[]], obs_names=adata.obs_names, obsm={}, uns={})
+
+    text = counts.apply(lambda row: "+".join(counts.columns[row > 0]), axis=1)
+    expression = sp.random(len(adata), len(GENES), 0.1, "csr")
+    of_genes = AnnData(expression, obs=adata.obs, obsm=dict(adata.obsm), var=pd.DataFrame(index=GENES))
+    types = ["Gene Expression"] * len(GENES) + ["CRISPR Guide Capture"] * counts.shape[1]
+    both = AnnData(
+        sp.hstack([of_genes.X, guides.X], "csr"),
+        obs=adata.obs,
+        obsm=dict(adata.obsm),
+        var=pd.DataFrame({"feature_types": types}, index=[*of_genes.var_names, *counts.columns]),
+    )
+    x_alone = AnnData(guides.X, obs=adata.obs, obsm=dict(adata.obsm), var=guides.var[[]])
+    layer = AnnData(obs=adata.obs, obsm=dict(adata.obsm), var=guides.var[[]], layers={"umis": guides.X})
+    unnamed = AnnData(guides.X, obs=guides.obs, var=guides.var[[]])
+    return {
+        "text": (with_obs(sgRNA=text), {}),
+        "text of any name": (with_obs(mine=text.str.replace("+", "/")),
+                             {"guide_key": "mine", "guide_separator": "/"}),
+        "features of X": (both, {}),
+        "X": (x_alone, {"guide_key": "X"}),
+        "layer": (layer, {"guide_key": "umis"}),
+        "second object": (of_genes, {"guide_anndata": unnamed}),
+        "MuData": (mudata(rna=of_genes, guide=guides), {}),
+        "MuData of any name": (mudata(a=of_genes, b=unnamed),
+                               {"guide_key": "b", "fate_key": "a:lineages_fwd"}),
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "form",
+    ["text", "text of any name", "features of X", "X", "layer", "second object", "MuData",
+     "MuData of any name"],
+)  # fmt: skip
+def test_guides_of_an_object_in_every_form(screen, tmp_path, form):
+    data, keys = forms_of(screen)[form]
+    config = as_config(data, screen.guide_map, None, {"fates": FATES, **keys}, tmp_path)
+    raw = load_config(config).datasets["screen"].read()
+    expected = canonical_calls(SimpleNamespace(calls=screen.guide_calls, calls_where="calls"))[0]
+    pd.testing.assert_frame_equal(canonical_calls(raw)[0], expected)
+    with h5py.File(tmp_path / "adata.h5ad") as file:  # no expression was written
+        parts = [part for part in ("/", "mod/rna", "mod/a") if part in file]
+        written = [read_elem(file[part]["var"]).index for part in parts]
+    assert not np.isin(GENES, np.concatenate(written)).any()
+
+
+def test_mudata_is_fitted_with_its_own_guide_map(screen, result):
+    data, _ = forms_of(screen)["MuData"]
+    found = fatewalk.fit(data, fates=FATES, draws=200, family="laplace")
+    pd.testing.assert_frame_equal(found.hits(), result.hits())
 
 
 FORMAT = '''"""A format of two tables in a folder."""
