@@ -473,29 +473,39 @@ def _of_column(place: Place, dataset: AnnDataDataset) -> Found:
     if plain(key) == "featurecall" and "num_umis" in place.part.obs:
         return _of_tenx_columns(place, key)
     codes, distinct = pd.factorize(column)  # -1: missing
-    texts = pd.Series(distinct.astype(str)).str.strip()
-    notes = []
-    if separator := dataset.guide_separator or _separator(place, texts):
-        pattern = _SEPARATORS.get(separator, re.escape(separator))
-        texts = texts.str.split(pattern, regex=True).explode().str.strip()
-        notes.append(f"Guides of {place.where} are separated by {separator!r}.")
-    names = texts.rename_axis("value").reset_index(name="guide")  # one row a guide of a distinct value
-    spelling = names["guide"].map(plain)
-    _refuse_several(place, codes, names[spelling.isin(_SEVERAL)])
-    nothing = spelling.isin(_NO_GUIDE)
+    texts, notes = _split(place, pd.Series(distinct.astype(str)).str.strip(), dataset.guide_separator)
+    guide, guides = pd.factorize(texts)
+    names = pd.DataFrame({"value": texts.index, "guide": guide})  # one row a guide of a distinct value
+    spelling = pd.Series(guides).map(plain)
+    several, nothing = (spelling.isin(words).to_numpy() for words in (_SEVERAL, _NO_GUIDE))
+    if several.any():
+        count = np.isin(codes, names["value"][several[guide]]).sum()
+        raise FatewalkError(
+            f"{place.where}: {count} cells have {first_few(map(repr, guides[several]))}, which tells none of "
+            "their guides; leave these cells out, or name all their guides"
+        )
     rows = pd.DataFrame({"cell": np.flatnonzero(codes >= 0), "value": codes[codes >= 0]})
-    calls = rows.merge(names[~nothing], on="value")
+    calls = rows.merge(names[~nothing[guide]], on="value")
     if without := len(cells) - calls["cell"].nunique():
-        words = pd.unique(pd.Series(["", *names["guide"][nothing]]))
-        notes.append(f"{without} cells name no guide in {place.where} ({first_few(map(repr, words))}).")
-    guide, guides = pd.factorize(calls["guide"])
+        words = [*map(repr, guides[nothing]), *(["missing"] if (codes < 0).any() else [])]
+        notes.append(f"{without} cells name no guide in {place.where} ({first_few(words)}).")
     table = pd.DataFrame(
         {
             "cell_id": pd.Categorical.from_codes(calls["cell"], categories=cells),
-            "guide": pd.Categorical.from_codes(guide, categories=guides),
+            "guide": pd.Categorical.from_codes(calls["guide"], categories=guides),
         }
     )
     return Found(table, notes)
+
+
+def _split(place: Place, texts: pd.Series, configured: str | None) -> tuple[pd.Series, list[str]]:
+    """Names in each distinct text, indexed by the text's number, and what separates them."""
+    separator = configured or _separator(place, texts)
+    if separator is None:
+        return texts, []
+    pattern = _SEPARATORS.get(separator, re.escape(separator))
+    names = texts.str.split(pattern, regex=True).explode().str.strip()
+    return names, [f"Guides of {place.where} are separated by {separator!r}."]
 
 
 def _of_tenx_columns(place: Place, key: str) -> Found:
@@ -519,12 +529,3 @@ def _separator(place: Place, texts: pd.Series) -> str | None:
             "guide_separator to the one that does"
         )
     return found[0] if found else None
-
-
-def _refuse_several(place: Place, codes: np.ndarray, names: pd.DataFrame) -> None:
-    if len(names):
-        cells = np.isin(codes, names["value"]).sum()
-        raise FatewalkError(
-            f"{place.where}: {cells} cells have {first_few(map(repr, names['guide'].unique()))}, which tells "
-            "none of their guides; leave these cells out, or name all their guides"
-        )
