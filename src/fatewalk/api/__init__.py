@@ -40,8 +40,8 @@ def fit(data: Any, guide_map: Any = None, guide_calls: Any = None, **keys: Any) 
     Parameters
     ----------
     data
-        An AnnData object or the path of an .h5ad file; or the table of cells, a DataFrame or the path of a
-        CSV, TSV or Parquet file. The ending of a file tells its format.
+        An AnnData or MuData object, or the path of an .h5ad, .h5mu or .zarr file; or the table of cells, a
+        DataFrame or the path of a CSV, TSV or Parquet file. The ending of a file tells its format.
     guide_map
         Table guide_name, gene_name, is_ntc: a DataFrame or a path. Without it the map that the screen's own
         file carries, or each guide as a gene of its own, with ``ntc_names`` for the controls.
