@@ -22,6 +22,7 @@ from fatewalk.screen.readers.guides import (
     is_modality_of_guides,
     sounds_like_guides,
 )
+from fatewalk.screen.terminal import TERMINAL_STATES
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -161,7 +162,8 @@ def _write_anndata(data: Any, names: Mapping[str, Any], path: Path, of_guides: b
 
     options = ("day_key", "rep_key", "cluster_key", "burden_key", "fate_key", "fate_names_key", "guide_key")
     keys = [names[option] for option in options] + names["covariates"]
-    wanted = {part for key in keys if key for part in (key, key.partition(":")[2])}  # modality:key in MuData
+    wanted = set(TERMINAL_STATES)
+    wanted |= {part for key in keys if key for part in (key, key.partition(":")[2])}  # modality:key in MuData
     listed = (names["fate_names_key"], names["guide_names_key"])
     try:
         with h5py.File(path, "w") as file:

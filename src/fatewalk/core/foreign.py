@@ -31,6 +31,13 @@ TENX = (
     "in Python, scanpy.read_10x_h5(path, gex_only=False).write_h5ad('guides.h5ad'), to be named as "
     "guide_anndata beside the .h5ad of CellRank",
 )
+TABLE = ("a table", "name it as cells, with guide_calls beside it, instead of anndata")
+TABLES = {".csv", ".tsv", ".txt", ".parquet", ".pq"}
+ANNDATA = (
+    "an AnnData or MuData file",
+    "name it as anndata instead of cells; beside other cells as guide_anndata, if its variables are guides",
+)
+STORES = {".h5ad", ".h5mu", ".zarr"}
 FORMS = {
     ".rds": _R, ".rda": _R, ".rdata": _R, ".qs": _R, ".qs2": _R,
     ".pkl": _PICKLE, ".pickle": _PICKLE, ".joblib": _PICKLE,
@@ -47,8 +54,13 @@ def foreign_form(path: str | Path) -> tuple[str, str] | None:
     path = Path(path)
     if path.is_dir() and any(path.glob("matrix.mtx*")):
         return _MATRIX
-    suffixes = [suffix.lower() for suffix in path.suffixes]
-    if suffixes[-1:] == [".gz"]:
-        inner = suffixes[-2:-1]
-        return FORMS.get(inner[0], _PACKED) if inner else _PACKED
-    return FORMS.get(suffixes[-1]) if suffixes else None
+    suffixes = [suffix.lower() for suffix in path.suffixes if suffix.lower() != ".gz"]
+    packed = _PACKED if path.suffix.lower() == ".gz" and not TABLES.intersection(suffixes[-1:]) else None
+    return FORMS.get(suffixes[-1], packed) if suffixes else packed
+
+
+def not_a_table(path: Path) -> tuple[str, str] | None:
+    """Tell a file or folder that is there and no table: what it is and what to do; None if it may be one."""
+    if not path.exists() or FORMS.get(path.suffix.lower()) == _SHEET:  # these are told where tables are read
+        return None
+    return ANNDATA if path.suffix.lower() in STORES else foreign_form(path)

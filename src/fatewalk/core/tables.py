@@ -13,6 +13,7 @@ import pandas as pd
 from fatewalk.core.delimited import EXPORT, NUMBER, SHEETS, UNNAMED, no_header, read_delimited
 from fatewalk.core.errors import FatewalkError, first_few, nearest
 from fatewalk.core.files import atomic_path
+from fatewalk.core.foreign import not_a_table
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -55,6 +56,8 @@ def read_table(
         If the file is absent, of another format, unreadable, or lacks a column.
     """
     path = Path(path)
+    if form := not_a_table(path):
+        raise FatewalkError(f"{path}: is {form[0]}, not a table; {form[1]}")
     require_file(path)
     suffixes = [suffix.lower() for suffix in path.suffixes if suffix.lower() != ".gz"]
     suffix = suffixes[-1] if suffixes else ""

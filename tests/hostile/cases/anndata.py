@@ -8,7 +8,7 @@ import scipy.sparse as sp
 import yaml
 from anndata.io import write_elem
 
-from tests.hostile.screen import FATES, Case
+from tests.hostile.screen import FATES, PLAIN, Case
 
 
 def from_tables(screen):
@@ -186,6 +186,29 @@ def folder(name, file):
     return spoil
 
 
+def plain(screen, **keys):
+    """The entry of tables, some of them other files."""
+    config = yaml.safe_load(screen.path("config.yaml").read_text())
+    config["datasets"]["screen"] = PLAIN | keys
+    screen.text(yaml.safe_dump(config))
+
+
+def h5ad_as(key):
+    def spoil(screen):
+        anndata()(screen)
+        plain(screen, **{key: "screen.h5ad"})
+
+    return spoil
+
+
+def r_object_as(key):
+    def spoil(screen):
+        screen.path("calls.rds").write_bytes(b"x")
+        plain(screen, **{key: "calls.rds"})
+
+    return spoil
+
+
 def zarr(screen):
     anndata()(screen)
     ad.read_h5ad(screen.path("screen.h5ad")).write_zarr(screen.path("screen.zarr"))
@@ -295,8 +318,8 @@ CASES = [
         ("screen.h5mu", "'gide'", "did you mean 'guide'?"),
     ),
     Case(
-        "MuData whose guides have other cells", "design", mudata(other_cells), "refused",
-        ("all calls", "are not in the cells table"),
+        "MuData whose guides have other cells", "import", mudata(other_cells), "refused",
+        ("screen.h5mu", "none of its 201 cells", "'xcell0000001'", "alike in both"),
     ),
     Case(
         "MuData whose guides have more cells", "design", mudata(more_cells), "warned",
@@ -332,6 +355,16 @@ CASES = [
     Case("a pickle", "import", bytes_of("screen.pkl"), "refused", ("screen.pkl", "pickle", "write_h5ad")),
     Case("a packed file", "import", bytes_of("screen.h5ad.gz"), "refused", ("screen.h5ad.gz", "unpack")),
     Case("a 10x matrix", "import", bytes_of("matrix.mtx.gz"), "refused", ("read_10x_mtx", "guide_anndata")),
+    Case("a table as AnnData", "import", lambda s: entry(s, anndata="cells.csv"), "refused",
+         ("cells.csv", "is a table", "name it as cells")),
+    Case("an AnnData file as a table", "import", h5ad_as("cells"), "refused",
+         ("screen.h5ad", "an AnnData or MuData file", "name it as anndata")),
+    Case("an AnnData file as 10x calls", "import", anndata(protospacer_calls="screen.h5ad"), "refused",
+         ("screen.h5ad", "an AnnData or MuData file", "guide_anndata")),
+    Case("an R object as a table", "import", r_object_as("guide_calls"), "refused",
+         ("calls.rds", "a file of R", "write_parquet")),
+    Case("a 10x matrix as calls", "import", lambda s: (folder("counts", "matrix.mtx.gz")(s),
+         plain(s, guide_calls="counts")), "refused", ("counts", "read_10x_mtx", "guide_anndata")),
     Case("a file that is no HDF5", "import", bytes_of("screen.h5ad"), "refused",
          ("screen.h5ad", "cannot be read", "it is no HDF5 file")),
     Case("a file that is cut off", "import", cut, "refused", ("screen.h5ad", "cut off", "write it again")),

@@ -224,7 +224,7 @@ def test_a_matrix_of_other_cells(read, tmp_path, rows, key, names):
     with h5py.File(tmp_path / "screen.h5ad", "a") as file:
         del file[f"obsm/{key}"]
         write_elem(file["obsm"], key, np.ones((rows, 3), dtype=int))
-    with pytest.raises(FatewalkError, match=rf"obsm\['{key}'\] has {rows} rows for 4 cells"):
+    with pytest.raises(FatewalkError, match=rf"obsm\['{key}'\] has {rows} rows, but the file has 4 cells"):
         read(**names)
 
 

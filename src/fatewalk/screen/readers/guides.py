@@ -108,11 +108,15 @@ class Place:
     assigned: bool = False
 
     @property
-    def label(self) -> str:
+    def within(self) -> str:
         """As one would write it in Python."""
         group, _, key = self.element.partition("/")
-        within = f"{group}[{key!r}]" if key else group
-        return f"{within} of modality {self.part.name!r}" if self.part.name else within
+        return f"{group}[{key!r}]" if key else group
+
+    @property
+    def label(self) -> str:
+        """With its modality."""
+        return f"{self.within} of modality {self.part.name!r}" if self.part.name else self.within
 
     @property
     def where(self) -> str:
@@ -389,11 +393,7 @@ def _umis_beside(place: Place, called: Entries, wanted: np.ndarray) -> tuple[np.
 
 def _checked(place: Place, entries: Entries, rows: int) -> Entries:
     """Refuse a matrix of other cells, or of values that are no counts; keep what is above zero."""
-    if rows != len(place.part.cell_id):
-        raise FatewalkError(
-            f"{place.where} has {rows} rows for {len(place.part.cell_id)} cells; write the file again "
-            "with one row for each cell, in the order of obs"
-        )
+    place.part.refuse_rows(place.within, rows)
     if not (np.isfinite(entries.value).all() and (entries.value >= 0).all()):
         raise FatewalkError(
             f"{place.where} holds missing or negative values; it must hold UMI counts or 0/1, not normalised "

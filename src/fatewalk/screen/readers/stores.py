@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from fatewalk.core.errors import FatewalkError
-from fatewalk.core.foreign import LOOM, SEURAT, TENX, foreign_form
+from fatewalk.core.foreign import LOOM, SEURAT, TABLE, TABLES, TENX, foreign_form
 from fatewalk.screen.barcodes import refuse_repeated_cells
 
 if TYPE_CHECKING:
@@ -92,8 +92,8 @@ class Part:
         """Refuse an element that has not one row for each cell."""
         if rows != len(self.cell_id):
             raise FatewalkError(
-                f"{self.where}: {element} has {rows} rows, but the file has {len(self.cell_id)} cells (rows of "
-                "obs); write the file again from an AnnData object, which keeps them together"
+                f"{self.where}: {element} has {rows} rows, but the file has {len(self.cell_id)} cells (rows "
+                "of obs); write the file again from an AnnData object, which keeps them together"
             )
 
     def names(self, key: str | None) -> list[str] | None:
@@ -140,6 +140,8 @@ def _open(path: str) -> Iterator[Any]:
 
     if not Path(path).exists():
         raise FatewalkError(f"{path}: no such file; correct the path")
+    if Path(path.removesuffix(".gz")).suffix in TABLES:
+        raise FatewalkError(f"{path}: is {TABLE[0]}; {TABLE[1]}")
     if form := foreign_form(path):
         raise _foreign(path, form)
     if Path(path).is_dir():
