@@ -490,6 +490,38 @@ def test_a_file_that_is_cut_off(read, tmp_path):
         read()
 
 
+@pytest.mark.parametrize("part", ["indices", "indptr", "data"])
+@pytest.mark.parametrize("kind", [sp.csr_matrix, sp.csc_matrix])
+def test_a_sparse_matrix_that_does_not_fit_itself(read, tmp_path, part, kind):
+    screen = cells()
+    screen.obsm["guide"] = kind(UMI)
+    screen.write_h5ad(tmp_path / "screen.h5ad")
+    with h5py.File(tmp_path / "screen.h5ad", "a") as file:
+        stored = file[f"obsm/guide/{part}"]
+        if part == "data":
+            del file["obsm/guide/data"]
+            file["obsm/guide/data"] = [1, 1]
+        else:
+            stored[1] = 77
+    with pytest.raises(FatewalkError, match=r"obsm\['guide'\] is damaged: its indices do not fit .* 4 x 3"):
+        read(guide_names=GUIDES)
+
+
+@pytest.mark.parametrize("damage", ["bytes", "attribute"])
+def test_a_damaged_file(read, tmp_path, damage):
+    screen = cells()
+    screen.obsm["guide_counts"] = frame()
+    screen.write_h5ad(tmp_path / "screen.h5ad")
+    if damage == "attribute":
+        with h5py.File(tmp_path / "screen.h5ad", "a") as file:
+            del file["obsm/guide_counts"].attrs["column-order"]
+    else:
+        raw = (tmp_path / "screen.h5ad").read_bytes()
+        (tmp_path / "screen.h5ad").write_bytes(raw.replace(b"SNOD", b"xxxx"))  # nodes of HDF5's tables
+    with pytest.raises(FatewalkError, match=r"screen.h5ad: (is damaged or incomplete|obs cannot be read)"):
+        read()
+
+
 # --------------------------------------------------------------------- fates
 
 

@@ -238,7 +238,7 @@ def _can_be_counts(part: Part, key: str) -> bool:
         return all(
             kind_of(column) != "categorical" and kind_of(column) != "string-array" for column in columns
         )
-    return kind_of(element) in SPARSE or (kind_of(element) == "array" and element.dtype.kind in "biu")
+    return kind_of(element) in SPARSE or getattr(element, "dtype", np.dtype(float)).kind in "biu"
 
 
 def _columns(part: Part) -> list[Place]:
@@ -305,7 +305,7 @@ def _inventory(parts: Sequence[Part]) -> str:
 def _of_obsm(place: Place, dataset: AnnDataDataset) -> Found:
     """Every value above zero of a cells x guides matrix."""
     element = place.part.group[place.element]
-    shape = shape_of(element)
+    shape = shape_of(element, place.where)
     names = guide_names(place, shape[-1], dataset)
     entries = _checked(place, read_entries(element, place.where), shape[0])
     calls, notes = _calls(place, entries, entries.value, names)

@@ -28,13 +28,24 @@ def kind_of(element: Any) -> str:
     return str(element.attrs.get("encoding-type", "array"))
 
 
-def shape_of(element: Any) -> tuple[int, ...]:
-    """Shape of a stored matrix; columns of a data frame are counted without its index."""
+def shape_of(element: Any, where: str) -> tuple[int, int]:
+    """Shape of a stored matrix; columns of a data frame are counted without its index.
+
+    Raises
+    ------
+    FatewalkError
+        If it is no matrix.
+    """
     if kind_of(element) in SPARSE:
-        return tuple(int(n) for n in element.attrs["shape"])
-    if kind_of(element) == "dataframe":
-        return (element[element.attrs["_index"]].shape[0], len(element.attrs["column-order"]))
-    return tuple(element.shape)
+        shape = element.attrs["shape"]
+    elif kind_of(element) == "dataframe":
+        shape = element[element.attrs["_index"]].shape[0], len(element.attrs["column-order"])
+    else:
+        shape = getattr(element, "shape", ())
+    if len(shape) != 2:
+        found = "x".join(map(str, shape)) or kind_of(element)
+        raise FatewalkError(f"{where} must be a matrix, cells x guides; found: {found}")
+    return int(shape[0]), int(shape[1])
 
 
 def read_entries(element: Any, where: str, columns: np.ndarray | None = None) -> Entries:
@@ -59,16 +70,20 @@ def read_entries(element: Any, where: str, columns: np.ndarray | None = None) ->
     FatewalkError
         If it is no matrix of numbers.
     """
-    kind, shape = kind_of(element), shape_of(element)
-    if len(shape) != 2:
-        raise FatewalkError(f"{where} must be a matrix of cells x guides; found: shape {shape}, kind {kind}")
+    shape = shape_of(element, where)
     wanted = np.ones(shape[1], dtype=bool) if columns is None else columns
-    chunks = {"dataframe": _of_frame, "csr_matrix": _of_sparse, "csc_matrix": _of_sparse}.get(kind, _of_array)
+    readers = {"dataframe": _of_frame, "csr_matrix": _of_sparse, "csc_matrix": _of_sparse}
+    chunks = readers.get(kind_of(element), _of_array)
     try:
         parts = list(chunks(element, wanted)) if wanted.any() else []
         value = np.concatenate([np.empty(0), *(part.value for part in parts)]).astype(float)
     except (TypeError, ValueError) as error:
         raise FatewalkError(f"{where} must hold numbers, UMI counts or 0/1: {error}") from error
+    except IndexError as error:
+        raise FatewalkError(
+            f"{where} is damaged: its indices do not fit its shape of {shape[0]} x {shape[1]}; write the "
+            "file again from the object"
+        ) from error
     none = np.empty(0, dtype=np.int64)
     row, column = (np.concatenate([none, *(part[axis] for part in parts)]) for axis in (0, 1))
     return Entries(row, column, value)
@@ -78,6 +93,10 @@ def _of_sparse(element: Any, wanted: np.ndarray) -> Iterator[Entries]:
     """From a compressed sparse matrix, CHUNK stored values at a time."""
     by_row = kind_of(element) == "csr_matrix"
     pointer = np.asarray(element["indptr"][:], dtype=np.int64)
+    size, width = element.attrs["shape"][:: 1 if by_row else -1]
+    stored = {element["indices"].shape[0], element["data"].shape[0], int(pointer[-1])}
+    if len(pointer) != size + 1 or len(stored) > 1 or (np.diff(pointer) < 0).any():
+        raise IndexError(f"indptr of {len(pointer)} rows or columns")
     first, last = (0, len(pointer) - 1) if by_row else _span(wanted)
     for start in range(int(pointer[first]), int(pointer[last]), CHUNK):
         stop = min(start + CHUNK, int(pointer[last]))
@@ -85,6 +104,8 @@ def _of_sparse(element: Any, wanted: np.ndarray) -> Iterator[Entries]:
         ends = np.clip(pointer[lines[0] : lines[-1] + 2], start, stop)
         within = ends[1:] - ends[:-1]
         line, index = np.repeat(lines, within), np.asarray(element["indices"][start:stop], dtype=np.int64)
+        if index.min() < 0 or index.max() >= width:
+            raise IndexError(f"index {index.max()}")
         row, column = (line, index) if by_row else (index, line)
         keep = wanted[column]
         if not keep.any():

@@ -25,6 +25,9 @@ _HDF5 = {
     "Permission denied": "you may not read it: change its permissions",
 }
 
+# elements that files of other forms have
+SIGNS = {"matrix/barcodes": TENX, "row_attrs": LOOM, "meta.data": SEURAT}
+
 
 class Part:
     """One AnnData in a store: the file itself, a modality of a MuData file, or what all of these share.
@@ -73,14 +76,17 @@ class Part:
 
     def read(self, name: str) -> Any:
         """Read one element."""
-        from anndata.io import read_elem
+        import anndata
 
         try:
-            return read_elem(self.group[name])
+            return anndata.io.read_elem(self.group[name])
         except MemoryError:
             raise
         except Exception as error:  # whatever the reader raises, the user needs the element's name
-            raise FatewalkError(f"{self.where}: {name} cannot be read: {error}") from error
+            raise FatewalkError(
+                f"{self.where}: {name} cannot be read: it is damaged, or of a newer anndata than this one, "
+                f"{anndata.__version__}; copy the file again, or write it again with this anndata"
+            ) from error
 
     def obsm(self, key: str) -> Any:
         """A matrix of the cells, [N, any]."""
@@ -124,14 +130,29 @@ def open_store(path: str) -> Iterator[list[Part]]:
         If there is no such file, or it is of a form that is not read.
     """
     with _open(path) as file:
-        if "mod" in file:
-            modalities = [Part(file[f"mod/{name}"], path, name) for name in file["mod"].keys()]  # noqa: SIM118
-        else:
-            modalities = []
-        parts = [*modalities, Part(file, path)]
-        for part in parts:
-            part.cell_id  # noqa: B018 - each must have a table of its cells
-        yield parts
+        try:
+            if form := next((form for sign, form in SIGNS.items() if sign in file), None):
+                raise _foreign(path, form)
+            names = list(file["mod"].keys()) if "mod" in file else []
+            parts = [*(Part(file[f"mod/{name}"], path, name) for name in names), Part(file, path)]
+            for part in parts:
+                part.cell_id  # noqa: B018 - each must have a table of its cells
+            yield parts
+        except Exception as error:
+            if not _is_of_the_file(error):
+                raise
+            raise FatewalkError(
+                f"{path}: is damaged or incomplete; copy it again, or write it again from the object"
+            ) from error
+
+
+def _is_of_the_file(error: BaseException) -> bool:
+    """Whether an exception comes from the libraries that read a file, and not from here or from memory."""
+    at = error.__traceback__
+    while at is not None and at.tb_next is not None:
+        at = at.tb_next
+    library = at.tb_frame.f_globals.get("__name__", "").partition(".")[0] if at else ""
+    return library in {"h5py", "zarr", "anndata"} and not isinstance(error, MemoryError)
 
 
 @contextmanager
@@ -153,9 +174,6 @@ def _open(path: str) -> Iterator[Any]:
         meaning = next((words for sign, words in _HDF5.items() if sign in str(error)), str(error))
         raise FatewalkError(f"{path}: cannot be read as .h5ad or .h5mu: {meaning}") from error
     with file:
-        signs = {"matrix/barcodes": TENX, "row_attrs": LOOM, "meta.data": SEURAT}
-        if form := next((form for sign, form in signs.items() if sign in file), None):
-            raise _foreign(path, form)
         yield file
 
 
