@@ -1,5 +1,7 @@
 """Guides in every form that people keep them in give the same calls; what is not clear is asked for."""
 
+from types import SimpleNamespace
+
 import anndata as ad
 import h5py
 import numpy as np
@@ -7,11 +9,14 @@ import pandas as pd
 import pytest
 import scipy.sparse as sp
 from anndata.io import write_elem
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from fatewalk.core.errors import FatewalkError
 from fatewalk.core.files import read_json
 from fatewalk.screen.readers import matrices
 from fatewalk.screen.readers.anndata import AnnDataDataset
+from fatewalk.screen.readers.guides import Place
 from fatewalk.stages import import_screen
 
 FATES = ["EC", "MES"]
@@ -368,6 +373,34 @@ def test_columns_of_guides_are_asked_for(read):
         read(screen, guide_key="guide_id")
     with pytest.raises(FatewalkError, match=r"no cell has a guide; set guide_key"):
         read(cells(gRNA=["None", "", "NA", None]))
+
+
+PIECES = st.one_of(
+    st.text(st.characters(exclude_characters="\0"), max_size=6),  # HDF5 ends a text at NUL
+    st.lists(st.sampled_from(["A_1", "B_+_2", "NT", "doublet", "None", " ", ""]), max_size=4).flatmap(
+        lambda names: st.sampled_from(";|,+ ").map(lambda sign: sign.join(names))
+    ),
+)
+
+
+@settings(max_examples=200, deadline=None)
+@given(texts=st.lists(st.none() | PIECES, min_size=1, max_size=8))
+def test_any_text_gives_calls_or_one_refusal(texts):
+    names = pd.Index([f"cell{i}" for i in range(len(texts))])
+    obs = pd.DataFrame({"guide": pd.Series(texts, index=names, dtype=object)})
+    part = SimpleNamespace(obs=obs, cell_id=names, path="x.h5ad", name="")
+    try:
+        found = Place(part, "obs/guide").read(AnnDataDataset(anndata="x.h5ad", guide_key="guide"))
+    except FatewalkError as error:
+        words = ("no cell has a guide", "several signs", "tells none of their guides", "holds numbers")
+        assert any(word in str(error) for word in words)  # noqa: PT017 - only some are refused
+        return
+    cell, guide = (found.calls[name].astype(str) for name in ("cell_id", "guide"))
+    assert not found.calls.isna().any(axis=None)
+    of_cell = dict(zip(names, texts, strict=True))
+    for each, one in zip(cell, guide, strict=True):
+        assert one in of_cell[each]
+        assert one == one.strip() != ""
 
 
 def test_columns_joined_from_10x(read):
