@@ -4,6 +4,7 @@ import os
 import pickle
 import re
 import threading
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -187,7 +188,7 @@ def test_guides_of_an_object_in_every_form(screen, tmp_path, form):
     data, keys = forms_of(screen)[form]
     config = as_config(data, screen.guide_map, None, {"fates": FATES, **keys}, tmp_path)
     raw = load_config(config).datasets["screen"].read()
-    expected = canonical_calls(SimpleNamespace(calls=screen.guide_calls, calls_where="calls"))[0]
+    expected = canonical_calls(replace(raw, calls=screen.guide_calls))[0]
     pd.testing.assert_frame_equal(canonical_calls(raw)[0], expected)
     with h5py.File(tmp_path / "adata.h5ad") as file:  # no expression was written
         parts = [part for part in ("/", "mod/rna", "mod/a") if part in file]
