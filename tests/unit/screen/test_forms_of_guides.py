@@ -1,5 +1,6 @@
 """Guides in every form that people keep them in give the same calls; what is not clear is asked for."""
 
+import fcntl
 from types import SimpleNamespace
 
 import anndata as ad
@@ -8,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import scipy.sparse as sp
+import zarr
 from anndata.io import write_elem
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -451,13 +453,18 @@ def test_the_genes_in_var(read, tmp_path, gene):
 
 
 @pytest.mark.parametrize("version", [2, 3])
-def test_zarr(read, version):
+def test_zarr(read, tmp_path, version):
     with ad.settings.override(zarr_write_format=version):
         screen = cells()
         screen.obsm["guide"] = frame()
         check(read(screen, name="frame.zarr")[0])
         check(read(genes_and_guides(sp.csr_matrix), name="sparse.zarr")[0])
         check(read(genes_and_guides(np.asarray), name="dense.zarr")[0])
+        store = zarr.open_group(tmp_path / "mudata.zarr", mode="w", zarr_format=version)
+        for name, part in {"rna": cells(), "guide": guides_alone()}.items():
+            write_elem(store, f"mod/{name}", part)
+        write_elem(store, "obs", pd.DataFrame(index=CELLS))
+        check(read(name="mudata.zarr", guide_map=False)[0])
 
 
 def test_zarr_without_its_package(read, monkeypatch):
@@ -521,6 +528,15 @@ def test_a_file_that_is_cut_off(read, tmp_path):
     (tmp_path / "screen.h5ad").write_bytes(whole[: len(whole) // 2])
     with pytest.raises(FatewalkError, match="it is cut off: copy or write it again"):
         read()
+
+
+def test_a_file_that_another_program_writes(read, tmp_path):
+    cells(guide=["A_1", "A_2", None, "NT_1"]).write_h5ad(tmp_path / "screen.h5ad")
+    with (tmp_path / "screen.h5ad").open("rb") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        with pytest.raises(FatewalkError, match="another program has it open for writing: close it there"):
+            read()
+    read()
 
 
 @pytest.mark.parametrize("part", ["indices", "indptr", "data"])

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 _HDF5 = {
     "signature not found": "it is no HDF5 file",
     "truncated": "it is cut off: copy or write it again",
-    "lock": "another program has it open for writing: close it there",
+    "unable to lock": "another program has it open for writing: close it there",
     "Permission denied": "you may not read it: change its permissions",
 }
 
