@@ -249,6 +249,11 @@ CASES = [
         obsm(guide=lambda guides: table_of(guides).replace(1, np.nan)), "refused",
         ("obsm['guide']", "missing or negative"),
     ),
+    Case(
+        "posteriors instead of calls", "import",
+        obsm(guide=None, guide_posterior=lambda guides: table_of(guides) * 0.9 + 0.01), "refused",
+        ("obsm['guide_posterior'] holds no counts", "guide_key", "threshold"),
+    ),
     Case("guides as text", "design", text(lambda names: names), "right", ("separated by ';'",)),
     Case("guides as text with +", "design", text(lambda names: names.str.replace(";", " + ")), "right",
          ("separated by '+'",)),

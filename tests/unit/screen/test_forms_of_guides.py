@@ -135,6 +135,16 @@ def test_two_obsm_elements_of_guides_are_asked_for(read):
     check(read(screen, guide_key="guide_calls")[0], umis=False)
 
 
+def test_fractions_are_not_taken_for_calls_unasked(read):
+    screen = cells()
+    screen.obsm["guide_posterior"] = frame() * 0.25
+    with pytest.raises(FatewalkError, match=r"holds no counts.*set guide_key to 'guide_posterior'; else make"):
+        read(screen)
+    calls, _, notes = read(screen, guide_key="guide_posterior")
+    check(calls, umis=False)
+    assert "holds no counts: each value above 0 is taken as a call" in notes[0]
+
+
 def test_a_list_of_names_is_proposed(read):
     screen = cells()
     screen.obsm["sgrna"] = sp.csr_matrix(UMI)

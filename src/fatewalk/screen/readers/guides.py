@@ -308,6 +308,12 @@ def _of_obsm(place: Place, dataset: AnnDataDataset) -> Found:
     shape = shape_of(element, place.where)
     names = guide_names(place, shape[-1], dataset)
     entries = _checked(place, read_entries(element, place.where), shape[0])
+    by_itself = dataset.guide_key is None and place.element != f"obsm/{DEFAULT}"
+    if by_itself and (entries.value % 1 != 0).any():  # posteriors, say, are above 0 everywhere
+        raise FatewalkError(
+            f"{place.where} holds no counts, so that it may not be the calls. If each value above 0 is one, "
+            f"set guide_key to {_key_of(place)!r}; else make it 0/1 with a threshold of your own"
+        )
     calls, notes = _calls(place, entries, entries.value, names)
     return Found(calls, notes)
 
