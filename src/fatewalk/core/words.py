@@ -18,6 +18,11 @@ def join(names: list[str]) -> str:
     return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
 
 
+def count(n: int, one: str, several: str | None = None) -> str:
+    """Say a number of things: ``1 cell``, ``3 cells``."""
+    return f"{n} {one if n == 1 else several or one + 's'}"
+
+
 def on_days(days: list[str]) -> str:
     """Name days: a label that is a number gets the word."""
     names = join(days)

@@ -5,7 +5,6 @@ Dimensions: N cells, M guides of the map (NTC included), E calls, L genes.
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -15,19 +14,30 @@ import pandas as pd
 from fatewalk.core.errors import FatewalkError, first_few
 from fatewalk.core.schema import BURDEN, GUIDE_CALLS, GUIDE_MAP, NTC, PROB_PREFIX
 from fatewalk.core.tables import as_bool, require_columns
+from fatewalk.core.words import count
+from fatewalk.screen.controls import warn_of_unmarked
+from fatewalk.screen.days import counts_days
 from fatewalk.screen.fates import match_fates
+from fatewalk.screen.names import (
+    is_missing,
+    is_spoilt,
+    is_unplaced,
+    nearest_spelling,
+    refuse_missing,
+    refuse_same,
+    same_to_the_ear,
+    same_to_the_eye,
+    spellings,
+)
+from fatewalk.screen.quality import warn_of_ambient, warn_of_burden
 from fatewalk.screen.text import as_codes, as_sorted_codes
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-LOOKS_LIKE_NTC = re.compile(
-    r"(non?[-_ ]?target.*|(ntc?|neg(ative)?[-_ ]?(control|ctrl)|scrambled?|control|ctrl)([-_ .#]+\d+)?)",
-    re.IGNORECASE,
-)
 ROUNDING = 1e-6  # single precision: a sum this far from one is rounding, not a finding
+MOST_DAYS = 3650  # ten years: no time course of cells
 RARE_FATE = 1e-3  # mean probability below which a fate is warned of
-FEW_NTC = 0.01  # share of cells with an NTC guide below which the anchor is warned of
 
 Report = dict[str, Any]
 
@@ -62,18 +72,20 @@ def check_guide_map(table: pd.DataFrame, report: Report) -> Guides:
     require_columns(table, GUIDE_MAP, "guide_map")
     guide, gene = (_text_or_blank(table[name]) for name in ("guide_name", "gene_name"))
     is_ntc = as_bool(table["is_ntc"], "guide_map")
+    given = pd.DataFrame({"guide": guide, "gene": gene, "is_ntc": is_ntc})
     nameless = (gene == "") & ~is_ntc
     if nameless.any():
         raise FatewalkError(
             f"guide_map: {nameless.sum()} targeting guides have an empty gene_name: "
-            f"{first_few(guide[nameless])}; name their gene, or set is_ntc to True"
+            f"{first_few(map(repr, guide[nameless]))}; name their gene, or set is_ntc to True"
         )
     rows = pd.DataFrame({"guide": guide, "gene": np.where(is_ntc, "", gene)})  # "": non-targeting
     genes = tuple(rows.loc[~is_ntc, "gene"].drop_duplicates())
     named = rows[rows["guide"] != ""]
     unique = named.drop_duplicates()
     _refuse_two_genes(unique)
-    _warn_of_hidden_controls(genes, report)
+    _check_names(given[given["guide"] != ""], report)
+    warn_of_unmarked(given[given["guide"] != ""], report)
     report["guides"] = {
         "in_map": len(unique),
         "targeting_in_map": int((unique["gene"] != "").sum()),
@@ -104,11 +116,45 @@ def _refuse_two_genes(unique: pd.DataFrame) -> None:
         )
 
 
-def _warn_of_hidden_controls(genes: Sequence[str], report: Report) -> None:
-    if hidden := [gene for gene in genes if LOOKS_LIKE_NTC.fullmatch(gene)]:
+def _check_names(rows: pd.DataFrame, report: Report) -> None:
+    """Refuse names of genes and guides that are spoilt or two for one; warn where they may be."""
+    targeting = rows[~rows["is_ntc"]]
+    genes = {str(gene): int(n) for gene, n in targeting["gene"].value_counts(sort=False).items()}
+    place = "guide_map: column 'gene_name'"
+    mend = "name their gene, set is_ntc to True, or leave these guides out"
+    refuse_missing({gene: n for gene, n in genes.items() if gene != "NA"}, "gene", place, mend)
+    if "NA" in genes:  # the neuraminidase of a virus has this name
         report["warnings"].append(
-            f"Gene {first_few(hidden)} looks like a non-targeting control but its guides have is_ntc False, "
-            "so it is fitted as a gene; set is_ntc to True in the guide map if it is a control."
+            f"Gene 'NA' of {count(genes['NA'], 'guide')} is taken for a gene; if the name is missing, name "
+            "the gene, set is_ntc to True, or leave these guides out."
+        )
+    if spoilt := [gene for gene in genes if is_spoilt(gene)]:
+        raise FatewalkError(
+            f"{place}: {first_few(map(repr, spoilt))} is what a spreadsheet makes of the name of a gene "
+            "(MARCH1, SEPT2, 2310009E13Rik), and several genes may have become one; write the symbols again, "
+            "and import such columns as text"
+        )
+    guides = list(rows["guide"].drop_duplicates())
+    for what, names in (("genes", list(genes)), ("guides", guides)):
+        column = f"guide_map: column '{what[:-1]}_name'"
+        refuse_same(same_to_the_eye(names), what, column)
+        if alike := same_to_the_ear(names):
+            report["warnings"].append(
+                f"{count(len(alike), f'pair or group of {what}', f'pairs or groups of {what}')} of the guide "
+                f"map differ only in case, dashes or the writing of a number: {spellings(alike)}. They are "
+                f"fitted as different {what}; if they are one, write each in one way."
+            )
+    gene_of = dict(zip(rows["guide"], rows["gene"], strict=True))
+    spoilt = [name for name in guides if is_spoilt(name) and not name.startswith(gene_of[name] or " ")]
+    if spoilt:  # JUN-01 is a guide of JUN
+        report["warnings"].append(
+            f"{count(len(spoilt), 'guide')} in the guide map: {first_few(map(repr, spoilt))}, named like a "
+            "date or a rounded number of a spreadsheet; if a spreadsheet did that, write the names again."
+        )
+    if missing := [guide for guide in guides if is_missing(guide)]:
+        report["warnings"].append(
+            f"The guide map has a guide {first_few(map(repr, missing))}. If that marks cells without a "
+            "guide, take it out of the map and of the calls."
         )
 
 
@@ -174,6 +220,11 @@ def check_days(cells: pd.DataFrame, report: Report) -> tuple[list[str], np.ndarr
     if (same := np.flatnonzero(np.diff(times[order]) == 0)).size:
         pair = names[order[same[0]]], names[order[same[0] + 1]]
         raise FatewalkError(f"cells: days {pair[0]!r} and {pair[1]!r} have the same time; use one label")
+    if late := [names[i] for i in order if times[i] > MOST_DAYS and counts_days(names[i])]:
+        report["warnings"].append(
+            f"Day {first_few(map(repr, late))} is more than {MOST_DAYS // 365} years after day 0: if it is a "
+            "date, an identifier or minutes, write days (d0, d3) or the unit (h, min) instead."
+        )
     rank = np.zeros(len(names), dtype=np.int64)
     rank[order] = np.arange(len(order))
     return names[order].tolist(), times[order], rank[codes]
@@ -247,13 +298,27 @@ def _warn_of_rare_fates(prob: np.ndarray, fates: Sequence[str], report: Report) 
     ]
 
 
-def check_groups(cells: pd.DataFrame, column: str) -> tuple[list[str], np.ndarray]:
+def check_groups(cells: pd.DataFrame, column: str, report: Report) -> tuple[list[str], np.ndarray]:
     """Read replicates or clusters: names in alphabetical order, index of each cell [N]."""
     codes, names = as_sorted_codes(cells[column], "cells")
+    what = "replicate" if column == "rep" else column
+    if alike := same_to_the_ear(names):
+        report["warnings"].append(
+            f"{count(len(alike), 'pair or group', 'pairs or groups')} of {what}s differ only in case, dashes "
+            f"or the writing of a number: {spellings(alike)}. They count as different; if they are one, "
+            "write each in one way."
+        )
+    if unplaced := [i for i, name in enumerate(names) if is_unplaced(name)]:
+        cells_of = np.bincount(codes, minlength=len(names))
+        found = first_few(f"{names[i]!r} ({count(cells_of[i], 'cell')})" for i in unplaced)
+        report["warnings"].append(
+            f"Column {column} of the cells holds {found}: cells that no {what} was found for would count as "
+            f"one {what}. Leave them out if they are that."
+        )
     return names.tolist(), codes
 
 
-def check_burden(cells: pd.DataFrame, ids: pd.Index, n_guides: np.ndarray) -> np.ndarray:
+def check_burden(cells: pd.DataFrame, ids: pd.Index, n_guides: np.ndarray, report: Report) -> np.ndarray:
     """Take the guide burden from its column, else the distinct guides called, float64 [N].
 
     Every call of a guide of the map counts, NTC guides and guides of dropped genes included.
@@ -269,9 +334,11 @@ def check_burden(cells: pd.DataFrame, ids: pd.Index, n_guides: np.ndarray) -> np
     bad = ~np.isfinite(burden) | (burden < 0)
     if bad.any():
         raise FatewalkError(
-            f"cells: column {BURDEN} is missing, negative or no number in {bad.sum()} cells: "
-            f"{first_few(ids[bad])}; fill it in, or leave the column out to count the guides called"
+            f"cells: column {BURDEN} is missing, negative or no number in {count(int(bad.sum()), 'cell')}: "
+            f"{first_few(map(repr, ids[bad]))}; fill it in, or leave the column out to count the guides "
+            "called"
         )
+    warn_of_burden(burden, n_guides, ids, report)
     return burden
 
 
@@ -305,14 +372,16 @@ def check_calls(
     known = cell >= 0
     _report_unknown_cells(known, cell_code, cell_names, ids, report)
     guide = guides.names.get_indexer(guide_names)[guide_code]  # [E] -1: not in the map
-    _refuse_unmapped(guide_names, guide_code[known & (guide < 0)], guides.genes)
+    _refuse_unmapped(guide_names, guide_code[known & (guide < 0)], guides)
     key = (cell * len(guides.names) + guide)[known]
     kept, call = np.unique(key, return_inverse=True)
     n_repeats, n_low = len(key) - len(kept), 0
-    if min_umi is not None:
+    umi = None
+    if "umi" in calls:
         umi = np.bincount(call, weights=_umis(calls)[known], minlength=len(kept))
-        n_low = int((umi < min_umi).sum())
-        kept = kept[umi >= min_umi]
+        enough = umi >= (min_umi or 0)
+        n_low = int((~enough).sum())
+        kept, umi = kept[enough], umi[enough]
     if not len(kept):
         raise FatewalkError(
             f"guide_calls: no call is left of {len(calls)} ({n_low} have fewer than min_umi = {min_umi} "
@@ -327,7 +396,10 @@ def check_calls(
         "below_min_umi_dropped": n_low,
         "kept": len(kept),
     }
-    return np.divmod(kept, len(guides.names))
+    cell, guide = np.divmod(kept, len(guides.names))
+    if umi is not None:
+        warn_of_ambient(umi, guide, guides.names, report)
+    return cell, guide
 
 
 def _report_unknown_cells(
@@ -348,20 +420,32 @@ def _report_unknown_cells(
     report["warnings"].append(f"{(~known).sum()} guide calls {found}; these calls are dropped.")
 
 
-def _refuse_unmapped(names: pd.Index, codes: np.ndarray, genes: Sequence[str]) -> None:
-    if len(codes):
-        unmapped = names[np.unique(codes)]
-        of_genes = unmapped[unmapped.isin(genes)]
-        advice = (
-            f"{first_few(map(repr, of_genes))} are genes of the map: if the calls name genes, leave "
-            "guide_map out and name the controls in ntc_names"
-            if len(of_genes)
-            else "add them to guide_map with their gene, or as is_ntc, or leave their calls out"
-        )
+def _refuse_unmapped(names: pd.Index, codes: np.ndarray, guides: Guides) -> None:
+    if not len(codes):
+        return
+    unmapped = names[np.unique(codes)]
+    if missing := [name for name in unmapped if is_missing(name)]:
+        n = int(np.isin(codes, names.get_indexer(pd.Index(missing))).sum())
         raise FatewalkError(
-            f"guide_calls: {len(unmapped)} guides of {len(codes)} calls are not in the guide map: "
-            f"{first_few(unmapped)}; {advice}"
+            f"guide_calls: {first_few(map(repr, missing))} in {count(n, 'call')} is a word for a missing "
+            "value and no guide of the map: leave these rows out; a cell without a guide needs none"
         )
+    shown = []
+    for name in unmapped[:3]:
+        near = nearest_spelling(name, guides.names)
+        shown.append(f"{name!r} (the map has {near!r})" if near else repr(name))
+    more = f" (and {len(unmapped) - 3} more)" if len(unmapped) > 3 else ""
+    of_genes = unmapped[unmapped.isin(guides.genes)]
+    advice = (
+        f"{first_few(map(repr, of_genes))} are genes of the map: if the calls name genes, leave guide_map "
+        "out and name the controls in ntc_names"
+        if len(of_genes)
+        else "write them as in guide_map, add them there with their gene or as is_ntc, or leave their calls out"
+    )
+    raise FatewalkError(
+        f"guide_calls: {count(len(unmapped), 'guide')} of {count(len(codes), 'call')} "
+        f"{'is' if len(unmapped) == 1 else 'are'} not in the guide map: {', '.join(shown)}{more}; {advice}"
+    )
 
 
 def _umis(calls: pd.DataFrame) -> np.ndarray:
@@ -372,43 +456,3 @@ def _umis(calls: pd.DataFrame) -> np.ndarray:
             "in, or set design.min_umi to null"
         )
     return umi
-
-
-# ------------------------------------------------------------------ controls
-
-
-def warn_of_controls(
-    is_ntc: np.ndarray, used: np.ndarray, share: float, has_burden: bool, report: Report
-) -> None:
-    """Say what is lost where non-targeting controls are few.
-
-    Parameters
-    ----------
-    is_ntc, used : numpy.ndarray, bool [M]
-        The guide is an NTC guide; it is in at least one cell.
-    share
-        Share of the cells with an NTC guide.
-    has_burden
-        The burden comes from a column.
-    """
-    n_map, n_used = int(is_ntc.sum()), int((is_ntc & used).sum())
-    report["ntc"] = {"guides_in_map": n_map, "guides_in_cells": n_used, "share_of_cells": share}
-    if n_used == 0:
-        found = "The guide map has no NTC guide" if n_map == 0 else "No cell has an NTC guide"
-        report["warnings"].append(
-            f"{found}: a common shift of the effects of all genes cannot be told from the burden slope, only "
-            "the prior anchors it. Mark non-targeting guides with is_ntc True, and read effects relative to "
-            "the average guide."
-        )
-        return
-    if share < FEW_NTC:
-        report["warnings"].append(
-            f"Only {100 * share:.2g} % of the cells carry an NTC guide: a common shift of the effects of all "
-            "genes is told from the burden slope mostly by the prior."
-        )
-    if n_used == 1 and not has_burden:
-        report["warnings"].append(
-            "All NTC calls carry one label. If it pools several guides, repeats in a cell are hidden, the "
-            "burden is miscounted and the effects of all genes can shift together: give the NTC guides their "
-            "own names, or give the cells a burden column (burden_key)."
-        )

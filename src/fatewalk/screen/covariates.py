@@ -8,6 +8,7 @@ Dimensions: N cells, K columns, D days, R replicates.
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,13 +16,21 @@ import pandas as pd
 
 from fatewalk.core.errors import FatewalkError, first_few
 from fatewalk.core.schema import is_reserved
+from fatewalk.core.words import count
+from fatewalk.screen.names import is_missing, refuse_same, same_to_the_ear, same_to_the_eye, spellings
 from fatewalk.screen.text import as_codes, as_sorted_codes, nearest
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 MAX_LEVELS = 50  # more levels than this are names of cells or the like, not a covariate
-MISSING_WORDS = ("", "NA", "NaN", "nan", "None", "null")
+FEW_CELLS = 30  # below them one cell may well have half of the variance
+# columns that hold labels, also where these are numbers
+LABELS = re.compile(
+    r"(^|[_. -])(batch|lane|sample|donor|plate|clone|library|lib|leiden|louvain|cluster|embryo|well|mouse"
+    r"|animal|patient|chip|run|group|id|code|barcode|index)s?($|[_. -])",
+    re.IGNORECASE,
+)
 CONSTANT = 1e-10  # range against magnitude below which numbers differ by rounding only
 DEPENDENT = 1e-8  # share of a column's variance that the others leave, below which it is a copy
 
@@ -57,11 +66,11 @@ def read_covariate(column: pd.Series, cell_ids: pd.Index | pd.Series, where: str
         return numbers
     if isinstance(column.dtype, pd.CategoricalDtype):
         column = column.cat.remove_unused_categories()
-        missing = column.isna() | column.isin([c for c in column.cat.categories if str(c) in MISSING_WORDS])
-    else:
-        missing = column.isna() | column.isin(MISSING_WORDS)
+    words = [value for value in column.dropna().unique() if is_missing(str(value))]
+    missing = column.isna() | column.isin(words)
     _refuse_missing(missing.to_numpy(dtype=bool), column, cell_ids, where)
     codes, names = as_codes(column, where)
+    refuse_same(same_to_the_eye(names), "levels", f"{where}: covariate {column.name!r}")
     return names.to_numpy(dtype=object)[codes]
 
 
@@ -127,7 +136,7 @@ def build_covariates(
     columns: dict[str, np.ndarray] = {}
     report["covariates"] = []
     for name in used:
-        own, described = _encode(name, read_covariate(cells[name], cell_ids, "cells"), report)
+        own, described = _encode(name, read_covariate(cells[name], cell_ids, "cells"), cell_ids, report)
         if twice := [column for column in own if column in columns]:
             raise FatewalkError(
                 f"cells: two covariates give a column {twice[0]!r}; rename the column {name!r} of the cells"
@@ -143,12 +152,20 @@ def build_covariates(
     return values, tuple(kept)
 
 
-def _encode(name: str, values: np.ndarray, report: Report) -> tuple[dict[str, np.ndarray], Report]:
+def _encode(
+    name: str, values: np.ndarray, cell_ids: pd.Index, report: Report
+) -> tuple[dict[str, np.ndarray], Report]:
     """Columns of one covariate, [N] each, by name, and its description."""
     if values.dtype == float:
         columns, described = _encode_numbers(name, values)
+        _warn_of_numbers(name, values, cell_ids, report)
     else:
         columns, described = _encode_levels(name, values)
+        if alike := same_to_the_ear(described["levels"]):
+            report["warnings"].append(
+                f"Levels of covariate {name!r} differ only in case, dashes or the writing of a number: "
+                f"{spellings(alike)}. They count as different; if they are one, write each in one way."
+            )
     if not columns:
         value = f"{values[0]:g}" if described["kind"] == "numeric" else values[0]
         report["warnings"].append(f"Covariate {name} is {value} in all cells of the fit and is left out.")
@@ -156,11 +173,44 @@ def _encode(name: str, values: np.ndarray, report: Report) -> tuple[dict[str, np
 
 
 def _encode_numbers(name: str, values: np.ndarray) -> tuple[dict[str, np.ndarray], Report]:
-    mean, spread = float(values.mean()), float(np.ptp(values))
-    if spread <= CONSTANT * np.abs(values).max():
-        return {}, {"kind": "numeric", "mean": mean, "sd": 0.0}
-    sd = float(values.std())
-    return {name: (values - mean) / sd}, {"kind": "numeric", "mean": mean, "sd": sd}
+    # squares of 1e200 overflow; a power of two changes no digit of the others
+    unit = float(np.ldexp(1.0, np.frexp(np.abs(values).max())[1] - 1)) if values.any() else 1.0
+    scaled = values / unit
+    mean = float(scaled.mean())
+    if float(np.ptp(scaled)) <= CONSTANT:
+        return {}, {"kind": "numeric", "mean": unit * mean, "sd": 0.0}
+    sd = float(scaled.std())
+    return {name: (scaled - mean) / sd}, {"kind": "numeric", "mean": unit * mean, "sd": unit * sd}
+
+
+def alone(values: np.ndarray) -> int | None:
+    """Cell that makes more than half of the variance of all; None if there is none.
+
+    Parameters
+    ----------
+    values : numpy.ndarray, float64 [N]
+        Finite, of any size.
+    """
+    if len(values) < FEW_CELLS:
+        return None
+    scaled = values / (np.abs(values).max() or 1.0)  # squares of 1e200 overflow
+    off = np.square(scaled - np.median(scaled))
+    return int(off.argmax()) if off.max() > 0.5 * off.sum() else None
+
+
+def _warn_of_numbers(name: str, values: np.ndarray, cell_ids: pd.Index, report: Report) -> None:
+    """Warn of one cell that outweighs all others, and of codes that are read as a quantity."""
+    cell, n = alone(values), len(np.unique(values))
+    if cell is not None and n > 2:
+        report["warnings"].append(
+            f"Covariate {name!r} is {values[cell]:g} in cell {cell_ids[cell]!r} and {np.median(values):g} in "
+            "the median: its slope rests on that one cell. Correct the value, or leave the cell out."
+        )
+    if n > 2 and LABELS.search(name) and not (values % 1).any():
+        report["warnings"].append(
+            f"Covariate {name!r} holds whole numbers ({count(n, 'value')}) and is read as a quantity with "
+            "one slope. If the numbers are names, write them as text (b1, b2)."
+        )
 
 
 def _encode_levels(name: str, values: np.ndarray) -> tuple[dict[str, np.ndarray], Report]:

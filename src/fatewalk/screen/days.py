@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fatewalk.core.errors import FatewalkError, first_few
+from fatewalk.screen.names import is_missing, is_spoilt
 from fatewalk.screen.text import as_codes
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 PLAIN_NUMBER = re.compile(r"[+-]?\d+(\.\d*)?([eE][+-]?\d+)?")
 # A sign or a dot right before the number may belong to it or not (day-3, day.5): not read.
 NUMBER_WITH_WORDS = re.compile(r"(?P<before>|[^\d]*[^\d.+-])(?P<number>\d+(\.\d+)?)(?P<after>[^\d]*)")
+CALENDAR_DATE = re.compile(r"(19|20)\d{2}(0[1-9]|1[0-2])(0[1-9]|[12]\d|3[01])(\.0)?")  # 20240301
 ONE_SPELLING = {
     **dict.fromkeys(["d", "day", "days"], "day"),
     **dict.fromkeys(["h", "hr", "hrs", "hour", "hours"], "hour"),
@@ -84,23 +86,34 @@ def read_days(column: pd.Series, where: str) -> Days:
     place = f"{where}: column {column.name!r}"
     codes, names = as_codes(column, where)
     used = np.bincount(codes, minlength=len(names)) > 0
-    texts = [str(name).strip() for name in names[used]]
+    found = [str(name) for name in names[used]]
+    texts = [name.strip() for name in found]
     if len(texts) > MAX_DAYS:
         raise FatewalkError(
             f"{place}: found {len(texts)} different days; this looks like a continuous covariate "
             "(pseudotime?). Set day_key to the column of the day of sampling"
         )
     parsed = [_read_label(text) for text in texts]
+    if missing := [text for text in texts if is_missing(text)]:
+        raise FatewalkError(
+            f"{place}: {first_few(map(repr, missing))} is a word for a missing value, not a day; give these "
+            "cells their day, or leave them out"
+        )
+    if dates := [text for text in texts if is_spoilt(text) or CALENDAR_DATE.fullmatch(text)]:
+        raise FatewalkError(
+            f"{place}: {first_few(map(repr, dates))} is a date; write the days since the start of the "
+            "experiment (d0, d3), so that the time between them is known"
+        )
     if unread := [text for text, label in zip(texts, parsed, strict=True) if label is None]:
         raise FatewalkError(
             f"{place}: cannot read a time from {first_few(map(repr, unread))}; a day label holds exactly "
-            "one number (d0, day 3, 72hpf, E8.5, 18.0). Rename these labels, or set day_key to a column "
-            "that holds times"
+            "one number (d0, day 3, 72hpf, E8.5, 18.0), with a point, not a comma. Rename these labels, or "
+            "set day_key to a column that holds times"
         )
     times = np.array([label[0] for label in parsed if label])  # [D]
     units = [label[1] for label in parsed if label]
     _refuse_mixed_units(texts, units, place)
-    _refuse_equal_times(texts, times, place)
+    _refuse_equal_times(found, times, place)
     order = np.argsort(times)
     rank = np.empty(len(names), dtype=np.int64)  # of every name; those without cells are never looked up
     rank[np.flatnonzero(used)[order]] = np.arange(len(order))
@@ -122,6 +135,12 @@ def _read_label(text: str) -> tuple[float, str] | None:
         return None
     words = re.findall(r"[^\W\d_]+", f"{found['before']} {found['after']}".lower())
     return float(found["number"]), " ".join(ONE_SPELLING.get(word, word) for word in words)
+
+
+def counts_days(label: str) -> bool:
+    """Whether the number of a label is in days, or in nothing that the label names."""
+    read = _read_label(label)
+    return read is not None and read[1] in ("", "day")
 
 
 def _tidy(text: str, time: float) -> str:

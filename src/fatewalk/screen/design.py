@@ -22,6 +22,7 @@ from fatewalk.core.errors import FatewalkError, first_few, is_out_of_memory
 from fatewalk.core.files import atomic_path
 from fatewalk.core.schema import BURDEN, CLUSTER, MIN_MULTI_GUIDE_GENES
 from fatewalk.core.tables import write_table
+from fatewalk.core.words import count
 from fatewalk.screen.checks import (
     Guides,
     Report,
@@ -32,9 +33,10 @@ from fatewalk.screen.checks import (
     check_groups,
     check_guide_map,
     check_prob,
-    warn_of_controls,
 )
+from fatewalk.screen.controls import warn_of_controls
 from fatewalk.screen.covariates import build_covariates
+from fatewalk.screen.quality import warn_of_cells_without, warn_of_few_cells
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -189,13 +191,16 @@ def build_design(
     cell, guide = check_calls(guide_calls, ids, guides, config.min_umi, report)  # [E']
     n_guides = np.bincount(cell, minlength=len(cells))
     row = _keep_cells(cells, n_guides, config, report)  # [N]
+    warn_of_cells_without(n_guides, config.cells_without_guides == "keep", report)
     cell = np.searchsorted(row, cell)
     cells, ids = cells.iloc[row], ids[row]
     days, times, day = check_days(cells, report)
     prob = check_prob(cells, ids, fates, config.prob_tolerance, report)
-    reps, rep = check_groups(cells, "rep") if "rep" in cells else (["rep1"], np.zeros_like(day))
-    clusters, cluster = check_groups(cells, CLUSTER) if CLUSTER in cells else ([], np.zeros(0, np.int64))
-    burden = check_burden(cells, ids, n_guides[row])
+    reps, rep = check_groups(cells, "rep", report) if "rep" in cells else (["rep1"], np.zeros_like(day))
+    clusters, cluster = (
+        check_groups(cells, CLUSTER, report) if CLUSTER in cells else ([], np.zeros(0, np.int64))
+    )
+    burden = check_burden(cells, ids, n_guides[row], report)
     covariates, covariate_names = build_covariates(cells, ids, config.covariates, day, rep, report)
 
     used = np.bincount(guide, minlength=len(guides.names)) > 0  # [M]
@@ -279,11 +284,11 @@ def _keep_guides(
         )
     if dropped:
         report["warnings"].append(
-            f"No cell carries a guide of {len(dropped)} genes, which are left out: {first_few(dropped, 10)}."
+            f"No cell carries a guide of {count(len(dropped), 'gene')}, left out: {first_few(dropped, 10)}."
         )
     if len(unused := guides.names[targeting & ~used]):
         report["warnings"].append(
-            f"{len(unused)} guides are in no cell and are left out: {first_few(unused, 10)}."
+            f"{count(len(unused), 'guide is', 'guides are')} in no cell, left out: {first_few(unused, 10)}."
         )
     report["guides"] |= {"in_no_cell_dropped": len(unused), "kept": int(kept.sum())}
     report["genes"] = {"in_map": len(guides.genes), "dropped": dropped, "kept": int(has_guide.sum())}
@@ -368,6 +373,9 @@ def _describe(design: Design, burden_given: bool, report: Report) -> None:
     report["cells_per_guide"] = _quantiles(design.guide_cells.sum(1).numpy())
     report["cells_per_gene_and_day"] = _quantiles(design.gene_cells.numpy())
     _describe_genes(design, report)
+    warn_of_few_cells(
+        design.days, np.array(cells_of_day), design.genes, design.gene_cells.sum(1).numpy(), report
+    )
 
 
 def _note_missing_nuisances(design: Design, report: Report) -> None:
@@ -400,15 +408,22 @@ def _describe_genes(design: Design, report: Report) -> None:
     report["unobserved_gene_days"] = unobserved
     report["genes"] |= {"with_one_guide": single, "with_several_guides": several}
     if unobserved:
+        lack = "has" if unobserved == 1 else "have"
         report["warnings"].append(
-            f"{unobserved} of {design.gene_cells.numel()} gene-days have no cell with a guide of the gene; "
-            "their effects are exported as missing and never called."
+            f"{unobserved} of {count(design.gene_cells.numel(), 'gene-day')} {lack} no cell with a guide of "
+            "the gene; their effects are exported as missing and never called."
         )
     if several < MIN_MULTI_GUIDE_GENES:
+        total = len(design.genes)
+        have = "has" if several == 1 else "have"
+        number = f"{several} of {count(total, 'gene')} {have} two or more guides"
+        if several == total > 1:
+            number = f"All {several} genes have two or more guides"
+        elif not several:
+            number = "No gene has two or more guides"
         report["warnings"].append(
-            f"{several} of {len(design.genes)} genes have two or more guides, and {MIN_MULTI_GUIDE_GENES} "
-            "are needed to learn how much the guides of a gene differ: that rests on its prior (with one "
-            "guide delta is 0)."
+            f"{number}, and {MIN_MULTI_GUIDE_GENES} such genes are needed to learn how much the guides of a "
+            "gene differ: that rests on its prior (with one guide delta is 0)."
         )
 
 

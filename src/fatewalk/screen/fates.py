@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from fatewalk.core.errors import FatewalkError, first_few
+from fatewalk.screen.names import is_missing, refuse_same, same_to_the_ear
 from fatewalk.screen.text import as_codes, nearest
 
 if TYPE_CHECKING:
@@ -43,10 +44,16 @@ def match_fates(prob: pd.DataFrame, fates: Sequence[str], where: str) -> tuple[p
     prob = prob.set_axis(found, axis=1)
     if repeated := sorted({name for name in found if found.count(name) > 1}):
         raise FatewalkError(f"{where}: fate {first_few(repeated)} stands in several columns; keep one")
+    refuse_same(same_to_the_ear(found), "fates", where)
     others = [name for name in found if name not in fates]
     problems = [f"{fate!r} is not in the data{nearest(fate, others)}" for fate in fates if fate not in found]
     zero = [name for name in others if bool((prob[name] == 0).all())]
-    problems += [f"{name!r} is not in model.fates" for name in others if name not in zero]
+    problems += [
+        f"{name!r} is not in model.fates"
+        + " (a missing value? give these cells a fate, or leave them out)" * is_missing(name)
+        for name in others
+        if name not in zero
+    ]
     if problems:
         raise FatewalkError(
             f"{where}: the fates differ: {'; '.join(problems)}. model.fates: {', '.join(fates)}. "

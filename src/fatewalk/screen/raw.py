@@ -11,14 +11,19 @@ import pandas as pd
 from fatewalk.core.errors import FatewalkError, first_few
 from fatewalk.core.schema import BURDEN, CLUSTER, GUIDE_CALLS, prob_columns
 from fatewalk.core.tables import refuse_lists
+from fatewalk.core.words import count
 from fatewalk.screen.barcodes import match_barcodes, refuse_repeated_cells
 from fatewalk.screen.covariates import read_covariate
 from fatewalk.screen.days import read_days
 from fatewalk.screen.fates import match_fates, refuse_scale
-from fatewalk.screen.text import as_sorted_codes, as_text
+from fatewalk.screen.names import is_missing, refuse_missing, refuse_same, same_to_the_ear, same_to_the_eye
+from fatewalk.screen.text import as_codes, as_sorted_codes, as_text
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
+
+
+MOST_UMIS = 2**31 - 1  # of a guide in a cell, as the table holds them
 
 
 @dataclass(frozen=True)
@@ -92,13 +97,14 @@ def canonical_cells(raw: RawScreen, fates: Sequence[str]) -> tuple[pd.DataFrame,
             "cell_id": cell_id,
             "day": np.array(days.labels, dtype=object)[days.index],
             "time": np.array(days.times)[days.index],
-            "rep": "rep1" if raw.rep is None else as_text(raw.rep, raw.where),
+            "rep": "rep1" if raw.rep is None else _groups(raw.rep, "replicates", same_to_the_ear, raw.where),
         }
     )
     p = prob.to_numpy(dtype=float)  # [N, F]
     cells = pd.concat([cells, pd.DataFrame(p, columns=prob_columns(prob.columns))], axis=1)
     if raw.cluster is not None:
-        cells[CLUSTER] = as_text(raw.cluster, raw.where)
+        # names of clones are often made by a program, which means what it writes
+        cells[CLUSTER] = _groups(raw.cluster, "clusters", same_to_the_eye, raw.where)
     if raw.burden is not None:
         cells[BURDEN] = _numbers(raw.burden, raw.where)
     for name, column in raw.covariates.items():
@@ -155,12 +161,13 @@ def canonical_calls(raw: RawScreen) -> tuple[pd.DataFrame, dict[str, Any]]:
     zero = 0
     if "umi" in table:
         umi = _numbers(table["umi"].rename(raw.count_column), where)  # [E]
-        bad = ~np.isfinite(umi) | (umi < 0) | (umi % 1 != 0)
+        bad = ~np.isfinite(umi) | (umi < 0) | (umi > MOST_UMIS) | (umi % 1 != 0)
         if bad.any():
+            found = first_few(f"{value:.10g}" for value in umi[bad])
             raise FatewalkError(
-                f"{where}: column {raw.count_column!r} of {bad.sum()} calls is no count: found "
-                f"{first_few(umi[bad])}; "
-                "give whole numbers, or leave the column out"
+                f"{where}: column {raw.count_column!r} of {count(int(bad.sum()), 'call')} is no count: found "
+                f"{found}, first in row {np.flatnonzero(bad)[0] + 1}; give whole numbers up to {MOST_UMIS}, or "
+                "leave the column out"
             )
         calls["umi"] = umi.astype(np.int32)
         zero = int((umi == 0).sum())
@@ -181,6 +188,20 @@ def canonical_calls(raw: RawScreen) -> tuple[pd.DataFrame, dict[str, Any]]:
 DECIMAL_COMMA = r"\s*[-+]?\d*,\d+\s*"
 
 
+def _groups(
+    column: pd.Series, what: str, same: Callable[[list[str]], list[list[str]]], where: str
+) -> np.ndarray:
+    """Names of replicates or clusters, [N]; refused where two are one, or where they mean none."""
+    codes, names = as_codes(column, where)
+    counts = np.bincount(codes, minlength=len(names))
+    used = dict(zip(names[counts > 0], counts[counts > 0].tolist(), strict=True))
+    place = f"{where}: column {column.name!r}"
+    mend = f"leave these cells out, or give each of the {what} a name of its own"
+    refuse_missing(used, f"{what[:-1]}", place, mend)
+    refuse_same(same(list(used)), what, place)
+    return names.to_numpy(dtype=object)[codes]
+
+
 def _numbers(column: pd.Series, where: str, what: str = "") -> np.ndarray:
     """Numbers of a column, missing ones as NaN."""
     what = what or f"column {column.name!r}"
@@ -188,7 +209,7 @@ def _numbers(column: pd.Series, where: str, what: str = "") -> np.ndarray:
     if pd.api.types.is_datetime64_any_dtype(column) or pd.api.types.is_timedelta64_dtype(column):
         raise FatewalkError(f"{where}: {what} must hold numbers; found dates or times ({column.iloc[0]})")
     if column.dtype == object:  # names are read as they stand, so that "NA" can be a gene
-        column = column.where(~column.isin(["NA", "NaN", "nan", "None", "null"]))
+        column = column.where(~column.isin([one for one in column.dropna().unique() if is_missing(str(one))]))
     numbers = pd.to_numeric(column, errors="coerce")
     if (bad := (numbers.isna() & column.notna()).to_numpy()).any():
         values = column.to_numpy(dtype=object)[bad]

@@ -1,11 +1,604 @@
 """What stands in the tables: names, numbers, controls, calls."""
 
+import numpy as np
+import pandas as pd
+
 from tests.hostile.screen import Case
+
+COVARIATE = {"entry": {"covariates": ["x"]}}
+
+
+def rename(table, column, *pairs):
+    """Replace every ``old`` of a column by ``new``."""
+    return lambda s: s.change(table, column, slice(None), lambda value: dict(pairs).get(value, value))
+
+
+def some(table, column, value, rows=slice(0, 40)):
+    return lambda s: s.change(table, column, rows, value)
+
+
+def covariate(value, rows=slice(0, 1), other="0.5"):
+    """A covariate x with a value in some rows; the others differ a little."""
+
+    def spoil(s):
+        cells = s.table("cells.csv")
+        n = len(cells)
+        cells["x"] = [f"{i % 7}" for i in range(n)] if other == "0.5" else other
+        s.write("cells.csv", cells)
+        s.change("cells.csv", "x", rows, value)
+        s.config(**COVARIATE)
+
+    return spoil
+
+
+def burden(change):
+    """A burden column: the number of guides called, changed."""
+
+    def spoil(s):
+        cells, calls = s.table("cells.csv"), s.table("calls.csv")
+        n = cells["cell_id"].map(calls.groupby("cell_id").size()).fillna(0)
+        cells["burden"] = change(n)
+        s.write("cells.csv", cells)
+        s.config(entry={"burden_key": "burden"})
+
+    return spoil
+
+
+def put(series, rows, value):
+    series = series.astype(float)
+    series.iloc[rows] = value
+    return series
+
+
+def umis(draw, ambient=0.0):
+    """UMIs of the calls; further calls of one UMI, so many a cell."""
+
+    def spoil(s):
+        rng = np.random.default_rng(1)
+        calls, ids = s.table("calls.csv"), s.table("cells.csv")["cell_id"]
+        calls["umi"] = draw(rng, len(calls))
+        n = rng.poisson(ambient, len(ids))
+        more = pd.DataFrame({"cell_id": np.repeat(ids.to_numpy(), n), "umi": 1})
+        more["guide"] = rng.choice(calls["guide"].unique(), len(more))
+        s.write("calls.csv", pd.concat([calls, more]).drop_duplicates(["cell_id", "guide"]))
+
+    return spoil
+
+
+def second(name):
+    """Half of the calls of the first guide get a second name, which the map knows as well."""
+
+    def spoil(s):
+        guides, calls = s.table("guides.csv"), s.table("calls.csv")
+        first = guides["guide_name"][0]
+        s.write("guides.csv", pd.concat([guides[:1].assign(guide_name=name(first)), guides]))
+        rows = np.flatnonzero(calls["guide"] == first)
+        s.change("calls.csv", "guide", rows[: len(rows) // 2], name(first))
+
+    return spoil
+
+
+def gene(new, rows=(0, 1), **more):
+    """Another gene_name for some rows of the map."""
+
+    def spoil(s):
+        guides = s.table("guides.csv")
+        guides.loc[list(rows), "gene_name"] = new
+        for column, value in more.items():
+            guides.loc[list(rows), column] = value
+        s.write("guides.csv", guides)
+
+    return spoil
+
+
+def both(*spoils):
+    return lambda s: [one(s) for one in spoils]
+
+
+def without_day(s):
+    """Replicates by day: each has one day."""
+    cells = s.table("cells.csv")
+    cells["rep"] = "m" + cells["day"].str.strip("d")
+    s.write("cells.csv", cells)
+
+
+def unmarked(name):
+    """The NTC guides under a gene name of their own, with is_ntc False but for one."""
+
+    def spoil(s):
+        guides = s.table("guides.csv")
+        rows = np.flatnonzero(guides["is_ntc"] == "True")[1:]
+        guides.loc[rows, "gene_name"] = name
+        guides.loc[rows, "is_ntc"] = "False"
+        s.write("guides.csv", guides)
+
+    return spoil
+
+
+UNMARKED = [
+    "NTC1",
+    "sgNTC_02",
+    "neg",
+    "negCtrl",
+    "NO_SITE",
+    "ONE_NON-GENE_SITE",
+    "safe-targeting",
+    "AAVS1",
+    "ROSA26",
+    "LacZ",
+    "EGFP",
+    "Luciferase",
+    "scr",
+]
+REAL = ["NEGR1", "SCRIB", "NTRK1", "CTRL", "GFPT1", "RFPL1", "SCARB1", "NT5E", "WT1", "CCR5", "OR1A1"]
+QUIET = ("WARNING", "looks like", "look like")
+
+NAMES = [
+    Case(
+        "replicates that differ in a blank and case",
+        "import",
+        some("cells.csv", "rep", "REP1 "),
+        "refused",
+        ("cells.csv", "column 'rep'", "'REP1 ' and 'rep1'", "write each name in one way"),
+        snakemake=True,
+    ),
+    Case(
+        "replicates that differ in a no-break blank",
+        "import",
+        some("cells.csv", "rep", "rep1\xa0"),
+        "refused",
+        ("column 'rep'", r"'rep1\xa0'"),
+    ),
+    Case(
+        "replicates 1 and 1.0",
+        "import",
+        both(
+            rename("cells.csv", "rep", ("rep1", "1"), ("rep2", "2")),
+            some("cells.csv", "rep", "1.0", slice(0, 3)),
+        ),
+        "refused",
+        ("'1.0'", "'1'", "column 'rep'"),
+    ),
+    Case(
+        "replicates rep-1 and rep1",
+        "import",
+        some("cells.csv", "rep", "rep-1"),
+        "refused",
+        ("'rep-1' and 'rep1'",),
+    ),
+    Case(
+        "replicates in full width", "import", some("cells.csv", "rep", "ｒep1"), "refused", (r"'\uff52ep1'",)
+    ),
+    Case(
+        "replicates in two compositions",
+        "import",
+        both(rename("cells.csv", "rep", ("rep1", "M\u00fcller")), some("cells.csv", "rep", "Mu\u0308ller")),
+        "refused",
+        (r"'Mu\u0308ller'", r"'M\xfcller'"),
+    ),
+    *(
+        Case(
+            f"a replicate {word!r}",
+            "import",
+            some("cells.csv", "rep", word),
+            "refused",
+            ("cells.csv", "column 'rep'", f"{word!r} in 40 rows", "missing value", "leave these cells out"),
+        )
+        for word in ("NA", "nan", "None", "<NA>", "null", "-", " ", "#N/A", "NaN", "n/a")
+    ),
+    Case(
+        "a cluster NA",
+        "import",
+        both(
+            some("cells.csv", "clone", "NA"),
+            some("cells.csv", "clone", "c2", slice(40, None)),
+            lambda s: s.config(entry={"cluster_key": "clone"}),
+        ),
+        "refused",
+        ("column 'clone'", "'NA' in 40 rows"),
+    ),
+    Case(
+        "clusters that differ in a blank",
+        "import",
+        both(
+            some("cells.csv", "clone", "c2 "),
+            some("cells.csv", "clone", "c2", slice(40, None)),
+            lambda s: s.config(entry={"cluster_key": "clone"}),
+        ),
+        "refused",
+        ("'c2 ' and 'c2'", "column 'clone'"),
+    ),
+    Case(
+        "clusters that differ in case",
+        "design",
+        both(
+            some("cells.csv", "clone", "aB"),
+            some("cells.csv", "clone", "Ab", slice(40, None)),
+            lambda s: s.config(entry={"cluster_key": "clone"}),
+        ),
+        "warned",
+        ("'Ab' and 'aB'", "if they are one"),
+    ),
+    Case(
+        "cells that no sample was found for",
+        "design",
+        some("cells.csv", "rep", "Doublet"),
+        "warned",
+        ("'Doublet' (40 cells)", "Leave them out"),
+    ),
+    Case(
+        "days that differ in case",
+        "import",
+        some("cells.csv", "day", "Day0 ", slice(0, 2)),
+        "refused",
+        ("column 'day'", "'Day0 '", "'day0'", "one spelling"),
+    ),
+    Case(
+        "a day NA",
+        "import",
+        some("cells.csv", "day", "NA"),
+        "refused",
+        ("column 'day'", "'NA'", "missing value"),
+    ),
+    Case(
+        "a day with a comma",
+        "import",
+        some("cells.csv", "day", "day0,5"),
+        "refused",
+        ("'day0,5'", "not a comma"),
+    ),
+    Case(
+        "a day that is a date",
+        "import",
+        some("cells.csv", "day", "2024-03-01"),
+        "refused",
+        ("'2024-03-01'", "is a date", "d0"),
+    ),
+    Case(
+        "days that are dates without dashes",
+        "import",
+        rename("cells.csv", "day", ("day0", "20240301"), ("day2", "20240303")),
+        "refused",
+        ("'20240301'", "is a date"),
+    ),
+    Case(
+        "a day of 1e6",
+        "design",
+        rename("cells.csv", "day", ("day2", "day1000000")),
+        "warned",
+        ("'day1000000'", "years"),
+    ),
+    Case(
+        "fates that differ in case",
+        "import",
+        both(lambda s: s.write("cells.csv", s.table("cells.csv").assign(p_ec="0")), lambda s: None),
+        "refused",
+        ("'EC' and 'ec'", "write each name in one way"),
+    ),
+    Case(
+        "a fate NA among labels",
+        "import",
+        lambda s: s.write(
+            "cells.csv",
+            s.table("cells.csv")[["cell_id", "day", "rep"]].assign(fate=["NA", "EC", "MES", "NEU"] * 60),
+        ),
+        "refused",
+        ("'NA' is not in model.fates (a missing value?",),
+    ),
+    Case(
+        "guides that differ in a blank",
+        "design",
+        second(lambda one: one + " "),
+        "refused",
+        ("guide_map", "'guide_name'", " ' and ", "write each name in one way"),
+    ),
+    Case(
+        "guides that differ in case",
+        "design",
+        second(str.upper),
+        "warned",
+        ("guides of the guide map differ only in",),
+    ),
+    Case(
+        "a guide of the calls with a blank",
+        "design",
+        some("calls.csv", "guide", lambda one: one + " ", [3]),
+        "refused",
+        (
+            "guide_calls",
+            "(the map has '",
+        ),
+    ),
+    Case(
+        "a guide of the calls in another case",
+        "design",
+        some("calls.csv", "guide", str.upper),
+        "refused",
+        ("not in the guide map", "(the map has '"),
+    ),
+    Case(
+        "guide NA for cells without a guide",
+        "design",
+        some("calls.csv", "guide", "NA"),
+        "refused",
+        ("'NA' in 40 calls", "leave these rows out"),
+        snakemake=True,
+    ),
+    Case(
+        "genes that differ in a blank", "design", gene("Gene002 "), "refused", ("'gene_name'", "'Gene002 '")
+    ),
+    Case(
+        "genes that differ in case",
+        "design",
+        gene("GENE002"),
+        "warned",
+        ("'GENE002' and 'Gene002'", "if they are one"),
+    ),
+    Case("genes that differ in a dash", "design", gene("Gene-002"), "warned", ("'Gene-002' and 'Gene002'",)),
+    *(
+        Case(f"gene {name!r}, a date", "design", gene(name), "refused", (repr(name), "spreadsheet", "MARCH1"))
+        for name in ("1-Mar", "2-Sep", "Mar-01", "2024-03-01 00:00:00", "01.Mrz", "2.31E+19")
+    ),
+    *(
+        Case(
+            f"a gene {word!r}",
+            "design",
+            gene(word),
+            "refused",
+            (f"{word!r} in 2 rows", "gene_name", "missing value"),
+        )
+        for word in ("nan", "None", "-", "null", "#REF!")
+    ),
+    Case("a gene NA", "design", gene("NA"), "warned", ("Gene 'NA' of 2 guides is taken for a gene",)),
+    *(
+        Case(
+            f"a gene {name} that only resembles a date",
+            "design",
+            gene(name),
+            "right",
+            never=("WARNING", "spreadsheet"),
+        )
+        for name in ("MARCHF1", "DEC1", "1110E01Rik", "OCT4", "NKX2-1")
+    ),
+]
+
+NUMBERS = [
+    Case(
+        "UMIs beyond 32 bits",
+        "import",
+        some("calls.csv", "umi", "5000000000", slice(None)),
+        "refused",
+        ("calls.csv", "column 'umi'", "5000000000", "first in row 1", "whole numbers up to 2147483647"),
+    ),
+    Case(
+        "UMIs with a fraction",
+        "import",
+        some("calls.csv", "umi", "2.5", slice(None)),
+        "refused",
+        ("is no count", "2.5"),
+    ),
+    Case(
+        "UMIs below zero",
+        "import",
+        some("calls.csv", "umi", "-3", slice(None)),
+        "refused",
+        ("is no count", "-3"),
+    ),
+    Case(
+        "a covariate of 1e200",
+        "design",
+        covariate("1e200", [5]),
+        "warned",
+        ("'x' is 1e+200 in cell", "that one cell"),
+        never=("RuntimeWarning",),
+    ),
+    Case(
+        "a covariate all near 1e200",
+        "design",
+        covariate(lambda one: f"{int(one) + 1}e200", slice(None)),
+        "right",
+        never=("RuntimeWarning", "WARNING", "'x'"),
+    ),
+    Case(
+        "a covariate of one value",
+        "design",
+        covariate("3", slice(None)),
+        "warned",
+        ("Covariate x is 3 in all cells",),
+    ),
+    Case(
+        "a covariate with a sentinel in one cell",
+        "design",
+        covariate("-99999", [7]),
+        "warned",
+        ("-99999", "that one cell"),
+    ),
+    Case(
+        "an infinite covariate",
+        "import",
+        covariate("inf", [7]),
+        "refused",
+        ("'x' is missing", "1 of 240 cells"),
+    ),
+    Case(
+        "a covariate of levels that differ in a blank",
+        "import",
+        both(covariate("a", slice(None)), covariate("a ", slice(0, 9), other="a")),
+        "refused",
+        ("covariate 'x'", "'a ' and 'a'"),
+    ),
+    Case(
+        "numbers of batches as a covariate",
+        "design",
+        both(
+            lambda s: s.write(
+                "cells.csv", s.table("cells.csv").assign(batch_id=[str(i % 5) for i in range(240)])
+            ),
+            lambda s: s.config(entry={"covariates": ["batch_id"]}),
+        ),
+        "warned",
+        ("'batch_id' holds whole numbers", "as text"),
+    ),
+    Case(
+        "a burden that is the number of guides",
+        "design",
+        burden(lambda n: n),
+        "right",
+        never=("WARNING", "burden is"),
+    ),
+    Case(
+        "a burden less than the guides",
+        "design",
+        burden(lambda n: put(n, slice(0, 20), 0)),
+        "warned",
+        ("less than the guides called in", "of 240 cells", "burden 0"),
+    ),
+    Case(
+        "a burden of UMIs",
+        "design",
+        burden(lambda n: 100 * n),
+        "warned",
+        ("100 times the guides called", "covariate"),
+    ),
+    Case(
+        "a burden of 1e9 in one cell",
+        "design",
+        burden(lambda n: put(n, [9], 1e9)),
+        "warned",
+        ("far beyond the guides", "burden 1e+09"),
+    ),
+    Case("a negative burden", "design", burden(lambda n: put(n, [9], -1)), "refused", ("burden", "1 cell: ")),
+    Case(
+        "a day with three cells",
+        "design",
+        some("cells.csv", "day", "day5", slice(0, 3)),
+        "warned",
+        ("'day5' (3)", "1 day has"),
+    ),
+    Case(
+        "a gene with one cell",
+        "design",
+        both(
+            gene("Lonely", (0,)),
+            lambda s: s.write(
+                "calls.csv",
+                s.table("calls.csv").pipe(
+                    lambda c: c.drop(c.index[c["guide"] == s.table("guides.csv")["guide_name"][0]][1:])
+                ),
+            ),
+        ),
+        "warned",
+        ("'Lonely' (1)", "1 gene has"),
+    ),
+]
+
+CONTROLS = [
+    *(
+        Case(
+            f"controls {name} without a mark",
+            "design",
+            unmarked(name),
+            "warned",
+            (f"Gene '{name}' looks like a non-targeting control", "set is_ntc to True"),
+        )
+        for name in UNMARKED
+    ),
+    *(
+        Case(f"a gene {name} that only resembles a control", "design", gene(name), "right", never=QUIET)
+        for name in REAL
+    ),
+    Case(
+        "CTRL where nothing is marked",
+        "design",
+        both(
+            unmarked("CTRL"),
+            lambda s: s.change("guides.csv", "is_ntc", slice(None), "False"),
+            lambda s: s.change("guides.csv", "gene_name", [10], "CTRL"),
+        ),
+        "warned",
+        ("Gene 'CTRL' looks like", "no NTC guide"),
+    ),
+    Case(
+        "is_ntc for one of a gene's guides",
+        "design",
+        gene("Gene001", (0,), is_ntc="True"),
+        "warned",
+        ("Gene 'Gene001' has guides with is_ntc True and others with False",),
+    ),
+    Case(
+        "is_ntc the wrong way round",
+        "design",
+        lambda s: s.change("guides.csv", "is_ntc", slice(None), lambda one: str(one != "True")),
+        "warned",
+        ("wrong way round",),
+    ),
+    Case(
+        "all guides NTC",
+        "design",
+        lambda s: s.change("guides.csv", "is_ntc", slice(None), "True"),
+        "refused",
+        ("no call is of a targeting guide", "is_ntc"),
+    ),
+    Case(
+        "controls with genes of their own",
+        "design",
+        lambda s: s.change("guides.csv", "gene_name", slice(10, None), lambda one: "OR1A1"),
+        "right",
+        never=("WARNING",),
+    ),
+]
+
+
+def depth(rng, n):
+    return 1 + rng.negative_binomial(3, 0.25, n)
+
+
+CALLS = [
+    Case(
+        "calls with the UMIs of a right screen", "design", umis(depth), "right", never=("WARNING", "ambient")
+    ),
+    Case(
+        "calls of a shallow screen",
+        "design",
+        umis(lambda rng, n: np.maximum(rng.poisson(1, n), 1)),
+        "right",
+        never=("ambient",),
+    ),
+    Case(
+        "ambient guides",
+        "design",
+        umis(depth, 1.0),
+        "warned",
+        ("have 1 UMI", "look like ambient guides", "design.min_umi", "2 keeps", "3 keeps", "5 keeps"),
+        snakemake=True,
+    ),
+    Case(
+        "ambient guides taken out by min_umi",
+        "design",
+        both(umis(lambda rng, n: 3 + depth(rng, n), 1.0), lambda s: s.config(design={"min_umi": 3})),
+        "right",
+        never=("ambient",),
+    ),
+    Case(
+        "cells that lost their guides",
+        "design",
+        lambda s: s.write("calls.csv", s.table("calls.csv").pipe(lambda c: c[c["cell_id"] < "cell0000140"])),
+        "warned",
+        ("have no guide call", "count as controls"),
+    ),
+]
 
 CASES = [
     Case("the right screen", "design", lambda s: None, "right", never=("WARNING",)),
     Case(
-        "a missing day", "import", lambda s: s.change("cells.csv", "day", [3], ""), "refused",
+        "a missing day",
+        "import",
+        lambda s: s.change("cells.csv", "day", [3], ""),
+        "refused",
         ("cells.csv", "column 'day'", "row 4", "fill it in"),
     ),
-]  # fmt: skip
+    *NAMES,
+    *NUMBERS,
+    *CONTROLS,
+    *CALLS,
+]

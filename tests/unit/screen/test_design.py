@@ -205,13 +205,13 @@ def test_repeated_rows_of_the_map_are_merged_and_counted():
 
 def test_call_of_a_guide_that_is_not_in_the_map():
     calls = add_rows(CALLS, ("c1", "x9", 3), ("c2", "x9", 3))
-    refused("1 guides of 2 calls are not in the guide map: x9", "add them", calls=calls)
+    refused("1 guide of 2 calls is not in the guide map: 'x9'", "add them", calls=calls)
 
 
 @pytest.mark.parametrize("row", [("z1", "Z", False), (None, "Z", False), ("", "Z", False)])
 def test_gene_without_guides(row):
     guide_map = add_rows(GUIDE_MAP, row)
-    design, report = warned("No cell carries a guide of 1 genes", "Z", guide_map=guide_map)
+    design, report = warned("No cell carries a guide of 1 gene,", "Z", guide_map=guide_map)
     assert design.genes == ("B", "A")
     assert report["genes"]["dropped"] == ["Z"]
     assert report["guides"]["rows_without_guide"] == (0 if row[0] else 1)
@@ -219,7 +219,7 @@ def test_gene_without_guides(row):
 
 def test_guides_in_no_cell_are_dropped_and_counted():
     guide_map = add_rows(GUIDE_MAP, ("a3", "A", False), ("n9", "NTC", True))
-    design, report = warned("1 guides are in no cell", "a3", guide_map=guide_map)
+    design, report = warned("1 guide is in no cell", "a3", guide_map=guide_map)
     assert design.n_guides_per_gene.tolist() == [1, 2]
     assert report["guides"]["in_no_cell_dropped"] == 1
     assert report["guides"]["kept"] == 3
@@ -227,8 +227,8 @@ def test_guides_in_no_cell_are_dropped_and_counted():
 
 
 def test_targeting_guide_without_gene():
-    refused("empty gene_name: a9", guide_map=add_rows(GUIDE_MAP, ("a9", "", False)))
-    refused("empty gene_name: a9", guide_map=add_rows(GUIDE_MAP, ("a9", None, False)))
+    refused("empty gene_name: 'a9'", guide_map=add_rows(GUIDE_MAP, ("a9", "", False)))
+    refused("empty gene_name: 'a9'", guide_map=add_rows(GUIDE_MAP, ("a9", None, False)))
     build(guide_map=add_rows(GUIDE_MAP, ("n9", None, True)))
 
 
@@ -275,11 +275,11 @@ def test_few_controls():
 
 
 def test_unobserved_gene_days():
-    warned("1 of 4 gene-days have no cell", "missing")
+    warned("1 of 4 gene-days has no cell", "missing")
 
 
 def test_few_genes_with_several_guides():
-    warned("1 of 2 genes have two or more guides, and 10 are needed")
+    warned("1 of 2 genes has two or more guides, and 10 such genes are needed")
 
 
 # ------------------------------------------------------------- probabilities
@@ -386,7 +386,7 @@ def test_burden_column():
     assert report["burden"]["source"] == "column burden"
     assert design.n_guides.tolist() == [2, 3, 1, 1, 0]
     for bad in (np.nan, -1.0, np.inf, "x"):
-        refused("burden", "1 cells: c2", cells=CELLS.assign(burden=[1, bad, 1, 1, 1]))
+        refused("burden", "1 cell: 'c2'", cells=CELLS.assign(burden=[1, bad, 1, 1, 1]))
 
 
 # --------------------------------------------------------------------- calls

@@ -151,7 +151,7 @@ def test_umi_counts(screen):
     _, calls, _, report = screen(calls=zero)
     assert (len(calls), report["guide_calls_without_umi_dropped"], report["guides_called"]) == (2, 1, 2)
     for bad in ([1, 2, -1], [1, 2, 0.5], [1, 2, None]):
-        with pytest.raises(FatewalkError, match="column 'umi' of 1 calls is no count"):
+        with pytest.raises(FatewalkError, match="column 'umi' of 1 call is no count"):
             screen(calls=CALLS.assign(umi=bad))
     assert "umi" not in screen(calls=CALLS.drop(columns="umi"))[1]
 

@@ -1,0 +1,138 @@
+"""Names that are not what they seem: one name in two spellings, missing values, dates, rounded numbers.
+
+All checks work on the distinct names of a column, never on its rows.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from typing import TYPE_CHECKING
+
+from fatewalk.core.errors import FatewalkError, first_few
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+#: What programs and people write where there is no value.
+WORDS_FOR_MISSING = """
+    na nan <na> n/a #n/a n.a. none null <null> nat nil missing - -- --- . ?
+    #ref! #name? #value! #div/0! #num! #null!
+"""
+MISSING = frozenset(WORDS_FOR_MISSING.split())
+#: What programs that tell samples or clones apart write for cells that they could not place.
+UNPLACED = frozenset(
+    ("unassigned", "not assigned", "unknown", "undetermined", "unmapped", "ambiguous", "negative", "doublet",
+     "multiplet", "singlet", "no clone", "noclone")
+)  # fmt: skip
+MONTH = "(Jan|Feb|Mar|Mrz|Apr|May|Mai|Jun|Jul|Aug|Sept?|Oct|Okt|Nov|Dec|Dez)"  # as spreadsheets write them
+DATE = re.compile(
+    rf"\d{{1,2}}[-. /]+{MONTH}([-. /]+\d{{2,4}})?|{MONTH}[- /]\d{{2,4}}"
+    r"|\d{4}-\d{2}-\d{2}([ T]\d{2}:\d{2}(:\d{2})?)?|\d{1,2}[/.]\d{1,2}[/.](\d{2}|\d{4})"
+)
+ROUNDED = re.compile(r"\d[.,]\d+e[+-]?\d+|\de\+\d+", re.IGNORECASE)  # 1.2E+10
+INVISIBLE = re.compile("[\u00ad\u200b-\u200f\u2060\ufeff]")
+SEPARATOR = "[-_. \u2010-\u2015\u2212]+"
+BETWEEN_DIGITS = re.compile(rf"(?<=\d){SEPARATOR}(?=\d)")
+BETWEEN_WORDS = re.compile(rf"(?<=[^\W\d_]){SEPARATOR}(?=[^\W_])|(?<=\d){SEPARATOR}(?=[^\W\d_])")
+LEADING_ZEROS = re.compile(r"(?<=[^\W\d_])0+(?=\d)")
+WHOLE_NUMBER = re.compile(r"0*(\d+)(\.0*)?")
+
+
+def is_missing(name: str) -> bool:
+    """Whether a name is a word for a missing value: ``NA``, ``nan``, ``-``, ``#REF!``, blanks."""
+    return _spelled(name).lower() in MISSING or not _spelled(name)
+
+
+def is_unplaced(name: str) -> bool:
+    """Whether a name is a word for cells that no sample or clone was found for."""
+    return _spelled(name).lower() in UNPLACED
+
+
+def is_spoilt(name: str) -> bool:
+    """Whether a name is a date or a rounded number, as spreadsheets make them of names."""
+    return bool(DATE.fullmatch(name.strip()) or ROUNDED.fullmatch(name.strip()))
+
+
+def _spelled(name: str) -> str:
+    """The name without differences that no eye sees: blanks, composition and width of letters."""
+    return " ".join(INVISIBLE.sub("", unicodedata.normalize("NFKC", name)).split())
+
+
+def _read_aloud(name: str) -> str:
+    """The name without differences that no ear hears: case, dash or underscore, ``01`` or ``1.0`` for 1."""
+    name = _spelled(name).casefold()
+    if number := WHOLE_NUMBER.fullmatch(name):
+        return number[1]
+    return LEADING_ZEROS.sub("", BETWEEN_WORDS.sub("", BETWEEN_DIGITS.sub("_", name)))
+
+
+def same_to_the_eye(names: Iterable[str]) -> list[list[str]]:
+    """Groups of distinct names that differ only in blanks, or in composition or width of letters."""
+    return _groups(names, _spelled)
+
+
+def same_to_the_ear(names: Iterable[str]) -> list[list[str]]:
+    """Groups of distinct names that differ only so, or in case, dashes and the writing of a number."""
+    return _groups(names, _read_aloud)
+
+
+def _groups(names: Iterable[str], form: Callable[[str], str]) -> list[list[str]]:
+    groups: dict[str, list[str]] = {}
+    for name in dict.fromkeys(names):
+        groups.setdefault(form(name), []).append(name)
+    return [group for group in groups.values() if len(group) > 1]
+
+
+def spellings(groups: Iterable[list[str]]) -> str:
+    """Name groups, in quotes: ``'A' and 'A '``; letters that look alike as their codes."""
+    return first_few(" and ".join(map(_shown, group)) for group in groups)
+
+
+def _shown(name: str) -> str:
+    """In quotes; what looks alike in another composition or width is written in codes."""
+    return repr(name) if name.isascii() else ascii(name)
+
+
+def refuse_same(groups: list[list[str]], what: str, where: str) -> None:
+    """Refuse names that are one in several spellings.
+
+    Raises
+    ------
+    FatewalkError
+        If there is a group.
+    """
+    if groups:
+        raise FatewalkError(
+            f"{where}: {what} {spellings(groups)} differ only in blanks, case, dashes or the form of their "
+            "letters, so they are probably one and would count as two; write each name in one way"
+        )
+
+
+def refuse_missing(counts: Mapping[str, int], what: str, where: str, mend: str) -> None:
+    """Refuse words for missing values that stand as names.
+
+    Parameters
+    ----------
+    counts
+        Rows of each name.
+    what, where
+        Kind of the names; file and column.
+    mend
+        What to do.
+
+    Raises
+    ------
+    FatewalkError
+        If a name is such a word.
+    """
+    if found := {name: n for name, n in counts.items() if is_missing(name)}:
+        rows = first_few(f"{name!r} in {n} rows" for name, n in found.items())
+        raise FatewalkError(f"{where}: {what} {rows} is a word for a missing value; {mend}")
+
+
+def nearest_spelling(name: str, allowed: Iterable[str]) -> str | None:
+    """The one allowed name that differs only in blanks, case, dashes; None if there is none."""
+    form = _read_aloud(name)
+    found = [one for one in allowed if _read_aloud(one) == form]
+    return found[0] if len(found) == 1 else None

@@ -1,0 +1,190 @@
+"""What calls and cells say of the experiment: ambient guides, lost calls, days and genes of a few cells.
+
+Dimensions: N cells, M guides of the map, E guide calls, L genes, D days.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from fatewalk.core.errors import first_few
+from fatewalk.core.words import count
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import pandas as pd
+
+MANY_SINGLE = 0.1  # calls of one UMI beyond what counts of guides have, of all calls
+MANY_SINGLE_OF_GUIDE = 0.3  # of the calls of one guide
+FEW_CALLS = 50  # too few to judge their UMIs
+VALLEY = 1.5  # both peaks of the UMIs, low and high, over what lies between
+LOW_PEAK = 0.05  # calls below the valley, of all
+MANY_WITHOUT = 0.2  # cells without a guide call
+FEW_CELLS_OF_DAY = 30
+FAR_BEYOND = 5.0  # burden over guides called, in the median
+MOST_TIMES = 50.0  # burden of a cell over its guides and over the median burden
+FEW_CELLS_OF_GENE = 5
+
+Report = dict[str, Any]
+
+
+def warn_of_ambient(umi: np.ndarray, guide: np.ndarray, names: pd.Index, report: Report) -> None:
+    """Warn of calls that look like guides afloat in the medium: a peak at one or a few UMIs.
+
+    Counts of molecules have at most twice as many ones as twos, unless nearly all are ones: of a
+    negative binomial with size r, without its zeros, the ratio is 2 / ((1 + r) p). Ambient guides add
+    ones. Where they have more than one UMI, a valley parts them from the guides of the cell.
+
+    Parameters
+    ----------
+    umi : numpy.ndarray, float64 [E]
+        UMIs of the calls that are kept.
+    guide : numpy.ndarray, int64 [E]
+        Guide of each call.
+    names
+        Of the guides, [M].
+    report
+        Gets ``warnings``.
+    """
+    n = len(umi)
+    if n < FEW_CALLS:
+        return
+    one, two, more = (float(np.count_nonzero(where)) for where in (umi == 1, umi == 2, umi > 2))
+    separate = more >= max(two, MANY_SINGLE * n)  # else all counts are low, and a peak at one is theirs
+    below = _valley(umi)
+    if (separate and one - 2 * two > MANY_SINGLE * n) or below > 1:
+        low = max(below, 2)
+        few = "1 UMI" if low == 2 else f"fewer than {low} UMIs"
+        kept = ", ".join(f"{t} keeps {np.mean(umi >= t):.0%}" for t in sorted({2, 3, 5, low}))
+        report["warnings"].append(
+            f"{np.mean(umi < low):.0%} of the guide calls have {few}, a peak of its own beside the others "
+            f"(median {np.median(umi[umi >= low]):g}): they look like ambient guides, which shrink all "
+            f"effects. Set design.min_umi, or call guides by a mixture model. Of the calls, min_umi {kept}."
+        )
+        return
+    of_guide, ones, twos = (
+        np.bincount(guide, weights=weight, minlength=len(names)) for weight in (None, umi == 1, umi == 2)
+    )  # [M] each
+    share = (ones - 2 * twos) / np.maximum(of_guide, 1)
+    odd = np.flatnonzero(separate & (of_guide >= FEW_CALLS) & (share > MANY_SINGLE_OF_GUIDE))
+    if len(odd):
+        found = first_few(
+            f"{names[g]!r} ({ones[g] / of_guide[g]:.0%} of {of_guide[g]:g})" for g in odd.tolist()
+        )
+        report["warnings"].append(
+            f"{count(len(odd), 'guide has', 'guides have')} mostly calls of 1 UMI, unlike the others: "
+            f"{found}. They look like ambient guides; set design.min_umi, or call guides by a mixture model."
+        )
+
+
+def _valley(umi: np.ndarray) -> int:
+    """UMIs at which calls of the upper peak begin; 0 if the octaves of UMIs have one peak only."""
+    octave = np.bincount(np.log2(umi).astype(np.int64))  # 1, 2-3, 4-7, 8-15, ...
+    for k in range(1, len(octave) - 1):
+        peaks = min(octave[:k].max(), octave[k + 1 :].max())
+        low = octave[:k].sum()
+        if peaks > VALLEY * octave[k] + 3 * np.sqrt(octave[k] + 1) and low > LOW_PEAK * len(umi):
+            return int(2**k)
+    return 0
+
+
+def warn_of_cells_without(n_guides: np.ndarray, kept: bool, report: Report) -> None:
+    """Warn where more cells lack a guide call than the cells with calls let expect.
+
+    Parameters
+    ----------
+    n_guides : numpy.ndarray, int64 [N]
+        Guides called in each cell of the table.
+    kept
+        Cells without guides enter the fit.
+    report
+        Gets ``warnings``.
+    """
+    without, single, double = np.bincount(np.minimum(n_guides, 2), minlength=3)[:3] / len(n_guides)
+    double = np.count_nonzero(n_guides == 2) / len(n_guides)
+    expected = np.exp(-2 * double / single) if single else 0.0  # of a Poisson number with as many 1 and 2
+    if len(n_guides) < FEW_CALLS or without < max(MANY_WITHOUT, min(1.5 * expected, 0.8)):
+        return
+    use = (
+        "They count as controls: where guides were missed in them, effects shrink; "
+        "design.cells_without_guides: drop leaves them out"
+        if kept
+        else "They are left out"
+    )
+    report["warnings"].append(
+        f"{np.count_nonzero(n_guides == 0)} of {len(n_guides)} cells ({without:.0%}) have no guide call, "
+        f"where the numbers of guides in the others let expect about {expected:.0%}. {use}."
+    )
+
+
+def warn_of_few_cells(
+    days: Sequence[str],
+    cells_of_day: np.ndarray,
+    genes: Sequence[str],
+    cells_of_gene: np.ndarray,
+    report: Report,
+) -> None:
+    """Warn of days and genes with a handful of cells.
+
+    Parameters
+    ----------
+    cells_of_day, cells_of_gene : numpy.ndarray, int64 [D], [L]
+        Cells of a day; cells with a guide of the gene, of all days.
+    """
+    few = np.flatnonzero(cells_of_day < FEW_CELLS_OF_DAY)
+    if len(few):
+        found = first_few(f"{days[d]!r} ({cells_of_day[d]})" for d in few.tolist())
+        report["warnings"].append(
+            f"{count(len(few), 'day has', 'days have')} fewer than {FEW_CELLS_OF_DAY} cells: {found}; "
+            "effects there rest on the prior and on the other days."
+        )
+    few = np.flatnonzero(cells_of_gene < FEW_CELLS_OF_GENE)
+    if len(few):
+        found = first_few(f"{genes[index]!r} ({cells_of_gene[index]})" for index in few.tolist())
+        report["warnings"].append(
+            f"{count(len(few), 'gene has', 'genes have')} fewer than {FEW_CELLS_OF_GENE} cells on all days "
+            f"together: {found}; nothing can be said of {'it' if len(few) == 1 else 'them'}."
+        )
+
+
+def warn_of_burden(burden: np.ndarray, n_guides: np.ndarray, ids: pd.Index, report: Report) -> None:
+    """Warn of a burden column that the guide calls contradict.
+
+    Parameters
+    ----------
+    burden : numpy.ndarray, float64 [N]
+        Of the column.
+    n_guides : numpy.ndarray, int64 [N]
+        Guides called in the cell.
+    ids
+        Names of the cells, [N].
+    """
+    less = np.flatnonzero(burden < n_guides)
+    if len(less):
+        found = first_few(
+            f"{ids[i]!r} (burden {burden[i]:g}, {count(n_guides[i], 'guide')})" for i in less.tolist()
+        )
+        report["warnings"].append(
+            f"The burden is less than the guides called in {len(less)} of {len(ids)} cells: {found}. Give "
+            "the number of guides in each cell as burden, or leave the column out to count the guides called."
+        )
+    some = n_guides > 0
+    times = np.median(burden[some] / n_guides[some]) if some.any() else 0.0
+    if times > FAR_BEYOND:
+        report["warnings"].append(
+            f"The burden is {times:.3g} times the guides called in the median cell: it does not seem to be "
+            "a number of guides. Give that as burden, and UMI counts on a log scale as a covariate."
+        )
+    far = np.flatnonzero(burden > MOST_TIMES * np.maximum(np.maximum(n_guides, np.median(burden)), 1))
+    if len(far) and times <= FAR_BEYOND:
+        found = first_few(
+            f"{ids[i]!r} (burden {burden[i]:g}, {count(n_guides[i], 'guide')})" for i in far.tolist()
+        )
+        cells = "this cell" if len(far) == 1 else "these cells"
+        report["warnings"].append(
+            f"The burden is far beyond the guides called in {count(len(far), 'cell')}: {found}. Correct it, "
+            f"or leave {cells} out: the slope of the burden rests on {cells}."
+        )

@@ -1,0 +1,58 @@
+"""Warnings mean something: right screens have none of them, simulated, by CellRank, and real."""
+
+import json
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from fatewalk.config import load_config
+from fatewalk.run.settings import sections
+from fatewalk.stages import build_design, import_screen
+from tests.hostile.cases.content import CASES
+from tests.hostile.screen import outcome_of
+
+SHARED = Path(__file__).parents[3] / "shared"
+RIGHT = [case for case in CASES if (case.stage, case.expected) == ("design", "right")]
+CELLRANK_FATES = ["Neural crest", "Endothelial", "Cardiac mesoderm"]
+KNOWN = ("gene-days have no cell", "No gene has two or more guides")  # what they lack in fact
+FEW_GENES = "All 5 genes have two or more guides, and 10 such genes are needed"
+
+
+@pytest.mark.parametrize("case", RIGHT, ids=lambda case: case.name)
+def test_no_other_warning(case, tmp_path, caplog):
+    outcome_of(case, tmp_path, None)
+    said = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert [one for one in said if FEW_GENES not in one] == []
+
+
+def warnings_of(entry, fates, folder):
+    config = load_config({"datasets": {"screen": entry}, "model": {"fates": fates}})
+    settings = config.settings("screen", "main")
+    import_screen.main(folder / "input", config.datasets["screen"], fates)
+    build_design.main(folder / "input", folder / "design", sections(settings.read_by("build_design")))
+    return json.loads((folder / "design" / "design_report.json").read_text())["warnings"]
+
+
+@pytest.mark.skipif(not SHARED.is_dir(), reason="the shared screens are not here")
+@pytest.mark.parametrize("name", ["mcf10a_cropseq_dox", "zscape_crispants"])
+def test_real_screens(name, tmp_path):
+    folder = SHARED / "realdata" / name
+    entry = {
+        "cells": str(folder / "cells.csv.gz"),
+        "guide_calls": str(folder / "guides.csv.gz"),
+        "guide_map": str(folder / "guide_map.csv"),
+    }
+    fates = sorted(pd.read_csv(entry["cells"], usecols=["fate"])["fate"].unique())
+    assert [one for one in warnings_of(entry, fates, tmp_path) if not any(w in one for w in KNOWN)] == []
+
+
+@pytest.mark.skipif(not SHARED.is_dir(), reason="the shared screens are not here")
+def test_cellrank_screen(tmp_path):
+    folder = SHARED / "cellrank_output"
+    entry = {
+        "anndata": str(folder / "a_sparse_uns.h5ad"),
+        "guide_map": str(folder / "guides.csv"),
+        "rep_key": "batch",
+    }
+    assert warnings_of(entry, CELLRANK_FATES, tmp_path) == []
