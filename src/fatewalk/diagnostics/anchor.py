@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from fatewalk.screen.design import Design
 
 LITTLE_ANCHOR = 0.25  # SD of the common shift over the prior's: above it the controls say little
+WELL_TOLD = 0.5  # SD of the common shift, in logit: below it only a tiny prior can be smaller
 
 
 @dataclass(frozen=True)
@@ -77,6 +78,12 @@ def judge_anchor(design: Design, limit: float, sd: np.ndarray, against: list[str
     best = sd.min(axis=0)  # [D] the contrast with the most information
     has_guides = design.gene_cells.sum(dim=0).numpy() > 0
     lost = has_guides & (best > limit)
+    if lost[has_guides].all() and best[has_guides].min() < WELL_TOLD:
+        return True, [
+            f"The prior allows the effects of the first day an SD of {limit:.2g} (model.priors.s_tau), less "
+            f"than the {best[has_guides].min():.2g} to which controls tell the common shift of all genes: "
+            "labels say nothing against such a prior. Raise model.priors.s_tau; its default is 1."
+        ]
     if lost[has_guides].all():
         return True, [
             "The common shift of all genes is not known on any day: no cells differ in their number of "

@@ -164,11 +164,17 @@ def _scales(posterior: Posterior, design: Design, n_draws: int) -> dict[str, Any
     }
     return {
         name: {
-            contrast: {"mean": value[:, f].mean(0).tolist(), "sd": value[:, f].std(0).tolist()}
+            contrast: {"mean": value[:, f].mean(0).tolist(), "sd": _sd(value[:, f])}
             for f, contrast in enumerate(design.contrasts)
         }
         for name, value in values.items()
     }
+
+
+def _sd(draws: Tensor) -> list[float] | float:
+    """SD over draws [n, ...]; of no values none, of which torch would warn."""
+    spread: list[float] | float = draws.std(0).tolist() if draws.numel() else []
+    return spread
 
 
 def _agreement(posterior: Posterior, n_draws: int) -> dict[str, Any]:
@@ -207,6 +213,13 @@ def _agreement(posterior: Posterior, n_draws: int) -> dict[str, Any]:
 
 def _tails(values: Tensor) -> dict[str, float]:
     return {"min": float(values.min()), "max": float(values.max())}
+
+
+def _shared_by_days(design: Design) -> str | None:
+    """What days have in common in the model, so that one of them can dominate it."""
+    if bool((design.n_guides_per_gene > 1).any()):
+        return "Guide deviations"
+    return "Replicate effects" if len(design.reps) > 1 else None
 
 
 def _of_passes(laplace: Laplace, symmetric: SymmetricMode) -> list[str]:
@@ -261,11 +274,12 @@ def _warnings(
                 f"{', '.join(off)}: the weight that fits is about 1 / phi. With too small a weight effects "
                 "are shrunk too much, with too large a one standard errors are too small. auto finds it."
             )
-    if float(d.phi.max() / d.phi.min()) > PHI_DAYS_WARN:
+    shared = _shared_by_days(design)
+    if shared and float(d.phi.max() / d.phi.min()) > PHI_DAYS_WARN:
         low, high = design.days[int(d.phi.argmin())], design.days[int(d.phi.argmax())]
         found.append(
             f"Labels scatter much less on day {low} (phi {float(d.phi.min()):.3g}) than on day {high} "
-            f"({float(d.phi.max()):.3g}). Guide deviations are the same on all days, so day {low} dominates "
+            f"({float(d.phi.max()):.3g}). {shared} are the same on all days, so day {low} dominates "
             "them, and what its labels have in common beyond the model (a smoothed graph, for example) too."
         )
     for day, phi in zip(design.days, d.phi_by_fate.T, strict=True):

@@ -14,7 +14,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from fatewalk.core.errors import first_few
-from fatewalk.core.words import N_NAMED, join, on_days
+from fatewalk.core.words import N_NAMED, count, join, on_days
 from fatewalk.model.cells import centred_burden, guides_vary_in_clusters
 from fatewalk.model.terms import BurdenSlopes
 
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from fatewalk.screen.design import Design
 
 TOGETHER = 0.9  # cells with both guides over cells with either: above it they are one guide
+N_EXAMPLES = 2
+NEARLY_EVERY = 0.95  # share of the cells of a day
 LARGE_BURDEN = 100.0  # SD within days
 NEIGHBOURS = 50  # pairs made of sets with the same hashes; identical sets are linked anyway
 HASHES = 16  # minimum hashes of a set of cells, compared two by two
@@ -63,6 +65,7 @@ def occur_together(design: Design, defects: Defects) -> list[Group]:
     guide = design.cell_guides.numpy()
     gene = design.guide_to_gene.numpy()
     groups = []
+    sentences: dict[bool, list[str]] = {True: [], False: []}  # of one gene; of several
     covered: list[set[int]] = []  # genes of a guide group that stand for their only guides
     single = design.n_guides_per_gene.numpy() == 1
     for members, overlap in same_sets(guide, cell, len(design.guides), n_cells):
@@ -74,8 +77,15 @@ def occur_together(design: Design, defects: Defects) -> list[Group]:
         for index in {index for index in genes if single[index]}:
             defects.genes.setdefault(design.genes[index], []).append(sentence)
         covered.append({index for index in genes if single[index]})
-        defects.warnings.append(sentence)
+        sentences[len(set(gene[members])) == 1].append(sentence)
         groups.append(Group(members, None))
+    defects.warnings += _one_warning(sentences[False], "", "Read them as one, or give them one name.")
+    defects.warnings += _one_warning(
+        sentences[True],
+        " of one gene",
+        "Effects are per guide, so the effect of such a cassette is the sum of its guides' effects. Give the "
+        "guides of a cassette one name, in the calls and in the guide map, to have its own.",
+    )
     of_gene = gene[guide] * n_days + design.day.numpy()[cell]  # [E] gene and day
     by_genes: dict[tuple[int, ...], list[tuple[int, float]]] = {}
     for members, overlap in same_sets(of_gene, cell, len(design.genes) * n_days, n_cells):
@@ -94,6 +104,14 @@ def occur_together(design: Design, defects: Defects) -> list[Group]:
         defects.warnings.append(sentence)
         groups += [Group(list(key), d) for d, _ in days]
     return groups
+
+
+def _one_warning(sentences: list[str], of: str, mend: str) -> list[str]:
+    """One warning for all groups of guides that occur together."""
+    if len(sentences) > 1:
+        first = " ".join(sentences[:N_EXAMPLES])
+        sentences = [f"{len(sentences)} groups of guides{of} occur together, as in cassettes. First: {first}"]
+    return [f"{sentence} {mend}" for sentence in sentences]
 
 
 def _together(overlap: float) -> str:
@@ -163,7 +181,7 @@ def same_sets(
 
 
 def in_every_cell(design: Design, defects: Defects) -> None:
-    """Find genes and guides that no cell of a day is without."""
+    """Find genes and guides that no cell of a day is without, or hardly any."""
     cells = torch.bincount(design.day, minlength=len(design.days))  # [D]
     guides = (design.guide_cells == cells) & (cells > 0)  # [G, D]
     per_gene = torch.zeros_like(design.gene_cells).index_add(0, design.guide_to_gene, design.guide_cells)
@@ -180,6 +198,13 @@ def in_every_cell(design: Design, defects: Defects) -> None:
             )
             found.setdefault(names[index], []).append(sentence)
             defects.warnings.append(sentence)
+    share = design.guide_cells / cells.clamp(min=1)  # [G, D]
+    for index in torch.nonzero(((share >= NEARLY_EVERY) & (share < 1)).any(dim=1))[:, 0].tolist():
+        defects.warnings.append(
+            f"Guide {design.guides[index]} is called in {float(share[index].max()):.1%} of the cells of a "
+            "day: its effect rests on the few cells without it. Is it a guide at all (a barcode of all "
+            "cells, the vector)? If not, leave it out."
+        )
 
 
 def large_burden(design: Design, terms: Terms, defects: Defects) -> None:
@@ -299,9 +324,9 @@ def clusters_of_one_gene(design: Design, defects: Defects) -> None:
         lonely = torch.nonzero((n_carried == 1) & ~has_control)[:, 0].tolist()
         if lonely:
             defects.warnings.append(
-                f"{len(lonely)} of {n_clusters} clusters carry only one gene and no control "
-                f"({first_few([design.clusters[i] for i in lonely])}): they say of it only what their own "
-                "intercepts leave."
+                f"{len(lonely)} of {n_clusters} clusters {'carries' if len(lonely) == 1 else 'carry'} only "
+                f"one gene and no control ({first_few([design.clusters[i] for i in lonely])}): all that is "
+                "told of the gene there is what the intercepts of clusters leave."
             )
         return
     day = torch.repeat_interleave(design.day, counts)
@@ -317,7 +342,9 @@ def clusters_of_one_gene(design: Design, defects: Defects) -> None:
         )
     if by_gene:
         names = first_few([f"{design.genes[i]} on {on_days(days)}" for i, days in by_gene.items()], N_NAMED)
-        defects.warnings.append(f"{len(rests)} gene-days rest on a single cluster: {names}.")
+        defects.warnings.append(
+            f"{count(len(rests), 'gene-day rests', 'gene-days rest')} on a single cluster: {names}."
+        )
 
 
 def determined_labels(design: Design, rows: Rows, profile: Profile, defects: Defects) -> None:
@@ -344,6 +371,6 @@ def determined_labels(design: Design, rows: Rows, profile: Profile, defects: Def
     if places:
         names = first_few([f"{design.genes[i]} on {on_days([design.days[d]])}" for i, d in places], N_NAMED)
         defects.warnings.append(
-            f"All cells of {len(places)} gene-days have one and the same fate, which bounds the effect on "
-            f"one side only: {names}."
+            f"{count(len(places), 'gene-day has', 'gene-days have')} cells of one and the same fate, which "
+            f"bounds the effect on one side only: {names}."
         )

@@ -10,10 +10,12 @@ import torch
 from fatewalk.core.errors import first_few
 from fatewalk.core.words import N_NAMED
 from fatewalk.diagnostics.profile import NO_INFORMATION
+from fatewalk.model.cells import centred_burden
 from fatewalk.model.information import fate_probabilities
 from fatewalk.model.linalg import inverse
 from fatewalk.model.rows import linear_predictor, row_of_cells
 from fatewalk.model.scales import DTYPE
+from fatewalk.model.terms import BurdenSlopes
 
 if TYPE_CHECKING:
     import numpy as np
@@ -108,11 +110,33 @@ def ntc_slope(laplace: Laplace, design: Design) -> NtcSlope | None:
     ]
     warnings = []
     if names:
-        warnings.append(
-            f"NTC guides act beyond their share of the burden on {first_few(names, N_NAMED)}. The burden is "
-            "probably miscounted (for example one NTC label pooled over several guides), which shifts the "
-            "effects of all genes alike: give a column burden with the true number of guides in the cell. If "
-            "the burden is right, most genes act in the same direction, or NTC guides do act."
-        )
+        warnings.append(_why(first_few(names, N_NAMED), design, bool(c.terms.nuisance(BurdenSlopes))))
     numbers = slope.cpu().numpy(), se.cpu().numpy(), z.cpu().numpy()
     return NtcSlope(*numbers, design.contrasts, warnings)
+
+
+def _why(where: str, design: Design, has_slope: bool) -> str:
+    """What may be wrong where NTC guides act, in the model as it is."""
+    otherwise = "most genes act in the same direction, or NTC guides do act."
+    if not bool(centred_burden(design).any()):
+        return f"NTC guides act on {where}, where all cells of a day have the same burden: {otherwise}"
+    if not has_slope:
+        return (
+            f"NTC guides act on {where}, and the model has no burden slope (model.burden_slope: none) that "
+            "could take up what any guide does: it goes into the effects of all genes alike. Set "
+            f"model.burden_slope: per_day. If cells with more guides are known to behave alike, {otherwise}"
+        )
+    if bool((design.burden == design.n_guides).all()):
+        mend = (
+            "is probably miscounted (for example one NTC label pooled over several guides), which shifts the "
+            "effects of all genes alike: give a column burden with the true number of guides in the cell"
+        )
+    else:
+        mend = (
+            "of the column does not seem to be the number of guides in the cell, which shifts the effects of "
+            "all genes alike: correct the column"
+        )
+    return (
+        f"NTC guides act beyond their share of the burden on {where}. The burden {mend}. If the burden is "
+        f"right, {otherwise}"
+    )

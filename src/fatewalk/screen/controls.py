@@ -106,7 +106,8 @@ def _warn_of_marks(rows: pd.DataFrame, genes: set[str], report: Report) -> None:
         )
     guides = rows.drop_duplicates("guide")
     n_ntc = int(guides["is_ntc"].sum())
-    if len(guides) / 2 < n_ntc < len(guides):
+    like = guides.loc[guides["is_ntc"], "gene"].map(lambda gene: gene == "" or looks_like_control(gene))
+    if len(guides) / 2 < n_ntc < len(guides) and like.mean() < 0.5:
         report["warnings"].append(
             f"{n_ntc} of {len(guides)} guides of the guide map have is_ntc True, first "
             f"{first_few(map(repr, guides.loc[guides['is_ntc'], 'guide']))}: is the column the wrong way "
@@ -145,9 +146,9 @@ def warn_of_controls(
     if n_used == 0:
         found = "The guide map has no NTC guide" if n_map == 0 else "No cell has an NTC guide"
         report["warnings"].append(
-            f"{found}: a common shift of the effects of all genes cannot be told from the burden slope, only "
-            "the prior anchors it. Mark non-targeting guides with is_ntc True, and read effects relative to "
-            "the average guide."
+            f"{found}: a common shift of the effects of all genes cannot be told from the burden slope "
+            "(unless model.burden_slope is none), only the prior anchors it. Mark non-targeting guides with "
+            "is_ntc True, and read effects relative to the average guide."
         )
         return
     if share < FEW_NTC:

@@ -46,6 +46,7 @@ from fatewalk.core.errors import FatewalkError
 from fatewalk.core.files import atomic_path, write_json
 from fatewalk.core.schema import CLUSTER, NTC, prob_columns
 from fatewalk.core.tables import write_table
+from fatewalk.core.words import count
 
 log = logging.getLogger(__name__)
 
@@ -408,7 +409,8 @@ def _draw_guides(
         )
     n_capped = int(np.count_nonzero((wanted > n_drawable)[layout.guide_unit]))
     if n_capped:
-        log.warning("%d cells want more guides than the %d that can be drawn", n_capped, n_drawable)
+        words = count(n_capped, "cell wants", "cells want")
+        log.warning("%s more guides than the %d that can be drawn", words, n_drawable)
     of_unit = np.minimum(wanted, n_drawable)
     guides = _draw_distinct(of_unit, shares, rng)
     if not config.cluster_shares_guides:

@@ -11,6 +11,7 @@ from fatewalk.core.files import copy_file, read_json
 from fatewalk.core.marks import marks_of_card
 from fatewalk.core.outcome import criterion_words, is_met, number
 from fatewalk.core.tables import write_arrays, write_table
+from fatewalk.diagnostics.anchor import WELL_TOLD
 from fatewalk.estimates.arrays import FateChange, Moments, Unshrunk
 from fatewalk.estimates.export import (
     concordance_table,
@@ -135,6 +136,13 @@ def refuse(card: dict[str, Any], verdict: dict[str, Any], require: str) -> None:
         )
     if card["status"] == "unanchored" and require == "converged":
         words = criterion_words({"common_shift_sd": card["criterion"]["common_shift_sd"]})
+        shift = card["criterion"]["common_shift_sd"]
+        if shift["value"] is not None and shift["value"] < WELL_TOLD:
+            raise FatewalkError(
+                f"the prior leaves no room for effects (status unanchored): {words}; the limit is the prior "
+                "SD of an effect on the first day. Nothing was exported. Raise model.priors.s_tau (default "
+                "1), or set fit.require: none to export tables that are marked provisional."
+            )
         raise FatewalkError(
             "nothing anchors the effects (status unanchored): the labels cannot tell a common shift of all "
             f"genes from the burden slope or the intercepts on any day; {words}. Nothing was exported. Add "

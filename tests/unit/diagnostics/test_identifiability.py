@@ -211,6 +211,7 @@ def test_guides_that_occur_together(share):
     found = check(design_of(cells, calls, pd.concat([guides, more]), fates))
     word = "always occur together:" if share == 1 else "nearly always occur together (95% "
     sentence = warned(found, f"{first} (gene {gene})", "copy_g1 (gene copy)", word)
+    sentence = sentence.removesuffix(" Read them as one, or give them one name.")
     assert found.guide_defects == {first: sentence, "copy_g1": sentence}
     assert found.gene_defects == {gene: sentence, "copy": sentence}
     if share == 1:
@@ -229,6 +230,38 @@ def test_guides_of_one_gene_that_occur_together_are_a_defect_of_the_guides_only(
     assert set(found.guide_defects) == {first, "copy_g1"}
     assert found.gene_defects == {}
     assert any(weak.name.startswith(f"guide {first} against") for weak in found.weak_directions)
+
+
+def test_cassettes_are_told_once():
+    """Two guides of a gene in one vector, for every gene: one warning with the remedy, not one a gene."""
+    cells, calls, guides, fates = screen(cells=3000, guides_per_gene=1)
+    second = guides[~guides["is_ntc"]].assign(guide_name=lambda table: table["guide_name"] + "_second")
+    copies = calls[calls["guide"].isin(guides["guide_name"][~guides["is_ntc"]])]
+    calls = pd.concat([calls, copies.assign(guide=copies["guide"] + "_second")])
+    found = check(design_of(cells, calls, pd.concat([guides, second]), fates))
+    sentence = warned(found, "occur together")
+    assert sentence.startswith(
+        "8 groups of guides of one gene occur together, as in cassettes. First: Guides "
+    )
+    assert "Effects are per guide" in sentence
+    assert "one name, in the calls and in the guide map" in sentence
+    assert len(found.guide_defects) == 16
+
+
+def test_a_guide_in_nearly_every_cell():
+    cells, calls, guides, fates = screen(guides_per_gene=1)
+    guide = guides["guide_name"].iloc[0]
+    most = pd.DataFrame({"cell_id": cells["cell_id"].iloc[12:], "guide": guide})
+    found = check(design_of(cells, pd.concat([calls, most]), guides, fates))
+    warned(found, f"Guide {guide} is called in", "% of the cells of a day", "leave it out")
+
+
+def test_a_tiny_prior_is_not_a_lack_of_controls():
+    design = design_of(*screen(cells=3000, ntc_share=0.2))
+    found = check(design, priors={"s_tau": 1e-3})
+    sentence = warned(found, "SD of 0.001 (model.priors.s_tau)", "Raise model.priors.s_tau")
+    assert found.unanchored
+    assert "Add NTC guides" not in sentence
 
 
 def test_genes_that_occur_together_on_one_day():
@@ -334,7 +367,7 @@ def test_clusters_of_one_gene_with_their_own_intercepts():
     more = pd.DataFrame({"cell_id": other, "guide": [target] * (len(other) - 9) + [ntc] * 9})
     calls = pd.concat([calls[~calls["cell_id"].isin(other)], more])
     found = check(design_of(cells, calls, guides, fates))
-    warned(found, "1 of 40 clusters carry only one gene and no control", cells["cluster"].iloc[0])
+    warned(found, "1 of 40 clusters carries only one gene and no control", cells["cluster"].iloc[0])
     assert np.isfinite(found.shift_sd).all()
     assert not any("imitate" in sentence for sentence in found.warnings)
 
@@ -353,7 +386,7 @@ def test_labels_that_are_determined():
     sure = cells["cell_id"].isin(mine) & (cells["day"] == "day1")
     cells.loc[sure, ["p_EC", "p_MES", "p_NEU"]] = [0.0, 1.0, 0.0]
     found = check(design_of(cells, calls, guides, fates))
-    warned(found, "1 gene-days have one and the same fate", f"{gene} on day1")
+    warned(found, "1 gene-day has cells of one and the same fate", f"{gene} on day1")
     assert f"all its cells ({sure.sum()}) have fate MES" in found.gene_defects[gene]
 
 
@@ -471,6 +504,33 @@ def test_ntc_slope_finds_a_pooled_ntc_label(pooled):
         assert found.warnings == []
 
 
+@pytest.mark.parametrize(
+    ("slope", "burden", "varies", "words"),
+    [
+        ("per_day", None, 1, "probably miscounted"),
+        ("per_day", 3.0, 3, "correct the column"),
+        ("per_day", 3.0, 1, "act on MES"),
+        ("none", None, 1, "Set model.burden_slope: per_day"),
+    ],
+)
+def test_why_ntc_guides_act_is_said_in_words_of_the_model(slope, burden, varies, words):
+    """NTC guides act on the cell like all guides, or the burden that would take it up is wrong."""
+    cells, calls, guides, fates = screen(cells=2000, ntc_share=0.4, labels="dirichlet")
+    if burden:
+        cells = cells.assign(burden=[burden + i % varies for i in range(len(cells))])
+    is_ntc = calls["guide"].isin(guides["guide_name"][guides["is_ntc"]])
+    carriers = cells["cell_id"].isin(calls["cell_id"][is_ntc])
+    cells.loc[carriers, ["p_EC", "p_MES", "p_NEU"]] = [0.05, 0.9, 0.05]
+    design = design_of(cells, calls, guides, fates)
+    coordinates = Coordinates(make_terms(design, ModelConfig(burden_slope=slope)))
+    rows = make_rows(design, coordinates.terms)
+    laplace = fit_laplace(coordinates, rows, day_intercepts(design), None, False, 12000)
+    (sentence,) = ntc_slope(laplace, design).warnings
+    assert words in sentence
+    assert ("miscounted" in sentence) == (words == "probably miscounted")
+    assert ("burden_slope" in sentence) == (slope == "none")
+
+
 def test_ntc_slope_is_the_newton_step_of_the_larger_model():
     """The same step from dense matrices over single cells."""
     design = design_of(*screen(cells=400, genes=4))
@@ -538,6 +598,7 @@ def test_double_crispants_in_split_form():
     together = warned(
         found, "wnt3a_crispant (gene wnt3a)", "wnt8_crispant (gene wnt8)", "always occur together"
     )
+    together = together.removesuffix(" Read them as one, or give them one name.")
     assert found.guide_defects == {"wnt3a_crispant": together, "wnt8_crispant": together}
     assert found.gene_defects["wnt3a"] == found.gene_defects["wnt8"] == together
     warned(found, "B06 has no control", "hoxb1a", "cannot be told")
