@@ -15,7 +15,11 @@ from tests.hostile.screen import outcome_of
 SHARED = Path(__file__).parents[3] / "shared"
 RIGHT = [case for case in CASES if (case.stage, case.expected) == ("design", "right")]
 CELLRANK_FATES = ["Neural crest", "Endothelial", "Cardiac mesoderm"]
-KNOWN = ("gene-days have no cell", "No gene has two or more guides")  # what they lack in fact
+KNOWN = (
+    "gene-days have no cell",
+    "No gene has two or more guides",
+    "are of one replicate",
+)  # what they lack in fact
 FEW_GENES = "All 5 genes have two or more guides, and 10 such genes are needed"
 
 

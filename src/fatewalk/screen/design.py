@@ -381,7 +381,11 @@ def _describe(design: Design, burden_given: bool, report: Report) -> None:
 def _note_missing_nuisances(design: Design, report: Report) -> None:
     """Say which nuisance effects the screen cannot tell, as the cells do not differ."""
     if len(design.reps) == 1:
-        report["notes"].append("There is one replicate, so there are no replicate effects to estimate.")
+        report["warnings"].append(
+            f"All {design.n_cells} cells are of one replicate ({design.reps[0]!r}): how much replicates "
+            "differ is not seen, and standard errors do not contain it. If there are several, name their "
+            "column (rep_key)."
+        )
     n_days = len(design.days)
     low, high = (
         torch.zeros(n_days, dtype=torch.float64).scatter_reduce(

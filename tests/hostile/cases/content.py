@@ -3,7 +3,10 @@
 import numpy as np
 import pandas as pd
 
-from tests.hostile.screen import Case
+from fatewalk.core.tables import write_table
+from fatewalk.run.settings import sections
+from fatewalk.stages import build_design
+from tests.hostile.screen import Case, config_of
 
 COVARIATE = {"entry": {"covariates": ["x"]}}
 
@@ -588,6 +591,114 @@ CALLS = [
     ),
 ]
 
+
+def refit(**changes):
+    """Change cells, calls or the guide map of a finished chain, and build its design again."""
+
+    def spoil(folder):
+        source = folder / "input"
+        tables = {name: pd.read_parquet(source / f"{name}.parquet") for name in ("cells", "guide_calls")}
+        tables["guide_map"] = pd.read_csv(source / "guide_map.csv", dtype=str)
+        tables["guide_calls"] = tables["guide_calls"].astype({"cell_id": str, "guide": str})
+        for name, change in changes.items():
+            tables[name] = change(tables[name])
+            write_table(tables[name], source / (f"{name}.csv" if name == "guide_map" else f"{name}.parquet"))
+        settings = config_of(folder.parents[1]).settings("screen", "main")
+        build_design.main(source, folder / "design", sections(settings.read_by("build_design")))
+
+    return spoil
+
+
+def add_second(table):
+    """A second guide beside each guide of a gene."""
+    name = "guide" if "guide" in table else "guide_name"
+    second = table[~table[name].str.startswith("NTC")]
+    return pd.concat([table, second.assign(**{name: second[name] + "_second"})], ignore_index=True)
+
+
+def of_all_cells(calls):
+    """One guide in all cells but three."""
+    more = pd.DataFrame({"cell_id": [f"cell{i:07d}" for i in range(4, 241)], "guide": "Gene001_g1"})
+    return pd.concat([calls, more]).drop_duplicates(["cell_id", "guide"])
+
+
+def column(name, values):
+    """A further column of the cells."""
+    return lambda s: s.write(
+        "cells.csv", s.table("cells.csv").assign(**{name: [values(i) for i in range(240)]})
+    )
+
+
+EXPERIMENT = [
+    *(
+        Case(
+            f"{name} in the data but not named",
+            "import",
+            column(name, lambda i: f"u{i // 8}"),
+            "warned",
+            (f"Column '{name}' (30 values) is not used", f"{key}: {name}"),
+        )
+        for name, key in (
+            ("clone", "cluster_key"),
+            ("embryo_id", "cluster_key"),
+            ("larry_barcode", "cluster_key"),
+            ("Well", "cluster_key"),
+            ("orig.ident", "rep_key"),
+            ("mouse", "rep_key"),
+            ("batch", "rep_key"),
+        )
+    ),
+    Case("a clone a cell", "import", column("clone", str), "right", never=("is not used",)),
+    Case(
+        "a sample of each day and replicate",
+        "import",
+        lambda s: s.write("cells.csv", s.table("cells.csv").assign(sample=lambda c: c["day"] + c["rep"])),
+        "right",
+        never=("is not used",),
+    ),
+    Case("columns of measures", "import", column("n_counts", str), "right", never=("is not used",)),
+    Case(
+        "one replicate",
+        "design",
+        some("cells.csv", "rep", "r1", slice(None)),
+        "warned",
+        ("All 240 cells are of one replicate ('r1')", "rep_key"),
+    ),
+    Case(
+        "days nested in replicates",
+        "fit_effects",
+        refit(cells=lambda cells: cells.assign(rep="m" + cells["day"].astype(str))),
+        "warned",
+        ("Replicates are confounded with days (mday0 only on day0; mday2 only on day2)",),
+    ),
+    Case(
+        "cassettes of two guides",
+        "fit_effects",
+        refit(guide_calls=add_second, guide_map=add_second),
+        "warned",
+        ("10 groups of guides of one gene occur together", "Effects are per guide", "one name"),
+    ),
+    Case(
+        "a guide in nearly every cell",
+        "fit_effects",
+        refit(guide_calls=of_all_cells),
+        "warned",
+        ("of the cells of a day", "the few cells without it"),
+    ),
+    Case(
+        "no control",
+        "fit_effects",
+        refit(
+            guide_map=lambda t: t.assign(
+                gene_name=t["gene_name"].where(t["is_ntc"] != "True", "Gene009"), is_ntc="False"
+            )
+        ),
+        "warned",
+        ("not known on any day", "Add NTC guides"),
+    ),
+]
+
+
 CASES = [
     Case("the right screen", "design", lambda s: None, "right", never=("WARNING",)),
     Case(
@@ -601,4 +712,5 @@ CASES = [
     *NUMBERS,
     *CONTROLS,
     *CALLS,
+    *EXPERIMENT,
 ]

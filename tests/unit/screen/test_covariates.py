@@ -229,9 +229,9 @@ def test_no_burden_slope_and_no_replicates_are_noted():
     one_each = pd.DataFrame({"cell_id": CELLS["cell_id"], "guide": ["a", "b", "n"] * 4})
     report = build(calls=one_each, drop=["rep"])[1]
     assert report["notes"] == [
-        "There is one replicate, so there are no replicate effects to estimate.",
         "All cells of a day have the same burden, so there is no burden slope to estimate.",
     ]
+    assert any("All 12 cells are of one replicate ('rep1')" in warning for warning in report["warnings"])
     assert list(report)[-2:] == ["notes", "warnings"]
     assert build()[1]["notes"] == [
         "All cells of day 'd0' have the same burden, so there is no burden slope to estimate on it."

@@ -206,8 +206,7 @@ FILES = (
             Column(
                 "notes",
                 "sentences on what the fit leaves out without harm: covariates that are not used, "
-                "replicate effects with one replicate, burden slopes where all cells of a day have "
-                "the same burden",
+                "burden slopes where all cells of a day have the same burden",
             ),
             Column("warnings", "sentences; **read them**"),
         ),

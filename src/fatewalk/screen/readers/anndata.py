@@ -24,6 +24,7 @@ from fatewalk.screen.readers.stores import open_store
 from fatewalk.screen.readers.tenx import read_protospacer_calls
 from fatewalk.screen.terminal import TERMINAL_STATES, check_terminal
 from fatewalk.screen.text import nearest
+from fatewalk.screen.units import note_unused
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -141,6 +142,9 @@ def read_anndata(dataset: AnnDataDataset) -> RawScreen:
             cells.column(key, option) if (key := getattr(dataset, option)) else None
             for option in ("rep_key", "cluster_key", "burden_key")
         )
+        keys = dataset.day_key, dataset.rep_key
+        used = {*keys, dataset.cluster_key, dataset.burden_key, dataset.guide_key, *dataset.covariates}
+        unused = note_unused(cells.holder.obs, used, *keys)
         return RawScreen(
             where=dataset.anndata,
             cell_id=pd.Series(cells.holder.cell_id, name="obs_names"),
@@ -151,7 +155,7 @@ def read_anndata(dataset: AnnDataDataset) -> RawScreen:
             prob=prob,
             calls=found.calls,
             calls_where=calls_where,
-            notes=[*found.notes, *_check_fates(cells, dataset, prob)],
+            notes=[*found.notes, *_check_fates(cells, dataset, prob), *unused],
             covariates={name: cells.column(name, "covariates") for name in dataset.covariates},
             guide_map=found.guide_map,
         )

@@ -17,6 +17,7 @@ from fatewalk.screen.raw import RawScreen
 from fatewalk.screen.readers.tenx import TENX_CALLS, is_protospacer_table, split_protospacer_calls
 from fatewalk.screen.terminal import TERMINAL_STATES, check_terminal
 from fatewalk.screen.text import nearest
+from fatewalk.screen.units import note_unused
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -112,6 +113,8 @@ def read_plain(dataset: PlainDataset) -> RawScreen:
         for column, option in ((CLUSTER, "cluster_key"), (BURDEN, "burden_key"))
         if column in cells and keys[option] is None
     ]
+    used = {"cell_id", CLUSTER, dataset.day_key, *keys.values(), *dataset.covariates}
+    notes += note_unused(cells, used, dataset.day_key, dataset.rep_key)
     return RawScreen(
         where=dataset.cells,
         cell_id=cells["cell_id"],

@@ -1,0 +1,62 @@
+"""Columns that look like clones, embryos, wells, batches or mice, and are not used."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+#: Names of units that cells may share, by the key that names their column.
+UNITS = {
+    "cluster_key": "clone|clonal|larry|lineage[_. -]?barcode|embryo|well|organoid|gastruloid|colony|tumou?r",
+    "rep_key": (
+        "batch|sample|plate|replicate|rep|mouse|animal|donor|patient|individual|litter|lane|library|pool|hashtag"
+        "|hto|orig[_. -]ident"
+    ),
+}
+OF_UNIT = "([_. -]?(id|no|nr|number|name|barcode|code))?"
+MOST = 0.5  # values of a column over cells, above which it names cells, not groups of them
+
+
+def note_unused(columns: pd.DataFrame, used: Collection[str | None], day: str, rep: str | None) -> list[str]:
+    """Name the columns of units that no key names; their cells would be taken as independent.
+
+    Parameters
+    ----------
+    columns
+        All columns of the cells, [N, any].
+    used
+        Those that a key names.
+    day, rep
+        Columns of day and replicate; what these determine is not told again.
+
+    Returns
+    -------
+    list of str
+        Sentences for the notes.
+    """
+    place = np.zeros(len(columns), dtype=np.int64)  # [N] combination of day and replicate
+    for name in (day, rep):
+        if name in columns:
+            codes, values = pd.factorize(columns[name])
+            place = place * (len(values) + 1) + codes + 1
+    n_places = len(np.unique(place))
+    notes = []
+    for key, words in UNITS.items():
+        named = re.compile(rf"(^|[_. -])({words})s?{OF_UNIT}($|[_. -])", re.IGNORECASE)
+        for name in columns.columns:
+            if name in used or not named.search(str(name)):
+                continue
+            codes, values = pd.factorize(columns[name])  # [N] -1: no value
+            n_pairs = len(np.unique(place * (len(values) + 1) + codes + 1))
+            if 2 <= len(values) <= MOST * len(codes) and n_pairs > n_places:
+                notes.append(
+                    f"Column {str(name)!r} ({len(values)} values) is not used. If its cells belong together, "
+                    f"set {key}: {name}, or name it under covariates; else their labels count as independent."
+                )
+    return notes
