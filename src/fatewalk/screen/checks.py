@@ -5,6 +5,7 @@ Dimensions: N cells, M guides of the map (NTC included), E calls, L genes.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -33,7 +34,7 @@ from fatewalk.screen.quality import warn_of_ambient, warn_of_burden
 from fatewalk.screen.text import as_codes, as_sorted_codes
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Container, Sequence
 
 ROUNDING = 1e-6  # single precision: a sum this far from one is rounding, not a finding
 MOST_DAYS = 3650  # ten years: no time course of cells
@@ -116,6 +117,12 @@ def _refuse_two_genes(unique: pd.DataFrame) -> None:
         )
 
 
+def _names_several(gene: str, genes: Container[str]) -> bool:
+    """Whether a gene is a list of others: ``A;B``, ``A|B``, ``A+B``."""
+    parts = re.split(r"\s*[;,|+/&]\s*", gene)
+    return len(parts) > 1 and all(part in genes for part in parts)
+
+
 def _check_names(rows: pd.DataFrame, report: Report) -> None:
     """Refuse names of genes and guides that are spoilt or two for one; warn where they may be."""
     targeting = rows[~rows["is_ntc"]]
@@ -144,6 +151,11 @@ def _check_names(rows: pd.DataFrame, report: Report) -> None:
                 f"map differ only in case, dashes or the writing of a number: {spellings(alike)}. They are "
                 f"fitted as different {what}; if they are one, write each in one way."
             )
+    if several := [gene for gene in genes if _names_several(gene, genes)]:
+        report["warnings"].append(
+            f"Gene {first_few(map(repr, several))} names several genes of the guide map and is fitted as one "
+            "of its own; a guide belongs to exactly one gene: leave such guides out if that is not meant."
+        )
     gene_of = dict(zip(rows["guide"], rows["gene"], strict=True))
     spoilt = [name for name in guides if is_spoilt(name) and not name.startswith(gene_of[name] or " ")]
     if spoilt:  # JUN-01 is a guide of JUN

@@ -32,7 +32,12 @@ DATE = re.compile(
 )
 ROUNDED = re.compile(r"\d[.,]\d+e[+-]?\d+|\de\+\d+", re.IGNORECASE)  # 1.2E+10
 INVISIBLE = re.compile("[\u00ad\u200b-\u200f\u2060\ufeff]")
-SEPARATOR = "[-_. \u2010-\u2015\u2212]+"
+#: Letters of Cyrillic and Greek, and dashes, that look like those of a keyboard.
+LOOK_ALIKES = str.maketrans(
+    "АВЕЅІЈКМНОРСТХУаеорсухіјѕΑΒΕΖΗΙΚΜΝΟΡΤΥΧο\u2010\u2011\u2012\u2013\u2014\u2015\u2212",
+    "ABESIJKMHOPCTXYaeopcyxijsABEZHIKMNOPTYXo-------",
+)
+SEPARATOR = "[-_. ]+"
 BETWEEN_DIGITS = re.compile(rf"(?<=\d){SEPARATOR}(?=\d)")
 BETWEEN_WORDS = re.compile(rf"(?<=[^\W\d_]){SEPARATOR}(?=[^\W_])|(?<=\d){SEPARATOR}(?=[^\W\d_])")
 LEADING_ZEROS = re.compile(r"(?<=[^\W\d_])0+(?=\d)")
@@ -55,8 +60,8 @@ def is_spoilt(name: str) -> bool:
 
 
 def _spelled(name: str) -> str:
-    """The name without differences that no eye sees: blanks, composition and width of letters."""
-    return " ".join(INVISIBLE.sub("", unicodedata.normalize("NFKC", name)).split())
+    """The name without differences that no eye sees: blanks, kinds of a letter and of a dash."""
+    return " ".join(INVISIBLE.sub("", unicodedata.normalize("NFKC", name)).translate(LOOK_ALIKES).split())
 
 
 def _read_aloud(name: str) -> str:

@@ -133,10 +133,65 @@ UNMARKED = [
     "Luciferase",
     "scr",
 ]
+LETTERS = [  # one name to the eye
+    ("a Cyrillic letter", "rеp1"),
+    ("a dash of a word processor", "rep\u20131"),
+    ("a blank of no width", "rep1\u200b"),
+    ("a byte order mark", "\ufeffrep1"),
+    ("a tab", "rep1\t"),
+]
 REAL = ["NEGR1", "SCRIB", "NTRK1", "CTRL", "GFPT1", "RFPL1", "SCARB1", "NT5E", "WT1", "CCR5", "OR1A1"]
 QUIET = ("WARNING", "looks like", "look like")
 
 NAMES = [
+    *(
+        Case(
+            f"replicates that differ in {what}",
+            "import",
+            some("cells.csv", "rep", name),
+            "refused",
+            ("column 'rep'", ascii(name), "write each name in one way"),
+        )
+        for what, name in LETTERS
+    ),
+    Case(
+        "guides named like numbers",
+        "design",
+        both(
+            rename("guides.csv", "guide_name", ("Gene001_g1", "1.2E+10")),
+            rename("calls.csv", "guide", ("Gene001_g1", "1.2E+10")),
+        ),
+        "warned",
+        ("'1.2E+10'", "rounded number"),
+    ),
+    Case(
+        "guides named like dates of a gene",
+        "design",
+        both(
+            gene("JUN"),
+            rename("guides.csv", "guide_name", ("Gene001_g1", "JUN-01"), ("Gene001_g2", "JUN-02")),
+            rename("calls.csv", "guide", ("Gene001_g1", "JUN-01"), ("Gene001_g2", "JUN-02")),
+        ),
+        "right",
+    ),
+    Case(
+        "a guide NA in the map",
+        "design",
+        both(
+            rename("guides.csv", "guide_name", ("Gene001_g1", "NA")),
+            rename("calls.csv", "guide", ("Gene001_g1", "NA")),
+        ),
+        "warned",
+        ("a guide 'NA'", "cells without a guide"),
+    ),
+    Case(
+        "a guide of two genes",
+        "design",
+        gene("Gene002;Gene003"),
+        "warned",
+        ("'Gene002;Gene003' names several genes",),
+    ),
+    Case("a gene with a slash", "design", gene("H2A/x"), "right", never=("several genes",)),
     Case(
         "replicates that differ in a blank and case",
         "import",
