@@ -23,6 +23,8 @@ FEW_CALLS = 50  # too few to judge their UMIs
 VALLEY = 1.5  # both peaks of the UMIs, low and high, over what lies between
 LOW_PEAK = 0.05  # calls below the valley, of all
 MANY_WITHOUT = 0.2  # cells without a guide call
+MANY_LOST = 0.3  # of the cells that had guides
+FEW_TWOS = 30  # cells of two guides, too few to tell how many have none
 FEW_CELLS_OF_DAY = 30
 FAR_BEYOND = 5.0  # burden over guides called, in the median
 MOST_TIMES = 50.0  # burden of a cell over its guides and over the median burden
@@ -83,12 +85,13 @@ def warn_of_ambient(umi: np.ndarray, guide: np.ndarray, names: pd.Index, report:
 def _valley(umi: np.ndarray) -> int:
     """UMIs at which calls of the upper peak begin; 0 if the octaves of UMIs have one peak only."""
     octave = np.bincount(np.log2(umi).astype(np.int64))  # 1, 2-3, 4-7, 8-15, ...
-    for k in range(1, len(octave) - 1):
-        peaks = min(octave[:k].max(), octave[k + 1 :].max())
-        low = octave[:k].sum()
-        if peaks > VALLEY * octave[k] + 3 * np.sqrt(octave[k] + 1) and low > LOW_PEAK * len(umi):
-            return int(2**k)
-    return 0
+    valleys = [
+        k
+        for k in range(1, len(octave) - 1)
+        if min(octave[:k].max(), octave[k + 1 :].max()) > VALLEY * octave[k] + 3 * np.sqrt(octave[k] + 1)
+        and octave[:k].sum() > LOW_PEAK * len(umi)
+    ]
+    return 2 ** min(valleys, key=octave.__getitem__) if valleys else 0
 
 
 def warn_of_cells_without(n_guides: np.ndarray, kept: bool, report: Report) -> None:
@@ -103,10 +106,11 @@ def warn_of_cells_without(n_guides: np.ndarray, kept: bool, report: Report) -> N
     report
         Gets ``warnings``.
     """
-    without, single, double = np.bincount(np.minimum(n_guides, 2), minlength=3)[:3] / len(n_guides)
-    double = np.count_nonzero(n_guides == 2) / len(n_guides)
-    expected = np.exp(-2 * double / single) if single else 0.0  # of a Poisson number with as many 1 and 2
-    if len(n_guides) < FEW_CALLS or without < max(MANY_WITHOUT, min(1.5 * expected, 0.8)):
+    n, (none, one, two) = len(n_guides), np.bincount(np.minimum(n_guides, 3), minlength=4)[:3].tolist()
+    expected = np.exp(-2 * two / one) if one else 0.0  # of a Poisson number with as many of 1 and 2
+    lost = (none / n - expected) / (1 - expected) if expected < 1 else 0.0  # of the cells that had guides
+    known = two >= FEW_TWOS and lost > MANY_LOST
+    if none < MANY_WITHOUT * n or not (known or none > n / 2):
         return
     use = (
         "They count as controls: where guides were missed in them, effects shrink; "
@@ -114,10 +118,10 @@ def warn_of_cells_without(n_guides: np.ndarray, kept: bool, report: Report) -> N
         if kept
         else "They are left out"
     )
-    report["warnings"].append(
-        f"{np.count_nonzero(n_guides == 0)} of {len(n_guides)} cells ({without:.0%}) have no guide call, "
-        f"where the numbers of guides in the others let expect about {expected:.0%}. {use}."
-    )
+    found = f"{none} of {n} cells ({none / n:.0%}) have no guide call"
+    if known:
+        found += f", where the numbers of guides in the others let expect about {expected:.0%}"
+    report["warnings" if known else "notes"].append(f"{found}. {use}.")
 
 
 def warn_of_few_cells(

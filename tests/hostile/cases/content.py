@@ -640,7 +640,7 @@ CALLS = [
     Case(
         "cells that lost their guides",
         "design",
-        lambda s: s.write("calls.csv", s.table("calls.csv").pipe(lambda c: c[c["cell_id"] < "cell0000140"])),
+        lambda s: s.write("calls.csv", s.table("calls.csv").pipe(lambda c: c[c["cell_id"] < "cell0000150"])),
         "warned",
         ("have no guide call", "count as controls"),
     ),
