@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from fatewalk.core.errors import FatewalkError, first_few
-from fatewalk.core.schema import BURDEN, GUIDE_CALLS, GUIDE_MAP, NTC, PROB_PREFIX
+from fatewalk.core.schema import BURDEN, CLUSTER, GUIDE_CALLS, GUIDE_MAP, NTC, PROB_PREFIX
 from fatewalk.core.tables import as_bool, require_columns
 from fatewalk.core.words import count
 from fatewalk.screen.controls import warn_of_unmarked
@@ -37,7 +37,9 @@ if TYPE_CHECKING:
     from collections.abc import Container, Sequence
 
 ROUNDING = 1e-6  # single precision: a sum this far from one is rounding, not a finding
-MOST_DAYS = 3650  # ten years: no time course of cells
+MOST_DAYS = 1000  # no time course of cells takes so long
+MANY_REPEATS = 0.2  # of the calls
+FEW_CELLS_OF_REPLICATE = 10
 RARE_FATE = 1e-3  # mean probability below which a fate is warned of
 
 Report = dict[str, Any]
@@ -77,8 +79,9 @@ def check_guide_map(table: pd.DataFrame, report: Report) -> Guides:
     nameless = (gene == "") & ~is_ntc
     if nameless.any():
         raise FatewalkError(
-            f"guide_map: {nameless.sum()} targeting guides have an empty gene_name: "
-            f"{first_few(map(repr, guide[nameless]))}; name their gene, or set is_ntc to True"
+            f"guide_map: {count(int(nameless.sum()), 'targeting guide has', 'targeting guides have')} an "
+            f"empty gene_name: {first_few(map(repr, guide[nameless]))}; name their gene, or set is_ntc to "
+            "True"
         )
     rows = pd.DataFrame({"guide": guide, "gene": np.where(is_ntc, "", gene)})  # "": non-targeting
     genes = tuple(rows.loc[~is_ntc, "gene"].drop_duplicates())
@@ -111,7 +114,7 @@ def _refuse_two_genes(unique: pd.DataFrame) -> None:
             lambda genes: " and ".join(gene or NTC for gene in genes)
         )
         raise FatewalkError(
-            f"guide_map: {len(genes)} guides stand for more than one gene: "
+            f"guide_map: {count(len(genes), 'guide stands', 'guides stand')} for more than one gene: "
             f"{first_few(f'{guide} ({both})' for guide, both in genes.items())}; a guide belongs to exactly "
             "one gene: correct gene_name, or leave the guide out"
         )
@@ -189,8 +192,9 @@ def check_cell_ids(cells: pd.DataFrame) -> pd.Index:
     if ids.has_duplicates:
         twice = ids[ids.duplicated()].unique()
         raise FatewalkError(
-            f"cells: {len(twice)} cell_ids occur more than once: {first_few(twice)}; barcodes of several "
-            "lanes need a lane suffix, in the cells and in the guide calls"
+            f"cells: {count(len(twice), 'cell_id occurs', 'cell_ids occur')} more than once: "
+            f"{first_few(map(repr, twice))}; "
+            "barcodes of several lanes need a lane suffix, in the cells and in the guide calls"
         )
     return ids
 
@@ -234,7 +238,7 @@ def check_days(cells: pd.DataFrame, report: Report) -> tuple[list[str], np.ndarr
         raise FatewalkError(f"cells: days {pair[0]!r} and {pair[1]!r} have the same time; use one label")
     if late := [names[i] for i in order if times[i] > MOST_DAYS and counts_days(names[i])]:
         report["warnings"].append(
-            f"Day {first_few(map(repr, late))} is more than {MOST_DAYS // 365} years after day 0: if it is a "
+            f"Day {first_few(map(repr, late))} is more than {MOST_DAYS} days after day 0: if it is a "
             "date, an identifier or minutes, write days (d0, d3) or the unit (h, min) instead."
         )
     rank = np.zeros(len(names), dtype=np.int64)
@@ -320,14 +324,33 @@ def check_groups(cells: pd.DataFrame, column: str, report: Report) -> tuple[list
             f"or the writing of a number: {spellings(alike)}. They count as different; if they are one, "
             "write each in one way."
         )
+    cells_of = np.bincount(codes, minlength=len(names)).tolist()  # of each name
     if unplaced := [i for i, name in enumerate(names) if is_unplaced(name)]:
-        cells_of = np.bincount(codes, minlength=len(names))
         found = first_few(f"{names[i]!r} ({count(cells_of[i], 'cell')})" for i in unplaced)
         report["warnings"].append(
-            f"Column {column} of the cells holds {found}: cells that no {what} was found for would count as "
-            f"one {what}. Leave them out if they are that."
+            f"There is a {what} {found}: cells that no {what} was found for would count as one {what}. Leave "
+            "them out if they are that."
         )
+    _warn_of_sizes(names, len(codes), what, report)
     return names.tolist(), codes
+
+
+def _warn_of_sizes(names: pd.Index, n_cells: int, what: str, report: Report) -> None:
+    """Warn of groups that are single cells, or all cells: their column names something else."""
+    n = len(names)
+    if n_cells < 10 * FEW_CELLS_OF_REPLICATE:
+        return
+    found = f"{n_cells} cells are in {count(n, what)}: {first_few(map(repr, names))}."
+    if what == CLUSTER and (n == 1 or 2 * n > n_cells):
+        report["warnings"].append(
+            f"{found} Does cluster_key name the column of the embryo, clone or well? Clusters say which "
+            "cells are not independent."
+        )
+    elif what != CLUSTER and n > 1 and n_cells < FEW_CELLS_OF_REPLICATE * n:
+        report["warnings"].append(
+            f"{found} Does rep_key name the column of the replicate? Embryos, clones and wells are clusters "
+            "(cluster_key)."
+        )
 
 
 def check_burden(cells: pd.DataFrame, ids: pd.Index, n_guides: np.ndarray, report: Report) -> np.ndarray:
@@ -388,6 +411,11 @@ def check_calls(
     key = (cell * len(guides.names) + guide)[known]
     kept, call = np.unique(key, return_inverse=True)
     n_repeats, n_low = len(key) - len(kept), 0
+    if "umi" not in calls and n_repeats > MANY_REPEATS * len(key):
+        report["warnings"].append(
+            f"{n_repeats} of {len(key)} guide calls repeat a guide in its cell and are merged. If each row is "
+            "a read or a molecule, count them in a column umi, and set design.min_umi."
+        )
     umi = None
     if "umi" in calls:
         umi = np.bincount(call, weights=_umis(calls)[known], minlength=len(kept))

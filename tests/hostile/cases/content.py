@@ -282,7 +282,7 @@ NAMES = [
         "design",
         some("cells.csv", "rep", "Doublet"),
         "warned",
-        ("'Doublet' (40 cells)", "Leave them out"),
+        ("a replicate 'Doublet' (40 cells)", "Leave them out"),
     ),
     Case(
         "days that differ in case",
@@ -324,7 +324,7 @@ NAMES = [
         "design",
         rename("cells.csv", "day", ("day2", "day1000000")),
         "warned",
-        ("'day1000000'", "years"),
+        ("'day1000000'", "more than 1000 days"),
     ),
     Case(
         "fates that differ in case",
@@ -685,6 +685,47 @@ def column(name, values):
 
 
 EXPERIMENT = [
+    Case(
+        "a cluster a cell",
+        "design",
+        both(column("clone", str), lambda s: s.config(entry={"cluster_key": "clone"})),
+        "warned",
+        ("240 cells are in 240 clusters", "cluster_key"),
+    ),
+    Case(
+        "one cluster for all",
+        "design",
+        both(column("clone", lambda i: "c"), lambda s: s.config(entry={"cluster_key": "clone"})),
+        "warned",
+        ("240 cells are in 1 cluster: 'c'",),
+    ),
+    Case(
+        "clusters of twelve cells",
+        "design",
+        both(column("clone", lambda i: f"c{i // 12}"), lambda s: s.config(entry={"cluster_key": "clone"})),
+        "right",
+    ),
+    Case(
+        "a replicate a cell",
+        "design",
+        lambda s: s.write("cells.csv", s.table("cells.csv").assign(rep=[f"r{i}" for i in range(240)])),
+        "warned",
+        ("240 cells are in 240 replicates", "rep_key"),
+    ),
+    Case(
+        "rows of calls that are molecules",
+        "design",
+        lambda s: s.write("calls.csv", pd.concat([s.table("calls.csv")] * 3)),
+        "warned",
+        ("repeat a guide in its cell", "column umi"),
+    ),
+    Case(
+        "days in minutes without a unit",
+        "design",
+        rename("cells.csv", "day", ("day0", "0"), ("day2", "2880")),
+        "warned",
+        ("'2880'", "the unit (h, min)"),
+    ),
     *(
         Case(
             f"{name} in the data but not named",
