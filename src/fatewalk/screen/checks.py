@@ -193,8 +193,8 @@ def check_cell_ids(cells: pd.DataFrame) -> pd.Index:
         twice = ids[ids.duplicated()].unique()
         raise FatewalkError(
             f"cells: {count(len(twice), 'cell_id occurs', 'cell_ids occur')} more than once: "
-            f"{first_few(map(repr, twice))}; "
-            "barcodes of several lanes need a lane suffix, in the cells and in the guide calls"
+            f"{first_few(map(repr, twice))}; barcodes of several lanes need a lane suffix, in the cells and "
+            "in the guide calls"
         )
     return ids
 
@@ -413,8 +413,8 @@ def check_calls(
     n_repeats, n_low = len(key) - len(kept), 0
     if "umi" not in calls and n_repeats > MANY_REPEATS * len(key):
         report["warnings"].append(
-            f"{n_repeats} of {len(key)} guide calls repeat a guide in its cell and are merged. If each row is "
-            "a read or a molecule, count them in a column umi, and set design.min_umi."
+            f"{n_repeats} of {len(key)} guide calls repeat a guide in its cell and are merged. If each row "
+            "is a read or a molecule, count them in a column umi, and set design.min_umi."
         )
     umi = None
     if "umi" in calls:

@@ -311,6 +311,7 @@ NAMES = [
         some("cells.csv", "day", "2024-03-01"),
         "refused",
         ("'2024-03-01'", "is a date", "d0"),
+        snakemake=True,
     ),
     Case(
         "days that are dates without dashes",
@@ -558,6 +559,7 @@ CONTROLS = [
             unmarked(name),
             "warned",
             (f"Gene '{name}' looks like a non-targeting control", "set is_ntc to True"),
+            snakemake=name == "NTC1",
         )
         for name in UNMARKED
     ),
@@ -759,6 +761,7 @@ EXPERIMENT = [
         some("cells.csv", "rep", "r1", slice(None)),
         "warned",
         ("All 240 cells are of one replicate ('r1')", "rep_key"),
+        snakemake=True,
     ),
     Case(
         "days nested in replicates",
