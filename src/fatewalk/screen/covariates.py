@@ -27,8 +27,8 @@ MAX_LEVELS = 50  # more levels than this are names of cells or the like, not a c
 FEW_CELLS = 30  # below them one cell may well have half of the variance
 # columns that hold labels, also where these are numbers
 LABELS = re.compile(
-    r"(^|[_. -])(batch|lane|sample|donor|plate|clone|library|lib|leiden|louvain|cluster|embryo|well|mouse"
-    r"|animal|patient|chip|run|group|id|code|barcode|index)s?($|[_. -])",
+    r"(?!n_|n[A-Z.]|num|total)(.*[_. -])?(batch|lane|sample|donor|plate|clone|library|leiden|louvain|cluster"
+    r"|embryo|well|mouse|animal|patient|chip|run|group|barcode|id|code|index)[_. -]?(id|no|number|code)?",
     re.IGNORECASE,
 )
 CONSTANT = 1e-10  # range against magnitude below which numbers differ by rounding only
@@ -206,7 +206,13 @@ def _warn_of_numbers(name: str, values: np.ndarray, cell_ids: pd.Index, report: 
             f"Covariate {name!r} is {values[cell]:g} in cell {cell_ids[cell]!r} and {np.median(values):g} in "
             "the median: its slope rests on that one cell. Correct the value, or leave the cell out."
         )
-    if n > 2 and LABELS.search(name) and not (values % 1).any():
+    whole = not (values % 1).any()
+    if whole and n == len(values) >= FEW_CELLS:
+        report["warnings"].append(
+            f"Covariate {name!r} has another whole number in every cell and is read as a quantity with one "
+            "slope. Is it the number of the row? Then take it out of covariates."
+        )
+    elif whole and n > 2 and LABELS.fullmatch(name):
         report["warnings"].append(
             f"Covariate {name!r} holds whole numbers ({count(n, 'value')}) and is read as a quantity with "
             "one slope. If the numbers are names, write them as text (b1, b2)."

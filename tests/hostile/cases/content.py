@@ -688,6 +688,13 @@ def column(name, values):
 
 EXPERIMENT = [
     Case(
+        "numbers of rows as a covariate",
+        "design",
+        covariate(str, slice(None), other=[str(i) for i in range(240)]),
+        "warned",
+        ("'x' has another whole number in every cell",),
+    ),
+    Case(
         "a cluster a cell",
         "design",
         both(column("clone", str), lambda s: s.config(entry={"cluster_key": "clone"})),

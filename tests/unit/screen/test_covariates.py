@@ -222,6 +222,20 @@ def test_the_kept_columns_have_the_full_rank(seed):
     assert np.linalg.matrix_rank(kept) == rank + len(design.covariate_names)
 
 
+@pytest.mark.parametrize("name", ["batch", "batch_id", "donor", "seurat.cluster", "leiden", "sample_no"])
+def test_numbers_that_are_names(name):
+    codes = np.arange(len(CELLS)) % 3
+    report = build(**{name: codes})[1]
+    assert any(f"Covariate {name!r} holds whole numbers (3 values)" in one for one in report["warnings"])
+
+
+@pytest.mark.parametrize("name", ["library_size", "n_counts", "n_groups", "total_umi", "age", "passage"])
+def test_numbers_that_are_quantities(name):
+    codes = np.arange(len(CELLS)) % 3
+    report = build(**{name: codes})[1]
+    assert not [one for one in report["warnings"] if "whole number" in one]
+
+
 # --------------------------------------------------------- missing nuisances
 
 
