@@ -60,3 +60,14 @@ def test_cellrank_screen(tmp_path):
         "rep_key": "batch",
     }
     assert warnings_of(entry, CELLRANK_FATES, tmp_path) == []
+
+
+@pytest.mark.skipif(not SHARED.is_dir(), reason="the shared screens are not here")
+def test_batches_that_no_key_names_are_seen_in_an_anndata_file():
+    folder = SHARED / "cellrank_output"
+    entry = {"anndata": str(folder / "a_sparse_uns.h5ad"), "guide_map": str(folder / "guides.csv")}
+    config = load_config(
+        {"datasets": {"screen": {**entry, "rep_key": None}}, "model": {"fates": CELLRANK_FATES}}
+    )
+    (note,) = config.datasets["screen"].read().notes
+    assert "Column 'batch' (2 values) is not used" in note
