@@ -3,24 +3,9 @@
 #   snakemake --cores 4                              config.yaml
 #   snakemake --cores 4 --configfile my_screen.yaml  a config of your own, instead of config.yaml
 #   snakemake --profile profiles/slurm               on a cluster
-from pathlib import Path
-
 from snakemake.utils import min_version
 
 min_version("9.9")
-
-# A user's --configfile replaces config.yaml instead of being merged into it: otherwise the
-# simulated demo would run beside every real screen. Defaults live in the config models.
-if not workflow.overwrite_configfiles and not config:
-    if not Path("config.yaml").exists():
-        raise WorkflowError(
-            f"there is no config.yaml in {Path.cwd()}, where Snakemake works. Name your config with "
-            "--configfile my_screen.yaml, start Snakemake in the folder that holds config.yaml, or "
-            "give that folder with --directory"
-        )
-
-    configfile: "config.yaml"
-
 
 include: "workflow/rules/common.smk"
 include: "workflow/rules/data.smk"

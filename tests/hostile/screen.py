@@ -12,7 +12,7 @@ import pandas as pd
 import yaml
 
 from fatewalk.api import run_chain
-from fatewalk.config import SimulateConfig, load_config
+from fatewalk.config import SimulateConfig, load_config, read_config
 from fatewalk.core.errors import FatewalkError
 from fatewalk.mash import MashError
 from fatewalk.run.files import Run
@@ -173,7 +173,7 @@ def steps(case, folder, chain):
 
 def config_of(folder):
     """The config of a folder, checked."""
-    raw = yaml.safe_load((folder / "config.yaml").read_text())
+    raw = read_config(folder / "config.yaml")
     return load_config({"data_dir": str(folder), **raw})
 
 

@@ -15,7 +15,8 @@ if loaded and not Path(loaded).is_relative_to(SRC):
 from snakemake.logging import logger as snakemake_logger
 from snakemake.settings.types import Quietness
 
-from fatewalk.config import SimulatedDataset, load_config
+from fatewalk.config import SimulatedDataset, load_config, read_config
+from fatewalk.config.messages import Problems
 from fatewalk.core.errors import FatewalkError
 from fatewalk.core.schema import LEVELS
 from fatewalk.core.versions import STAGE_VERSION
@@ -24,10 +25,42 @@ from fatewalk.run.registry import FIGURES
 from fatewalk.workflow.closing import Closing
 from fatewalk.workflow.kinds import OF_KIND, find_kinds, followed_by, kind_of
 
-try:
-    CONFIG = load_config(config)
-except FatewalkError as error:
-    raise WorkflowError(str(error)) from None
+# A user's --configfile replaces config.yaml instead of being merged into it: otherwise the
+# simulated demo would run beside every real screen. Defaults live in the config models.
+FILES_OF_CONFIG = [str(path) for path in workflow.overwrite_configfiles]
+if workflow.modifier.skip_configfile:  # a module: its config is what the outer workflow gives
+    FILES_OF_CONFIG = []
+elif not FILES_OF_CONFIG and "datasets" not in config:
+    if not Path("config.yaml").exists():
+        raise WorkflowError(
+            f"there is no config.yaml in {Path.cwd()}, where Snakemake works. Name your config with "
+            "--configfile my_screen.yaml, start Snakemake in the folder that holds config.yaml, or "
+            "give that folder with --directory"
+        )
+    FILES_OF_CONFIG = ["config.yaml"]
+
+
+
+def or_refuse(step, *given):
+    """What a step makes of a config; its refusal without a traceback."""
+    try:
+        return step(*given)
+    except FatewalkError as error:
+        raise WorkflowError(str(error)) from None
+
+
+for path in FILES_OF_CONFIG:  # before Snakemake, which takes the last of two keys and names no line
+    or_refuse(read_config, path)
+if FILES_OF_CONFIG == ["config.yaml"]:
+
+    configfile: "config.yaml"
+
+
+CONFIG = or_refuse(
+    load_config,
+    config,
+    Problems(", ".join(Path(path).name for path in FILES_OF_CONFIG) or "config"),
+)
 
 RESULTS = CONFIG.results_dir
 DATASET = f"{RESULTS}/{{dataset}}"

@@ -81,8 +81,10 @@ def fit(data: Any, guide_map: Any = None, guide_calls: Any = None, **keys: Any) 
     ['rank', 'gene', 'fate', 'direction', 'active_days']
     """
     keep = _TemporaryFolder()
+    problems = Problems("keywords")
     try:
-        config = load_config(as_config(data, guide_map, guide_calls, keys, keep.path))
+        raw = as_config(data, guide_map, guide_calls, keys, keep.path, problems)
+        config = load_config(raw, problems)
         with as_before():
             run = run_chain(config, SCREEN, keep.path)
     except (FatewalkError, MashError) as error:
@@ -142,9 +144,9 @@ def simulate(**keys: Any) -> SimulatedScreen:
     """
     from fatewalk.screen.simulate import simulate_screen
 
-    problems = Problems()
+    problems = Problems("keywords")
     config = problems.validate(SimulateConfig, keys)
-    problems.raise_if_any("keywords")
+    problems.raise_if_any()
     assert isinstance(config, SimulateConfig)
     return simulate_screen(config)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -33,14 +34,14 @@ SCREEN = "screen"  # name of the one data set
 
 
 def as_config(
-    data: Any, guide_map: Any, guide_calls: Any, keys: Mapping[str, Any], folder: Path
+    data: Any, guide_map: Any, guide_calls: Any, keys: Mapping[str, Any], folder: Path, problems: Problems
 ) -> dict[str, Any]:
-    """The config of a call, its tables in memory written to ``folder``.
+    """The config of a call, its tables in memory written to ``folder``; ``problems`` takes unknown keys.
 
     Raises
     ------
     FatewalkError
-        For unknown keys, and arguments that are neither tables nor paths.
+        For arguments that are neither tables nor paths.
     """
     kind = kinds()["anndata"] if hasattr(data, "obsm") else _kind_of(data)
     if "guide_calls" not in kind.model_fields and guide_calls is not None:
@@ -54,17 +55,15 @@ def as_config(
     given: dict[str, dict[str, Any]] = {}
     entry: dict[str, Any] = {}
     objects = {"anndata": data} if hasattr(data, "obsm") else {}
-    problems = Problems()
     for key, value in keys.items():
         if key in own and hasattr(value, "obsm"):
             objects[key] = value
         elif key in own:
-            entry[key] = _path(key, value, folder) if key in kind.files else value
+            entry[key] = _path(key, value, folder) if key in kind.files and value is not None else value
         elif key in of_section:
             given.setdefault(of_section[key], {})[key] = value
         else:
             problems.add(f"{key}: {_advice(key, [*own, *of_section])}")
-    problems.raise_if_any("keywords")
     given_files = {"guide_map": guide_map, "guide_calls": guide_calls}
     files = {key: value for key, value in given_files.items() if value is not None}
     if "anndata" not in objects:
@@ -72,10 +71,7 @@ def as_config(
     entry |= {key: _path(key, value, folder) for key, value in files.items()}
     paths = {key: folder / f"{'adata' if key == 'anndata' else key}.h5ad" for key in objects}
     entry |= {key: str(path) for key, path in paths.items()}
-    if objects:
-        checked = problems.validate(kind, entry)
-        problems.raise_if_any("keywords")
-        assert checked is not None
+    if objects and (checked := problems.validate(kind, entry)):
         for key, path in paths.items():
             _write_anndata(objects[key], checked.model_dump(), path, of_guides=key == "guide_anndata")
     return {"datasets": {SCREEN: entry}, **given}
@@ -83,6 +79,9 @@ def as_config(
 
 def _advice(key: str, known: list[str]) -> str:
     """What to do about a keyword that there is not, or no more."""
+    if key in SECTIONS:
+        first = next(iter(SECTIONS[key].model_fields))
+        return f"is a section of a config; give its keys by themselves: {first}=..."
     retired = {path.split(".")[-1]: words for path, words in RETIRED.items()}
     return retired.get(key) or f"unknown key{nearest(key, known)}; see docs/configuration.md"
 
@@ -92,8 +91,9 @@ def in_words_of_fit(error: Exception, folder: Path) -> str:
     text = str(error)
     for path in folder.iterdir():
         text = text.replace(str(path), path.stem) if path.is_file() else text
-    text = text.replace(f"{folder}/", "").replace("config: ", "keywords: ", 1)
-    text = text.replace(f"datasets.{SCREEN}.", "")
+    text = text.replace(f"{folder}/", "").replace(f"datasets.{SCREEN}.", "")
+    text = text.replace(f"the data of datasets.{SCREEN} have", "the data have")
+    text = re.sub(r"(?<!['\"\w])null(?!['\"\w])", "None", text)
     for section, model in SECTIONS.items():
         for key in model.model_fields:
             text = text.replace(f"{section}.{key}", key)
@@ -111,7 +111,8 @@ def _kind_of(data: Any) -> type[Dataset]:
 def _path(key: str, value: Any, folder: Path) -> str:
     """The path of a table; a DataFrame is written, names in its index included."""
     if isinstance(value, str | os.PathLike):
-        return str(Path(value).expanduser())
+        path = os.fspath(value)
+        return str(Path(path).expanduser()) if path.startswith("~") else path
     if not isinstance(value, pd.DataFrame):
         found = "nothing" if value is None else f"an object of type {type(value).__name__}"
         raise FatewalkError(f"{key}: found {found}; allowed: a DataFrame, or the path of a table")

@@ -1,6 +1,7 @@
 """Configuration: closed pydantic models, one per section."""
 
 from fatewalk.config.datasets import Dataset, SimulatedDataset
+from fatewalk.config.reading import read_config
 from fatewalk.config.root import MAIN_RUN, Config, RunSettings, load_config
 from fatewalk.config.sections import (
     CallsConfig,
@@ -28,4 +29,5 @@ __all__ = [
     "SimulateConfig",
     "SimulatedDataset",
     "load_config",
+    "read_config",
 ]

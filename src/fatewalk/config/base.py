@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args, get_origin
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from fatewalk.core.versions import STAGES
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
+
+    from pydantic import ValidationInfo
 
 
 class Section(BaseModel):
-    """A closed section: an unknown key is an error, never ignored.
+    """A closed section: an unknown key is an error, never ignored; numbers are finite.
 
     Attributes
     ----------
@@ -21,8 +24,35 @@ class Section(BaseModel):
         The stage that reads every key of the section; empty where keys differ (`key`).
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=False)
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, use_attribute_docstrings=False, allow_inf_nan=False
+    )
     read_by: ClassVar[tuple[str, ...]] = ()
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _no_truth_for_a_number(cls, value: Any, info: ValidationInfo) -> Any:
+        """YAML reads ``yes`` and ``on`` as true, which pydantic takes for the number 1."""
+        kinds = set(_kinds(cls.model_fields[str(info.field_name)].annotation))
+        if kinds & {int, float} and bool not in kinds:
+            of_list = value.values() if isinstance(value, Mapping) else value
+            values = of_list if isinstance(value, Mapping | list | tuple) else [value]
+            for one in values:
+                if isinstance(one, bool):
+                    raise ValueError(f"found {str(one).lower()}; allowed: a number")
+        return value
+
+
+def _kinds(annotation: Any) -> Iterator[Any]:
+    """Types that an annotation is made of, those of values of a ``Literal`` included."""
+    parts = get_args(annotation)
+    if get_origin(annotation) is Literal:
+        yield from map(type, parts)
+    elif parts:
+        for part in parts:
+            yield from _kinds(part)
+    else:
+        yield annotation
 
 
 def key(

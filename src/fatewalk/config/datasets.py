@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 from pydantic import AfterValidator, Field
 
 from fatewalk.config.base import Section
+from fatewalk.config.places import must_differ
 from fatewalk.config.simulate import SimulateConfig
+from fatewalk.core.errors import FatewalkError
 from fatewalk.core.schema import is_reserved
 
 if TYPE_CHECKING:
@@ -77,10 +79,16 @@ class Dataset(Overrides):
         """Read the files: a `fatewalk.screen.raw.RawScreen`."""
         raise NotImplementedError
 
+    def fates(self) -> list[str]:
+        """The fates of the data, read from the files; none if these cannot be read."""
+        try:
+            return [str(name) for name in self.read().prob]
+        except FatewalkError:  # told where the files are imported
+            return []
+
 
 def _names_of_covariates(names: list[str]) -> list[str]:
-    if len(set(names)) < len(names):
-        raise ValueError("names must differ")
+    must_differ(names)
     if taken := [name for name in names if not name or is_reserved(name)]:
         raise ValueError(
             f"{taken[0]!r} is a column of the cells table with a meaning of its own, which the model knows "

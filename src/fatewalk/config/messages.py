@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import difflib
 import re
 from collections.abc import Mapping
@@ -13,13 +14,55 @@ from fatewalk.config.retired import RETIRED
 from fatewalk.core.errors import FatewalkError
 
 Layers = Mapping[str, Mapping[str, Any]]
+Place = tuple[str, ...]
+
+# what is allowed, by the kind of error; of several members of a union those of ITS_TYPE give way
+ITS_TYPE = {
+    "bool_parsing": "true or false",
+    "bool_type": "true or false",
+    "dict_type": "keys with values",
+    "float_parsing": "a number",
+    "float_type": "a number",
+    "int_from_float": "a whole number",
+    "int_parsing": "a whole number",
+    "int_type": "a whole number",
+    "list_type": "a list in brackets",
+    "model_type": "keys with values",
+    "string_type": "text",
+    "tuple_type": "a list in brackets",
+}
+BOUNDS = {
+    "finite_number": "a finite number",
+    "greater_than": "above {gt}",
+    "greater_than_equal": "at least {ge}",
+    "int_parsing_size": "a number of at most 63 bits",
+    "less_than": "below {lt}",
+    "less_than_equal": "at most {le}",
+    "literal_error": "{expected}",
+    "string_too_short": "text that is not empty",
+    "too_long": "a list of at most {max_length}",
+    "too_short": "at least {min_length}",
+}
 
 
 class Problems:
-    """Collects problems, so that a user sees all of them at once."""
+    """Collects problems, so that a user sees all of them at once.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    where
+        Where they are: ``config``, the name of a file, or ``keywords`` of a call. Values are shown as they
+        are written there.
+    """
+
+    def __init__(self, where: str = "config") -> None:
+        self.where = where
+        self.python = where == "keywords"
         self._texts: dict[str, None] = {}  # ordered, without repeats
+
+    def __bool__(self) -> bool:
+        """Whether there is any."""
+        return bool(self._texts)
 
     def add(self, text: str) -> None:
         """Add one problem."""
@@ -28,7 +71,7 @@ class Problems:
     def validate(
         self,
         model: type[BaseModel],
-        value: Mapping[str, Any],
+        value: Any,
         path: str = "",
         layers: Layers | None = None,
     ) -> BaseModel | None:
@@ -49,29 +92,77 @@ class Problems:
         try:
             return model.model_validate(value)
         except ValidationError as error:
-            for item in error.errors():
-                self.add(_explain(model, dict(item), path, layers or {}))
+            for place, found in _by_place(error, value).items():
+                self.add(_explain(model, place, found, path, layers or {}, self.python))
         return None
 
-    def raise_if_any(self, where: str = "config") -> None:
+    def raise_if_any(self) -> None:
         """Raise one error that names every problem, and where they are, if there is any."""
         if self._texts:
             count = "1 problem" if len(self._texts) == 1 else f"{len(self._texts)} problems"
-            raise FatewalkError("\n".join([f"{where}: {count}", *(f"  - {t}" for t in self._texts)]))
+            raise FatewalkError("\n".join([f"{self.where}: {count}", *(f"  - {t}" for t in self._texts)]))
 
 
-def short(value: Any) -> str:
-    """Show a value in at most 60 characters."""
-    text = repr(value)
+def short(value: Any, python: bool = False) -> str:
+    """Show a value in at most 60 characters, as it is written in a config, or in Python."""
+    text = repr(value) if python else _as_in_yaml(value)
     return text if len(text) <= 60 else text[:57] + "..."
 
 
-def _explain(model: type[BaseModel], error: dict[str, Any], path: str, layers: Layers) -> str:
-    """Tell one problem: the key's path, what was found, what is allowed, the nearest name."""
-    location = [str(part) for part in error["loc"] if not _is_union_tag(part)]
-    kind, text = error["type"], error["msg"].replace("Input should", "it should")
+def _as_in_yaml(value: Any) -> str:
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
+    if isinstance(value, float) and (value != value or value in (float("inf"), -float("inf"))):
+        return {"inf": ".inf", "-inf": "-.inf", "nan": ".nan"}[repr(value)]
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{_as_in_yaml(k)}: {_as_in_yaml(v)}" for k, v in value.items()) + "}"
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(map(_as_in_yaml, value)) + "]"
+    return str(value) if isinstance(value, datetime.date) else repr(value)
+
+
+def _by_place(error: ValidationError, value: Any) -> dict[Place, list[dict[str, Any]]]:
+    """Errors by the key where they are: those of the members of a union, which each have one, together."""
+    found: dict[Place, list[dict[str, Any]]] = {}
+    for item in error.errors():
+        found.setdefault(_place(item["loc"], item["type"], value), []).append(dict(item))
+    out = {}
+    for place, items in found.items():
+        bounds = [item for item in items if item["type"] not in ITS_TYPE]
+        deeper = any(other[: len(place)] == place and len(other) > len(place) for other in found)
+        if bounds or not deeper:  # a list whose third value is wrong is not wrong for being no number
+            of_its_type = any(item["type"] != "literal_error" for item in bounds)
+            out[place] = bounds if of_its_type else items
+    return out
+
+
+def _place(loc: tuple[int | str, ...], kind: str, value: Any) -> Place:
+    """Keys down to an error, without the names that pydantic puts between them for members of unions."""
+    place: list[str] = []
+    for part in loc:
+        if isinstance(value, Mapping):
+            names = {str(key): key for key in value}
+            if str(part) in names:
+                place.append(str(part))
+                value = value[names[str(part)]]
+            elif kind == "missing" and part == loc[-1]:
+                place.append(str(part))
+        elif isinstance(value, list | tuple) and isinstance(part, int) and part < len(value):
+            place.append(str(part))
+            value = value[part]
+    return tuple(place)
+
+
+def _explain(
+    model: type[BaseModel], place: Place, found: list[dict[str, Any]], path: str, layers: Layers, python: bool
+) -> str:
+    """Tell one problem: the key's path, what was found, what is allowed, how to mend it."""
+    location, error = list(place), found[0]
+    kind, text = error["type"], ""
     if kind == "value_error":  # our own validators begin with the key when several are involved
         text = str(error["ctx"]["error"])
+        if python:
+            text = re.sub("(found|allowed:) (true|false)", lambda said: f"{said[1]} {said[2].title()}", text)
         key, _, rest = text.partition(": ")
         if key in _keys_at(model, location):
             location, text = [*location, key], rest
@@ -81,16 +172,65 @@ def _explain(model: type[BaseModel], error: dict[str, Any], path: str, layers: L
             return f"{where}: {advice}"
         allowed = _keys_at(model, location[:-1])
         return f"{where}: unknown key{nearest(location[-1], allowed)}; allowed: {', '.join(allowed)}"
-    if kind == "missing":
+    value = error["input"]
+    if kind == "missing" and not isinstance(value, list | tuple):
         return f"{where}: missing, and it has no default"
     if kind == "value_error":
         return f"{where}: {text}"
-    found = short(error["input"])
-    if kind == "literal_error":
-        allowed = re.findall(r"'([^']*)'", error["ctx"]["expected"]) or [error["ctx"]["expected"]]
-        meant = nearest(str(error["input"]), allowed)
-        return f"{where}: found {found}{meant}; allowed: {' | '.join(allowed)}"
-    return f"{where}: found {found}; {text}"
+    if kind == "missing":  # one of a list of a fixed length
+        return f"{where}: found {short(value, python)}; allowed: as many values as its default has"
+    return f"{where}: found {short(value, python)}{_allowed(found)}{_mend(found, value, python)}"
+
+
+def _allowed(found: list[dict[str, Any]]) -> str:
+    """What may stand where something wrong was found: "; allowed: a number, or a list in brackets"."""
+    phrases: dict[str, None] = {}
+    meant = ""
+    for error in found:
+        words = {**ITS_TYPE, **BOUNDS}.get(error["type"])
+        context = {key: _number(value) for key, value in error.get("ctx", {}).items()}
+        if error["type"] == "literal_error":
+            literals = re.findall(r"'([^']*)'", context["expected"]) or context["expected"].split(" or ")
+            meant = nearest(str(error["input"]), literals)
+            context["expected"] = " | ".join(literals)
+        phrases[words.format(**context) if words else error["msg"]] = None
+    return f"{meant}; allowed: {', or '.join(phrases)}"
+
+
+def _number(value: Any) -> str:
+    return f"{value:g}" if isinstance(value, float) and value < 1e6 else str(value)
+
+
+def _mend(found: list[dict[str, Any]], value: Any, python: bool) -> str:
+    """What to do about a value of the wrong kind, where it can be told from the value."""
+    kinds = {error["type"] for error in found}
+    if value is None:
+        return "; leave the key out for its default"
+    if "string_type" in kinds and isinstance(value, bool | int | float | datetime.date):
+        if python:
+            return f"; write {str(value)!r}"
+        if isinstance(value, bool):
+            name = "yes" if value else "no"
+            said = "yes, on and true" if value else "no, off and false"
+            return f'; YAML reads {said} as {short(value)}: put a name in quotes, "{name}"'
+        return f'; put it in quotes, "{value}"'
+    if "string_type" in kinds and isinstance(value, Mapping | list) and not python:
+        return "; put text with brackets or braces in quotes"
+    if kinds == {"list_type"} and isinstance(value, str):
+        names = [name.strip() for name in value.split(",")]
+        return f"; write [{', '.join(map(repr, names) if python else names)}]"
+    if kinds & {"int_parsing", "float_parsing"} and isinstance(value, str):
+        return _number_meant(value, "int_parsing" in kinds)
+    return ""
+
+
+def _number_meant(text: str, whole: bool) -> str:
+    """``; write 10000`` of "1e4", ``; write 0.05`` of "0,05"."""
+    try:
+        number = float(text.strip().replace(",", "."))
+    except ValueError:
+        return ""
+    return f"; write {int(number) if whole and number.is_integer() else number}"
 
 
 def _origin(layers: Layers, section: str, location: list[str]) -> str:
@@ -106,12 +246,6 @@ def _origin(layers: Layers, section: str, location: list[str]) -> str:
 
 
 _ABSENT = object()
-
-
-def _is_union_tag(part: Any) -> bool:
-    """Tell pydantic's name for the tried member of a union, which users need not see."""
-    plain = isinstance(part, str) and part.removeprefix("constrained-")
-    return bool(plain) and ("[" in str(plain) or plain in {"int", "float", "str", "bool"})
 
 
 def _keys_at(model: type[BaseModel], location: list[str]) -> list[str]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,7 +14,8 @@ from pydantic import BaseModel, Field
 
 from fatewalk.config.datasets import Dataset, Overrides, SimulatedDataset, dataset_kind, kinds
 from fatewalk.config.keys import values_read_by
-from fatewalk.config.messages import Problems, nearest, short
+from fatewalk.config.messages import Layers, Problems, nearest, short
+from fatewalk.config.places import check_names, check_path
 from fatewalk.config.sections import (
     AblationConfig,
     CallsConfig,
@@ -26,11 +26,11 @@ from fatewalk.config.sections import (
     ModelConfig,
 )
 from fatewalk.config.simulate import SimulateConfig
+from fatewalk.core.errors import first_few
 
 MAIN_RUN = "main"
 RESERVED_DATASETS = ("ablation", "benchmarks", "logs")
 RESERVED_RUNS = ("input", "designs", "fits", MAIN_RUN)
-NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 
 
 class RootConfig(Overrides):
@@ -128,7 +128,7 @@ class Config:
         return next(s for s in self.runs[dataset].values() if s.design_id == design)
 
 
-def load_config(raw: Mapping[str, Any]) -> Config:
+def load_config(raw: Mapping[str, Any], problems: Problems | None = None) -> Config:
     """Check a configuration as read from YAML and resolve it per dataset and run.
 
     The keys of a section are taken, later ones winning, from: the defaults, the top level, the
@@ -138,6 +138,8 @@ def load_config(raw: Mapping[str, Any]) -> Config:
     ----------
     raw
         Plain containers, as YAML gives them. A section without keys may be empty.
+    problems
+        Problems that are known already, and what they are problems of; left out: of a ``config``.
 
     Returns
     -------
@@ -151,42 +153,49 @@ def load_config(raw: Mapping[str, Any]) -> Config:
         allowed, the nearest valid name.
     """
     raw = _without_nulls(raw)
-    problems = Problems()
-    _check_names(raw, problems)
-    checked = problems.validate(RootConfig, raw)
-    problems.raise_if_any()  # what follows reads the top level
-    root = cast("RootConfig", checked)
-    checked_entries = {
-        name: problems.validate(cast("type[BaseModel]", dataset_kind(entry)), entry, f"datasets.{name}")
-        for name, entry in root.datasets.items()
+    problems = Problems() if problems is None else problems
+    given = _check_names(raw, problems)
+    root = cast("RootConfig | None", problems.validate(RootConfig, raw))
+    entries = {
+        name: cast("Dataset | None", problems.validate(kind, entry, f"datasets.{name}"))
+        for name, (kind, entry) in given.items()
     }
-    problems.raise_if_any()  # what follows reads the entries
-    generated = _ablation_entries(raw, root, problems)
-    problems.raise_if_any()
-    for name, entry in generated.items():
-        checked_entries[name] = SimulatedDataset.model_validate(entry)
+    if root is not None:
+        check_path("results_dir", root.results_dir, problems, is_output=True)
+        check_path("data_dir", root.data_dir, problems, is_folder=True)
+    datasets = {
+        name: _in_folder(entry, None if root is None else root.data_dir)
+        for name, entry in entries.items()
+        if entry is not None
+    }
+    for name, dataset in datasets.items():
+        for key, file in dataset.paths.items():
+            check_path(f"datasets.{name}.{key}", file, problems)
+    generated = {} if root is None or problems else _ablation_entries(raw, root, problems)
+    for name, added in generated.items():
+        datasets[name] = SimulatedDataset.model_validate(added)
 
-    datasets: dict[str, Dataset] = {}
     runs: dict[str, dict[str, RunSettings]] = {}
-    for name, dataset in checked_entries.items():
+    for name in [*entries, *generated]:
         if name in generated:
             problems.raise_if_any()  # its sections are those of its base, where they are told
-        entry = (root.datasets | generated)[name]
+        entry: Mapping[str, Any] = generated[name] if name in generated else given[name][1]
         path = f"datasets.{name}"
-        own_runs = entry.get("runs", {})
-        top_runs = raw.get("runs", {}) if name in root.datasets else {}
+        own_runs = _section(entry, "runs")
+        top_runs = {} if name in generated else _section(raw, "runs")
         runs[name] = {}
         for run in [MAIN_RUN, *dict.fromkeys([*top_runs, *own_runs])]:
             layers = {
                 "": raw,
                 path: entry,
-                f"runs.{run}": top_runs.get(run, {}),
-                f"{path}.runs.{run}": own_runs.get(run, {}),
+                f"runs.{run}": _section(top_runs, run),
+                f"{path}.runs.{run}": _section(own_runs, run),
             }
             runs[name][run] = _resolve(layers, problems)
-            _check_simulated_fates(path, cast("Dataset", dataset), runs[name][run], problems)
-        datasets[name] = _in_folder(cast("Dataset", dataset), root.data_dir)
+            if name in datasets:
+                _check_fates(path, datasets[name], layers, runs[name][run], problems)
     problems.raise_if_any()
+    assert root is not None  # else there was a problem
     runs = {
         name: {run: _explicit(settings, datasets[name]) for run, settings in of_dataset.items()}
         for name, of_dataset in runs.items()
@@ -194,16 +203,31 @@ def load_config(raw: Mapping[str, Any]) -> Config:
     return Config(os.path.normpath(root.results_dir), datasets, runs, list(generated))
 
 
-def _check_simulated_fates(path: str, dataset: Dataset, settings: RunSettings, problems: Problems) -> None:
-    """A simulated screen must have the fates that the model expects."""
-    if settings.model is None or not isinstance(dataset, SimulatedDataset):  # None: a problem is told
+def _section(raw: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    """A section or run that may be missing, or wrong, which is told elsewhere."""
+    found = raw.get(name)
+    return found if isinstance(found, Mapping) else {}
+
+
+def _check_fates(
+    path: str, dataset: Dataset, layers: Layers, settings: RunSettings, problems: Problems
+) -> None:
+    """The fates of the data are named; a simulated screen has those that the model expects."""
+    if settings.model is None:  # a problem is told
         return
-    simulated, expected = dataset.simulate.fates, settings.model.fates
-    if set(simulated) != set(expected):
-        problems.add(
-            f"{path}.simulate.fates: found {', '.join(simulated)}, allowed: those of model.fates "
-            f"({', '.join(expected)})"
-        )
+    if isinstance(dataset, SimulatedDataset):
+        simulated, expected = dataset.simulate.fates, settings.model.fates
+        if set(simulated) != set(expected):
+            problems.add(
+                f"{path}.simulate.fates: found {', '.join(simulated)}, allowed: those of model.fates "
+                f"({', '.join(expected)})"
+            )
+    elif not any("fates" in _section(layer, "model") for layer in layers.values()):
+        names, found = dataset.fates(), "name the fates of the data"
+        if names:
+            written = f"fates={names}" if problems.python else f"fates: [{', '.join(names)}]"
+            found = f"the data of {path} have {first_few(map(repr, names), 20)}: write {written}"
+        problems.add(f"model.fates: missing; {found}, the reference first")
 
 
 def _in_folder(dataset: Dataset, folder: str | None) -> Dataset:
@@ -254,7 +278,7 @@ def _merge(base: Mapping[str, Any], change: Mapping[str, Any]) -> dict[str, Any]
 
 def _without_nulls(raw: Mapping[str, Any], parent: str = "") -> dict[str, Any]:
     """Read a section or run without keys, which YAML gives as null, as an empty one."""
-    nested = {"datasets", "runs", "simulate", "ablation", *SECTIONS}
+    nested = {"datasets", "runs", "simulate", "ablation", "priors", *SECTIONS}
     out: dict[str, Any] = {}
     for key, value in raw.items():
         if value is None and (key in nested or parent == "runs"):
@@ -277,7 +301,8 @@ def _ablation_entries(
             )
         return {}
     changed = _merge(base["simulate"], root.ablation.simulate)
-    problems.validate(SimulateConfig, changed, "ablation.simulate")
+    if problems.validate(SimulateConfig, changed, "ablation.simulate") is None:
+        return {}
     entries = {}
     for seed in range(1, root.ablation.seeds + 1):
         entry = {key: value for key, value in base.items() if key != "runs"}
@@ -287,21 +312,29 @@ def _ablation_entries(
     return entries
 
 
-def _check_names(raw: Mapping[str, Any], problems: Problems) -> None:
-    """Check what the models cannot see: names of data sets and runs, kinds of data sets."""
+def _check_names(
+    raw: Mapping[str, Any], problems: Problems
+) -> dict[str, tuple[type[Dataset], Mapping[str, Any]]]:
+    """Check what the models cannot see: names of data sets and runs, kinds of data sets.
+
+    Returns the entries whose kind can be told, with their kind, by name.
+    """
     datasets = raw.get("datasets")
     if not isinstance(datasets, Mapping) or not datasets:
+        found = "nothing" if not datasets else short(datasets)
         problems.add(
-            "datasets: found nothing; name at least one data set, for example\n"
+            f"datasets: found {found}; name at least one data set, for example\n"
             "      datasets: {demo: {simulate: {cells: 12000, genes: 50}}}"
         )
         problems.raise_if_any()
     assert isinstance(datasets, Mapping)
-    run_maps = {"runs": raw.get("runs")}
+    check_names("datasets", datasets, (*RESERVED_DATASETS, "ablation-*"), problems)
+    check_names("runs", _section(raw, "runs"), RESERVED_RUNS, problems)
+    known: dict[str, tuple[type[Dataset], Mapping[str, Any]]] = {}
     for name, entry in datasets.items():
         path = f"datasets.{name}"
-        _check_name(path, name, (*RESERVED_DATASETS, "ablation-*"), problems)
-        if not isinstance(entry, Mapping) or dataset_kind(entry) is None:
+        kind = dataset_kind(entry) if isinstance(entry, Mapping) else None
+        if kind is None:
             keys = list(entry) if isinstance(entry, Mapping) else []
             meant = "".join(nearest(str(key), list(kinds())) for key in keys if key not in kinds())
             problems.add(
@@ -309,18 +342,7 @@ def _check_names(raw: Mapping[str, Any], problems: Problems) -> None:
                 f"{', '.join(kinds())}, which tells the kind of the data set"
             )
         else:
-            run_maps[f"{path}.runs"] = entry.get("runs")
-    for path, runs in run_maps.items():
-        for run in runs if isinstance(runs, Mapping) else ():
-            _check_name(f"{path}.{run}", run, RESERVED_RUNS, problems)
-    problems.raise_if_any()
-
-
-def _check_name(path: str, name: object, reserved: tuple[str, ...], problems: Problems) -> None:
-    text = str(name)
-    taken = text in reserved or (text.startswith("ablation-") and "ablation-*" in reserved)
-    if taken or not NAME.fullmatch(text):
-        problems.add(
-            f"{path}: {text!r} cannot be a folder of results; allowed: letters, digits, '_', '-', "
-            f"'.', and not {', '.join(reserved)}"
-        )
+            known[str(name)] = kind, entry
+            runs = dict.fromkeys([*_section(raw, "runs"), *_section(entry, "runs")])
+            check_names(f"{path}.runs", runs, RESERVED_RUNS, problems)
+    return known

@@ -11,6 +11,7 @@ from typing import Any, ClassVar, Literal
 from pydantic import Field, PositiveFloat, PositiveInt, field_validator, model_validator
 
 from fatewalk.config.base import Section, key
+from fatewalk.config.places import fate_names, must_differ
 
 
 class DesignConfig(Section):
@@ -44,8 +45,7 @@ class DesignConfig(Section):
     @field_validator("covariates")
     @classmethod
     def _distinct(cls, covariates: list[str] | None) -> list[str] | None:
-        if covariates and len(set(covariates)) < len(covariates):
-            raise ValueError("names must differ")
+        must_differ(covariates or [])
         return covariates
 
 
@@ -123,11 +123,7 @@ class ModelConfig(Section):
     @field_validator("fates")
     @classmethod
     def _distinct(cls, fates: list[str]) -> list[str]:
-        if len(set(fates)) < len(fates):
-            raise ValueError("names must differ")
-        if bad := [fate for fate in fates if not fate or set(fate) & set("/\\={}") or not fate.isprintable()]:
-            raise ValueError(f"{bad[0]!r} cannot be a folder's name: no slash, backslash, '=', brace or tab")
-        return fates
+        return fate_names(fates)
 
     @model_validator(mode="after")
     def _known_fates(self) -> ModelConfig:
@@ -136,7 +132,10 @@ class ModelConfig(Section):
             if fate is not None and fate not in self.fates:
                 raise ValueError(f"{name}: found {fate!r}, allowed: {', '.join(self.fates)}")
         if self.reference == self.contrast:
-            raise ValueError(f"contrast_fate: found {self.contrast!r}, which is the reference")
+            raise ValueError(
+                f"contrast_fate: found {self.contrast!r}, which is the reference; allowed: "
+                f"{', '.join(self.contrasts)}"
+            )
         return self
 
     @property
@@ -405,18 +404,17 @@ class CallsConfig(Section):
     @model_validator(mode="before")
     @classmethod
     def _scale_of_source(cls, given: Any) -> Any:
-        source = given.get("source", "mash_fates") if isinstance(given, dict) else "mash_fates"
-        if source == "mash_fates":
-            return given
-        if given.get("scale") == "fate":
-            raise ValueError(
-                f"scale: found 'fate', but source {source} knows contrasts only; allowed: contrast, or "
-                "source mash_fates"
-            )
-        return given | {"scale": "contrast"}
+        if isinstance(given, dict) and given.get("source", "mash_fates") != "mash_fates":
+            return {"scale": "contrast"} | given
+        return given
 
     @model_validator(mode="after")
-    def _estimand_of_source(self) -> CallsConfig:
+    def _consistent(self) -> CallsConfig:
+        if self.scale == "fate" and self.source != "mash_fates":
+            raise ValueError(
+                f"scale: found 'fate', but source {self.source} knows contrasts only; allowed: contrast, or "
+                "source mash_fates"
+            )
         if self.estimand == "gene" and self.source == "mash_posterior":
             raise ValueError(
                 "estimand: found 'gene', but source mash_posterior describes the library's guides; allowed: "

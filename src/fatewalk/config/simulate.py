@@ -5,13 +5,14 @@ from __future__ import annotations
 import itertools
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import Field, FiniteFloat, PositiveInt, field_validator, model_validator
+from pydantic import Field, PositiveInt, field_validator, model_validator
 
 from fatewalk.config.base import Section
+from fatewalk.config.places import fate_names
 
 Pattern = Literal["single_day", "sustained", "early", "late", "transient", "sign_switch", "random_walk"]
-Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Positive = Annotated[float, Field(gt=0)]
+NonNegative = Annotated[float, Field(ge=0)]
 Share = Annotated[float, Field(ge=0, lt=1)]
 
 
@@ -31,9 +32,7 @@ class SimulateConfig(Section):
     ntc_share: Share = Field(
         0.1, description="share of the guide draws that go to NTC guides; 0: they are in no cell"
     )
-    days: list[FiniteFloat] = Field(
-        [0, 1, 2, 3], min_length=1, description="times of sampling, in days, ascending"
-    )
+    days: list[float] = Field([0, 1, 2, 3], min_length=1, description="times of sampling, in days, ascending")
     replicates: PositiveInt = Field(2, description="replicates; each is sampled on every day")
     moi: Positive = Field(4.0, description="mean number of distinct guides in a cell")
     moi_distribution: Literal["poisson", "uniform", "fixed"] = Field(
@@ -91,7 +90,7 @@ class SimulateConfig(Section):
         description="centred (deviations have mean 0 within a gene) | uncentred (their mean moves the "
         "library's effect away from the gene's, on all days)",
     )
-    burden_slope: FiniteFloat | list[FiniteFloat] = Field(
+    burden_slope: float | list[float] = Field(
         0.05, description="logit per extra guide in a cell, in all contrasts: a number, or one per day"
     )
     burden_slope_sd: NonNegative = Field(
@@ -113,7 +112,7 @@ class SimulateConfig(Section):
     cluster_shares_guides: bool = Field(
         False, description="all cells of a cluster carry the same guides (as embryos do)"
     )
-    covariate_effect: FiniteFloat = Field(
+    covariate_effect: float = Field(
         0.0,
         description="logit per SD of a numeric cell covariate (column `covariate`, normal), in all "
         "contrasts; 0: no such column",
@@ -123,21 +122,19 @@ class SimulateConfig(Section):
     @classmethod
     def _ascending(cls, days: list[float]) -> list[float]:
         if any(later <= earlier for earlier, later in itertools.pairwise(days)):
-            raise ValueError("must be ascending, without repeats")
+            raise ValueError(f"found {days}; allowed: ascending, without repeats")
         return days
 
     @field_validator("fates")
     @classmethod
     def _distinct(cls, fates: list[str]) -> list[str]:
-        if len(set(fates)) < len(fates):
-            raise ValueError("names must differ")
-        return fates
+        return fate_names(fates)
 
     @field_validator("effect_size")
     @classmethod
     def _range(cls, size: tuple[float, float]) -> tuple[float, float]:
         if size[0] > size[1]:
-            raise ValueError("must be [smallest, largest]")
+            raise ValueError(f"found {list(size)}; allowed: [smallest, largest]")
         return size
 
     @model_validator(mode="after")

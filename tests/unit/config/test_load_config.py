@@ -81,7 +81,7 @@ def test_a_run_may_name_a_fate_that_the_top_level_adds():
             {"datasets": DEMO, "fit": {"family": "gene_block"}},
             ["fit.family: found", "benchmarks/baselines.py"],
         ),
-        ({"datasets": DEMO, "fit": {"seed": "abc"}}, ["fit.seed: found 'abc'", "integer"]),
+        ({"datasets": DEMO, "fit": {"seed": "abc"}}, ["fit.seed: found 'abc'; allowed: a whole number"]),
         ({"datasets": DEMO, "runs": {"x": {"mash": {"egine": 1}}}}, ["runs.x.mash.egine", "'engine'"]),
         ({"datasets": {"d": {"simulate": {}, "fit": {"famly": 1}}}}, ["datasets.d.fit.famly", "'family'"]),
         (
@@ -92,7 +92,10 @@ def test_a_run_may_name_a_fate_that_the_top_level_adds():
         ({"datasets": {"a/b": {"simulate": {}}}}, ["'a/b' cannot be a folder"]),
         ({"datasets": DEMO, "model": {"ref_fate": "ES"}}, ["model.ref_fate: found 'ES'", "EC, MES, NEU"]),
         ({"datasets": DEMO, "model": {"priors": {"s_alfa": 1}}}, ["model.priors.s_alfa", "'s_alpha'"]),
-        ({"datasets": {"p": {**PLAIN, "cells": 3}}}, ["datasets.p.cells: found 3", "string"]),
+        (
+            {"datasets": {"p": {**PLAIN, "cells": 3}}},
+            ["datasets.p.cells: found 3; allowed: text; put it in quotes"],
+        ),
         ({"datasets": {"p": {"cells": "c.csv"}}}, ["datasets.p.guide_calls: missing"]),
         (
             {"datasets": DEMO, "calls": {"estimand": "gene", "source": "mash_posterior"}},
@@ -175,7 +178,8 @@ def test_text_that_yaml_reads_for_1e_6_becomes_a_number():
 
 
 def test_data_dir_is_where_relative_paths_start():
-    config = load_config({"datasets": {"p": {**PLAIN, "guide_map": "/abs/m.csv"}}, "data_dir": "in"})
+    entry = {**PLAIN, "guide_map": "/abs/m.csv"}
+    config = load_config({"datasets": {"p": entry}, "data_dir": "in", "model": {"fates": ["A", "B"]}})
     dataset = config.datasets["p"]
     assert isinstance(dataset, PlainDataset)
     assert (dataset.cells, dataset.guide_map) == ("in/c.csv", "/abs/m.csv")

@@ -1,0 +1,147 @@
+"""Paths, and names that become folders: what would fail later, or elsewhere, is told at once."""
+
+from __future__ import annotations
+
+import fnmatch
+import os
+import re
+import unicodedata
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from fatewalk.config.messages import Problems
+
+NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9_.-]*[A-Za-z0-9_-])?")
+OF_WINDOWS = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
+LONGEST = 100  # of a name; folders and files of results add to it
+URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
+VARIABLE = re.compile(r"\$\{?[A-Za-z_]")
+
+
+def check_path(
+    key: str, path: str | None, problems: Problems, *, is_output: bool = False, is_folder: bool = False
+) -> None:
+    """Tell a path that nothing can be read from, or written to.
+
+    Parameters
+    ----------
+    key
+        Its key, for messages.
+    path
+        The path; None: there is none.
+    problems
+        Takes what is wrong.
+    is_output
+        It is the folder of results.
+    is_folder
+        It is a folder to be read from.
+    """
+    if path is not None and (wrong := _wrong(path, is_output, is_output or is_folder, problems.python)):
+        problems.add(f"{key}: found {path!r}{wrong}")
+
+
+def _wrong(path: str, is_output: bool, is_folder: bool, in_python: bool) -> str:
+    """What is wrong with a path, and what to do."""
+    if path != path.strip():
+        return ", with a blank at its end; take the blank out"
+    if not path.isprintable():
+        return "; take out what is no letter, a tab perhaps: in double quotes YAML reads \\t as one"
+    if "\\" in path:
+        return "; write '/' between folders, not a backslash"
+    if URL.match(path):
+        return "; allowed: a folder of this machine" if is_folder else "; download the file and give its path"
+    if path.startswith("~"):
+        return f"; '~' is not replaced: write {Path(path).expanduser()}"
+    if not in_python and ("{" in path or "}" in path):
+        return "; braces are wildcards to Snakemake: rename the folder or file"
+    if VARIABLE.search(path) and not os.path.lexists(path):
+        return f"; variables are not replaced: write {os.path.expandvars(path)}"
+    if is_folder:
+        files = [str(one) for one in (Path(path), *Path(path).parents) if one.is_file()]
+        what = "write results into it" if is_output else "hold files"
+        return f"; {files[0]} is a file, which cannot {what}: name a folder" if files else ""
+    if Path(path).is_dir() and not Path(path).suffix:  # formats that are folders have a suffix: .zarr
+        return "; it is a folder: name the file in it"
+    return ""
+
+
+def check_names(key: str, names: Iterable[object], reserved: tuple[str, ...], problems: Problems) -> None:
+    """Tell names of data sets or runs that cannot be a folder of their own, here or on another system.
+
+    Parameters
+    ----------
+    key
+        The key that holds them, for messages.
+    names
+        All names below it.
+    reserved
+        Names of other folders; ``ablation-*`` stands for all that begin so.
+    problems
+        Takes what is wrong.
+    """
+    first: dict[str, str] = {}
+    for name in names:
+        where = f"{key}.{name}"
+        if not isinstance(name, str):
+            problems.add(f'{where}: found {name}, which is no text; put it in quotes: "{name}"')
+            continue
+        folded = name.casefold()
+        taken = any(fnmatch.fnmatchcase(folded, one) for one in reserved)
+        if taken or not NAME.fullmatch(name):
+            problems.add(
+                f"{where}: {name!r} cannot be a folder of results; allowed: letters, digits, '_', '-', "
+                f"'.', a letter or digit first, no '.' last, and not {', '.join(reserved)}"
+            )
+        elif OF_WINDOWS.fullmatch(name):
+            problems.add(f"{where}: {name!r} cannot be a folder on Windows; take another name")
+        elif len(name) > LONGEST:
+            problems.add(f"{where}: a name of {len(name)} letters; allowed: at most {LONGEST}")
+        elif folded in first:
+            problems.add(
+                f"{where}: differs from {first[folded]!r} by case only, so that some systems would take both "
+                "for one folder; rename one"
+            )
+        first.setdefault(folded, name)
+
+
+def must_differ(names: Iterable[str]) -> None:
+    """Refuse names that are equal, or look so: but for case, blanks, dash and underscore, composition.
+
+    Raises
+    ------
+    ValueError
+        With both names.
+    """
+    first: dict[str, str] = {}
+    for name in names:
+        folded = re.sub(r"[\s_\-‐-―]+", "_", unicodedata.normalize("NFKC", name).casefold())
+        if name == first.get(folded):
+            raise ValueError(f"found {name!r} twice; delete one")
+        if folded in first:
+            raise ValueError(f"found {first[folded]!r} and {name!r}, one name to the eye; rename one")
+        first[folded] = name
+
+
+def fate_names(fates: list[str]) -> list[str]:
+    """Check names of fates: each is part of a folder's name and of a column's.
+
+    Raises
+    ------
+    ValueError
+        With the first that cannot be.
+    """
+    must_differ(fates)
+    for fate in fates:
+        if fate != fate.strip() or not fate:
+            raise ValueError(f"found {fate!r}; allowed: names without blanks at their ends, and not empty")
+        if set(fate) & set("/\\={}") or not fate.isprintable():
+            raise ValueError(
+                f"{fate!r} cannot be a folder's name; allowed: no slash, backslash, '=', brace or tab. Rename "
+                "the fate in the data"
+            )
+        if len(fate) > LONGEST:
+            raise ValueError(f"found a name of {len(fate)} letters; allowed: at most {LONGEST}")
+    return fates
