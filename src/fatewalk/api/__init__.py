@@ -7,6 +7,7 @@ it is saved.
 from __future__ import annotations
 
 import contextlib
+import os
 import shutil
 import tempfile
 import weakref
@@ -110,7 +111,7 @@ def load(folder: str | Path) -> Result:
     FatewalkError
         If it is no folder of a run.
     """
-    folder = Path(folder).expanduser()
+    folder = Path(os.path.expanduser(folder))  # noqa: PTH111 (Path raises where there is no such user)
     if not folder.is_dir():
         raise FatewalkError(f"{folder}: no such folder; correct the path")
     runs = sorted(path.parent.name for path in folder.glob("*/run.json"))

@@ -111,8 +111,7 @@ def _kind_of(data: Any) -> type[Dataset]:
 def _path(key: str, value: Any, folder: Path) -> str:
     """The path of a table; a DataFrame is written, names in its index included."""
     if isinstance(value, str | os.PathLike):
-        path = os.fspath(value)
-        return str(Path(path).expanduser()) if path.startswith("~") else path
+        return os.path.expanduser(value)  # noqa: PTH111 (Path raises where there is no such user)
     if not isinstance(value, pd.DataFrame):
         found = "nothing" if value is None else f"an object of type {type(value).__name__}"
         raise FatewalkError(f"{key}: found {found}; allowed: a DataFrame, or the path of a table")

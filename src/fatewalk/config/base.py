@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args, get_origin
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
@@ -13,6 +13,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from pydantic import ValidationInfo
+
+
+# Numbers beyond these are slips of the keyboard: the arithmetic of a later stage would not hold them.
+Seed = Annotated[int, Field(ge=0, le=2**63 - 1)]
+Scale = Annotated[float, Field(ge=1e-4, le=100)]  # of a prior, logit
+Logit = Annotated[float, Field(ge=-100, le=100)]
+Size = Annotated[float, Field(ge=0, le=100)]  # of an effect or a deviation, logit
+Weight = Annotated[float, Field(ge=0, le=1e6)]
 
 
 class Section(BaseModel):

@@ -21,10 +21,33 @@ URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
 VARIABLE = re.compile(r"\$\{?[A-Za-z_]")
 
 
-def check_path(
-    key: str, path: str | None, problems: Problems, *, is_output: bool = False, is_folder: bool = False
-) -> None:
-    """Tell a path that nothing can be read from, or written to.
+def check_file(key: str, path: str, folder: str | None, problems: Problems) -> None:
+    """Tell a path that no file can be read from.
+
+    Parameters
+    ----------
+    key
+        Its key, for messages.
+    path
+        The path, as it is given.
+    folder
+        Where relative paths start; None: here.
+    problems
+        Takes what is wrong.
+    """
+    if URL.match(path):
+        wrong = "; download the file and give its path"
+    else:
+        wrong = _wrong(path, problems.python)
+        place = Path(folder or "", path)
+        if not wrong and place.is_dir() and not place.suffix:  # formats that are folders have one: .zarr
+            wrong = "; it is a folder: name the file in it"
+    if wrong:
+        problems.add(f"{key}: found {path!r}{wrong}")
+
+
+def check_folder(key: str, path: str | None, problems: Problems) -> None:
+    """Tell a path that can be no folder, of results or of data.
 
     Parameters
     ----------
@@ -34,37 +57,34 @@ def check_path(
         The path; None: there is none.
     problems
         Takes what is wrong.
-    is_output
-        It is the folder of results.
-    is_folder
-        It is a folder to be read from.
     """
-    if path is not None and (wrong := _wrong(path, is_output, is_output or is_folder, problems.python)):
+    if path is None:
+        return
+    if URL.match(path):
+        wrong = "; allowed: a folder of this machine"
+    else:
+        wrong = _wrong(path, problems.python)
+        files = [one for one in (Path(path), *Path(path).parents) if one.is_file()]
+        if not wrong and files:
+            wrong = f"; {files[0]} is a file: name a folder"
+    if wrong:
         problems.add(f"{key}: found {path!r}{wrong}")
 
 
-def _wrong(path: str, is_output: bool, is_folder: bool, in_python: bool) -> str:
-    """What is wrong with a path, and what to do."""
+def _wrong(path: str, in_python: bool) -> str:
+    """What is wrong with the text of a path, and what to do."""
     if path != path.strip():
         return ", with a blank at its end; take the blank out"
     if not path.isprintable():
         return "; take out what is no letter, a tab perhaps: in double quotes YAML reads \\t as one"
     if "\\" in path:
         return "; write '/' between folders, not a backslash"
-    if URL.match(path):
-        return "; allowed: a folder of this machine" if is_folder else "; download the file and give its path"
     if path.startswith("~"):
-        return f"; '~' is not replaced: write {Path(path).expanduser()}"
+        return f"; '~' is not replaced: write {os.path.expanduser(path)}"  # noqa: PTH111 (Path raises)
     if not in_python and ("{" in path or "}" in path):
         return "; braces are wildcards to Snakemake: rename the folder or file"
     if VARIABLE.search(path) and not os.path.lexists(path):
         return f"; variables are not replaced: write {os.path.expandvars(path)}"
-    if is_folder:
-        files = [str(one) for one in (Path(path), *Path(path).parents) if one.is_file()]
-        what = "write results into it" if is_output else "hold files"
-        return f"; {files[0]} is a file, which cannot {what}: name a folder" if files else ""
-    if Path(path).is_dir() and not Path(path).suffix:  # formats that are folders have a suffix: .zarr
-        return "; it is a folder: name the file in it"
     return ""
 
 
@@ -139,8 +159,8 @@ def fate_names(fates: list[str]) -> list[str]:
             raise ValueError(f"found {fate!r}; allowed: names without blanks at their ends, and not empty")
         if set(fate) & set("/\\={}") or not fate.isprintable():
             raise ValueError(
-                f"{fate!r} cannot be a folder's name; allowed: no slash, backslash, '=', brace or tab. Rename "
-                "the fate in the data"
+                f"{fate!r} cannot be a folder's name; allowed: no slash, backslash, '=', brace or tab: "
+                "rename it in the data"
             )
         if len(fate) > LONGEST:
             raise ValueError(f"found a name of {len(fate)} letters; allowed: at most {LONGEST}")

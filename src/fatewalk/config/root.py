@@ -15,7 +15,7 @@ from pydantic import BaseModel, Field
 from fatewalk.config.datasets import Dataset, Overrides, SimulatedDataset, dataset_kind, kinds
 from fatewalk.config.keys import values_read_by
 from fatewalk.config.messages import Layers, Problems, nearest, short
-from fatewalk.config.places import check_names, check_path
+from fatewalk.config.places import check_file, check_folder, check_names
 from fatewalk.config.sections import (
     AblationConfig,
     CallsConfig,
@@ -161,16 +161,15 @@ def load_config(raw: Mapping[str, Any], problems: Problems | None = None) -> Con
         for name, (kind, entry) in given.items()
     }
     if root is not None:
-        check_path("results_dir", root.results_dir, problems, is_output=True)
-        check_path("data_dir", root.data_dir, problems, is_folder=True)
-    datasets = {
-        name: _in_folder(entry, None if root is None else root.data_dir)
-        for name, entry in entries.items()
-        if entry is not None
-    }
-    for name, dataset in datasets.items():
-        for key, file in dataset.paths.items():
-            check_path(f"datasets.{name}.{key}", file, problems)
+        check_folder("results_dir", root.results_dir, problems)
+        check_folder("data_dir", root.data_dir, problems)
+    data_dir = None if root is None else root.data_dir
+    datasets: dict[str, Dataset] = {}
+    for name, checked in entries.items():
+        if checked is not None:
+            for key, file in checked.paths.items():
+                check_file(f"datasets.{name}.{key}", file, data_dir, problems)
+            datasets[name] = _in_folder(checked, data_dir)
     generated = {} if root is None or problems else _ablation_entries(raw, root, problems)
     for name, added in generated.items():
         datasets[name] = SimulatedDataset.model_validate(added)
@@ -194,6 +193,7 @@ def load_config(raw: Mapping[str, Any], problems: Problems | None = None) -> Con
             runs[name][run] = _resolve(layers, problems)
             if name in datasets:
                 _check_fates(path, datasets[name], layers, runs[name][run], problems)
+                _check_covariates(path, datasets[name], runs[name][run], problems)
     problems.raise_if_any()
     assert root is not None  # else there was a problem
     runs = {
@@ -228,6 +228,16 @@ def _check_fates(
             written = f"fates={names}" if problems.python else f"fates: [{', '.join(names)}]"
             found = f"the data of {path} have {first_few(map(repr, names), 20)}: write {written}"
         problems.add(f"model.fates: missing; {found}, the reference first")
+
+
+def _check_covariates(path: str, dataset: Dataset, settings: RunSettings, problems: Problems) -> None:
+    """Covariates of the model are among those that the data set carries."""
+    wanted = [] if settings.design is None else settings.design.covariates or []
+    if absent := [name for name in wanted if name not in dataset.carried]:
+        problems.add(
+            f"design.covariates: found {absent[0]!r}, which {path} does not carry; allowed: "
+            f"{', '.join(map(repr, dataset.carried)) or 'none'}. Name it in {path}.covariates as well"
+        )
 
 
 def _in_folder(dataset: Dataset, folder: str | None) -> Dataset:

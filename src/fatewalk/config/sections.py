@@ -6,11 +6,11 @@ schema and the table in ``docs/configuration.md``.
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, PositiveFloat, PositiveInt, field_validator, model_validator
 
-from fatewalk.config.base import Section, key
+from fatewalk.config.base import Scale, Section, Seed, key
 from fatewalk.config.places import fate_names, must_differ
 
 
@@ -20,6 +20,7 @@ class DesignConfig(Section):
     min_umi: int | None = key(
         None,
         ge=1,
+        le=10**6,
         description="drop guide calls with fewer UMIs (needs calls that carry UMIs)",
         read_by=["build_design"],
     )
@@ -52,24 +53,20 @@ class DesignConfig(Section):
 class PriorsConfig(Section):
     """Prior scales, in logit."""
 
-    s_alpha: PositiveFloat = key(
-        2.5, description="SD of the intercepts by fate and day", read_by=["fit_effects"]
-    )
-    s_rep: PositiveFloat = key(0.8, description="SD of the replicate effects", read_by=["fit_effects"])
-    s_gamma: PositiveFloat = key(0.8, description="SD of the burden slopes", read_by=["fit_effects"])
-    s_tau: PositiveFloat = key(
+    s_alpha: Scale = key(2.5, description="SD of the intercepts by fate and day", read_by=["fit_effects"])
+    s_rep: Scale = key(0.8, description="SD of the replicate effects", read_by=["fit_effects"])
+    s_gamma: Scale = key(0.8, description="SD of the burden slopes", read_by=["fit_effects"])
+    s_tau: Scale = key(
         1.0, description="scale of tau, the SD of first-day gene effects", read_by=["fit_effects"]
     )
-    s_time: PositiveFloat = key(
+    s_time: Scale = key(
         0.8, description="scale of sigma_time, the SD of a day's change", read_by=["fit_effects"]
     )
-    s_guide: PositiveFloat = key(
+    s_guide: Scale = key(
         1.0, description="scale of sigma_guide, the SD of guides in a gene", read_by=["fit_effects"]
     )
-    s_covariate: PositiveFloat = key(
-        1.0, description="SD of the slopes of covariates", read_by=["fit_effects"]
-    )
-    s_cluster: PositiveFloat = key(
+    s_covariate: Scale = key(1.0, description="SD of the slopes of covariates", read_by=["fit_effects"])
+    s_cluster: Scale = key(
         0.8,
         description="scale of sigma_cluster, the SD of clusters whose cells carry different guides",
         read_by=["fit_effects"],
@@ -168,7 +165,7 @@ class FitConfig(Section):
         "laplace (Newton-Laplace alone)",
         read_by=["fit_effects"],
     )
-    likelihood_weight: Literal["auto"] | PositiveFloat = key(
+    likelihood_weight: Literal["auto"] | Annotated[float, Field(ge=1e-4, le=1e4)] = key(
         "auto",
         description="weight of a cell's label: auto (1 / dispersion of the labels, by day) | a number "
         "(1 is right for independent one-hot labels)",
@@ -176,11 +173,14 @@ class FitConfig(Section):
     )
     dense_limit: PositiveInt = key(
         12000,
+        le=10**6,
         description="coordinates (latents but scales and what centring takes out) up to which one covariance "
         "of all is kept; above it gene blocks and what all genes share",
         read_by=["fit_effects"],
     )
-    max_steps: PositiveInt = key(20000, description="budget of optimiser steps", read_by=["fit_effects"])
+    max_steps: PositiveInt = key(
+        20000, le=10**9, description="budget of optimiser steps", read_by=["fit_effects"]
+    )
     device: Literal["auto", "cpu", "cuda"] = key(
         "auto",
         description="auto (CUDA if the job sees it) | cpu | cuda (fails without it)",
@@ -198,7 +198,7 @@ class FitConfig(Section):
         description="converged: export nothing from another fit | none: export it as provisional",
         read_by=["export_effects"],
     )
-    seed: int = key(1, ge=0, description="seed of the fit", read_by=["fit_effects", "summarise_posterior"])
+    seed: Seed = key(1, description="seed of the fit", read_by=["fit_effects", "summarise_posterior"])
     debug: bool = key(
         False,
         description="check at every step that delta is centred within genes (slower)",
@@ -206,12 +206,14 @@ class FitConfig(Section):
     )
     threads: PositiveInt = key(
         1,
+        le=1024,
         description="CPU threads of the fit; more than one pays off above some 2,000 latent variables",
         read_by=["fit_effects", "summarise_posterior"],
         reruns=False,
     )
     checkpoint_minutes: PositiveFloat = key(
         10.0,
+        le=10**6,
         description="time between checkpoints of a running fit, from which a killed job resumes",
         read_by=["fit_effects"],
         reruns=False,
@@ -234,6 +236,7 @@ class ExportConfig(Section):
     draws: int = key(
         4000,
         ge=100,
+        le=10**6,
         description="joint posterior draws behind the means and SDs (streamed)",
         read_by=["summarise_posterior"],
     )
@@ -262,12 +265,17 @@ class MashConfig(Section):
         "mash_posterior of the calls",
         read_by=["fit_mash", "run_mashr", "rank_hits"],
     )
-    se_inflate: PositiveFloat = key(
-        1.0, description="factor on the standard errors", read_by=["fit_mash", "run_mashr"]
+    se_inflate: float = key(
+        1.0,
+        ge=0.01,
+        le=100,
+        description="factor on the standard errors",
+        read_by=["fit_mash", "run_mashr"],
     )
     se_floor: float = key(
         0.0,
         ge=0,
+        le=100,
         description="smallest standard error after inflation (logit)",
         read_by=["fit_mash", "run_mashr"],
     )
@@ -277,10 +285,17 @@ class MashConfig(Section):
         read_by=["fit_mash", "run_mashr"],
     )
     null_z: PositiveFloat = key(
-        2.0, description="simple: rows with every |z| below this are null", read_by=["fit_mash", "run_mashr"]
+        2.0,
+        le=100,
+        description="simple: rows with every |z| below this are null",
+        read_by=["fit_mash", "run_mashr"],
     )
-    eigen_floor: PositiveFloat = key(
-        1e-6, description="smallest eigenvalue of the error correlation", read_by=["fit_mash", "run_mashr"]
+    eigen_floor: float = key(
+        1e-6,
+        ge=1e-12,
+        le=1,
+        description="smallest eigenvalue of the error correlation",
+        read_by=["fit_mash", "run_mashr"],
     )
     corr_shrink: float = key(
         0.05,
@@ -292,6 +307,7 @@ class MashConfig(Section):
     null_weight: float = key(
         10.0,
         ge=1,
+        le=1e6,
         description="prior weight on no effect (1: none), not in mode enriched",
         read_by=["fit_mash", "run_mashr"],
     )
@@ -304,11 +320,13 @@ class MashConfig(Section):
     )
     min_strong: PositiveInt = key(
         10,
+        le=10**9,
         description="learned covariances: with fewer strong rows than this there are none",
         read_by=["fit_mash", "run_mashr"],
     )
     n_pcs: PositiveInt = key(
         3,
+        le=1000,
         description="learned covariances: principal components of the strong rows",
         read_by=["fit_mash", "run_mashr"],
     )
@@ -370,6 +388,7 @@ class CallsConfig(Section):
     effect_size_eps: float = key(
         0.2,
         ge=0,
+        le=100,
         description="smallest effect of interest, logit",
         read_by=["fit_mash", "rank_hits", "evaluate_recovery", "plot_figures"],
     )
@@ -429,7 +448,7 @@ class AblationConfig(Section):
     read_by: ClassVar = ("simulate_screen",)  # through the data sets that it adds
 
     dataset: str = Field("demo", description="simulated dataset entry that is drawn again with other seeds")
-    seeds: PositiveInt = Field(5, description="number of screens")
+    seeds: PositiveInt = Field(5, le=1000, description="number of screens")
     simulate: dict[str, Any] = Field(
         {"guide_sd": 0.6, "effect_size": [0.4, 0.8]},
         description="keys of simulate that are changed: here guide effects large against gene effects",

@@ -7,13 +7,14 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, PositiveInt, field_validator, model_validator
 
-from fatewalk.config.base import Section
+from fatewalk.config.base import Logit, Section, Seed, Size, Weight
 from fatewalk.config.places import fate_names
 
 Pattern = Literal["single_day", "sustained", "early", "late", "transient", "sign_switch", "random_walk"]
-Positive = Annotated[float, Field(gt=0)]
-NonNegative = Annotated[float, Field(ge=0)]
-Share = Annotated[float, Field(ge=0, lt=1)]
+Guides = Annotated[int, Field(ge=1, le=1000)]  # of a gene
+Concentration = Annotated[float, Field(ge=1e-3, le=1e6)]
+Day = Annotated[float, Field(ge=-1e6, le=1e6)]
+Share = Annotated[float, Field(ge=1e-6, le=1e6)]
 
 
 class SimulateConfig(Section):
@@ -21,27 +22,29 @@ class SimulateConfig(Section):
 
     read_by: ClassVar = ("simulate_screen",)
 
-    seed: int = Field(1, ge=0, description="seed of the simulation; the same seed gives the same files")
-    cells: PositiveInt = Field(12000, description="cells, spread evenly over days, replicates and clusters")
-    genes: PositiveInt = Field(50, description="targeted genes")
-    guides_per_gene: PositiveInt | dict[PositiveInt, NonNegative] = Field(
+    seed: Seed = Field(1, description="seed of the simulation; the same seed gives the same files")
+    cells: PositiveInt = Field(
+        12000, le=10**8, description="cells, spread evenly over days, replicates and clusters"
+    )
+    genes: PositiveInt = Field(50, le=10**5, description="targeted genes")
+    guides_per_gene: Guides | dict[Guides, Weight] = Field(
         {1: 0.05, 2: 0.1, 4: 0.7, 6: 0.15},
         description="guides of a gene: a number, or {number: probability}",
     )
-    ntc_guides: int = Field(20, ge=0, description="non-targeting (NTC) guides")
-    ntc_share: Share = Field(
-        0.1, description="share of the guide draws that go to NTC guides; 0: they are in no cell"
+    ntc_guides: int = Field(20, ge=0, le=10**5, description="non-targeting (NTC) guides")
+    ntc_share: float = Field(
+        0.1, ge=0, lt=1, description="share of the guide draws that go to NTC guides; 0: they are in no cell"
     )
-    days: list[float] = Field([0, 1, 2, 3], min_length=1, description="times of sampling, in days, ascending")
-    replicates: PositiveInt = Field(2, description="replicates; each is sampled on every day")
-    moi: Positive = Field(4.0, description="mean number of distinct guides in a cell")
+    days: list[Day] = Field([0, 1, 2, 3], min_length=1, description="times of sampling, in days, ascending")
+    replicates: PositiveInt = Field(2, le=1000, description="replicates; each is sampled on every day")
+    moi: float = Field(4.0, ge=0.01, le=1000, description="mean number of distinct guides in a cell")
     moi_distribution: Literal["poisson", "uniform", "fixed"] = Field(
         "poisson",
         description="poisson (some cells get no guide) | uniform (1 to 2 moi - 1, rounded) | "
         "fixed (moi, rounded)",
     )
-    guide_abundance_sd: NonNegative = Field(
-        0.5, description="SD of the log abundance of a guide in the library"
+    guide_abundance_sd: float = Field(
+        0.5, ge=0, le=10, description="SD of the log abundance of a guide in the library"
     )
     fates: list[str] = Field(
         ["EC", "MES", "NEU"], min_length=2, description="fates; effects are against the first"
@@ -49,7 +52,7 @@ class SimulateConfig(Section):
     labels: Literal["one_hot", "dirichlet"] = Field(
         "one_hot", description="one_hot (one fate a cell) | dirichlet (soft fate probabilities)"
     )
-    concentration: Positive | list[Positive] = Field(
+    concentration: Concentration | list[Concentration] = Field(
         50.0, description="Dirichlet concentration of soft labels: a number, or one per day"
     )
     active_genes: int = Field(15, ge=0, description="genes with an effect")
@@ -58,7 +61,7 @@ class SimulateConfig(Section):
         description="screen (active_genes genes, each with a pattern over days) | day (on every day "
         "active_genes genes drawn anew, each with an effect on that day alone; no effect_patterns)",
     )
-    effect_size: tuple[NonNegative, NonNegative] = Field(
+    effect_size: tuple[Size, Size] = Field(
         (0.6, 1.2),
         description="range of |effect| in logit, uniform, with a random sign; not for random_walk",
     )
@@ -68,7 +71,7 @@ class SimulateConfig(Section):
         "sign) | same (all contrasts alike) | one (a random contrast) | one_fate, two_fates (random "
         "fates, the first one included, each with its own size and sign)",
     )
-    effect_patterns: dict[Pattern, NonNegative] = Field(
+    effect_patterns: dict[Pattern, Weight] = Field(
         {
             "single_day": 1,
             "sustained": 1,
@@ -80,9 +83,9 @@ class SimulateConfig(Section):
         },
         description="weights of the patterns over days from which each active gene draws one",
     )
-    walk_start_sd: NonNegative = Field(0.6, description="random_walk: SD of the effect on the first day")
-    walk_step_sd: NonNegative = Field(0.4, description="random_walk: SD of a step between two days")
-    guide_sd: NonNegative = Field(
+    walk_start_sd: Size = Field(0.6, description="random_walk: SD of the effect on the first day")
+    walk_step_sd: Size = Field(0.4, description="random_walk: SD of a step between two days")
+    guide_sd: Size = Field(
         0.2, description="SD of a guide's deviation from its gene (logit), before centring"
     )
     guide_effects: Literal["centred", "uncentred"] = Field(
@@ -90,29 +93,29 @@ class SimulateConfig(Section):
         description="centred (deviations have mean 0 within a gene) | uncentred (their mean moves the "
         "library's effect away from the gene's, on all days)",
     )
-    burden_slope: float | list[float] = Field(
+    burden_slope: Logit | list[Logit] = Field(
         0.05, description="logit per extra guide in a cell, in all contrasts: a number, or one per day"
     )
-    burden_slope_sd: NonNegative = Field(
+    burden_slope_sd: Size = Field(
         0.0, description="SD of a contrast's own deviation from burden_slope, the same on all days"
     )
-    fate_shares: list[Positive] | None = Field(
+    fate_shares: list[Share] | None = Field(
         None, description="share of each fate, before intercept_sd and burden; left out: all alike"
     )
-    intercept_sd: NonNegative = Field(0.4, description="SD of the intercepts by fate and day")
-    replicate_sd: NonNegative = Field(
+    intercept_sd: Size = Field(0.4, description="SD of the intercepts by fate and day")
+    replicate_sd: Size = Field(
         0.2, description="SD of the replicate effects by fate, before they are centred over replicates"
     )
     clusters: int = Field(
-        0, ge=0, description="clusters (embryos, clones) in each replicate and day; 0: none"
+        0, ge=0, le=10**6, description="clusters (embryos, clones) in each replicate and day; 0: none"
     )
-    cluster_sd: NonNegative = Field(
+    cluster_sd: Size = Field(
         0.3, description="SD of a cluster's own intercepts by fate: overdispersion between clusters"
     )
     cluster_shares_guides: bool = Field(
         False, description="all cells of a cluster carry the same guides (as embryos do)"
     )
-    covariate_effect: float = Field(
+    covariate_effect: Logit = Field(
         0.0,
         description="logit per SD of a numeric cell covariate (column `covariate`, normal), in all "
         "contrasts; 0: no such column",

@@ -1,6 +1,6 @@
 """Configs: keys, values, and what YAML makes of them."""
 
-from tests.hostile.screen import PLAIN, Case
+from tests.hostile.screen import Case
 
 ENTRY = "datasets: {screen: {cells: cells.csv, guide_calls: calls.csv, guide_map: guides.csv}}\n"
 MODEL = "model: {fates: [EC, MES, NEU]}\n"
@@ -27,10 +27,9 @@ def keys(**sections):
     return lambda s: s.config(**sections)
 
 
-def named(**names):
-    """Data sets and runs by other names."""
-    sections = {"datasets": names.get("datasets", {"screen": PLAIN}), "runs": names.get("runs", {})}
-    return lambda s: s.config(**sections)
+def simulated_twice(one, other):
+    """Two simulated screens by these names."""
+    return lambda s: s.text(f"datasets: {{{one}: {{simulate: {{}}}}, {other}: {{simulate: {{}}}}}}\n")
 
 
 def refused(name, spoil, *words, never=(), snakemake=False):
@@ -250,12 +249,381 @@ VALUES = [
         snakemake=True,
     ),
     refused(
-        "an unknown section and a wrong value",
+        "an unknown section and wrong values",
         keys(modle={"fates": []}, fit={"device": "gpu"}),
         "2 problems",
         "modle: unknown key, did you mean 'model'?",
         "fit.device: found 'gpu'",
     ),
+    refused(
+        "a wrong key of a data set and a wrong value",
+        keys(entry={"dy_key": "x"}, fit={"seed": -1}),
+        "2 problems",
+        "datasets.screen.dy_key: unknown key, did you mean 'day_key'?",
+        "fit.seed: found -1; allowed: at least 0",
+    ),
+    refused(
+        "an infinite prior",
+        keys(model={"priors": {"s_tau": float("inf")}}),
+        "model.priors.s_tau: found .inf; allowed: a finite number",
+    ),
+    refused("a prior that is not a number", keys(model={"priors": {"s_tau": float("nan")}}), "found .nan"),
+    refused(
+        "a prior of zero", keys(model={"priors": {"s_tau": 0}}), "s_tau: found 0; allowed: at least 0.0001"
+    ),
+    refused("a huge prior", keys(model={"priors": {"s_alpha": 1e300}}), "found 1e+300; allowed: at most 100"),
+    refused("an infinite factor", keys(mash={"se_inflate": float("inf")}), "mash.se_inflate: found .inf"),
+    refused(
+        "standard errors times 1e300", keys(mash={"se_inflate": 1e300}), "se_inflate", "allowed: at most 100"
+    ),
+    refused(
+        "a floor above one of eigenvalues",
+        keys(mash={"eigen_floor": 2}),
+        "mash.eigen_floor: found 2; allowed: at most 1",
+    ),
+    refused(
+        "an infinite null weight", keys(mash={"null_weight": float("inf")}), "mash.null_weight: found .inf"
+    ),
+    refused("no mode", keys(mash={"modes": []}), "mash.modes: found []; allowed: at least 1"),
+    refused("a mode twice", keys(mash={"modes": ["enriched", "enriched"]}), "mash.modes", "each mode once"),
+    refused("an unknown mode", keys(mash={"modes": ["enrichd"]}), "mash.modes.0", "did you mean 'enriched'?"),
+    refused(
+        "engines that share no mode",
+        keys(mash={"modes": ["enriched"], "compare_engines": True}),
+        "mash.compare_engines: found true",
+        "'conservative'",
+    ),
+    refused(
+        "an infinite smallest effect",
+        keys(calls={"effect_size_eps": float("inf")}),
+        "calls.effect_size_eps: found .inf",
+    ),
+    refused("a rate of one", keys(calls={"fdr": 1}), "calls.fdr: found 1; allowed: below 1"),
+    refused("a rate in percent", keys(calls={"fdr": 5}), "calls.fdr: found 5; allowed: below 1"),
+    refused(
+        "a scale that a source has not",
+        keys(calls={"source": "joint", "scale": "fate"}),
+        "calls.scale: found 'fate'",
+        "source joint knows contrasts only",
+    ),
+    refused(
+        "an estimand that a source has not",
+        keys(calls={"source": "mash_posterior", "estimand": "gene"}),
+        "calls.estimand: found 'gene'",
+    ),
+    refused(
+        "a wrong source and a wrong rate",
+        keys(calls={"source": "joint", "scale": "fates", "fdr": 2}),
+        "2 problems",
+    ),
+    refused(
+        "a seed beyond 63 bits",
+        keys(fit={"seed": 2**63}),
+        "fit.seed: found 9223372036854775808; allowed: at most",
+    ),
+    refused(
+        "a seed beyond 64 bits",
+        keys(fit={"seed": 2**80}),
+        "fit.seed: found 1208925819614629174706176",
+        "at most 9223372036854775807",
+    ),
+    right("the largest seed", keys(fit={"seed": 2**63 - 1})),
+    refused("a seed that is true", lines("fit: {seed: yes}\n"), "fit.seed: found true; allowed: a number"),
+    refused(
+        "threads that are true", keys(fit={"threads": True}), "fit.threads: found true; allowed: a number"
+    ),
+    right("a whole number with a point", keys(fit={"threads": 2.0})),
+    right("a switch that says no", lines("fit: {debug: no}\n")),
+    refused("a switch that is two", keys(fit={"debug": 2}), "fit.debug: found 2; allowed: true or false"),
+    refused("half a thread", keys(fit={"threads": 0.5}), "fit.threads: found 0.5; allowed: a whole number"),
+    refused("no thread", keys(fit={"threads": 0}), "fit.threads: found 0; allowed: above 0"),
+    refused("more GPUs than one", keys(fit={"gpus": 4}), "fit.gpus: found 4; allowed: 0 | 1"),
+    refused("too few draws", keys(export={"draws": 1}), "export.draws: found 1; allowed: at least 100"),
+    refused("draws that fill a disk", keys(export={"draws": 10**12}), "export.draws", "at most 1000000"),
+    refused(
+        "a tolerance above its limit", keys(design={"prob_tolerance": 1}), "design.prob_tolerance: found 1"
+    ),
+    refused("no UMI", keys(design={"min_umi": 0}), "design.min_umi: found 0; allowed: at least 1"),
+    refused(
+        "half an UMI", keys(design={"min_umi": 1.5}), "design.min_umi: found 1.5; allowed: a whole number"
+    ),
+    refused(
+        "a covariate that no data set carries",
+        keys(design={"covariates": ["batch"]}),
+        "design.covariates: found 'batch', which datasets.screen does not carry",
+        "datasets.screen.covariates",
+    ),
+    refused(
+        "a covariate twice", keys(entry={"covariates": ["batch", "batch"]}), "found 'batch' twice; delete one"
+    ),
+    refused("a covariate that the model has", keys(entry={"covariates": ["day"]}), "'day' is a column"),
+    refused("a value of no kind", keys(fit={"seed": None}), "fit.seed: found null", "leave the key out"),
+    right("a section without keys", lines("fit:\nmash:\n")),
+    refused("a section that is a number", lines("fit: 3\n"), "fit: found 3; allowed: keys with values"),
+    refused(
+        "a section that is a list",
+        lines("calls: [fdr, 0.1]\n"),
+        "calls: found ['fdr', 0.1]; allowed: keys with values",
+    ),
+    refused(
+        "priors that are a number",
+        keys(model={"priors": 3}),
+        "model.priors: found 3; allowed: keys with values",
+    ),
+    refused("a run that is a number", lines("runs: {a: 3}\n"), "runs.a: found 3; allowed: keys with values"),
+    refused(
+        "a weight that is no number",
+        keys(fit={"likelihood_weight": "auot"}),
+        "1 problem",
+        "found 'auot', did you mean 'auto'?; allowed: auto, or a number",
+    ),
+    refused(
+        "a weight below zero",
+        keys(fit={"likelihood_weight": -1}),
+        "1 problem",
+        "allowed: auto, or at least 0.0001",
+    ),
+    refused(
+        "a weight that is a list",
+        keys(fit={"likelihood_weight": [1]}),
+        "1 problem",
+        "allowed: auto, or a number",
+    ),
+    refused("a key of before", keys(fit={"guide": "structured"}), "fit.guide: is called fit.family now"),
 ]
 
-CASES = [*FILE, *YAML, *VALUES]
+# fates and what rests on them
+FATES = [
+    refused(
+        "no fates", text(ENTRY), "model.fates: missing", "'EC', 'MES', 'NEU'", "write fates: [EC, MES, NEU]"
+    ),
+    refused(
+        "no fates and no data",
+        lambda s: (s.text(ENTRY), s.path("cells.csv").unlink()),
+        "model.fates: missing; name the fates of the data",
+    ),
+    right("no fates of a simulated screen", simulated("cells: 500")),
+    right("fates of the data set alone", text(ENTRY.replace("}}", ", model: {fates: [EC, MES, NEU]}}}"))),
+    refused("one fate", keys(model={"fates": ["EC"]}), "model.fates: found ['EC']; allowed: at least 2"),
+    refused(
+        "a fate twice",
+        keys(model={"fates": ["EC", "EC", "MES"]}),
+        "model.fates: found 'EC' twice; delete one",
+    ),
+    refused(
+        "fates that differ by case", keys(model={"fates": ["EC", "Ec"]}), "'EC' and 'Ec', one name to the eye"
+    ),
+    refused("fates that differ by a dash", keys(model={"fates": ["EC 1", "EC_1"]}), "'EC 1' and 'EC_1'"),
+    refused(
+        "fates that differ by composition",
+        keys(model={"fates": ["n\u00e9", "ne\u0301"]}),
+        "one name to the eye",
+    ),
+    right("fates that differ by a sign", keys(model={"fates": ["CD4", "CD4-", "CD4+"]})),
+    refused(
+        "a blank after a fate",
+        keys(model={"fates": ["EC ", "MES"]}),
+        "model.fates: found 'EC '",
+        "without blanks",
+    ),
+    refused("a fate without a name", keys(model={"fates": ["", "MES"]}), "model.fates: found ''"),
+    refused(
+        "a slash in a fate", keys(model={"fates": ["EC/MES", "NEU"]}), "'EC/MES' cannot be a folder's name"
+    ),
+    refused(
+        "a fate of 300 letters",
+        keys(model={"fates": ["E" * 300, "NEU"]}),
+        "a name of 300 letters; allowed: at most 100",
+    ),
+    refused(
+        "an unknown reference",
+        keys(model={"ref_fate": "ec"}),
+        "model.ref_fate: found 'ec', allowed: EC, MES, NEU",
+    ),
+    refused(
+        "the reference as contrast",
+        keys(model={"contrast_fate": "EC"}),
+        "which is the reference; allowed: MES, NEU",
+    ),
+]
+
+# paths, and names of folders
+PLACES = [
+    refused(
+        "a tilde in a data file",
+        keys(entry={"cells": "~/cells.csv"}),
+        "datasets.screen.cells",
+        "'~' is not replaced: write /",
+    ),
+    refused(
+        "a tilde in the results",
+        lines("results_dir: ~/out\n"),
+        "results_dir: found '~/out'",
+        "'~' is not replaced: write /",
+        snakemake=True,
+    ),
+    refused(
+        "a variable in the results",
+        lines("results_dir: $HOME/out\n"),
+        "results_dir: found '$HOME/out'",
+        "variables are not replaced: write /",
+    ),
+    refused(
+        "braces in the results", lines("results_dir: 'out/{sample}'\n"), "braces are wildcards to Snakemake"
+    ),
+    refused(
+        "a URL as a data file", keys(entry={"cells": "https://example.org/cells.csv"}), "download the file"
+    ),
+    refused(
+        "a bucket as a data file", keys(entry={"guide_map": "s3://bucket/guides.csv"}), "download the file"
+    ),
+    refused(
+        "a bucket for the results",
+        lines("results_dir: s3://bucket/out\n"),
+        "allowed: a folder of this machine",
+    ),
+    refused("a blank after a path", keys(entry={"cells": "cells.csv "}), "with a blank at its end"),
+    refused("a blank after the results", lines("results_dir: 'out '\n"), "with a blank at its end"),
+    refused("backslashes in a path", lines("results_dir: C:\\out\n"), "write '/' between folders"),
+    refused("a tab in a path", lines('results_dir: "out\\table"\n'), "take out what is no letter"),
+    refused(
+        "the results are a file",
+        lambda s: s.text(ENTRY + MODEL + f"results_dir: {s.path('cells.csv')}\n"),
+        "cells.csv is a file: name a folder",
+    ),
+    refused(
+        "the results are below a file",
+        lambda s: s.text(ENTRY + MODEL + f"results_dir: {s.path('cells.csv')}/out\n"),
+        "is a file: name a folder",
+    ),
+    refused(
+        "data_dir is a file",
+        lambda s: s.text(ENTRY + MODEL + f"data_dir: {s.path('cells.csv')}\n"),
+        "data_dir",
+        "is a file: name a folder",
+    ),
+    refused(
+        "a folder as a data file",
+        lambda s: (s.path("sub").mkdir(), s.config(entry={"cells": "sub"})),
+        "datasets.screen.cells",
+        "it is a folder: name the file in it",
+    ),
+    refused(
+        "an empty path of results",
+        lines("results_dir: ''\n"),
+        "results_dir: found ''; allowed: text that is not empty",
+    ),
+    refused(
+        "a path that is a number",
+        keys(entry={"cells": 3}),
+        'datasets.screen.cells: found 3; allowed: text; put it in quotes, "3"',
+    ),
+    refused(
+        "a path that is missing",
+        text("datasets: {screen: {cells: cells.csv, guide_map: g.csv}}\n" + MODEL),
+        "datasets.screen.guide_calls: missing, and it has no default",
+    ),
+    refused("two kinds of data set", keys(entry={"simulate": {}}), "exactly one of the keys"),
+    refused(
+        "data sets that differ by case", simulated_twice("Demo", "demo"), "differs from 'Demo' by case only"
+    ),
+    refused(
+        "a data set that Windows reserves", simulated_twice("con", "b"), "'con' cannot be a folder on Windows"
+    ),
+    refused("a data set with a blank", simulated_twice("my screen", "b"), "'my screen' cannot be a folder"),
+    refused("a data set with an umlaut", simulated_twice("gehölz", "b"), "'gehölz' cannot be a folder"),
+    refused("a data set that ends in a point", simulated_twice("a.", "b"), "no '.' last"),
+    refused(
+        "a data set of 300 letters",
+        simulated_twice("a" * 300, "b"),
+        "a name of 300 letters; allowed: at most 100",
+    ),
+    refused("a data set called logs", simulated_twice("Logs", "b"), "and not ablation, benchmarks, logs"),
+    refused("a run called main", lines("runs: {main: {}}\n"), "runs.main: 'main' cannot be a folder"),
+    refused(
+        "runs that differ by case", lines("runs: {a: {}, A: {}}\n"), "runs.A: differs from 'a' by case only"
+    ),
+    refused(
+        "runs of two places that differ by case",
+        text(ENTRY.replace("}}", ", runs: {A: {}}}}") + MODEL + "runs: {a: {}}\n"),
+        "datasets.screen.runs.A: differs from 'a' by case only",
+    ),
+    refused("no data set", text(MODEL), "datasets: found nothing; name at least one"),
+    refused("data sets as a list", text("datasets: [a, b]\n" + MODEL), "datasets: found ['a', 'b']"),
+]
+
+# a screen that is simulated
+SIMULATION = [
+    refused(
+        "a screen beyond all memory",
+        simulated(f"cells: {10**12}"),
+        "simulate.cells: found 1000000000000; allowed: at most",
+    ),
+    refused(
+        "cells in scientific notation",
+        simulated("cells: 1e4"),
+        "found '1e4'; allowed: a whole number; write 10000",
+    ),
+    refused("a size below zero", simulated("cells: -5"), "simulate.cells: found -5; allowed: above 0"),
+    refused("an infinite MOI", simulated("moi: .inf"), "simulate.moi: found .inf; allowed: a finite number"),
+    refused("an infinite day", simulated("days: [0, .inf]"), "simulate.days.1: found .inf"),
+    refused(
+        "days that descend", simulated("days: [2, 0]"), "simulate.days: found [2.0, 0.0]; allowed: ascending"
+    ),
+    refused("no day", simulated("days: []"), "simulate.days: found []; allowed: at least 1"),
+    refused(
+        "days as one text",
+        simulated("days: '0, 2'"),
+        "simulate.days: found '0, 2'; allowed: a list in brackets",
+    ),
+    refused(
+        "a concentration below zero",
+        simulated("concentration: -1"),
+        "1 problem",
+        "concentration: found -1; allowed: at least 0.001",
+    ),
+    refused(
+        "a list of concentrations with one wrong",
+        simulated("concentration: [1, x, 1, 1]"),
+        "1 problem",
+        "concentration.1: found 'x'; allowed: a number",
+    ),
+    refused(
+        "guides that are a text",
+        simulated("guides_per_gene: many"),
+        "1 problem",
+        "guides_per_gene: found 'many'; allowed: a whole number, or keys with values",
+    ),
+    refused("guides of no number", simulated("guides_per_gene: {0: 1}"), "1 problem", "guides_per_gene.0"),
+    refused("an effect size of one number", simulated("effect_size: [1]"), "effect_size: found [1]"),
+    refused(
+        "an effect size that is a number",
+        simulated("effect_size: 1"),
+        "effect_size: found 1; allowed: a list in brackets",
+    ),
+    refused(
+        "effect sizes the wrong way round", simulated("effect_size: [2, 1]"), "allowed: [smallest, largest]"
+    ),
+    refused(
+        "an unknown pattern", simulated("effect_patterns: {erly: 1}"), "found 'erly', did you mean 'early'?"
+    ),
+    refused("patterns without any weight", simulated("effect_patterns: {early: 0}"), "a weight above 0"),
+    refused(
+        "more active genes than genes",
+        simulated("genes: 3, active_genes: 9"),
+        "active_genes: found 9, allowed: at most genes (3)",
+    ),
+    refused("shares of other fates", simulated("fate_shares: [1, 2]"), "fate_shares: found 2 values"),
+    refused(
+        "an ablation of a million screens",
+        text(SIMULATED % "cells: 500" + f"ablation: {{dataset: screen, seeds: {10**6}}}\n"),
+        "ablation.seeds: found 1000000; allowed: at most 1000",
+    ),
+    refused(
+        "an ablation of no data set",
+        text(SIMULATED % "cells: 500" + "ablation: {dataset: nosuch}\n"),
+        "ablation.dataset: found 'nosuch'",
+    ),
+]
+
+CASES = [*FILE, *YAML, *VALUES, *FATES, *PLACES, *SIMULATION]
