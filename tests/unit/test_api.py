@@ -23,8 +23,10 @@ import fatewalk
 from fatewalk.api.inputs import as_config
 from fatewalk.config import load_config
 from fatewalk.config.datasets import kinds
+from fatewalk.mash import MashError
 from fatewalk.screen import readers
 from fatewalk.screen.raw import canonical_calls
+from fatewalk.stages import fit_mash
 
 FATES = ["EC", "MES", "NEU"]
 GENES = [f"expressed{i}" for i in range(30)]
@@ -282,7 +284,19 @@ def test_the_temporary_folder_goes_with_the_result(screen):
     ("keys", "words"),
     [
         ({"familly": "laplace"}, "familly: unknown key, did you mean 'family'"),
-        ({"lfsr_day": 2}, "^keywords: 1 problem\n  - lfsr_day: "),
+        ({"lfsr_day": 2}, "^keywords: 1 problem\n  - lfsr_day: found 2; allowed: at most 1$"),
+        (
+            {"lfsr_day": 2, "familly": 1},
+            "^keywords: 2 problems\n  - familly: unknown key.*\n  - lfsr_day: found 2",
+        ),
+        ({"seed": None}, "seed: found None; allowed: a whole number; leave the key out"),
+        ({"debug": 2}, "debug: found 2; allowed: true or false"),
+        ({"day_key": 3}, "day_key: found 3; allowed: text; write '3'$"),
+        ({"fates": "EC, MES"}, r"fates: found 'EC, MES'; allowed: a list in brackets; write \['EC', 'MES'\]"),
+        ({"fates": [True, "MES"]}, r"fates.0: found True; allowed: text; write 'True'"),
+        ({"priors": {"s_tau": np.inf}}, "priors.s_tau: found inf; allowed: a finite number"),
+        ({"fit": {"seed": 1}}, "fit: is a section of a config; give its keys by themselves: family="),
+        ({"rep_key": "batch"}, "Set rep_key to one of them, or to None"),
         ({"day_kei": "day"}, "day_kei: unknown key"),
         ({"guide": "laplace"}, "guide: is called family now"),
         ({"batch_size": 100}, "batch_size: is gone"),
@@ -297,8 +311,38 @@ def test_the_temporary_folder_goes_with_the_result(screen):
 def test_refusals_have_the_words_of_the_workflow_in_terms_of_keywords(screen, keys, words):
     tables = screen.cells, screen.guide_map, screen.guide_calls
     with pytest.raises(fatewalk.FatewalkError, match=words) as refused:
-        fatewalk.fit(*tables, fates=FATES, **keys)
+        fatewalk.fit(*tables, **{"fates": FATES, **keys})
     assert "/tmp" not in str(refused.value)
+
+
+def test_fates_left_out_are_told_and_named(screen):
+    tables = screen.cells, screen.guide_map, screen.guide_calls
+    words = r"fates: missing; the data have 'EC', 'MES', 'NEU': write fates=\['EC', 'MES', 'NEU'\]"
+    with pytest.raises(fatewalk.FatewalkError, match=words):
+        fatewalk.fit(*tables)
+    with pytest.raises(fatewalk.FatewalkError, match=words):
+        fatewalk.fit(as_anndata(screen), screen.guide_map)
+
+
+def test_a_wrong_key_of_an_object_in_memory_is_told_once(screen):
+    with pytest.raises(
+        fatewalk.FatewalkError, match=r"^keywords: 2 problems\n  - day_key.*\n  - seed: found -1"
+    ):
+        fatewalk.fit(as_anndata(screen), screen.guide_map, fates=FATES, day_key=3, seed=-1)
+
+
+def test_a_path_in_words_of_python(screen):
+    tables = screen.cells, screen.guide_map
+    with pytest.raises(
+        fatewalk.FatewalkError, match=r"guide_calls: found 's3://a/b\.csv'; download the file"
+    ):
+        fatewalk.fit(*tables, "s3://a/b.csv", fates=FATES)
+    with pytest.raises(
+        fatewalk.FatewalkError, match=r"guide_calls: found '~nosuch/b\.csv'; '~' is not replaced"
+    ):
+        fatewalk.fit(*tables, "~nosuch/b.csv", fates=FATES)
+    with pytest.raises(fatewalk.FatewalkError, match=r"{b}\.csv: no such file"):
+        fatewalk.fit(*tables, "{b}.csv", fates=FATES)
 
 
 def state():
@@ -396,8 +440,15 @@ def test_files_of_a_user_are_neither_swallowed_nor_copied_into_themselves(screen
         fatewalk.fit(as_anndata(screen), *tables[1:], fates=FATES)
     with pytest.raises(fatewalk.FatewalkError, match="lies within the result"):
         result.save(result.folder / "mine")
+
+
+def test_what_mash_refuses_is_a_refusal(screen, monkeypatch):
+    def refuse(run):
+        raise MashError("the evidence says nothing of any effect")
+
+    monkeypatch.setattr(fit_mash, "main", refuse)
     with pytest.raises(fatewalk.FatewalkError, match="says nothing of any effect"):
-        fit(screen, require="none", likelihood_weight=1e12)
+        fit(screen)
 
 
 def test_a_parameter_set_within_goes_again(screen, monkeypatch):

@@ -111,7 +111,7 @@ def load(folder: str | Path) -> Result:
     FatewalkError
         If it is no folder of a run.
     """
-    folder = Path(os.path.expanduser(folder))  # noqa: PTH111 (Path raises where there is no such user)
+    folder = Path(os.path.expanduser(folder))  # noqa: PTH111 (Path raises for a user that there is not)
     if not folder.is_dir():
         raise FatewalkError(f"{folder}: no such folder; correct the path")
     runs = sorted(path.parent.name for path in folder.glob("*/run.json"))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -27,6 +26,7 @@ from fatewalk.screen.terminal import TERMINAL_STATES
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
+    from pathlib import Path
 
     from fatewalk.config.datasets import Dataset
 
@@ -71,7 +71,7 @@ def as_config(
     entry |= {key: _path(key, value, folder) for key, value in files.items()}
     paths = {key: folder / f"{'adata' if key == 'anndata' else key}.h5ad" for key in objects}
     entry |= {key: str(path) for key, path in paths.items()}
-    if objects and (checked := problems.validate(kind, entry)):
+    if objects and (checked := problems.validate(kind, entry, f"datasets.{SCREEN}")):
         for key, path in paths.items():
             _write_anndata(objects[key], checked.model_dump(), path, of_guides=key == "guide_anndata")
     return {"datasets": {SCREEN: entry}, **given}
@@ -111,7 +111,7 @@ def _kind_of(data: Any) -> type[Dataset]:
 def _path(key: str, value: Any, folder: Path) -> str:
     """The path of a table; a DataFrame is written, names in its index included."""
     if isinstance(value, str | os.PathLike):
-        return os.path.expanduser(value)  # noqa: PTH111 (Path raises where there is no such user)
+        return os.path.expanduser(value)  # noqa: PTH111 (Path raises for a user that there is not)
     if not isinstance(value, pd.DataFrame):
         found = "nothing" if value is None else f"an object of type {type(value).__name__}"
         raise FatewalkError(f"{key}: found {found}; allowed: a DataFrame, or the path of a table")

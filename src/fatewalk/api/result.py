@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import os
 import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -161,7 +162,7 @@ class Result:
         FatewalkError
             If there is something in it.
         """
-        folder = Path(folder).expanduser()
+        folder = Path(os.path.expanduser(folder))  # noqa: PTH111 (Path raises for a user that there is not)
         if folder.resolve().is_relative_to(self.folder.resolve()):
             raise FatewalkError(f"{folder}: lies within the result; give a folder elsewhere")
         if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):

@@ -79,7 +79,7 @@ class ModelConfig(Section):
     fates: list[str] = key(
         ["EC", "MES", "NEU"],
         min_length=2,
-        description="all fates of the data, by name",
+        description="all fates of the data, by name; to be named for data of your own",
         read_by=["import_screen", "build_design", "fit_effects"],
     )
     ref_fate: str | None = key(
