@@ -13,6 +13,7 @@ import yaml
 
 from fatewalk.api import run_chain
 from fatewalk.config import SimulateConfig, load_config, read_config
+from fatewalk.config.messages import Problems
 from fatewalk.core.errors import FatewalkError
 from fatewalk.mash import MashError
 from fatewalk.run.files import Run
@@ -174,7 +175,7 @@ def steps(case, folder, chain):
 def config_of(folder):
     """The config of a folder, checked."""
     raw = read_config(folder / "config.yaml")
-    return load_config({"data_dir": str(folder), **raw})
+    return load_config({"data_dir": str(folder), **raw}, Problems("config.yaml"))
 
 
 def first_steps(screen, last):

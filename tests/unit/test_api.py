@@ -284,7 +284,7 @@ def test_the_temporary_folder_goes_with_the_result(screen):
     ("keys", "words"),
     [
         ({"familly": "laplace"}, "familly: unknown key, did you mean 'family'"),
-        ({"lfsr_day": 2}, "^keywords: 1 problem\n  - lfsr_day: found 2; allowed: at most 1$"),
+        ({"lfsr_day": 2}, "^keywords: 1 problem\n  - lfsr_day: found 2; allowed: numbers of at most 1$"),
         (
             {"lfsr_day": 2, "familly": 1},
             "^keywords: 2 problems\n  - familly: unknown key.*\n  - lfsr_day: found 2",

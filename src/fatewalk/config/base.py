@@ -86,6 +86,6 @@ def key(
     """
     unknown = [stage for stage in read_by if stage not in STAGES]
     if unknown or not read_by:
-        raise ValueError(f"read_by: found {list(read_by)}, allowed: some of {', '.join(STAGES)}")
+        raise ValueError(f"read_by: found {list(read_by)}; allowed: some of {', '.join(STAGES)}")
     extra: dict[str, Any] = {"read_by": list(read_by), "reruns": reruns}
     return Field(default, description=description, json_schema_extra=extra, **constraints)

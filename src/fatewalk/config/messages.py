@@ -33,15 +33,15 @@ ITS_TYPE = {
 }
 BOUNDS = {
     "finite_number": "a finite number",
-    "greater_than": "above {gt}",
-    "greater_than_equal": "at least {ge}",
+    "greater_than": "numbers above {gt}",
+    "greater_than_equal": "numbers of at least {ge}",
     "int_parsing_size": "a number of at most 63 bits",
-    "less_than": "below {lt}",
-    "less_than_equal": "at most {le}",
+    "less_than": "numbers below {lt}",
+    "less_than_equal": "numbers of at most {le}",
     "literal_error": "{expected}",
     "string_too_short": "text that is not empty",
     "too_long": "a list of at most {max_length}",
-    "too_short": "at least {min_length}",
+    "too_short": "a list of at least {min_length}",
 }
 
 
@@ -178,7 +178,8 @@ def _explain(
     if kind == "value_error":
         return f"{where}: {text}"
     if kind == "missing":  # one of a list of a fixed length
-        return f"{where}: found {short(value, python)}; allowed: as many values as its default has"
+        most = max(int(item["loc"][-1]) for item in found) + 1
+        return f"{where}: found {short(value, python)}; allowed: a list of {most}"
     return f"{where}: found {short(value, python)}{_allowed(found)}{_mend(found, value, python)}"
 
 
@@ -213,7 +214,7 @@ def _mend(found: list[dict[str, Any]], value: Any, python: bool) -> str:
             name = "yes" if value else "no"
             said = "yes, on and true" if value else "no, off and false"
             return f'; YAML reads {said} as {short(value)}: put a name in quotes, "{name}"'
-        return f'; put it in quotes, "{value}"'
+        return f'; put it in quotes: "{value}"'
     if "string_type" in kinds and isinstance(value, Mapping | list) and not python:
         return "; put text with brackets or braces in quotes"
     if kinds == {"list_type"} and isinstance(value, str):

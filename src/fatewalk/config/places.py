@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from fatewalk.config.messages import Problems
 
@@ -88,43 +88,37 @@ def _wrong(path: str, in_python: bool) -> str:
     return ""
 
 
-def check_names(key: str, names: Iterable[object], reserved: tuple[str, ...], problems: Problems) -> None:
+def check_names(names: Mapping[str, object], reserved: tuple[str, ...], problems: Problems) -> None:
     """Tell names of data sets or runs that cannot be a folder of their own, here or on another system.
 
     Parameters
     ----------
-    key
-        The key that holds them, for messages.
     names
-        All names below it.
+        All names that lie in one folder, by their path in the config.
     reserved
         Names of other folders; ``ablation-*`` stands for all that begin so.
     problems
         Takes what is wrong.
     """
     first: dict[str, str] = {}
-    for name in names:
-        where = f"{key}.{name}"
+    for where, name in names.items():
         if not isinstance(name, str):
-            problems.add(f'{where}: found {name}, which is no text; put it in quotes: "{name}"')
-            continue
+            continue  # told where the value is validated
         folded = name.casefold()
-        taken = any(fnmatch.fnmatchcase(folded, one) for one in reserved)
-        if taken or not NAME.fullmatch(name):
+        if len(name) > LONGEST:
+            problems.add(f"{where[:40]}...: a name of {len(name)} letters; allowed: at most {LONGEST}")
+        elif not NAME.fullmatch(name) or any(fnmatch.fnmatchcase(folded, one) for one in reserved):
             problems.add(
                 f"{where}: {name!r} cannot be a folder of results; allowed: letters, digits, '_', '-', "
                 f"'.', a letter or digit first, no '.' last, and not {', '.join(reserved)}"
             )
         elif OF_WINDOWS.fullmatch(name):
             problems.add(f"{where}: {name!r} cannot be a folder on Windows; take another name")
-        elif len(name) > LONGEST:
-            problems.add(f"{where}: a name of {len(name)} letters; allowed: at most {LONGEST}")
-        elif folded in first:
+        elif first.setdefault(folded, name) != name:
             problems.add(
                 f"{where}: differs from {first[folded]!r} by case only, so that some systems would take both "
                 "for one folder; rename one"
             )
-        first.setdefault(folded, name)
 
 
 def must_differ(names: Iterable[str]) -> None:

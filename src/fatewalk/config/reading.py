@@ -20,20 +20,21 @@ TAG = "tag:yaml.org,2002:"
 QUOTES = "“”„‘’‚«»"
 INVISIBLE = "\u00a0\u2007\u202f\u200b\u2060\ufeff"  # blanks that do not break a line, and none at all
 MOST_DIGITS = 100
-MENDS = {  # what the parser says: what to do
+TABS = "a tab at the start of the line: indent with blanks, never with tabs"
+MENDS = {  # what the parser says: what it means
     "unknown escape character": "a backslash in double quotes begins a code: take single quotes",
-    "undefined alias": "text that begins with '*' stands in quotes",
-    "expected alphabetic or numeric character": "text that begins with '*' or '&' stands in quotes",
-    "mapping values are not allowed here": "text that holds ': ' stands in quotes, and the keys of a section "
-    "stand below each other",
-    "could not find expected ':'": "a key is followed by ':' and a blank",
-    "cannot start any token": "text that begins with '@', '%' or '`' stands in quotes",
-    "while scanning a quoted scalar": "a quote that is opened is closed",
-    "while parsing a flow": "a bracket that is opened is closed, and commas stand between values",
-    "while parsing a block": "the keys of a section, and the values of a list, begin in the same column",
-    "could not determine a constructor": "text that begins with '!' stands in quotes",
-    "expected a single document": "a config is one document: take out '---'",
-    "special characters are not allowed": "take the character out",
+    "undefined alias": "text that begins with '*' must stand in quotes",
+    "expected alphabetic or numeric character": "text that begins with '*' or '&' must stand in quotes",
+    "mapping values are not allowed here": "text that holds ': ' must stand in quotes, and the keys of a "
+    "section below each other",
+    "could not find expected ':'": "no colon after the key: write 'key: value', with a blank after the colon",
+    "cannot start any token": "text that begins with '@', '%' or '`' must stand in quotes",
+    "while scanning a quoted scalar": "a quote is opened and not closed",
+    "while parsing a flow": "a bracket is opened and not closed, or a comma is missing between two values",
+    "while parsing a block": "the keys of a section, and the values of a list, must begin in the same column",
+    "could not determine a constructor": "text that begins with '!' must stand in quotes",
+    "expected a single document": "a second document begins: take out '---'",
+    "special characters are not allowed": "a character that no text holds: take it out",
 }
 
 
@@ -141,16 +142,16 @@ def _words_of(error: yaml.YAMLError, text: str, path: str) -> str:
         number, column = text.count("\n", 0, place), 0
     else:
         number, column = min(mark.line, len(lines) - 1), mark.column + 1
-    opened = getattr(error, "context_mark", None)
-    begun = f", in what begins in line {opened.line + 1}" if opened and opened.line != number else ""
     around = lines[max(0, number - 1) : number + 1]
     if any("\t" in line[: len(line) - len(line.lstrip())] for line in around):
-        reason, mend = "a tab at the start of the line", "indent with blanks, never with tabs"
+        meant = TABS
     else:
-        reason = str(getattr(error, "problem", None) or getattr(error, "reason", None) or "not to be read")
-        mend = next((mend for words, mend in MENDS.items() if words in said), "mend the line")
+        reason = str(getattr(error, "problem", None) or "cannot be read")
+        meant = next((meant for words, meant in MENDS.items() if words in said), f"{reason}: mend the line")
+    opened = getattr(error, "context_mark", None)
+    begun = f" (in what begins in line {opened.line + 1})" if opened and opened.line != number else ""
     at = f", column {column}" if column else ""
-    return f"{path}: line {number + 1}{at}: is no YAML: {reason}{begun}: {short(lines[number])}; {mend}"
+    return f"{path}: line {number + 1}{at} is no YAML: {short(lines[number])}: {meant}{begun}"
 
 
 def _traps(node: yaml.Node | None, inside: tuple[yaml.Node, ...] = ()) -> Iterator[tuple[int, str]]:

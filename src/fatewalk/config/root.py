@@ -219,7 +219,7 @@ def _check_fates(
         simulated, expected = dataset.simulate.fates, settings.model.fates
         if set(simulated) != set(expected):
             problems.add(
-                f"{path}.simulate.fates: found {', '.join(simulated)}, allowed: those of model.fates "
+                f"{path}.simulate.fates: found {', '.join(simulated)}; allowed: those of model.fates "
                 f"({', '.join(expected)})"
             )
     elif not any("fates" in _section(layer, "model") for layer in layers.values()):
@@ -306,7 +306,7 @@ def _ablation_entries(
         if "ablation" in raw:
             simulated = [name for name, entry in root.datasets.items() if "simulate" in entry]
             problems.add(
-                f"ablation.dataset: found {root.ablation.dataset!r}, allowed: a simulated data set "
+                f"ablation.dataset: found {root.ablation.dataset!r}; allowed: a simulated data set "
                 f"({', '.join(simulated) or 'there is none'})"
             )
         return {}
@@ -331,28 +331,38 @@ def _check_names(
     """
     datasets = raw.get("datasets")
     if not isinstance(datasets, Mapping) or not datasets:
-        found = "nothing" if not datasets else short(datasets)
+        found = short(datasets) if datasets else "nothing"
         problems.add(
-            f"datasets: found {found}; name at least one data set, for example\n"
+            f"datasets: found {found}; allowed: names with their keys, for example\n"
             "      datasets: {demo: {simulate: {cells: 12000, genes: 50}}}"
         )
         problems.raise_if_any()
     assert isinstance(datasets, Mapping)
-    check_names("datasets", datasets, (*RESERVED_DATASETS, "ablation-*"), problems)
-    check_names("runs", _section(raw, "runs"), RESERVED_RUNS, problems)
+    by_path = {f"datasets.{name}": name for name in datasets}
+    check_names(by_path, (*RESERVED_DATASETS, "ablation-*"), problems)
+    top_runs = {f"runs.{run}": run for run in _section(raw, "runs")}
+    check_names(top_runs, RESERVED_RUNS, problems)
     known: dict[str, tuple[type[Dataset], Mapping[str, Any]]] = {}
     for name, entry in datasets.items():
         path = f"datasets.{name}"
         kind = dataset_kind(entry) if isinstance(entry, Mapping) else None
         if kind is None:
-            keys = list(entry) if isinstance(entry, Mapping) else []
-            meant = "".join(nearest(str(key), list(kinds())) for key in keys if key not in kinds())
             problems.add(
-                f"{path}: found {short(entry)}{meant}; allowed: exactly one of the keys "
-                f"{', '.join(kinds())}, which tells the kind of the data set"
+                f"{path}: {_of_no_kind(entry)}; allowed: exactly one of the keys {', '.join(kinds())}, which "
+                "tells the kind of the data set"
             )
         else:
             known[str(name)] = kind, entry
-            runs = dict.fromkeys([*_section(raw, "runs"), *_section(entry, "runs")])
-            check_names(f"{path}.runs", runs, RESERVED_RUNS, problems)
+            own_runs = {f"{path}.runs.{run}": run for run in _section(entry, "runs")}
+            check_names(top_runs | own_runs, RESERVED_RUNS, problems)
     return known
+
+
+def _of_no_kind(entry: Any) -> str:
+    """What was found where a data set should be, in words."""
+    if not isinstance(entry, Mapping):
+        return f"found {short(entry)}"
+    if several := [key for key in kinds() if key in entry]:
+        return f"found {' and '.join(several)}"
+    meant = "".join(nearest(str(key), list(kinds())) for key in entry)
+    return f"found the keys {', '.join(map(str, entry)) or '(none)'}{meant}"

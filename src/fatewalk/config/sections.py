@@ -127,7 +127,7 @@ class ModelConfig(Section):
         for name in ("ref_fate", "contrast_fate"):
             fate = getattr(self, name)
             if fate is not None and fate not in self.fates:
-                raise ValueError(f"{name}: found {fate!r}, allowed: {', '.join(self.fates)}")
+                raise ValueError(f"{name}: found {fate!r}; allowed: {', '.join(self.fates)}")
         if self.reference == self.contrast:
             raise ValueError(
                 f"contrast_fate: found {self.contrast!r}, which is the reference; allowed: "
@@ -334,7 +334,7 @@ class MashConfig(Section):
     @model_validator(mode="after")
     def _consistent(self) -> MashConfig:
         if len(set(self.modes)) < len(self.modes):
-            raise ValueError(f"modes: found {self.modes}, allowed: each mode once")
+            raise ValueError(f"modes: found {self.modes}; allowed: each mode once")
         if self.compare_engines and "conservative" not in self.modes:
             raise ValueError(
                 "compare_engines: found true, but modes lacks 'conservative', the mode that both engines "

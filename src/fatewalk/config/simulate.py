@@ -13,7 +13,7 @@ from fatewalk.config.places import fate_names
 Pattern = Literal["single_day", "sustained", "early", "late", "transient", "sign_switch", "random_walk"]
 Guides = Annotated[int, Field(ge=1, le=1000)]  # of a gene
 Concentration = Annotated[float, Field(ge=1e-3, le=1e6)]
-Day = Annotated[float, Field(ge=-1e6, le=1e6)]
+Day = Annotated[float, Field(ge=-1e9, le=1e9)]
 Share = Annotated[float, Field(ge=1e-6, le=1e6)]
 
 
@@ -144,7 +144,7 @@ class SimulateConfig(Section):
     def _fits_the_fates(self) -> SimulateConfig:
         found = len(self.fate_shares or self.fates)
         if found != len(self.fates):
-            raise ValueError(f"fate_shares: found {found} values, allowed: one per fate ({len(self.fates)})")
+            raise ValueError(f"fate_shares: found {found} values; allowed: one per fate ({len(self.fates)})")
         if self.effect_fates == "two_fates" and len(self.fates) < 3:
             raise ValueError("effect_fates: found 'two_fates', which needs three fates; allowed: one_fate")
         return self
@@ -155,7 +155,7 @@ class SimulateConfig(Section):
             value = getattr(self, key)
             if isinstance(value, list) and len(value) != len(self.days):
                 raise ValueError(
-                    f"{key}: found {len(value)} values, allowed: one, or one per day ({len(self.days)})"
+                    f"{key}: found {len(value)} values; allowed: one, or one per day ({len(self.days)})"
                 )
         for key in ("guides_per_gene", "effect_patterns"):
             value = getattr(self, key)
@@ -164,18 +164,18 @@ class SimulateConfig(Section):
         groups = len(self.days) * self.replicates * max(self.clusters, 1)
         if self.cells < groups:
             raise ValueError(
-                f"cells: found {self.cells}, allowed: at least {groups}, "
+                f"cells: found {self.cells}; allowed: at least {groups}, "
                 "one for each day, replicate and cluster"
             )
         if self.moi_distribution != "poisson" and self.moi < 1:
             raise ValueError(
-                f"moi: found {self.moi:g}, allowed with moi_distribution {self.moi_distribution}: at least 1"
+                f"moi: found {self.moi:g}; allowed with moi_distribution {self.moi_distribution}: at least 1"
             )
         if self.cluster_shares_guides and self.clusters == 0:
             raise ValueError("cluster_shares_guides: found true, but clusters is 0; raise clusters")
         if self.active_genes > self.genes:
             raise ValueError(
-                f"active_genes: found {self.active_genes}, allowed: at most genes ({self.genes})"
+                f"active_genes: found {self.active_genes}; allowed: at most genes ({self.genes})"
             )
         if self.ntc_share > 0 and self.ntc_guides == 0:
             raise ValueError("ntc_share: found a share above 0, but ntc_guides is 0; set it to 0")

@@ -64,8 +64,7 @@ FILE = [
         "config with a zero byte",
         text(ENTRY + "fit: {seed: 1\x00}\n"),
         "config.yaml: line 2",
-        "special characters are not allowed",
-        "take the character out",
+        "a character that no text holds: take it out",
     ),
     right("config with a byte order mark", text("\ufeff" + ENTRY + MODEL)),
     right("config with line ends of Windows", text((ENTRY + MODEL).replace("\n", "\r\n"))),
@@ -116,32 +115,34 @@ YAML = [
         "a quote that is not closed",
         lines("results_dir: 'out\n"),
         "line 3",
-        "a quote that is opened is closed",
+        "a quote is opened and not closed",
     ),
     refused(
         "a bracket that is not closed",
         text(ENTRY + "model: {fates: [EC, MES}\nfit: {seed: 1}\n"),
         "line 2",
-        "a bracket that is opened is closed",
+        "a bracket is opened and not closed",
     ),
     refused(
         "a colon in a text without quotes",
         lines("results_dir: out: new\n"),
         "line 3",
-        "text that holds ': ' stands in quotes",
+        "text that holds ': ' must stand in quotes",
     ),
     refused("a backslash in double quotes", lines('data_dir: "C:\\data"\n'), "line 3", "take single quotes"),
     refused(
-        "a star without quotes", lines("data_dir: *here\n"), "line 3", "begins with '*' stands in quotes"
+        "a star without quotes", lines("data_dir: *here\n"), "line 3", "begins with '*' must stand in quotes"
     ),
-    refused("a percent sign without quotes", lines("data_dir: %here\n"), "line 3", "stands in quotes"),
-    refused("an exclamation mark without quotes", lines("data_dir: !here\n"), "line 3", "stands in quotes"),
+    refused("a percent sign without quotes", lines("data_dir: %here\n"), "line 3", "must stand in quotes"),
+    refused(
+        "an exclamation mark without quotes", lines("data_dir: !here\n"), "line 3", "must stand in quotes"
+    ),
     refused("two documents", lines("---\nfit: {seed: 1}\n"), "take out '---'"),
     refused(
         "keys of a section in two columns",
         text("datasets:\n  a:\n    simulate: {}\n   fit: {seed: 1}\n"),
         "line 4",
-        "begin in the same column",
+        "must begin in the same column",
     ),
     refused("an anchor in itself", lines("calls: &c {a: *c}\n"), "line 3", "holds itself"),
     refused(
@@ -211,7 +212,7 @@ YAML = [
     refused(
         "fates that are numbers",
         text(ENTRY + "model: {fates: [1, 2]}\n"),
-        'model.fates.0: found 1; allowed: text; put it in quotes, "1"',
+        'model.fates.0: found 1; allowed: text; put it in quotes: "1"',
         "model.fates.1",
     ),
     refused("fates as one text", text(ENTRY + "model: {fates: EC, MES}\n"), "model.MES: unknown key"),
@@ -260,7 +261,7 @@ VALUES = [
         keys(entry={"dy_key": "x"}, fit={"seed": -1}),
         "2 problems",
         "datasets.screen.dy_key: unknown key, did you mean 'day_key'?",
-        "fit.seed: found -1; allowed: at least 0",
+        "fit.seed: found -1; allowed: numbers of at least 0",
     ),
     refused(
         "an infinite prior",
@@ -269,22 +270,31 @@ VALUES = [
     ),
     refused("a prior that is not a number", keys(model={"priors": {"s_tau": float("nan")}}), "found .nan"),
     refused(
-        "a prior of zero", keys(model={"priors": {"s_tau": 0}}), "s_tau: found 0; allowed: at least 0.0001"
+        "a prior of zero",
+        keys(model={"priors": {"s_tau": 0}}),
+        "s_tau: found 0; allowed: numbers of at least 0.0001",
     ),
-    refused("a huge prior", keys(model={"priors": {"s_alpha": 1e300}}), "found 1e+300; allowed: at most 100"),
+    refused(
+        "a huge prior",
+        keys(model={"priors": {"s_alpha": 1e300}}),
+        "found 1e+300; allowed: numbers of at most 100",
+    ),
     refused("an infinite factor", keys(mash={"se_inflate": float("inf")}), "mash.se_inflate: found .inf"),
     refused(
-        "standard errors times 1e300", keys(mash={"se_inflate": 1e300}), "se_inflate", "allowed: at most 100"
+        "standard errors times 1e300",
+        keys(mash={"se_inflate": 1e300}),
+        "se_inflate",
+        "allowed: numbers of at most 100",
     ),
     refused(
         "a floor above one of eigenvalues",
         keys(mash={"eigen_floor": 2}),
-        "mash.eigen_floor: found 2; allowed: at most 1",
+        "mash.eigen_floor: found 2; allowed: numbers of at most 1",
     ),
     refused(
         "an infinite null weight", keys(mash={"null_weight": float("inf")}), "mash.null_weight: found .inf"
     ),
-    refused("no mode", keys(mash={"modes": []}), "mash.modes: found []; allowed: at least 1"),
+    refused("no mode", keys(mash={"modes": []}), "mash.modes: found []; allowed: a list of at least 1"),
     refused("a mode twice", keys(mash={"modes": ["enriched", "enriched"]}), "mash.modes", "each mode once"),
     refused("an unknown mode", keys(mash={"modes": ["enrichd"]}), "mash.modes.0", "did you mean 'enriched'?"),
     refused(
@@ -298,8 +308,8 @@ VALUES = [
         keys(calls={"effect_size_eps": float("inf")}),
         "calls.effect_size_eps: found .inf",
     ),
-    refused("a rate of one", keys(calls={"fdr": 1}), "calls.fdr: found 1; allowed: below 1"),
-    refused("a rate in percent", keys(calls={"fdr": 5}), "calls.fdr: found 5; allowed: below 1"),
+    refused("a rate of one", keys(calls={"fdr": 1}), "calls.fdr: found 1; allowed: numbers below 1"),
+    refused("a rate in percent", keys(calls={"fdr": 5}), "calls.fdr: found 5; allowed: numbers below 1"),
     refused(
         "a scale that a source has not",
         keys(calls={"source": "joint", "scale": "fate"}),
@@ -319,7 +329,7 @@ VALUES = [
     refused(
         "a seed beyond 63 bits",
         keys(fit={"seed": 2**63}),
-        "fit.seed: found 9223372036854775808; allowed: at most",
+        "fit.seed: found 9223372036854775808; allowed: numbers of at most",
     ),
     refused(
         "a seed beyond 64 bits",
@@ -336,14 +346,16 @@ VALUES = [
     right("a switch that says no", lines("fit: {debug: no}\n")),
     refused("a switch that is two", keys(fit={"debug": 2}), "fit.debug: found 2; allowed: true or false"),
     refused("half a thread", keys(fit={"threads": 0.5}), "fit.threads: found 0.5; allowed: a whole number"),
-    refused("no thread", keys(fit={"threads": 0}), "fit.threads: found 0; allowed: above 0"),
+    refused("no thread", keys(fit={"threads": 0}), "fit.threads: found 0; allowed: numbers above 0"),
     refused("more GPUs than one", keys(fit={"gpus": 4}), "fit.gpus: found 4; allowed: 0 | 1"),
-    refused("too few draws", keys(export={"draws": 1}), "export.draws: found 1; allowed: at least 100"),
+    refused(
+        "too few draws", keys(export={"draws": 1}), "export.draws: found 1; allowed: numbers of at least 100"
+    ),
     refused("draws that fill a disk", keys(export={"draws": 10**12}), "export.draws", "at most 1000000"),
     refused(
         "a tolerance above its limit", keys(design={"prob_tolerance": 1}), "design.prob_tolerance: found 1"
     ),
-    refused("no UMI", keys(design={"min_umi": 0}), "design.min_umi: found 0; allowed: at least 1"),
+    refused("no UMI", keys(design={"min_umi": 0}), "design.min_umi: found 0; allowed: numbers of at least 1"),
     refused(
         "half an UMI", keys(design={"min_umi": 1.5}), "design.min_umi: found 1.5; allowed: a whole number"
     ),
@@ -381,7 +393,7 @@ VALUES = [
         "a weight below zero",
         keys(fit={"likelihood_weight": -1}),
         "1 problem",
-        "allowed: auto, or at least 0.0001",
+        "allowed: auto, or numbers of at least 0.0001",
     ),
     refused(
         "a weight that is a list",
@@ -404,7 +416,9 @@ FATES = [
     ),
     right("no fates of a simulated screen", simulated("cells: 500")),
     right("fates of the data set alone", text(ENTRY.replace("}}", ", model: {fates: [EC, MES, NEU]}}}"))),
-    refused("one fate", keys(model={"fates": ["EC"]}), "model.fates: found ['EC']; allowed: at least 2"),
+    refused(
+        "one fate", keys(model={"fates": ["EC"]}), "model.fates: found ['EC']; allowed: a list of at least 2"
+    ),
     refused(
         "a fate twice",
         keys(model={"fates": ["EC", "EC", "MES"]}),
@@ -438,7 +452,7 @@ FATES = [
     refused(
         "an unknown reference",
         keys(model={"ref_fate": "ec"}),
-        "model.ref_fate: found 'ec', allowed: EC, MES, NEU",
+        "model.ref_fate: found 'ec'; allowed: EC, MES, NEU",
     ),
     refused(
         "the reference as contrast",
@@ -516,14 +530,18 @@ PLACES = [
     refused(
         "a path that is a number",
         keys(entry={"cells": 3}),
-        'datasets.screen.cells: found 3; allowed: text; put it in quotes, "3"',
+        'datasets.screen.cells: found 3; allowed: text; put it in quotes: "3"',
     ),
     refused(
         "a path that is missing",
         text("datasets: {screen: {cells: cells.csv, guide_map: g.csv}}\n" + MODEL),
         "datasets.screen.guide_calls: missing, and it has no default",
     ),
-    refused("two kinds of data set", keys(entry={"simulate": {}}), "exactly one of the keys"),
+    refused(
+        "two kinds of data set",
+        keys(entry={"simulate": {}}),
+        "found simulate and cells; allowed: exactly one of the keys",
+    ),
     refused(
         "data sets that differ by case", simulated_twice("Demo", "demo"), "differs from 'Demo' by case only"
     ),
@@ -548,7 +566,7 @@ PLACES = [
         text(ENTRY.replace("}}", ", runs: {A: {}}}}") + MODEL + "runs: {a: {}}\n"),
         "datasets.screen.runs.A: differs from 'a' by case only",
     ),
-    refused("no data set", text(MODEL), "datasets: found nothing; name at least one"),
+    refused("no data set", text(MODEL), "datasets: found nothing; allowed: names with their keys"),
     refused("data sets as a list", text("datasets: [a, b]\n" + MODEL), "datasets: found ['a', 'b']"),
 ]
 
@@ -557,20 +575,22 @@ SIMULATION = [
     refused(
         "a screen beyond all memory",
         simulated(f"cells: {10**12}"),
-        "simulate.cells: found 1000000000000; allowed: at most",
+        "simulate.cells: found 1000000000000; allowed: numbers of at most",
     ),
     refused(
         "cells in scientific notation",
         simulated("cells: 1e4"),
         "found '1e4'; allowed: a whole number; write 10000",
     ),
-    refused("a size below zero", simulated("cells: -5"), "simulate.cells: found -5; allowed: above 0"),
+    refused(
+        "a size below zero", simulated("cells: -5"), "simulate.cells: found -5; allowed: numbers above 0"
+    ),
     refused("an infinite MOI", simulated("moi: .inf"), "simulate.moi: found .inf; allowed: a finite number"),
     refused("an infinite day", simulated("days: [0, .inf]"), "simulate.days.1: found .inf"),
     refused(
         "days that descend", simulated("days: [2, 0]"), "simulate.days: found [2.0, 0.0]; allowed: ascending"
     ),
-    refused("no day", simulated("days: []"), "simulate.days: found []; allowed: at least 1"),
+    refused("no day", simulated("days: []"), "simulate.days: found []; allowed: a list of at least 1"),
     refused(
         "days as one text",
         simulated("days: '0, 2'"),
@@ -580,7 +600,7 @@ SIMULATION = [
         "a concentration below zero",
         simulated("concentration: -1"),
         "1 problem",
-        "concentration: found -1; allowed: at least 0.001",
+        "concentration: found -1; allowed: numbers of at least 0.001",
     ),
     refused(
         "a list of concentrations with one wrong",
@@ -595,7 +615,11 @@ SIMULATION = [
         "guides_per_gene: found 'many'; allowed: a whole number, or keys with values",
     ),
     refused("guides of no number", simulated("guides_per_gene: {0: 1}"), "1 problem", "guides_per_gene.0"),
-    refused("an effect size of one number", simulated("effect_size: [1]"), "effect_size: found [1]"),
+    refused(
+        "an effect size of one number",
+        simulated("effect_size: [1]"),
+        "effect_size: found [1]; allowed: a list of 2",
+    ),
     refused(
         "an effect size that is a number",
         simulated("effect_size: 1"),
@@ -611,13 +635,13 @@ SIMULATION = [
     refused(
         "more active genes than genes",
         simulated("genes: 3, active_genes: 9"),
-        "active_genes: found 9, allowed: at most genes (3)",
+        "active_genes: found 9; allowed: at most genes (3)",
     ),
     refused("shares of other fates", simulated("fate_shares: [1, 2]"), "fate_shares: found 2 values"),
     refused(
         "an ablation of a million screens",
         text(SIMULATED % "cells: 500" + f"ablation: {{dataset: screen, seeds: {10**6}}}\n"),
-        "ablation.seeds: found 1000000; allowed: at most 1000",
+        "ablation.seeds: found 1000000; allowed: numbers of at most 1000",
     ),
     refused(
         "an ablation of no data set",

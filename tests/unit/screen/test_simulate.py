@@ -684,9 +684,9 @@ def test_every_knob_shows(knob: str) -> None:
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"cells": 7}, "cells: found 7, allowed: at least 8"),
-        ({"cells": 30, "clusters": 4}, "cells: found 30, allowed: at least 32"),
-        ({"moi": 0.5, "moi_distribution": "fixed"}, "moi: found 0.5, allowed with moi_distribution fixed"),
+        ({"cells": 7}, "cells: found 7; allowed: at least 8"),
+        ({"cells": 30, "clusters": 4}, "cells: found 30; allowed: at least 32"),
+        ({"moi": 0.5, "moi_distribution": "fixed"}, "moi: found 0.5; allowed with moi_distribution fixed"),
         ({"cluster_shares_guides": True}, "clusters is 0"),
         ({"days": [0, float("nan")]}, "finite number"),
         ({"concentration": float("inf"), "labels": "dirichlet"}, "finite number"),
