@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import difflib
+import math
 import re
 from collections.abc import Mapping
 from typing import Any, get_args
@@ -11,6 +12,7 @@ from typing import Any, get_args
 from pydantic import BaseModel, ValidationError
 
 from fatewalk.config.retired import RETIRED
+from fatewalk.config.sections import SECTIONS
 from fatewalk.core.errors import FatewalkError
 
 Layers = Mapping[str, Mapping[str, Any]]
@@ -171,7 +173,9 @@ def _explain(
         if advice := RETIRED.get(".".join([path, *location])):
             return f"{where}: {advice}"
         allowed = _keys_at(model, location[:-1])
-        return f"{where}: unknown key{nearest(location[-1], allowed)}; allowed: {', '.join(allowed)}"
+        homes = [name for name, section in SECTIONS.items() if location[-1] in section.model_fields]
+        meant = f", it belongs to section {homes[0]}" if homes else nearest(location[-1], allowed)
+        return f"{where}: unknown key{meant}; allowed: {', '.join(allowed)}"
     value = error["input"]
     if kind == "missing" and not isinstance(value, list | tuple):
         return f"{where}: missing, and it has no default"
@@ -215,8 +219,8 @@ def _mend(found: list[dict[str, Any]], value: Any, python: bool) -> str:
             said = "yes, on and true" if value else "no, off and false"
             return f'; YAML reads {said} as {short(value)}: put a name in quotes, "{name}"'
         return f'; put it in quotes: "{value}"'
-    if "string_type" in kinds and isinstance(value, Mapping | list) and not python:
-        return "; put text with brackets or braces in quotes"
+    if "string_type" in kinds and isinstance(value, Mapping) and not python:
+        return "; put text with braces in quotes"
     if kinds == {"list_type"} and isinstance(value, str):
         names = [name.strip() for name in value.split(",")]
         return f"; write [{', '.join(map(repr, names) if python else names)}]"
@@ -226,10 +230,12 @@ def _mend(found: list[dict[str, Any]], value: Any, python: bool) -> str:
 
 
 def _number_meant(text: str, whole: bool) -> str:
-    """``; write 10000`` of "1e4", ``; write 0.05`` of "0,05"."""
+    """``; write 10000`` of "1e4", ``; write 0.05`` of "0,05" or "5 %"."""
     try:
-        number = float(text.strip().replace(",", "."))
+        number = float(text.strip().removesuffix("%").replace(",", ".")) / (100 if "%" in text else 1)
     except ValueError:
+        return ""
+    if not math.isfinite(number):
         return ""
     return f"; write {int(number) if whole and number.is_integer() else number}"
 
@@ -262,6 +268,7 @@ def _keys_at(model: type[BaseModel], location: list[str]) -> list[str]:
 
 
 def nearest(name: str, allowed: list[str]) -> str:
-    """Name the closest valid name: ", did you mean 'x'?", or nothing."""
-    close = difflib.get_close_matches(name, allowed, n=1)
-    return f", did you mean {close[0]!r}?" if close else ""
+    """Name the closest valid name, whatever the case: ", did you mean 'x'?", or nothing."""
+    folded = {one.casefold(): one for one in allowed}
+    close = difflib.get_close_matches(name.casefold(), list(folded), n=1)
+    return f", did you mean {folded[close[0]]!r}?" if close else ""

@@ -10,13 +10,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
 
-from pydantic import BaseModel, Field
+from pydantic import Field
 
 from fatewalk.config.datasets import Dataset, Overrides, SimulatedDataset, dataset_kind, kinds
 from fatewalk.config.keys import values_read_by
 from fatewalk.config.messages import Layers, Problems, nearest, short
 from fatewalk.config.places import check_file, check_folder, check_names
 from fatewalk.config.sections import (
+    SECTIONS,
     AblationConfig,
     CallsConfig,
     DesignConfig,
@@ -82,16 +83,6 @@ class RunSettings:
     def fit_id(self) -> str:
         """Name of the fit's folder, a hash of the values that design and fit depend on."""
         return _digest([self.read_by("build_design"), self.read_by("fit_effects")])
-
-
-SECTIONS: dict[str, type[BaseModel]] = {
-    "design": DesignConfig,
-    "model": ModelConfig,
-    "fit": FitConfig,
-    "export": ExportConfig,
-    "mash": MashConfig,
-    "calls": CallsConfig,
-}
 
 
 @dataclass(frozen=True)

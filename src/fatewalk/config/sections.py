@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Field, PositiveFloat, PositiveInt, field_validator, model_validator
+from pydantic import BaseModel, Field, PositiveFloat, PositiveInt, field_validator, model_validator
 
 from fatewalk.config.base import Scale, Section, Seed, key
 from fatewalk.config.places import fate_names, must_differ
@@ -440,6 +440,16 @@ class CallsConfig(Section):
                 "library, or another source"
             )
         return self
+
+
+SECTIONS: dict[str, type[BaseModel]] = {
+    "design": DesignConfig,
+    "model": ModelConfig,
+    "fit": FitConfig,
+    "export": ExportConfig,
+    "mash": MashConfig,
+    "calls": CallsConfig,
+}
 
 
 class AblationConfig(Section):

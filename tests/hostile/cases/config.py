@@ -230,7 +230,7 @@ YAML = [
         "a path in braces",
         lines("results_dir: {out}\n"),
         "results_dir: found {'out': null}",
-        "put text with brackets or braces in quotes",
+        "put text with braces in quotes",
     ),
     right("1e-6 for a number", lines("mash: {eigen_floor: 1e-6}\n")),
     refused(
@@ -263,6 +263,44 @@ VALUES = [
         "datasets.screen.dy_key: unknown key, did you mean 'day_key'?",
         "fit.seed: found -1; allowed: numbers of at least 0",
     ),
+    refused(
+        "fates at the top",
+        lines("fates: [EC, MES, NEU]\n"),
+        "fates: unknown key, it belongs to section model",
+    ),
+    refused(
+        "fates in the data set",
+        keys(entry={"fates": ["EC", "MES"]}),
+        "datasets.screen.fates",
+        "belongs to section model",
+    ),
+    refused(
+        "a key in another section",
+        keys(fit={"draws": 400}),
+        "fit.draws: unknown key, it belongs to section export",
+    ),
+    refused("a key in capitals", lines("FIT: {seed: 1}\n"), "FIT: unknown key, did you mean 'fit'?"),
+    refused(
+        "a value in capitals", keys(fit={"device": "CUDA"}), "fit.device: found 'CUDA', did you mean 'cuda'?"
+    ),
+    refused(
+        "a rate with a percent sign",
+        keys(calls={"fdr": "5%"}),
+        "calls.fdr: found '5%'; allowed: a number; write 0.05",
+    ),
+    refused(
+        "two files for one",
+        keys(entry={"cells": ["a.csv", "b.csv"]}),
+        "datasets.screen.cells: found ['a.csv', 'b.csv']; allowed: text",
+    ),
+    refused(
+        "data sets with dashes",
+        text("datasets:\n  - screen: {simulate: {}}\n"),
+        "datasets: found [",
+        "allowed: names with their keys",
+    ),
+    refused("a comma too many", text(ENTRY + "model: {fates: [EC,, MES]}\n"), "line 2, column"),
+    refused("an anchor that is not there", lines("fit: {<<: *nosuch}\n"), "line 3", "begins with '*'"),
     refused(
         "an infinite prior",
         keys(model={"priors": {"s_tau": float("inf")}}),
