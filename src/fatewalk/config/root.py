@@ -32,6 +32,7 @@ from fatewalk.core.errors import first_few
 MAIN_RUN = "main"
 RESERVED_DATASETS = ("ablation", "benchmarks", "logs")
 RESERVED_RUNS = ("input", "designs", "fits", MAIN_RUN)
+Given = dict[str, tuple[type[Dataset], Mapping[str, Any]]]  # kind and keys of the data sets, by name
 
 
 class RootConfig(Overrides):
@@ -147,44 +148,17 @@ def load_config(raw: Mapping[str, Any], problems: Problems | None = None) -> Con
     problems = Problems() if problems is None else problems
     given = _check_names(raw, problems)
     root = cast("RootConfig | None", problems.validate(RootConfig, raw))
-    entries = {
-        name: cast("Dataset | None", problems.validate(kind, entry, f"datasets.{name}"))
-        for name, (kind, entry) in given.items()
-    }
-    if root is not None:
-        check_folder("results_dir", root.results_dir, problems)
-        check_folder("data_dir", root.data_dir, problems)
-    data_dir = None if root is None else root.data_dir
-    datasets: dict[str, Dataset] = {}
-    for name, checked in entries.items():
-        if checked is not None:
-            for key, file in checked.paths.items():
-                check_file(f"datasets.{name}.{key}", file, data_dir, problems)
-            datasets[name] = _in_folder(checked, data_dir)
+    datasets = _datasets(given, root, problems)
     generated = {} if root is None or problems else _ablation_entries(raw, root, problems)
     for name, added in generated.items():
         datasets[name] = SimulatedDataset.model_validate(added)
 
     runs: dict[str, dict[str, RunSettings]] = {}
-    for name in [*entries, *generated]:
-        if name in generated:
-            problems.raise_if_any()  # its sections are those of its base, where they are told
-        entry: Mapping[str, Any] = generated[name] if name in generated else given[name][1]
-        path = f"datasets.{name}"
-        own_runs = _section(entry, "runs")
-        top_runs = {} if name in generated else _section(raw, "runs")
-        runs[name] = {}
-        for run in [MAIN_RUN, *dict.fromkeys([*top_runs, *own_runs])]:
-            layers = {
-                "": raw,
-                path: entry,
-                f"runs.{run}": _section(top_runs, run),
-                f"{path}.runs.{run}": _section(own_runs, run),
-            }
-            runs[name][run] = _resolve(layers, problems)
-            if name in datasets:
-                _check_fates(path, datasets[name], layers, runs[name][run], problems)
-                _check_covariates(path, datasets[name], runs[name][run], problems)
+    for name, (_, entry) in given.items():
+        runs[name] = _runs(name, entry, raw, _section(raw, "runs"), datasets.get(name), problems)
+    problems.raise_if_any()  # sections of the ablation are those of its base
+    for name, added in generated.items():
+        runs[name] = _runs(name, added, raw, {}, datasets[name], problems)
     problems.raise_if_any()
     assert root is not None  # else there was a problem
     runs = {
@@ -192,6 +166,48 @@ def load_config(raw: Mapping[str, Any], problems: Problems | None = None) -> Con
         for name, of_dataset in runs.items()
     }
     return Config(os.path.normpath(root.results_dir), datasets, runs, list(generated))
+
+
+def _datasets(given: Given, root: RootConfig | None, problems: Problems) -> dict[str, Dataset]:
+    """The entries that are right, their paths below ``data_dir``."""
+    folder = None if root is None else root.data_dir
+    if root is not None:
+        check_folder("results_dir", root.results_dir, problems)
+        check_folder("data_dir", folder, problems)
+    datasets = {}
+    for name, (kind, entry) in given.items():
+        checked = problems.validate(kind, entry, f"datasets.{name}")
+        if isinstance(checked, Dataset):
+            for key, file in checked.paths.items():
+                check_file(f"datasets.{name}.{key}", file, folder, problems)
+            datasets[name] = _in_folder(checked, folder)
+    return datasets
+
+
+def _runs(
+    name: str,
+    entry: Mapping[str, Any],
+    raw: Mapping[str, Any],
+    top_runs: Mapping[str, Any],
+    dataset: Dataset | None,
+    problems: Problems,
+) -> dict[str, RunSettings]:
+    """Settings of the runs of a data set; ``dataset`` is None where its entry is wrong."""
+    path = f"datasets.{name}"
+    own_runs = _section(entry, "runs")
+    found = {}
+    for run in [MAIN_RUN, *dict.fromkeys([*top_runs, *own_runs])]:
+        layers = {
+            "": raw,
+            path: entry,
+            f"runs.{run}": _section(top_runs, run),
+            f"{path}.runs.{run}": _section(own_runs, run),
+        }
+        found[run] = _resolve(layers, problems)
+        if dataset is not None:
+            _check_fates(path, dataset, layers, found[run], problems)
+            _check_covariates(path, dataset, found[run], problems)
+    return found
 
 
 def _section(raw: Mapping[str, Any], name: str) -> Mapping[str, Any]:
@@ -313,9 +329,7 @@ def _ablation_entries(
     return entries
 
 
-def _check_names(
-    raw: Mapping[str, Any], problems: Problems
-) -> dict[str, tuple[type[Dataset], Mapping[str, Any]]]:
+def _check_names(raw: Mapping[str, Any], problems: Problems) -> Given:
     """Check what the models cannot see: names of data sets and runs, kinds of data sets.
 
     Returns the entries whose kind can be told, with their kind, by name.
@@ -333,7 +347,7 @@ def _check_names(
     check_names(by_path, (*RESERVED_DATASETS, "ablation-*"), problems)
     top_runs = {f"runs.{run}": run for run in _section(raw, "runs")}
     check_names(top_runs, RESERVED_RUNS, problems)
-    known: dict[str, tuple[type[Dataset], Mapping[str, Any]]] = {}
+    known: Given = {}
     for name, entry in datasets.items():
         path = f"datasets.{name}"
         kind = dataset_kind(entry) if isinstance(entry, Mapping) else None
