@@ -39,8 +39,8 @@ class Section(BaseModel):
 
     @field_validator("*", mode="before")
     @classmethod
-    def _no_truth_for_a_number(cls, value: Any, info: ValidationInfo) -> Any:
-        """YAML reads ``yes`` and ``on`` as true, which pydantic takes for the number 1."""
+    def _neither_truth_for_a_number_nor_empty(cls, value: Any, info: ValidationInfo) -> Any:
+        """YAML reads ``yes`` and ``on`` as true, which pydantic takes for 1; text is not empty."""
         kinds = set(_kinds(cls.model_fields[str(info.field_name)].annotation))
         if kinds & {int, float} and bool not in kinds:
             of_list = value.values() if isinstance(value, Mapping) else value
@@ -48,6 +48,8 @@ class Section(BaseModel):
             for one in values:
                 if isinstance(one, bool):
                     raise ValueError(f"found {str(one).lower()}; allowed: a number")
+        if str in kinds and isinstance(value, str) and not value.strip():
+            raise ValueError(f"found {value!r}; allowed: text that is not empty")
         return value
 
 

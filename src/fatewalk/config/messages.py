@@ -175,6 +175,7 @@ def _explain(
         allowed = _keys_at(model, location[:-1])
         homes = [name for name, section in SECTIONS.items() if location[-1] in section.model_fields]
         meant = f", it belongs to section {homes[0]}" if homes else nearest(location[-1], allowed)
+        meant = ", a blank is missing after its colon" if ":" in location[-1] else meant
         return f"{where}: unknown key{meant}; allowed: {', '.join(allowed)}"
     value = error["input"]
     if kind == "missing" and not isinstance(value, list | tuple):
@@ -210,7 +211,7 @@ def _mend(found: list[dict[str, Any]], value: Any, python: bool) -> str:
     """What to do about a value of the wrong kind, where it can be told from the value."""
     kinds = {error["type"] for error in found}
     if value is None:
-        return "; leave the key out for its default"
+        return "; give a value, or leave the key out"
     if "string_type" in kinds and isinstance(value, bool | int | float | datetime.date):
         if python:
             return f"; write {str(value)!r}"
@@ -230,7 +231,9 @@ def _mend(found: list[dict[str, Any]], value: Any, python: bool) -> str:
 
 
 def _number_meant(text: str, whole: bool) -> str:
-    """``; write 10000`` of "1e4", ``; write 0.05`` of "0,05" or "5 %"."""
+    """``; write 10000`` of "1e4" or "10,000", ``; write 0.05`` of "0,05" or "5 %"."""
+    if whole:
+        text = re.sub(r"(?<=\d),(?=\d{3}\b)", "", text)
     try:
         number = float(text.strip().removesuffix("%").replace(",", ".")) / (100 if "%" in text else 1)
     except ValueError:

@@ -76,7 +76,7 @@ def _wrong(path: str, in_python: bool) -> str:
     if path != path.strip():
         return ", with a blank at its end; take the blank out"
     if not path.isprintable():
-        return "; take out what is no letter, a tab perhaps: in double quotes YAML reads \\t as one"
+        return ", with a tab or a line break in it; take it out (in double quotes YAML reads \\t as a tab)"
     if "\\" in path:
         return "; write '/' between folders, not a backslash"
     if path.startswith("~"):

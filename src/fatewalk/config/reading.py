@@ -20,6 +20,7 @@ TAG = "tag:yaml.org,2002:"
 QUOTES = "“”„‘’‚«»"
 INVISIBLE = "\u00a0\u2007\u202f\u200b\u2060\ufeff"  # blanks that do not break a line, and none at all
 MOST_DIGITS = 100
+COMMA = "a comma in a number: write it with a point, and without commas between thousands"
 TABS = "a tab at the start of the line: indent with blanks, never with tabs"
 MENDS = {  # what the parser says: what it means
     "unknown escape character": "a backslash in double quotes begins a code: take single quotes",
@@ -135,7 +136,7 @@ def _yaml_of(text: str, path: str) -> Any:
 def _words_of(error: yaml.YAMLError, text: str, path: str) -> str:
     """One sentence on a file that is no YAML: the line, what is wrong with it, what to do."""
     said = " ".join(str(error).split())
-    lines = text.splitlines() or [""]
+    lines = text.split("\n")
     mark = getattr(error, "problem_mark", None)
     if mark is None:  # a character that no YAML may hold: the error has its place in the text
         place = int(getattr(error, "position", 0))
@@ -165,6 +166,9 @@ def _traps(node: yaml.Node | None, inside: tuple[yaml.Node, ...] = ()) -> Iterat
     if isinstance(node, yaml.MappingNode):
         yield from _twice(node)
         for key, value in node.value:
+            if key.tag in (f"{TAG}int", f"{TAG}float") and value.value == "":
+                yield _line(key), COMMA
+                continue
             yield from _of_scalar(key, ("bool", "null", "float"))
             yield from _traps(value, below) if not isinstance(value, yaml.ScalarNode) else _of_scalar(value)
     elif isinstance(node, yaml.SequenceNode):

@@ -155,10 +155,12 @@ def load_config(raw: Mapping[str, Any], problems: Problems | None = None) -> Con
 
     runs: dict[str, dict[str, RunSettings]] = {}
     for name, (_, entry) in given.items():
-        runs[name] = _runs(name, entry, raw, _section(raw, "runs"), datasets.get(name), problems)
+        runs[name] = _runs(
+            f"datasets.{name}", entry, raw, _section(raw, "runs"), datasets.get(name), problems
+        )
     problems.raise_if_any()  # sections of the ablation are those of its base
     for name, added in generated.items():
-        runs[name] = _runs(name, added, raw, {}, datasets[name], problems)
+        runs[name] = _runs("ablation", added, raw, {}, datasets[name], problems)
     problems.raise_if_any()
     assert root is not None  # else there was a problem
     runs = {
@@ -185,7 +187,7 @@ def _datasets(given: Given, root: RootConfig | None, problems: Problems) -> dict
 
 
 def _runs(
-    name: str,
+    path: str,
     entry: Mapping[str, Any],
     raw: Mapping[str, Any],
     top_runs: Mapping[str, Any],
@@ -193,7 +195,6 @@ def _runs(
     problems: Problems,
 ) -> dict[str, RunSettings]:
     """Settings of the runs of a data set; ``dataset`` is None where its entry is wrong."""
-    path = f"datasets.{name}"
     own_runs = _section(entry, "runs")
     found = {}
     for run in [MAIN_RUN, *dict.fromkeys([*top_runs, *own_runs])]:
@@ -222,6 +223,7 @@ def _check_fates(
     """The fates of the data are named; a simulated screen has those that the model expects."""
     if settings.model is None:  # a problem is told
         return
+    given = [layer.get("model") or {} for layer in layers.values()]
     if isinstance(dataset, SimulatedDataset):
         simulated, expected = dataset.simulate.fates, settings.model.fates
         if set(simulated) != set(expected):
@@ -229,7 +231,7 @@ def _check_fates(
                 f"{path}.simulate.fates: found {', '.join(simulated)}; allowed: those of model.fates "
                 f"({', '.join(expected)})"
             )
-    elif not any("fates" in _section(layer, "model") for layer in layers.values()):
+    elif all(isinstance(one, Mapping) and "fates" not in one for one in given):
         names, found = dataset.fates(), "name the fates of the data"
         if names:
             written = f"fates={names}" if problems.python else f"fates: [{', '.join(names)}]"
@@ -298,7 +300,7 @@ def _without_nulls(raw: Mapping[str, Any], parent: str = "") -> dict[str, Any]:
     nested = {"datasets", "runs", "simulate", "ablation", "priors", *SECTIONS}
     out: dict[str, Any] = {}
     for key, value in raw.items():
-        if value is None and (key in nested or parent == "runs"):
+        if value is None and (key in nested or parent in ("datasets", "runs")):
             value = {}
         out[key] = _without_nulls(value, str(key)) if isinstance(value, Mapping) else value
     return out
@@ -350,7 +352,9 @@ def _check_names(raw: Mapping[str, Any], problems: Problems) -> Given:
     known: Given = {}
     for name, entry in datasets.items():
         path = f"datasets.{name}"
-        kind = dataset_kind(entry) if isinstance(entry, Mapping) else None
+        if not isinstance(entry, Mapping):  # told where the value is validated
+            continue
+        kind = dataset_kind(entry)
         if kind is None:
             problems.add(
                 f"{path}: {_of_no_kind(entry)}; allowed: exactly one of the keys {', '.join(kinds())}, which "
@@ -363,10 +367,8 @@ def _check_names(raw: Mapping[str, Any], problems: Problems) -> Given:
     return known
 
 
-def _of_no_kind(entry: Any) -> str:
+def _of_no_kind(entry: Mapping[str, Any]) -> str:
     """What was found where a data set should be, in words."""
-    if not isinstance(entry, Mapping):
-        return f"found {short(entry)}"
     if several := [key for key in kinds() if key in entry]:
         return f"found {' and '.join(several)}"
     meant = "".join(nearest(str(key), list(kinds())) for key in entry)

@@ -263,6 +263,44 @@ VALUES = [
         "datasets.screen.dy_key: unknown key, did you mean 'day_key'?",
         "fit.seed: found -1; allowed: numbers of at least 0",
     ),
+    refused("a comma in a number", lines("calls: {fdr: 0,05}\n"), "line 3: a comma in a number"),
+    refused(
+        "commas between thousands",
+        lines("fit: {max_steps: '20,000'}\n"),
+        "allowed: a whole number; write 20000",
+    ),
+    refused(
+        "an empty column",
+        keys(entry={"day_key": ""}),
+        "datasets.screen.day_key: found ''; allowed: text that is not empty",
+    ),
+    refused(
+        "an empty path",
+        keys(entry={"cells": " "}),
+        "datasets.screen.cells: found ' '; allowed: text that is not empty",
+    ),
+    refused(
+        "a data set without keys",
+        text("datasets:\n  screen:\n" + MODEL),
+        "1 problem",
+        "datasets.screen: found the keys (none)",
+    ),
+    refused(
+        "a data set that is a list",
+        text("datasets: {screen: [cells.csv]}\n" + MODEL),
+        "1 problem",
+        "datasets.screen: found ['cells.csv']",
+    ),
+    refused("no blank before a brace", lines("fit:{seed: 1}\n"), "a blank is missing after its colon"),
+    refused(
+        "a model that is a list", text(ENTRY + "model:\n- fates: [EC, MES]\n"), "1 problem", "model: found [{"
+    ),
+    refused(
+        "fates of an ablation",
+        text(SIMULATED % "cells: 500" + "ablation: {dataset: screen, simulate: {fates: [A, B]}}\n"),
+        "1 problem",
+        "ablation.simulate.fates: found A, B; allowed: those of model.fates",
+    ),
     refused(
         "fates at the top",
         lines("fates: [EC, MES, NEU]\n"),
@@ -537,7 +575,11 @@ PLACES = [
     refused("a blank after a path", keys(entry={"cells": "cells.csv "}), "with a blank at its end"),
     refused("a blank after the results", lines("results_dir: 'out '\n"), "with a blank at its end"),
     refused("backslashes in a path", lines("results_dir: C:\\out\n"), "write '/' between folders"),
-    refused("a tab in a path", lines('results_dir: "out\\table"\n'), "take out what is no letter"),
+    refused(
+        "a tab in a path",
+        lines('results_dir: "out\\table"\n'),
+        "with a tab or a line break in it; take it out",
+    ),
     refused(
         "the results are a file",
         lambda s: s.text(ENTRY + MODEL + f"results_dir: {s.path('cells.csv')}\n"),
