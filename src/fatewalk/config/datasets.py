@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 from pydantic import AfterValidator, Field
 
 from fatewalk.config.base import Section
-from fatewalk.config.places import must_differ
+from fatewalk.config.places import not_twice
 from fatewalk.config.simulate import SimulateConfig
 from fatewalk.core.errors import FatewalkError
 from fatewalk.core.schema import is_reserved
@@ -88,7 +88,7 @@ class Dataset(Overrides):
 
 
 def _names_of_covariates(names: list[str]) -> list[str]:
-    must_differ(names)
+    not_twice(names)
     if taken := [name for name in names if not name or is_reserved(name)]:
         raise ValueError(
             f"{taken[0]!r} is a column of the cells table with a meaning of its own, which the model knows "

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
 
     from fatewalk.config.messages import Problems
 
@@ -121,7 +121,19 @@ def check_names(names: Mapping[str, object], reserved: tuple[str, ...], problems
             )
 
 
-def must_differ(names: Iterable[str]) -> None:
+def not_twice(names: list[str]) -> None:
+    """Refuse a name that occurs twice.
+
+    Raises
+    ------
+    ValueError
+        With the name.
+    """
+    if twice := [name for place, name in enumerate(names) if name in names[:place]]:
+        raise ValueError(f"found {twice[0]!r} twice; delete one")
+
+
+def must_differ(names: list[str]) -> None:
     """Refuse names that are equal, or look so: but for case, blanks, dash and underscore, composition.
 
     Raises
@@ -129,11 +141,10 @@ def must_differ(names: Iterable[str]) -> None:
     ValueError
         With both names.
     """
+    not_twice(names)
     first: dict[str, str] = {}
     for name in names:
         folded = re.sub(r"[\s_\-‐-―]+", "_", unicodedata.normalize("NFKC", name).casefold())
-        if name == first.get(folded):
-            raise ValueError(f"found {name!r} twice; delete one")
         if folded in first:
             raise ValueError(f"found {first[folded]!r} and {name!r}, one name to the eye; rename one")
         first[folded] = name

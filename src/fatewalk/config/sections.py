@@ -11,7 +11,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import BaseModel, Field, PositiveFloat, PositiveInt, field_validator, model_validator
 
 from fatewalk.config.base import Scale, Section, Seed, key
-from fatewalk.config.places import fate_names, must_differ
+from fatewalk.config.places import fate_names, not_twice
 
 
 class DesignConfig(Section):
@@ -46,7 +46,7 @@ class DesignConfig(Section):
     @field_validator("covariates")
     @classmethod
     def _distinct(cls, covariates: list[str] | None) -> list[str] | None:
-        must_differ(covariates or [])
+        not_twice(covariates or [])
         return covariates
 
 

@@ -444,6 +444,7 @@ VALUES = [
     refused(
         "a covariate twice", keys(entry={"covariates": ["batch", "batch"]}), "found 'batch' twice; delete one"
     ),
+    right("covariates that differ by case", keys(entry={"covariates": ["S", "s"]})),
     refused("a covariate that the model has", keys(entry={"covariates": ["day"]}), "'day' is a column"),
     refused("a value of no kind", keys(fit={"seed": None}), "fit.seed: found null", "leave the key out"),
     right("a section without keys", lines("fit:\nmash:\n")),

@@ -202,5 +202,5 @@ def test_covariates_must_not_take_the_place_of_other_columns(name):
     paths = {"cells": "c.csv", "guide_calls": "g.csv", "guide_map": "m.csv"}
     with pytest.raises(ValueError, match=f"{name!r} is a column of the cells table with a meaning"):
         PlainDataset(**paths, covariates=["x", name])
-    with pytest.raises(ValueError, match="names must differ"):
+    with pytest.raises(ValueError, match="found 'x' twice; delete one"):
         PlainDataset(**paths, covariates=["x", "x"])
