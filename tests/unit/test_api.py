@@ -289,7 +289,7 @@ def test_the_temporary_folder_goes_with_the_result(screen):
             {"lfsr_day": 2, "familly": 1},
             "^keywords: 2 problems\n  - familly: unknown key.*\n  - lfsr_day: found 2",
         ),
-        ({"seed": None}, "seed: found None; allowed: a whole number; leave the key out"),
+        ({"seed": None}, "seed: found None; allowed: a whole number; give a value, or leave the key out"),
         ({"debug": 2}, "debug: found 2; allowed: true or false"),
         ({"day_key": 3}, "day_key: found 3; allowed: text; write '3'$"),
         ({"fates": "EC, MES"}, r"fates: found 'EC, MES'; allowed: a list in brackets; write \['EC', 'MES'\]"),
