@@ -9,12 +9,17 @@ import numpy as np
 import pandas as pd
 
 from fatewalk.core.errors import FatewalkError, first_few
-from fatewalk.core.files import atomic_path
+from fatewalk.core.files import MENDS, atomic_path, fault, need, reading
+from fatewalk.core.schema import SHIELDED, WOULD_RUN
 
 if TYPE_CHECKING:
+    import re
     from collections.abc import Mapping, Sequence
 
     from numpy.typing import ArrayLike
+
+#: Tables that people open in a spreadsheet; programs take others.
+FOR_PEOPLE = ("hits.csv",)
 
 # ------------------------------------------------------------------- reading
 
@@ -50,8 +55,12 @@ def read_table(
         If the file is absent, of another format, unreadable, or lacks a column.
     """
     path = Path(path)
+    if path.is_dir():
+        raise FatewalkError(f"{path}: is a folder, not a table; name a file in it")
     if not path.is_file():
         raise FatewalkError(f"{path}: no such file; correct the path")
+    if path.stat().st_size == 0:
+        raise FatewalkError(f"{path}: is empty (0 bytes); was its writing cut off? Write it again")
     suffixes = [suffix for suffix in path.suffixes if suffix != ".gz"]
     suffix = suffixes[-1].lower() if suffixes else ""
     try:
@@ -74,6 +83,8 @@ def read_table(
     except (FatewalkError, MemoryError):
         raise
     except Exception as error:  # whatever the parser raises, the user needs the file's name
+        if isinstance(error, OSError) and error.errno in MENDS:
+            raise FatewalkError(f"{path}: cannot be read: {fault(error)}") from error
         raise FatewalkError(f"{path}: cannot be read as a table: {error}") from error
     require_columns(table, required, path)
     return table
@@ -126,17 +137,80 @@ def as_bool(column: pd.Series, where: str | Path) -> np.ndarray:
     return text.map(words).to_numpy(dtype=bool)
 
 
-def read_arrays(path: str | Path) -> dict[str, np.ndarray]:
-    """Read the arrays of an ``.npz`` file, in the order in which they were written."""
-    with np.load(path, allow_pickle=False) as arrays:
-        return dict(arrays)
+def read_own_table(
+    path: str | Path,
+    required: Sequence[str] = (),
+    text: Sequence[str] = (),
+    rows: Mapping[str, str] | None = None,
+) -> pd.DataFrame:
+    """Read a table that a stage wrote, as `read_table` does; its errors say how to have it made again.
+
+    Raises
+    ------
+    FatewalkError
+        If the file is not what the stage wrote.
+    """
+    with reading(path):
+        try:
+            table = read_table(path, text=text, rows=rows)
+        except FatewalkError as error:
+            raise ValueError from error  # the words for a user's own table do not fit here
+    need(path, "column", required, dict(table))
+    return table
+
+
+def read_arrays(path: str | Path, names: Sequence[str] = ()) -> dict[str, np.ndarray]:
+    """Read the arrays of an ``.npz`` file that a stage wrote, in the order in which they were written.
+
+    Parameters
+    ----------
+    path
+        The file.
+    names
+        Arrays that must be there.
+
+    Raises
+    ------
+    FatewalkError
+        If it is not what the stage wrote.
+    """
+    with reading(path), np.load(path, allow_pickle=False) as arrays:
+        found = dict(arrays)
+    need(path, "array", names, found)
+    return found
 
 
 # ------------------------------------------------------------------- writing
 
 
+def shield(table: pd.DataFrame) -> pd.DataFrame:
+    """Text that a spreadsheet would run as a formula gets an apostrophe in front, in every column.
+
+    Examples
+    --------
+    >>> shield(pd.DataFrame({"gene": ["=1+1", "TBXT"]}))["gene"].tolist()
+    ["'=1+1", 'TBXT']
+    """
+    return _in_texts(table, WOULD_RUN, r"'\g<0>")
+
+
+def unshield(table: pd.DataFrame) -> pd.DataFrame:
+    """Undo `shield`."""
+    return _in_texts(table, SHIELDED, "")
+
+
+def _in_texts(table: pd.DataFrame, pattern: re.Pattern[str], by: str) -> pd.DataFrame:
+    texts = [name for name in table if table[name].dtype == object]
+    return table.assign(**{str(n): table[n].str.replace(pattern, by, regex=True) for n in texts})
+
+
 def write_table(table: pd.DataFrame, path: str | Path) -> None:
-    """Write a table as CSV (numbers round-trip) or Parquet, by the file's name, without the index."""
+    """Write a table as CSV (numbers round-trip) or Parquet, by the file's name, without the index.
+
+    Text stays as it is, but for that in tables `FOR_PEOPLE` (`shield`).
+    """
+    if Path(path).name in FOR_PEOPLE:
+        table = shield(table)
     with atomic_path(path) as temporary:
         if Path(path).suffix == ".parquet":
             table.to_parquet(temporary, index=False)

@@ -37,7 +37,7 @@ def test_names_with_accents_survive(tmp_path):
         ("t.xlsx", b"x", "unknown kind of table '.xlsx'"),
         ("t.parquet", b"not parquet", "cannot be read as a table"),
         ("t.csv", b"a,b\n1,2\n", "column gene is missing; found: a, b"),
-        ("t.csv", b"", "cannot be read as a table"),
+        ("t.csv", b"", "is empty"),
     ],
 )
 def test_unreadable_tables_are_named(tmp_path, name, content, words):
