@@ -12,7 +12,7 @@ import torch
 from tests.hostile.screen import Case
 
 AGAIN = ("delete it and run the same command again",)
-FAR = "contrast=NEU"  # not the contrast of the contract tables
+FIRST, FAR = "contrast=MES", "contrast=NEU"  # the first is that of the contract tables
 
 
 # ------------------------------------------------------------------ what becomes of a file
@@ -127,9 +127,9 @@ READ = {
     "fit_mash": {
         "main/theta_posterior_summary.npz": (empty, cut, other_content),
         "main/evidence.npz": (empty, cut, foreign, folder, gone, other_content),
-        f"main/{FAR}/gene_daywise_for_mash.csv": (empty, foreign, gone, other_content),
-        f"main/{FAR}/guide_daywise_likelihood.csv": (cut, folder, other_content),
-        f"main/{FAR}/mash_error_covariance.npz": (empty, cut, gone, other_content, pickled),
+        f"main/{FIRST}/gene_daywise_for_mash.csv": (empty, foreign, gone, other_content),
+        f"main/{FIRST}/guide_daywise_likelihood.csv": (cut, folder, other_content),
+        f"main/{FIRST}/mash_error_covariance.npz": (empty, cut, gone, other_content, pickled),
     },
     "rank_hits": {
         f"main/{FAR}/mash_gene_conservative.csv": (empty, cut, gone, other_content),
@@ -160,8 +160,8 @@ def spoilt(stage, name, change):
     if name.endswith("manifest.json"):
         words = ("manifest.json", "delete")
     return Case(
-        f"{stage} finds {name} {change.__name__}", stage, lambda folder: change(folder / name), "refused", words,
-        snakemake=(stage, name, change) in IN_WORKFLOW,
+        f"{stage} finds {name} {change.__name__}", stage, lambda folder: change(folder / name), "refused",
+        words, snakemake=(stage, name, change) in IN_WORKFLOW,
     )  # fmt: skip
 
 
@@ -232,8 +232,8 @@ CASES = [
         for name, changes in files.items()
         for change in changes
     ),
-    changed("fit_mash", f"main/{FAR}/gene_daywise_for_mash.csv", a_line_less, ("export_effects",)),
-    changed("fit_mash", f"main/{FAR}/guide_daywise_likelihood.csv", saved_by_a_spreadsheet),
+    changed("fit_mash", f"main/{FIRST}/gene_daywise_for_mash.csv", a_line_less, ("export_effects",)),
+    changed("fit_mash", f"main/{FIRST}/guide_daywise_likelihood.csv", saved_by_a_spreadsheet),
     changed("rank_hits", f"main/{FAR}/mash_guide_conservative.csv", a_line_less, ("fit_mash",)),
     changed("rank_hits", "main/fate_probability_change.csv", a_line_less, ("export_effects",)),
     changed("plot_figures", "main/hits.csv", saved_by_a_spreadsheet, ("rank_hits",)),
