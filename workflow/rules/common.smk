@@ -17,6 +17,7 @@ from snakemake.settings.types import Quietness
 
 from fatewalk.config import SimulatedDataset, load_config
 from fatewalk.core.errors import FatewalkError
+from fatewalk.core.files import need_writable
 from fatewalk.core.schema import LEVELS
 from fatewalk.core.versions import STAGE_VERSION
 from fatewalk.run import layout
@@ -26,6 +27,10 @@ from fatewalk.workflow.kinds import OF_KIND, find_kinds, followed_by, kind_of
 
 try:
     CONFIG = load_config(config)
+    need_writable(
+        ".", "start Snakemake in a folder of your own, or name one with --directory"
+    )
+    need_writable(CONFIG.results_dir, "set results_dir to a folder of your own")
 except FatewalkError as error:
     raise WorkflowError(str(error)) from None
 

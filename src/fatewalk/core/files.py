@@ -68,6 +68,22 @@ def make_folder(folder: Path) -> None:
         raise FatewalkError(f"{folder}: this folder cannot be made: {fault(error)}") from error
 
 
+def need_writable(folder: str | Path, mend: str) -> None:
+    """Refuse a folder that may not be written to, or cannot be made because one above it may not.
+
+    Raises
+    ------
+    FatewalkError
+        With the mend.
+    """
+    folder = Path(folder).absolute()
+    there = next(one for one in (folder, *folder.parents) if one.exists())
+    if not there.is_dir():
+        raise FatewalkError(f"{there}: is a file, and a folder is needed here; {mend}")
+    if not os.access(there, os.W_OK):
+        raise FatewalkError(f"{there}: this folder cannot be written to by you; {mend}")
+
+
 @contextlib.contextmanager
 def reading(path: str | Path, delete: str | Path = "it") -> Iterator[None]:
     """Around the reading of a file that a stage wrote: whatever is wrong with it ends in one error.
