@@ -33,6 +33,7 @@ MENDS = {
     errno.EISDIR: "a folder stands where a file is needed: move it away",
     errno.ENOTDIR: "a file stands where a folder is needed: move it away",
     errno.EEXIST: "a file stands where a folder is needed: move it away",
+    errno.EAGAIN: "it is locked, another program has it open for writing: close that program",
     errno.EMFILE: "raise the number of open files (ulimit -n)",
     errno.ESTALE: "the network file system lost it",
     errno.EIO: "the disk or the network file system fails: look at it with whoever runs it",
@@ -82,6 +83,23 @@ def need_writable(folder: str | Path, mend: str) -> None:
         raise FatewalkError(f"{there}: is a file, and a folder is needed here; {mend}")
     if not os.access(there, os.W_OK):
         raise FatewalkError(f"{there}: this folder cannot be written to by you; {mend}")
+
+
+@contextlib.contextmanager
+def opening(path: str | Path) -> Iterator[None]:
+    """Around the reading of a user's own file: what the system refuses is told, all else is the reader's.
+
+    Raises
+    ------
+    FatewalkError
+        If the file may not be read, is locked, or its file system fails.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in MENDS:
+            raise
+        raise FatewalkError(f"{path}: cannot be read: {fault(error)}") from error
 
 
 @contextlib.contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from fatewalk.core.errors import FatewalkError, first_few
-from fatewalk.core.files import MENDS, atomic_path, fault, need, reading
+from fatewalk.core.files import atomic_path, need, opening, reading
 from fatewalk.core.schema import SHIELDED, WOULD_RUN
 
 if TYPE_CHECKING:
@@ -61,32 +62,37 @@ def read_table(
         raise FatewalkError(f"{path}: no such file; correct the path")
     if path.stat().st_size == 0:
         raise FatewalkError(f"{path}: is empty (0 bytes); was its writing cut off? Write it again")
-    suffixes = [suffix for suffix in path.suffixes if suffix != ".gz"]
-    suffix = suffixes[-1].lower() if suffixes else ""
     try:
-        if suffix in {".parquet", ".pq"}:
-            filters = [(column, "==", value) for column, value in (rows or {}).items()]
-            table = pd.read_parquet(path, filters=filters or None)
-            table = table.assign(**{column: _as_text(table[column]) for column in text if column in table})
-        elif suffix in {".csv", ".tsv", ".txt"}:
-            table = pd.read_csv(
-                path,
-                sep="," if suffix == ".csv" else "\t",
-                dtype=dict.fromkeys(text, str),
-                keep_default_na=False,
-                na_values=[""],
-            )
-        else:
-            raise FatewalkError(
-                f"{path}: unknown kind of table {suffix!r}; allowed: .csv, .tsv, .csv.gz, .tsv.gz, .parquet"
-            )
+        with opening(path):
+            table = _parsed(path, text, rows or {})
     except (FatewalkError, MemoryError):
         raise
     except Exception as error:  # whatever the parser raises, the user needs the file's name
-        if isinstance(error, OSError) and error.errno in MENDS:
-            raise FatewalkError(f"{path}: cannot be read: {fault(error)}") from error
         raise FatewalkError(f"{path}: cannot be read as a table: {error}") from error
     require_columns(table, required, path)
+    return table
+
+
+def _parsed(path: Path, text: Sequence[str], rows: Mapping[str, str]) -> pd.DataFrame:
+    """The table as the parser of its format reads it."""
+    suffixes = [suffix for suffix in path.suffixes if suffix != ".gz"]
+    suffix = suffixes[-1].lower() if suffixes else ""
+    if suffix in {".parquet", ".pq"}:
+        filters = [(column, "==", value) for column, value in rows.items()]
+        table = pd.read_parquet(path, filters=filters or None)
+        table = table.assign(**{column: _as_text(table[column]) for column in text if column in table})
+    elif suffix in {".csv", ".tsv", ".txt"}:
+        table = pd.read_csv(
+            path,
+            sep="," if suffix == ".csv" else "\t",
+            dtype=dict.fromkeys(text, str),
+            keep_default_na=False,
+            na_values=[""],
+        )
+    else:
+        raise FatewalkError(
+            f"{path}: unknown kind of table {suffix!r}; allowed: .csv, .tsv, .csv.gz, .tsv.gz, .parquet"
+        )
     return table
 
 
@@ -151,10 +157,7 @@ def read_own_table(
         If the file is not what the stage wrote.
     """
     with reading(path):
-        try:
-            table = read_table(path, text=text, rows=rows)
-        except FatewalkError as error:
-            raise ValueError from error  # the words for a user's own table do not fit here
+        table = _parsed(Path(path), text, rows or {})
     need(path, "column", required, dict(table))
     return table
 
@@ -200,8 +203,13 @@ def unshield(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def _in_texts(table: pd.DataFrame, pattern: re.Pattern[str], by: str) -> pd.DataFrame:
-    texts = [name for name in table if table[name].dtype == object]
-    return table.assign(**{str(n): table[n].str.replace(pattern, by, regex=True) for n in texts})
+    new = {str(name): table[name].str.replace(pattern, by, regex=True) for name in _texts(table)}
+    return table.assign(**new)
+
+
+def _texts(table: pd.DataFrame) -> list[str]:
+    """Columns of text."""
+    return [name for name in table if pd.api.types.infer_dtype(table[name], skipna=True) == "string"]
 
 
 def write_table(table: pd.DataFrame, path: str | Path) -> None:
@@ -215,7 +223,9 @@ def write_table(table: pd.DataFrame, path: str | Path) -> None:
         if Path(path).suffix == ".parquet":
             table.to_parquet(temporary, index=False)
         else:
-            table.to_csv(temporary, index=False)
+            # pandas leaves a carriage return bare, which would end the row when it is read
+            bare = any(table[name].astype(str).str.contains("\r").any() for name in _texts(table))
+            table.to_csv(temporary, index=False, quoting=csv.QUOTE_NONNUMERIC if bare else csv.QUOTE_MINIMAL)
 
 
 def write_arrays(arrays: Mapping[str, ArrayLike], path: str | Path) -> None:

@@ -18,6 +18,7 @@ from pydantic import Field, model_validator
 
 from fatewalk.config.datasets import Covariates, Dataset
 from fatewalk.core.errors import FatewalkError, first_few
+from fatewalk.core.files import opening
 from fatewalk.screen.raw import RawScreen
 from fatewalk.screen.readers.tenx import read_protospacer_calls
 from fatewalk.screen.text import nearest
@@ -116,7 +117,8 @@ def read_anndata(dataset: AnnDataDataset) -> RawScreen:
     if not Path(path).is_file():
         raise FatewalkError(f"{path}: no such file; correct the path")
     try:
-        file = h5py.File(path, "r")
+        with opening(path):
+            file = h5py.File(path, "r")
     except OSError as error:
         raise FatewalkError(f"{path}: cannot be read as .h5ad: {error}") from error
     with file:
