@@ -120,6 +120,8 @@ def reading(path: str | Path, delete: str | Path = "it") -> Iterator[None]:
     """
     path = Path(path)
     try:
+        if path.is_dir():  # pandas would read a folder of Parquet files
+            raise IsADirectoryError
         yield
     except Exception as error:
         if isinstance(error, FatewalkError) or is_out_of_memory(error):

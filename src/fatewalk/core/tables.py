@@ -209,7 +209,7 @@ def _in_texts(table: pd.DataFrame, pattern: re.Pattern[str], by: str) -> pd.Data
 
 def _texts(table: pd.DataFrame) -> list[str]:
     """Columns of text."""
-    return [name for name in table if pd.api.types.infer_dtype(table[name], skipna=True) == "string"]
+    return [str(name) for name in table if pd.api.types.infer_dtype(table[name], skipna=True) == "string"]
 
 
 def write_table(table: pd.DataFrame, path: str | Path) -> None:

@@ -8,7 +8,7 @@ import sys
 import threading
 import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 from fatewalk.core.errors import FatewalkError, is_out_of_memory
 from fatewalk.core.files import fault
@@ -114,7 +114,14 @@ def _end(number: int, frame: FrameType | None) -> None:
 def _one_line_each() -> None:
     """What other packages print goes to the log, a line each: warnings, errors in their own threads."""
 
-    def warn(message: Warning | str, category: type[Warning], *where: Any) -> None:
+    def warn(
+        message: Warning | str,
+        category: type[Warning],
+        filename: str,
+        lineno: int,
+        file: TextIO | None = None,
+        line: str | None = None,
+    ) -> None:
         log.info("a package warns: %s", " ".join(str(message).split()))
 
     def in_thread(what: threading.ExceptHookArgs) -> None:

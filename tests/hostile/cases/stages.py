@@ -5,6 +5,7 @@ import json
 import shutil
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pandas as pd
 import torch
@@ -146,6 +147,7 @@ READ = {
 }
 
 IN_WORKFLOW = {
+    ("build_design", "input/guide_map.csv", other_content),
     ("fit_effects", "design/design.pt", cut),
     ("summarise_posterior", "fit/posterior.pt", other_content),
     ("check_delta", "summary/moments.npz", foreign),
@@ -168,11 +170,11 @@ def spoilt(stage, name, change):
 # ------------------------------------------------------------------ files that are right, but not these
 
 
-def changed(stage, name, change, words=()):
+def changed(stage, name, change, words=(), snakemake=False):
     """A file that can be read and is not what its stage wrote: the manifest has its checksum."""
     return Case(
         f"{stage} finds {name} {change.__name__}", stage, lambda folder: change(folder / name), "refused",
-        (Path(name).name, "is not what", "wrote there", *AGAIN, *words),
+        (Path(name).name, "is not what", "wrote there", *AGAIN, *words), snakemake=snakemake,
     )  # fmt: skip
 
 
@@ -214,6 +216,33 @@ def in_the_way(name):
     return spoil
 
 
+def as_h5ad(change):
+    """An .h5ad file as the table of cells, and what becomes of it."""
+
+    def spoil(screen):
+        with h5py.File(screen.path("screen.h5ad"), "w") as file:
+            file["obs"] = np.arange(1000)
+        change(screen.path("screen.h5ad"))
+        config = screen.path("config.yaml").read_text()
+        screen.path("config.yaml").write_text(config.replace("cells: cells.csv", "anndata: screen.h5ad"))
+        screen.path("config.yaml").write_text(
+            screen.path("config.yaml").read_text().replace("    guide_calls: calls.csv\n", "")
+        )
+
+    return spoil
+
+
+def as_file(name, write):
+    """The table of cells in another kind of file, of which only the first half was copied."""
+
+    def spoil(screen):
+        write(screen.table("cells.csv"), screen.path(name))
+        cut(screen.path(name))
+        screen.config(entry={"cells": name})
+
+    return spoil
+
+
 def a_file_in_the_way(name):
     """A file that stands where a stage needs a folder."""
 
@@ -236,11 +265,46 @@ CASES = [
     changed("fit_mash", f"main/{FIRST}/guide_daywise_likelihood.csv", saved_by_a_spreadsheet),
     changed("rank_hits", f"main/{FAR}/mash_guide_conservative.csv", a_line_less, ("fit_mash",)),
     changed("rank_hits", "main/fate_probability_change.csv", a_line_less, ("export_effects",)),
-    changed("plot_figures", "main/hits.csv", saved_by_a_spreadsheet, ("rank_hits",)),
+    changed("plot_figures", "main/hits.csv", saved_by_a_spreadsheet, ("rank_hits",), snakemake=True),
     changed("plot_figures", "main/contrast=MES/gene_daywise_for_mash.csv", a_line_less),
     Case(
+        "a folder instead of a table", "import", lambda s: folder(s.path("cells.csv")), "refused",
+        ("cells.csv", "is a folder, not a table", "name a file in it"),
+    ),
+    Case(
+        "a guide map that is a folder", "import", lambda s: folder(s.path("guides.csv")), "refused",
+        ("guides.csv", "is a folder, not a table"),
+    ),
+    Case(
+        "calls of no bytes", "import", lambda s: empty(s.path("calls.csv")), "refused",
+        ("calls.csv", "is empty (0 bytes)", "Write it again"), snakemake=True,
+    ),
+    Case(
+        "cells in half a Parquet file", "import",
+        as_file("cells.parquet", lambda table, path: table.to_parquet(path)), "refused",
+        ("cells.parquet", "cannot be read as a table"),
+    ),
+    Case(
+        "cells in half a gzip file", "import",
+        as_file("cells.csv.gz", lambda table, path: table.to_csv(path, index=False)), "refused",
+        ("cells.csv.gz", "cannot be read as a table", "ended before"),
+    ),
+    Case(
+        "half an h5ad file", "import", as_h5ad(cut), "refused",
+        ("screen.h5ad", "cannot be read as .h5ad", "truncated"),
+    ),
+    Case(
+        "a web page as h5ad file", "import", as_h5ad(foreign), "refused",
+        ("screen.h5ad", "cannot be read as .h5ad"),
+    ),
+    Case(
+        "genes that a spreadsheet would run", "design",
+        lambda s: s.change("guides.csv", "gene_name", [0, 1], "=HYPERLINK(1)"), "right",
+        never=("WARNING",),
+    ),
+    Case(
         "a card without its criterion", "check_delta", no_such_card_entry, "refused",
-        ("fit_card.json", "has no entry 'criterion'", *AGAIN),
+        ("fit_card.json", "has no entry 'criterion'", *AGAIN), snakemake=True,
     ),
     Case(
         "a checkpoint of nothing", "fit_effects", a_checkpoint(b""), "warned",
