@@ -70,7 +70,8 @@ def test_snakemake_says_the_same(case, tmp_path, request):
     assert (done.returncode != 0) == refused, done.text
     said = last_words(done.text) if refused else done.text
     assert [word for word in case.words if word not in said] == [], done.text
-    assert [word for word in case.never if word in said] == [], done.text
+    if refused:  # else all lines of all jobs are there, with what other stages have to say
+        assert [word for word in case.never if word in said] == [], done.text
     assert "Traceback" not in done.text
     if not refused or case.stage in BEFORE_FIT:
         return
