@@ -1,16 +1,20 @@
-# make demo: the whole workflow on a simulated screen.   make test: the tests.   Both make .venv first.
+# make demo: the whole workflow on a simulated screen.   make test: the tests that take seconds each.
+# make test-slow: those that take minutes (marker slow).   All make .venv first.
 PYTHON ?= python3.11
 CORES ?= 2
 BIN := .venv/bin
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-.PHONY: demo test lint format clean
+.PHONY: demo test test-slow lint format clean
 
 demo: .venv/ready
 	$(BIN)/snakemake --profile profiles/local --cores $(CORES)
 
 test: .venv/ready
-	$(BIN)/python -m pytest -n $(CORES)
+	$(BIN)/python -m pytest -n $(CORES) -m "not slow"
+
+test-slow: .venv/ready
+	$(BIN)/python -m pytest -n $(CORES) -m slow
 
 lint: .venv/ready
 	$(BIN)/ruff check .

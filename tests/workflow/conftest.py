@@ -27,6 +27,17 @@ TINY = {
 }  # fmt: skip
 
 
+def snakemake(folder, *arguments, env=None):
+    """Run Snakemake in a folder; the finished process, with stdout and stderr in one text."""
+    command = [sys.executable, "-m", "snakemake", *arguments, "--snakefile", str(ROOT / "Snakefile")]
+    command += ["--workflow-profile", "none", "--profile", str(ROOT / "profiles" / "ci")]
+    done = subprocess.run(
+        command, cwd=folder, capture_output=True, text=True, timeout=500, check=False, env=env
+    )
+    done.text = done.stdout + done.stderr
+    return done
+
+
 @dataclass
 class Workflow:
     """A folder with a config, in which Snakemake runs."""
@@ -37,14 +48,7 @@ class Workflow:
     def run(self, *arguments, path=None):
         """Run Snakemake; return the finished process with stdout and stderr in one text."""
         (self.folder / "config.yaml").write_text(yaml.safe_dump(self.config, sort_keys=False))
-        command = [sys.executable, "-m", "snakemake", *arguments, "--snakefile", str(ROOT / "Snakefile")]
-        command += ["--workflow-profile", "none", "--profile", str(ROOT / "profiles" / "ci")]
-        env = None if path is None else {"PATH": path}
-        done = subprocess.run(
-            command, cwd=self.folder, capture_output=True, text=True, timeout=500, check=False, env=env
-        )
-        done.text = done.stdout + done.stderr
-        return done
+        return snakemake(self.folder, *arguments, env=None if path is None else {"PATH": path})
 
     def finish(self, *arguments, **options):
         """Run Snakemake, which must succeed; return what it printed."""

@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 
 from fatewalk.core.daywise import Daywise
+from fatewalk.run.manifest import enter
 from fatewalk.run.registry import FILES
 from tests.contract import differences
 from tests.workflow.conftest import ROOT, TINY, Workflow
@@ -211,6 +212,7 @@ def test_hits_are_ranked_from_what_fit_mash_kept(finished, tmp_path):
         if level == "gene":
             kept["early_mash_fates"][kept["gene"] == last] = 2.0
         kept.save(path)
+        enter(workflow.path("."), "fit_mash", [path], part=True)  # else it is taken for damaged
     workflow.finish("all_hits")
     ranked = pd.read_csv(workflow.path("hits_ranked.csv")).set_index("gene")
     assert ranked.index[0] == last

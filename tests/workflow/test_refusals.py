@@ -10,6 +10,7 @@ from pathlib import Path
 import pandas as pd
 import yaml
 
+from fatewalk.run.manifest import enter
 from tests.workflow.conftest import ROOT
 
 MARKED = [
@@ -152,6 +153,7 @@ def test_a_bad_verdict_stops_the_chain_and_names_the_genes(finished, tmp_path):
     verdict = json.loads(workflow.path("verdict.json").read_text())
     verdict["delta"]["verdict"] = "bad"
     workflow.path("verdict.json").write_text(json.dumps(verdict))
+    enter(workflow.path("."), "check_delta", [workflow.path("verdict.json")], part=True)
     done = workflow.run("all_hits", "-R", "export_effects")
     assert done.returncode != 0
     assert "Ten worst genes: Gene" in reason_of(done.text)

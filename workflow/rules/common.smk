@@ -18,6 +18,7 @@ from snakemake.settings.types import Quietness
 from fatewalk.config import SimulatedDataset, load_config, read_config
 from fatewalk.config.messages import Problems
 from fatewalk.core.errors import FatewalkError
+from fatewalk.core.files import need_writable
 from fatewalk.core.schema import LEVELS
 from fatewalk.core.versions import STAGE_VERSION
 from fatewalk.run import layout
@@ -61,6 +62,14 @@ CONFIG = or_refuse(
     config,
     Problems(", ".join(Path(path).name for path in FILES_OF_CONFIG) or "config"),
 )
+or_refuse(
+    need_writable,
+    ".",
+    "start Snakemake in a folder of your own, or name one with --directory",
+)
+or_refuse(
+    need_writable, CONFIG.results_dir, "set results_dir to a folder of your own"
+)
 
 RESULTS = CONFIG.results_dir
 DATASET = f"{RESULTS}/{{dataset}}"
@@ -84,9 +93,12 @@ KINDS = find_kinds(RUN, ALL_SETTINGS)
 CATEGORY = {figure.name: figure.category for figure in FIGURES}
 BY_CONTRAST = [figure.name for figure in FIGURES if figure.by_contrast]
 
+# Of a Snakefile that is used as a module.
+PREFIX = getattr(workflow.modifier.path_modifier, "prefix", None) or ""
+
 if workflow.is_main_process:
     closing = Closing(
-        (getattr(workflow.modifier.path_modifier, "prefix", None) or "") + RESULTS,
+        PREFIX + RESULTS,
         [(d, r, CONFIG.settings(d, r).fit_id) for d, r in MAIN_RUNS],
         dry=lambda: workflow.dryrun,
         quiet=lambda: Quietness.ALL in (workflow.output_settings.quiet or ()),
@@ -133,6 +145,19 @@ def keys_of_entry(wildcards):
 def files_of_entry(wildcards):
     """Files that the dataset entry names."""
     return CONFIG.datasets[wildcards.dataset].paths
+
+
+def stamps(wildcards):
+    """Size and time of each file of the entry: Snakemake itself looks for newer files alone, not for older ones.
+
+    A function of `input` would not do: what follows from inputs is not held against the last run.
+    """
+    found = {}
+    for key, path in files_of_entry(wildcards).items():
+        here = Path(path if path.startswith("/") else PREFIX + path)
+        if here.exists():
+            found[key] = (here.stat().st_size, int(here.stat().st_mtime))
+    return found
 
 
 def read_by(stage):

@@ -42,6 +42,7 @@ rule import_screen:
         runtime=minutes(60),
     params:
         entry=keys_of_entry,
+        files=stamps,
         fates=lambda w: CONFIG.settings(w.dataset, "main").model.fates,
         stage_version=STAGE_VERSION["import_screen"],
     message:

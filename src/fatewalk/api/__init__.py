@@ -26,6 +26,7 @@ from fatewalk.config.root import MAIN_RUN
 from fatewalk.core.errors import FatewalkError
 from fatewalk.mash import MashError
 from fatewalk.run.files import Run
+from fatewalk.run.manifest import enter
 from fatewalk.run.settings import note_settings, sections
 
 if TYPE_CHECKING:
@@ -200,7 +201,9 @@ def run_chain(config: Config, name: str, folder: Path) -> Run:
     summarise_posterior.main(design, found, summary, s.export.draws, s.fit.seed, s.fit.threads)
     check_delta.main(run, found, summary)
     export_effects.main(run, summary)
+    enter(main, "export_effects", run.made_by("export_effects"))
     fit_mash.main(run)
+    enter(main, "fit_mash", run.made_by("fit_mash"))
     rank_hits.main(run)
     for stage in ("check_delta", "export_effects", "fit_mash", "rank_hits"):
         note_settings(main, stage, s.read_by(stage))

@@ -28,6 +28,10 @@ MARKS = (PROVISIONAL, UNCENTRED) = ("provisional", "uncentred")
 
 LEVELS = ("gene", "guide")
 
+#: The start of a text that a spreadsheet would run, and the apostrophe that stands before it in tables for
+#: people. One that has apostrophes already gets one more, so that taking one away gives it back.
+WOULD_RUN, SHIELDED = re.compile(r"^'*[=+\-@\t\r\n]"), re.compile(r"^'(?='*[=+\-@\t\r\n])")
+
 #: Effect of the library's guides, or of knocking the gene down by any guides.
 Estimand = Literal["library", "gene"]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import os
 import re
 from pathlib import Path
@@ -12,8 +13,9 @@ import pandas as pd
 
 from fatewalk.core.delimited import EXPORT, NUMBER, SHEETS, UNNAMED, no_header, read_delimited
 from fatewalk.core.errors import FatewalkError, first_few, nearest
-from fatewalk.core.files import atomic_path
+from fatewalk.core.files import atomic_path, need, opening, reading
 from fatewalk.core.foreign import not_a_table
+from fatewalk.core.schema import SHIELDED, WOULD_RUN
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
 ADDRESS = re.compile(r"(^|/)[a-z][a-z0-9+]+:/{1,2}[^/]")  # a path that was joined has lost a slash
+#: Tables that people open in a spreadsheet; programs take others.
+FOR_PEOPLE = ("hits.csv",)
 
 # ------------------------------------------------------------------- reading
 
@@ -61,16 +65,17 @@ def read_table(
     require_file(path)
     suffixes = [suffix.lower() for suffix in path.suffixes if suffix.lower() != ".gz"]
     suffix = suffixes[-1] if suffixes else ""
-    if suffix in {".parquet", ".pq"}:
-        table = _read_parquet(path, text, rows)
-    elif suffix in {".csv", ".tsv", ".txt"}:
-        table = read_delimited(path, text)
-    elif suffix in SHEETS:
-        raise FatewalkError(f"{path}: is a spreadsheet; {EXPORT}")
-    else:
-        raise FatewalkError(
-            f"{path}: unknown kind of table {suffix!r}; allowed: .csv, .tsv, .csv.gz, .tsv.gz, .parquet"
-        )
+    with opening(path):
+        if suffix in {".parquet", ".pq"}:
+            table = _read_parquet(path, text, rows)
+        elif suffix in {".csv", ".tsv", ".txt"}:
+            table = read_delimited(path, text)
+        elif suffix in SHEETS:
+            raise FatewalkError(f"{path}: is a spreadsheet; {EXPORT}")
+        else:
+            raise FatewalkError(
+                f"{path}: unknown kind of table {suffix!r}; allowed: .csv, .tsv, .csv.gz, .tsv.gz, .parquet"
+            )
     require_columns(table, required, path)
     return table
 
@@ -156,6 +161,15 @@ def refuse_lists(column: pd.Series, where: str | Path) -> None:
         )
 
 
+def _parsed(path: Path, text: Sequence[str], rows: Mapping[str, str]) -> pd.DataFrame:
+    """A table that a stage wrote."""
+    if path.suffix == ".parquet":
+        filters = [(column, "==", value) for column, value in rows.items()]
+        table = pd.read_parquet(path, filters=filters or None)
+        return table.assign(**{column: _as_text(table[column]) for column in text if column in table})
+    return pd.read_csv(path, dtype=dict.fromkeys(text, str), keep_default_na=False, na_values=[""])
+
+
 def _as_text(column: pd.Series) -> pd.Series:
     """Names as text; missing names stay missing, categories of text stay categories."""
     if isinstance(column.dtype, pd.CategoricalDtype) and column.cat.categories.dtype == object:
@@ -211,22 +225,89 @@ def as_bool(column: pd.Series, where: str | Path) -> np.ndarray:
     return text.map(words).to_numpy(dtype=bool)
 
 
-def read_arrays(path: str | Path) -> dict[str, np.ndarray]:
-    """Read the arrays of an ``.npz`` file, in the order in which they were written."""
-    with np.load(path, allow_pickle=False) as arrays:
-        return dict(arrays)
+def read_own_table(
+    path: str | Path,
+    required: Sequence[str] = (),
+    text: Sequence[str] = (),
+    rows: Mapping[str, str] | None = None,
+) -> pd.DataFrame:
+    """Read a table that a stage wrote, as `read_table` does; its errors say how to have it made again.
+
+    Raises
+    ------
+    FatewalkError
+        If the file is not what the stage wrote.
+    """
+    with reading(path):
+        table = _parsed(Path(path), text, rows or {})
+    need(path, "column", required, dict(table))
+    return table
+
+
+def read_arrays(path: str | Path, names: Sequence[str] = ()) -> dict[str, np.ndarray]:
+    """Read the arrays of an ``.npz`` file that a stage wrote, in the order in which they were written.
+
+    Parameters
+    ----------
+    path
+        The file.
+    names
+        Arrays that must be there.
+
+    Raises
+    ------
+    FatewalkError
+        If it is not what the stage wrote.
+    """
+    with reading(path), np.load(path, allow_pickle=False) as arrays:
+        found = dict(arrays)
+    need(path, "array", names, found)
+    return found
 
 
 # ------------------------------------------------------------------- writing
 
 
+def shield(table: pd.DataFrame) -> pd.DataFrame:
+    """Text that a spreadsheet would run as a formula gets an apostrophe in front, in every column.
+
+    Examples
+    --------
+    >>> shield(pd.DataFrame({"gene": ["=1+1", "TBXT"]}))["gene"].tolist()
+    ["'=1+1", 'TBXT']
+    """
+    return _in_texts(table, WOULD_RUN, r"'\g<0>")
+
+
+def unshield(table: pd.DataFrame) -> pd.DataFrame:
+    """Undo `shield`."""
+    return _in_texts(table, SHIELDED, "")
+
+
+def _in_texts(table: pd.DataFrame, pattern: re.Pattern[str], by: str) -> pd.DataFrame:
+    new = {str(name): table[name].str.replace(pattern, by, regex=True) for name in _texts(table)}
+    return table.assign(**new)
+
+
+def _texts(table: pd.DataFrame) -> list[str]:
+    """Columns of text."""
+    return [str(name) for name in table if pd.api.types.infer_dtype(table[name], skipna=True) == "string"]
+
+
 def write_table(table: pd.DataFrame, path: str | Path) -> None:
-    """Write a table as CSV (numbers round-trip) or Parquet, by the file's name, without the index."""
+    """Write a table as CSV (numbers round-trip) or Parquet, by the file's name, without the index.
+
+    Text stays as it is, but for that in tables `FOR_PEOPLE` (`shield`).
+    """
+    if Path(path).name in FOR_PEOPLE:
+        table = shield(table)
     with atomic_path(path) as temporary:
         if Path(path).suffix == ".parquet":
             table.to_parquet(temporary, index=False)
         else:
-            table.to_csv(temporary, index=False)
+            # pandas leaves a carriage return bare, which would end the row when it is read
+            bare = any(table[name].astype(str).str.contains("\r").any() for name in _texts(table))
+            table.to_csv(temporary, index=False, quoting=csv.QUOTE_NONNUMERIC if bare else csv.QUOTE_MINIMAL)
 
 
 def write_arrays(arrays: Mapping[str, ArrayLike], path: str | Path) -> None:

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
-from fatewalk.core.errors import FatewalkError, first_few
 from fatewalk.core.tables import read_arrays, write_arrays
 
 if TYPE_CHECKING:  # the stages after it need no torch
@@ -32,15 +31,10 @@ class ArrayFile:
         Raises
         ------
         FatewalkError
-            If an array is missing.
+            If it is not what the stage wrote.
         """
-        arrays = read_arrays(path)
         names = [field.name for field in fields(cls)]
-        if missing := [name for name in names if name not in arrays]:
-            raise FatewalkError(
-                f"{path}: has no {first_few(missing)}, so another version wrote it; run the stage that "
-                "makes it again"
-            )
+        arrays = read_arrays(path, names)
         return cls(**{name: arrays[name] for name in names})
 
 

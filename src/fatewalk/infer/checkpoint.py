@@ -12,7 +12,6 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import pickle
 import signal
 import threading
 import time
@@ -22,7 +21,8 @@ import torch
 
 from fatewalk import __version__
 from fatewalk.config.keys import values_read_by
-from fatewalk.core.files import atomic_path
+from fatewalk.core.errors import FatewalkError
+from fatewalk.core.files import atomic_path, need, reading
 from fatewalk.core.versions import STAGE_VERSION
 
 if TYPE_CHECKING:
@@ -35,6 +35,7 @@ log = logging.getLogger(__name__)
 
 EXIT_CODE = 143  # 128 + SIGTERM, as the shell reports it
 PREFIX = "checkpoint-"
+CONTENT = ("phase", "state", "before", "rng", "cuda_rng")
 LONG = 60.0  # seconds of work that are worth a checkpoint at the end
 
 
@@ -93,11 +94,13 @@ class Checkpoint:
             left.unlink(missing_ok=True)  # of a job that was killed while it wrote
         if self.path.exists():
             try:
-                found = torch.load(self.path, weights_only=True)
+                with reading(self.path):
+                    found = torch.load(self.path, weights_only=True)
+                need(self.path, "entry", CONTENT, found)
                 log.info("resuming from %s (%s)", self.path, found["phase"])
                 self.resumed = found
-            except (RuntimeError, OSError, EOFError, KeyError, ValueError, pickle.UnpicklingError) as error:
-                log.warning("%s cannot be read (%s); the fit starts anew", self.path, error)
+            except FatewalkError:  # it only saves time
+                log.warning("%s cannot be read (cut off, perhaps); the fit starts anew", self.path)
         if threading.current_thread() is threading.main_thread():  # others may not listen
             self._handler = signal.signal(signal.SIGTERM, self._on_sigterm)
         return self
@@ -166,11 +169,13 @@ class Checkpoint:
             "rng": torch.get_rng_state(),
             "cuda_rng": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
         }
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        with atomic_path(self.path) as temporary, temporary.open("wb") as file:
-            torch.save(content, file)
+        try:
+            with atomic_path(self.path) as temporary, temporary.open("wb") as file:
+                torch.save(content, file)
+            log.info("checkpoint written: %s", self.path)
+        except FatewalkError as error:  # the fit itself may still end well
+            log.warning("no checkpoint: %s", error)
         self._last = time.monotonic()
-        log.info("checkpoint written: %s", self.path)
         if self._terminated:
             log.error("asked to end (SIGTERM); run the same command again to resume")
             raise SystemExit(EXIT_CODE)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from fatewalk.config import ModelConfig
-from fatewalk.core.files import atomic_path
+from fatewalk.core.files import atomic_path, reading
 from fatewalk.infer.families import Family, MakeFamily, make_family
 from fatewalk.model import FateModel, Rows, Terms, make_rows, make_terms
 
@@ -88,11 +88,17 @@ def load_posterior(
         Of its model, where they are not those of `make_terms`.
     family
         What made the family, if that is none of the package.
+
+    Raises
+    ------
+    FatewalkError
+        If it is no posterior of this design.
     """
-    content = torch.load(path, weights_only=True)
-    config = ModelConfig(**content["model"])
-    model = FateModel(terms or make_terms(design, config))
-    name, laplace = content["family"], content["laplace"]
-    made = make_family(family or name, model, laplace)
-    made.load_state_dict(made.state_dict() | content["state"])
-    return Posterior(model, name, made, laplace, content["symmetric"], content["weight"], config)
+    with reading(path):
+        content = torch.load(path, weights_only=True)
+        config = ModelConfig(**content["model"])
+        model = FateModel(terms or make_terms(design, config))
+        name, laplace = content["family"], content["laplace"]
+        made = make_family(family or name, model, laplace)
+        made.load_state_dict(made.state_dict() | content["state"])
+        return Posterior(model, name, made, laplace, content["symmetric"], content["weight"], config)

@@ -9,14 +9,15 @@ from typing import TYPE_CHECKING, Any
 from fatewalk.core.errors import FatewalkError
 from fatewalk.core.files import copy_file, read_json, write_json
 from fatewalk.core.schema import TRUTH_THETA, Estimand
-from fatewalk.core.tables import read_arrays, read_table, write_table
+from fatewalk.core.tables import FOR_PEOPLE, read_arrays, read_own_table, unshield, write_table
 from fatewalk.evaluate.recovery import truth_for_contrast
 from fatewalk.run.layout import contrast_folder, in_contract, made_by
+from fatewalk.run.manifest import verify
 from fatewalk.run.settings import NAME as SETTINGS
 from fatewalk.run.settings import read_settings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from types import SimpleNamespace
 
     import numpy as np
@@ -47,6 +48,7 @@ class Run:
     contrasts: Sequence[str]
     settings: RunSettings | SimpleNamespace
     keep: Any = field(default=None, repr=False, compare=False)
+    _own: set[Path] = field(default_factory=set, repr=False, compare=False)  # written by this very object
     _held: dict[tuple[str, Path], Any] = field(default_factory=dict, repr=False, compare=False)
 
     @classmethod
@@ -62,7 +64,8 @@ class Run:
         for name in ("run.json", SETTINGS):
             if not (folder / name).is_file():
                 raise FatewalkError(f"{folder}: is no folder of a run as this version writes it: no {name}")
-        return cls(folder, read_json(folder / "run.json")["contrasts"], read_settings(folder))
+        made_of = read_json(folder / "run.json", ["contrasts"])
+        return cls(folder, made_of["contrasts"], read_settings(folder))
 
     # ------------------------------------------------------------- what it is
 
@@ -113,7 +116,7 @@ class Run:
     def table(self, name: str, contrast: str | None = None) -> pd.DataFrame:
         """A table of a contrast, or of the run's top; read once, so not to be changed."""
         path = self.folder / name if contrast is None else self.path(contrast, name)
-        table: pd.DataFrame = self._hold("table", path, lambda: read_table(path, text=NAMES))
+        table: pd.DataFrame = self._hold("table", path, lambda: self._read(path))
         return table
 
     def tables(self, name: str) -> dict[str, pd.DataFrame]:
@@ -124,14 +127,14 @@ class Run:
         """Rows of effects.parquet of a level on a scale; read once, so not to be changed."""
         path, rows = self.folder / "effects.parquet", {"level": level, "scale": scale}
         table: pd.DataFrame = self._hold(
-            f"effects of {level}s by {scale}", path, lambda: read_table(path, text=NAMES, rows=rows)
+            f"effects of {level}s by {scale}", path, lambda: self._read(path, rows)
         )
         return table
 
-    def arrays(self, name: str) -> dict[str, np.ndarray]:
-        """Arrays of an ``.npz`` file at the run's top; read once, so not to be changed."""
-        path = self.folder / name
-        found: dict[str, np.ndarray] = self._hold("arrays", path, lambda: read_arrays(path))
+    def arrays(self, name: str, contrast: str | None = None) -> dict[str, np.ndarray]:
+        """Arrays of an ``.npz`` file of a contrast, or of the run's top; read once, so not to be changed."""
+        path = self.folder / name if contrast is None else self.path(contrast, name)
+        found: dict[str, np.ndarray] = self._hold("arrays", path, lambda: read_arrays(self.checked(path)))
         return found
 
     def json(self, name: str) -> Any:
@@ -140,20 +143,33 @@ class Run:
         Raises
         ------
         FatewalkError
-            If it is not there.
+            If it is not what its stage wrote.
         """
         path = self.folder / name
-        try:
-            return self._hold("json", path, lambda: read_json(path))
-        except FileNotFoundError:
-            unfinished = f"{path}: no such file; the run is not finished, or its file was removed"
-            raise FatewalkError(unfinished) from None
+        return self._hold("json", path, lambda: read_json(self.checked(path)))
 
     def truth(self, contrast: str, estimand: Estimand = "library") -> pd.DataFrame:
         """True effects of a simulated screen in logit, genes by days, [L, D]."""
         path = self.source / "truth_theta.csv"
-        truth = self._hold("table", path, lambda: read_table(path, TRUTH_THETA, text=NAMES))
+        truth = self._hold("table", path, lambda: read_own_table(path, TRUTH_THETA, text=NAMES))
         return truth_for_contrast(truth, contrast, self.reference, estimand)
+
+    def checked(self, path: Path) -> Path:
+        """A file of the run, once it is known to be what its stage wrote (`fatewalk.run.manifest`).
+
+        Raises
+        ------
+        FatewalkError
+            If it was edited, cut off or replaced since.
+        """
+        if path not in self._own:  # those are entered only when their stage has ended
+            verify(self.folder, path)
+        return path
+
+    def _read(self, path: Path, rows: Mapping[str, str] | None = None) -> pd.DataFrame:
+        """A table of the run, whole or some of its rows."""
+        table = read_own_table(self.checked(path), text=NAMES, rows=rows)
+        return unshield(table) if path.name in FOR_PEOPLE else table
 
     def _hold(self, kind: str, path: Path, read: Callable[[], Any]) -> Any:
         """What a file holds, read once as one kind of thing."""
@@ -173,16 +189,17 @@ class Run:
 
     def read(self, contrast: str, name: str) -> pd.DataFrame:
         """Read a table of a contrast."""
-        return read_table(self.path(contrast, name), ["gene"], text=NAMES)
+        return self._read(self.path(contrast, name))
 
     def read_json(self, contrast: str, name: str) -> Any:
         """Read a JSON file of a contrast."""
-        return read_json(self.path(contrast, name))
+        return read_json(self.checked(self.path(contrast, name)))
 
     def write(self, content: pd.DataFrame | dict[str, Any], contrast: str, name: str) -> None:
         """Write a table or JSON of a contrast, at the top too if it is of the contract."""
         path = self.path(contrast, name)
         self._forget(path)
+        self._own.add(path)
         if isinstance(content, dict):
             write_json(content, path)
         else:
@@ -193,6 +210,7 @@ class Run:
         """Copy a contract table of the primary contrast to the run's top."""
         if contrast == self.primary and in_contract(name):
             self._forget(self.folder / name)
+            self._own.add(self.folder / name)
             copy_file(self.path(contrast, name), self.folder / name)
 
     def made_by(self, stage: str) -> list[Path]:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from filelock import FileLock
 
 from fatewalk.core.errors import FatewalkError
-from fatewalk.core.files import read_json, write_json
+from fatewalk.core.files import make_folder, need, read_json, reading, write_json
 from fatewalk.core.versions import STAGE_VERSION
 
 if TYPE_CHECKING:
@@ -72,6 +72,38 @@ def enter(
 def fit_entry(folder: str, card: dict[str, Any]) -> dict[str, str]:
     """What tells a fit: name of its folder, and the hash of its config and design from its card."""
     return {"fit": folder, "fit_sha256": card["hash_of_config_and_design"]}
+
+
+def verify(run: Path, path: Path) -> None:
+    """Refuse a file of a run that is not what its stage wrote: edited, cut off, or of another run.
+
+    What R wrote is entered only after it was read, and files that no stage has entered are passed over.
+
+    Parameters
+    ----------
+    run
+        Folder ``<results_dir>/<dataset>/<run>``.
+    path
+        The file, which need not be there.
+
+    Raises
+    ------
+    FatewalkError
+        If its checksum is another one.
+    """
+    manifest = _read(run)
+    name = str(path.relative_to(run)) if path.is_relative_to(run) else ""
+    entry = manifest.get(name)
+    if not entry or entry["stage"] == "run_mashr" or not path.is_file():
+        return
+    with reading(path):
+        found = _sha256(path)
+    if found != entry["sha256"]:
+        size = "it is empty" if path.stat().st_size == 0 else "it was edited, cut off or replaced"
+        raise FatewalkError(
+            f"{path}: is not what {entry['stage']} wrote there ({NAME} has its checksum): {size}; delete it "
+            "and run the same command again"
+        )
 
 
 def set_aside(run: Path, fit: dict[str, str]) -> list[str]:
@@ -148,7 +180,7 @@ def locked(run: Path) -> Iterator[Manifest]:
     """The manifest, to be changed in place and then written; other jobs of the run wait."""
     # beside the logs: a lock file stays behind, and a run's folder is for results
     lock = run.parent.parent / "logs" / "manifest" / run.parent.name / f"{run.name}.lock"
-    lock.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(lock.parent)
     try:
         held = FileLock(lock, timeout=WAIT).acquire()
     except (OSError, NotImplementedError) as error:
@@ -158,12 +190,20 @@ def locked(run: Path) -> Iterator[Manifest]:
             "a file system with file locks"
         ) from error
     with held:
-        path = run / NAME
-        manifest: Manifest = read_json(path) if path.exists() else {}
+        manifest = _read(run)
         before = json.dumps(manifest)
         yield manifest
         if json.dumps(manifest) != before:
-            write_json(dict(sorted(manifest.items())), path)
+            write_json(dict(sorted(manifest.items())), run / NAME)
+
+
+def _read(run: Path) -> Manifest:
+    """The manifest; empty where there is none."""
+    path = run / NAME
+    manifest: Manifest = read_json(path, delete=f"the folder {run}") if path.exists() else {}
+    for entry in manifest.values():
+        need(path, "entry", ["stage", "sha256"], entry)
+    return manifest
 
 
 def _sha256(path: Path) -> str:

@@ -59,5 +59,7 @@ def read_settings(run: Path) -> SimpleNamespace:
 
 def _noted(run: Path) -> dict[str, Any]:
     """Settings by stage, in the order of the chain."""
-    noted: dict[str, Any] = read_json(run / NAME) if (run / NAME).exists() else {}
+    noted: dict[str, Any] = {}
+    if (run / NAME).exists():
+        noted = read_json(run / NAME, delete=f"the folder {run}")
     return noted

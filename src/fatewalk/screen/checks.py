@@ -480,7 +480,8 @@ def _refuse_unmapped(names: pd.Index, codes: np.ndarray, guides: Guides) -> None
         f"{first_few(map(repr, of_genes))} are genes of the map: if the calls name genes, leave guide_map "
         "out and name the controls in ntc_names"
         if len(of_genes)
-        else "write them as in guide_map, add them there with their gene or as is_ntc, or leave their calls out"
+        else "write them as in guide_map, add them there with their gene or as is_ntc, or leave their calls "
+        "out"
     )
     raise FatewalkError(
         f"guide_calls: {count(len(unmapped), 'guide')} of {count(len(codes), 'call')} "

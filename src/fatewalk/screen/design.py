@@ -18,8 +18,8 @@ import torch
 from torch import Tensor
 
 from fatewalk.core.daywise import Daywise
-from fatewalk.core.errors import FatewalkError, first_few, is_out_of_memory
-from fatewalk.core.files import atomic_path
+from fatewalk.core.errors import FatewalkError, first_few
+from fatewalk.core.files import atomic_path, reading
 from fatewalk.core.schema import BURDEN, CLUSTER, MIN_MULTI_GUIDE_GENES
 from fatewalk.core.tables import write_table
 from fatewalk.core.words import count
@@ -521,11 +521,5 @@ def load_design(path: str | Path) -> Design:
     FatewalkError
         If the file is absent or no design of this version.
     """
-    try:
+    with reading(path):
         return Design.from_dict(torch.load(path, weights_only=True))
-    except FileNotFoundError as error:
-        raise FatewalkError(f"{path}: no such file; run build_design first") from error
-    except Exception as error:  # whatever is wrong with the file, the remedy is the same
-        if is_out_of_memory(error):
-            raise
-        raise FatewalkError(f"{path}: is no design of this version ({error}); build it again") from error

@@ -16,7 +16,7 @@ import yaml
 from fatewalk.core.errors import FatewalkError, first_few
 from fatewalk.core.schema import GUIDE_MAP
 from fatewalk.core.tables import as_bool, read_table, require_columns, with_names_of_rows
-from fatewalk.screen.checks import LOOKS_LIKE_NTC
+from fatewalk.screen.controls import looks_like_control
 from fatewalk.screen.readers.tenx import FEATURE_REFERENCE, is_feature_reference, map_of_reference
 from fatewalk.screen.text import nearest
 
@@ -159,7 +159,7 @@ def _each_its_own_gene(guides: pd.Index, where: str) -> str:
 
 def _several_of_a_gene(guides: Iterable[str]) -> str:
     """Two guides of what looks like one gene, if most names look so and of more than one gene; or nothing."""
-    names = pd.Series([name for name in guides if not _looks_like_control(name)], dtype=object)
+    names = pd.Series([name for name in guides if not looks_like_control(name)], dtype=object)
     gene = names.str.extract(ONE_OF_SEVERAL)["gene"]
     several = gene.duplicated(keep=False) & gene.notna()
     if gene[several].nunique() < 2 or several.mean() < 0.5:
@@ -170,9 +170,9 @@ def _several_of_a_gene(guides: Iterable[str]) -> str:
 def _proposal(table: pd.DataFrame, calls: pd.DataFrame) -> str:
     """What to write where nothing says which guides are controls: the names that look like some."""
     guide, gene = _text(table["guide_name"]), _text(table["gene_name"])
-    name = gene.where(gene.map(_looks_like_control) | ~guide.map(_looks_like_control), guide)
+    name = gene.where(gene.map(looks_like_control) | ~guide.map(looks_like_control), guide)
     cells = _cells_of(calls, dict(zip(guide, name, strict=True)))  # by name, most first
-    likely = [each for each in pd.unique(name) if _looks_like_control(each)]
+    likely = [each for each in pd.unique(name) if looks_like_control(each)]
     if likely:
         guides = name.value_counts()
         listed = (f"{each!r} ({guides[each]} guides, {cells.get(each, 0)} cells)" for each in likely)
@@ -193,10 +193,6 @@ def _proposal(table: pd.DataFrame, calls: pd.DataFrame) -> str:
         f"and nothing says which of its names are controls. {what} this line into the data set's entry, "
         f"corrected:\n    ntc_names: {line}\nIf there are no controls, write ntc_names: []{better}"
     )
-
-
-def _looks_like_control(name: str) -> bool:
-    return LOOKS_LIKE_NTC.fullmatch(name) is not None
 
 
 def _cells_of(calls: pd.DataFrame, names: dict[str, str]) -> pd.Series:

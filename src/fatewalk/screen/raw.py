@@ -166,8 +166,8 @@ def canonical_calls(raw: RawScreen) -> tuple[pd.DataFrame, dict[str, Any]]:
             found = first_few(f"{value:.10g}" for value in umi[bad])
             raise FatewalkError(
                 f"{where}: column {raw.count_column!r} of {count(int(bad.sum()), 'call')} is no count: found "
-                f"{found}, first in row {np.flatnonzero(bad)[0] + 1}; give whole numbers up to {MOST_UMIS}, or "
-                "leave the column out"
+                f"{found}, first in row {np.flatnonzero(bad)[0] + 1}; give whole numbers up to {MOST_UMIS}, "
+                "or leave the column out"
             )
         calls["umi"] = umi.astype(np.int32)
         zero = int((umi == 0).sum())

@@ -5,12 +5,10 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
-import pandas as pd
-
 from fatewalk.core.errors import FatewalkError
 from fatewalk.core.files import read_json, write_json
-from fatewalk.core.schema import GUIDE_MAP
-from fatewalk.core.tables import read_table
+from fatewalk.core.schema import GUIDE_CALLS, GUIDE_MAP
+from fatewalk.core.tables import read_own_table
 from fatewalk.screen.design import build_design, in_words, save_design
 
 if TYPE_CHECKING:
@@ -37,9 +35,9 @@ def main(source: Path, design: Path, settings: SimpleNamespace) -> None:
     FatewalkError
         If the tables do not fit together.
     """
-    cells = pd.read_parquet(source / "cells.parquet")
-    calls = pd.read_parquet(source / "guide_calls.parquet")
-    guide_map = read_table(source / "guide_map.csv", GUIDE_MAP, text=GUIDE_MAP)
+    cells = read_own_table(source / "cells.parquet", ["cell_id", "day"])
+    calls = read_own_table(source / "guide_calls.parquet", GUIDE_CALLS)
+    guide_map = read_own_table(source / "guide_map.csv", GUIDE_MAP, text=GUIDE_MAP)
     try:
         found, report = build_design(cells, calls, guide_map, settings.design, settings.model.fates)
     except FatewalkError as error:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from fatewalk.core.files import copy_file, read_json, write_json
 from fatewalk.core.marks import marks_of_card
+from fatewalk.core.tables import read_own_table
 from fatewalk.diagnostics.centring import delta_mean_table, delta_verdict, offset_table, run_verdict
 from fatewalk.estimates.arrays import Moments
 from fatewalk.run.layout import copies
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+#: What this stage and those after it read off the card.
+OF_CARD = ("status", "criterion", "center_delta", "warnings", "defects", "hash_of_config_and_design")
+
 
 def main(run: Run, fit: Path, summary: Path) -> None:
     """Write the verdict on fit and deltas with its tables; files of another fit go to ``stale/``.
@@ -29,9 +33,14 @@ def main(run: Run, fit: Path, summary: Path) -> None:
         The run; reads ``model.contrast_fate``.
     fit, summary
         Folders of the fit, and of what was read off it.
+
+    Raises
+    ------
+    FatewalkError
+        If a file of the fit is not what its stage wrote.
     """
     moments = Moments.load(summary / "moments.npz")
-    card = read_json(fit / "fit_card.json")
+    card = read_json(fit / "fit_card.json", OF_CARD)
     marks, entry = marks_of_card(card), fit_entry(fit.name, card)
     if moved := set_aside(run.folder, entry):
         log.info("%d files of another fit were moved to %s", len(moved), run.folder / STALE)
@@ -39,6 +48,7 @@ def main(run: Run, fit: Path, summary: Path) -> None:
         delta_mean, offset = delta_mean_table(moments, c), offset_table(moments, c)
         run.write(delta_mean.assign(**marks), contrast, "qc_delta_mean_by_gene.csv")
         run.write(offset.assign(**marks), contrast, "qc_theta_beta_offset_by_gene.csv")
+    read_own_table(fit / "fit_trace.csv", ["phase"])  # only what can be read is handed on
     for name in copies("check_delta"):
         copy_file(fit / name, run.folder / name)
     delta = delta_verdict(moments, card["center_delta"])

@@ -7,12 +7,12 @@ import shutil
 from typing import TYPE_CHECKING, Any
 
 from fatewalk.core.errors import FatewalkError
-from fatewalk.core.files import copy_file, read_json
+from fatewalk.core.files import copy_file
 from fatewalk.core.marks import marks_of_card
 from fatewalk.core.outcome import criterion_words, is_met, number
-from fatewalk.core.tables import write_arrays, write_table
+from fatewalk.core.tables import read_own_table, write_arrays, write_table
 from fatewalk.diagnostics.anchor import WELL_TOLD
-from fatewalk.estimates.arrays import FateChange, Moments, Unshrunk
+from fatewalk.estimates.arrays import FateChange, FateEvidence, Moments, Unshrunk
 from fatewalk.estimates.export import (
     concordance_table,
     error_covariances,
@@ -49,7 +49,7 @@ def main(run: Run, summary: Path) -> None:
     FatewalkError
         If the fit is refused (`refuse`); what an earlier export has led to then goes to ``stale/``.
     """
-    card = read_json(run.folder / "fit_card.json")
+    card = run.json("fit_card.json")
     _refuse_or_go_on(run, card)
     moments, marks = Moments.load(summary / "moments.npz"), marks_of_card(card)
     arrays = summaries(moments, marks)
@@ -58,7 +58,9 @@ def main(run: Run, summary: Path) -> None:
     change = fate_change_table(FateChange.load(summary / "fate_change.npz"), moments, marks)
     write_table(pairwise_table(moments, marks), run.folder / "pairwise_fate_effects.csv")
     write_table(change, run.folder / "fate_probability_change.csv")
-    for name in ("gene_power.csv", "evidence.npz"):
+    read_own_table(summary / "gene_power.csv", ["gene"])
+    FateEvidence.load(summary / "evidence.npz")
+    for name in ("gene_power.csv", "evidence.npz"):  # only what can be read is handed on
         copy_file(summary / name, run.folder / name)
     _write_by_contrast(run, moments, Unshrunk.load(summary / "likelihood.npz"), arrays, card)
     shutil.rmtree(run.folder / STALE, ignore_errors=True)  # this fit takes their place
@@ -72,7 +74,7 @@ def main(run: Run, summary: Path) -> None:
 def _refuse_or_go_on(run: Run, card: dict[str, Any]) -> None:
     """Close the gate on a bad fit, with all that stands behind it."""
     try:
-        refuse(card, read_json(run.folder / "verdict.json")["delta"], run.settings.fit.require)
+        refuse(card, run.json("verdict.json")["delta"], run.settings.fit.require)
     except FatewalkError as error:
         set_aside_export(run.folder)
         stale = run.folder / STALE

@@ -78,9 +78,10 @@ def main(design: Path, fit: Path, settings: RunSettings, threads: int, resumes: 
     path, read = design / "design.pt", settings.read_by("fit_effects")
     model = ModelConfig(**read["model"])
     config = FitConfig(**read["fit"], device=settings.fit.device, threads=threads)
+    found = load_design(path)
     file = checkpoint_path(fit, path, model, config) if resumes else None
     checkpoint = Checkpoint(file, 60 * settings.fit.checkpoint_minutes)
-    results = fit_effects(load_design(path), model, config, checkpoint=checkpoint)
+    results = fit_effects(found, model, config, checkpoint=checkpoint)
     write_fit(*results, path, fit / "posterior.pt", fit / "fit_card.json", fit / "fit_trace.csv")
 
 

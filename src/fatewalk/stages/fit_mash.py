@@ -10,7 +10,6 @@ from fatewalk.calls.shrink import MashResult, fit_mash_likelihood, fit_mash_tabl
 from fatewalk.core.files import write_json
 from fatewalk.core.marks import marks_of
 from fatewalk.core.schema import LEVELS
-from fatewalk.core.tables import read_arrays
 from fatewalk.run.layout import engine_folder
 
 if TYPE_CHECKING:
@@ -90,7 +89,7 @@ def shrink_posterior(run: Run, contrast: str, notes: Notes) -> dict[tuple[str, s
 
 def shrink_likelihood(run: Run, contrast: str, notes: Notes) -> dict[str, MashResult]:
     """Likelihood-only tables, by level."""
-    errors = read_arrays(run.path(contrast, "mash_error_covariance.npz"))
+    errors = run.arrays("mash_error_covariance.npz", contrast)
     found = {}
     for level in LEVELS:
         name = f"{level}_daywise_likelihood.csv"

@@ -64,7 +64,9 @@ def main(run: Run) -> None:
     for contrast in contrasts:
         read = functools.cache(functools.partial(run.read, contrast))  # several steps read the same table
         compare(run, contrast, read, settings)
-        shrunk, of_guides = (Daywise.load(run.path(contrast, f"shrunk_{level}.npz")) for level in LEVELS)
+        shrunk, of_guides = (
+            Daywise.load(run.checked(run.path(contrast, f"shrunk_{level}.npz"))) for level in LEVELS
+        )
         sources = gather(run, contrast, read, shrunk, settings)
         ranked[contrast] = rank_hits(read("gene_daywise_for_mash.csv"), sources, settings.calls)
         run.write(ranked[contrast], contrast, "hits_ranked.csv")
@@ -92,7 +94,9 @@ def main(run: Run) -> None:
 
 def by_fate(run: Run) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Hits by fate, and the effects of genes and guides on each fate."""
-    genes, guides = (FateEffects.load(run.folder / f"shrunk_fates_{level}.npz") for level in LEVELS)
+    genes, guides = (
+        FateEffects.load(run.checked(run.folder / f"shrunk_fates_{level}.npz")) for level in LEVELS
+    )
     calls = FateCalls.of(genes, run.settings.calls)
     of_genes, of_guides = (run.read(run.primary, f"{level}_daywise_for_mash.csv") for level in LEVELS)
     change = run.table("fate_probability_change.csv")

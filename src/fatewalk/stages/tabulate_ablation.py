@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
-from fatewalk.core.tables import read_table, write_table
+from fatewalk.core.tables import read_own_table, write_table
 from fatewalk.evaluate.recovery import ablation_table
 from fatewalk.plot import save_figures
 from fatewalk.plot.figures.ablation import ablation
@@ -30,7 +30,7 @@ def main(folder: Path, runs: Mapping[tuple[str, str], Path]) -> None:
         Folder of a contrast by screen and run (``main`` or ``uncentred``).
     """
     tables = [
-        {key: read_table(of_contrast / name, text=["gene"]) for key, of_contrast in runs.items()}
+        {key: read_own_table(of_contrast / name, text=["gene"]) for key, of_contrast in runs.items()}
         for name in TABLES
     ]
     table = ablation_table(*tables)

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fatewalk.core.files import atomic_path, read_json
+from fatewalk.core.schema import SHIELDED
 from fatewalk.run.manifest import CARD, NAME, STALE, fit_entry, prune, set_aside
 
 if TYPE_CHECKING:
@@ -105,14 +106,18 @@ class Closing(logging.Handler):
         """Say what came of it; nothing where nothing was run."""
         if self.dry() or not (self.worked or self.idle):
             return
-        try:
-            with contextlib.chdir(self.base):
-                summaries, failures = self.summaries(), self.failures()
-        except Exception as error:  # noqa: BLE001 (the words are a service: never a second failure)
-            summaries, failures = [], [f"fatewalk could not sum this up: {error!r}"]
+        with contextlib.chdir(self.base):
+            summaries, failures = (self._said(words) for words in (self.summaries, self.failures))
         words = failures if self.quiet() else summaries + failures
         if words:
             print("", *words, sep="\n", file=sys.stderr, flush=True)
+
+    def _said(self, words: Callable[[], list[str]]) -> list[str]:
+        """Words that are a service: never a second failure."""
+        try:
+            return words()
+        except Exception as error:  # noqa: BLE001
+            return [f"fatewalk could not sum this up: {error}"]
 
     def summaries(self) -> list[str]:
         """A few lines for each run: of those that had jobs, or of all where nothing was to be done."""
@@ -284,7 +289,9 @@ def _verdict(folder: Path) -> str:
 def _hits(path: Path) -> list[str]:
     """Number of hits by fate, and the first few by name."""
     with path.open(newline="") as file:
-        hits = list(csv.DictReader(file))
+        hits = [
+            {name: SHIELDED.sub("", value) for name, value in hit.items()} for hit in csv.DictReader(file)
+        ]
     if not hits:
         return ["no hits"]
     scale = "fate" if "fate" in hits[0] else "contrast"
@@ -313,7 +320,7 @@ def reason(logs: list[Path]) -> list[str]:
     """
     text = _text(logs)
     if not text:
-        return ["It left no message: it was killed, or could not start. See Snakemake's lines above."]
+        return ["It left no message: killed, not started, or no space for the log. See the lines above."]
     errors = list(ERROR.finditer(text))
     if not errors:
         killed = ["It ended without a reason: killed for memory or time, perhaps. Its last words:"]

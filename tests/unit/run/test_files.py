@@ -7,6 +7,7 @@ from fatewalk.core.errors import FatewalkError
 from fatewalk.core.files import write_json
 from fatewalk.core.tables import write_table
 from fatewalk.run.files import Run
+from fatewalk.run.manifest import enter
 from fatewalk.run.settings import note_settings, read_settings, sections
 
 MODEL = {"contrast_fate": "NEU", "ref_fate": "EC"}
@@ -68,3 +69,20 @@ def test_effects_are_read_by_level_and_scale(run):
         found = run.effects(level, scale)
         assert found["estimate"].tolist() == [row]
         assert found["gene"].tolist() == ["1"]
+
+
+def test_hits_are_read_as_they_were_before_they_were_made_safe_for_a_spreadsheet(run):
+    hits = pd.DataFrame({"gene": ["=1+1", "'=2", "-x", "TBXT"], "effect": [-1.0, 2.0, 3.0, 4.0]})
+    write_table(hits, run.folder / "hits.csv")
+    assert "'=1+1," in (run.folder / "hits.csv").read_text()
+    pd.testing.assert_frame_equal(run.table("hits.csv"), hits)
+
+
+def test_a_stage_reads_what_it_has_just_written_itself(run):
+    run.write(pd.DataFrame({"gene": ["a"]}), "MES", "daywise_confusion.csv")
+    enter(run.folder, "evaluate_recovery", [run.path("MES", "daywise_confusion.csv")])
+    again = Run(run.folder, run.contrasts, run.settings)
+    again.write(pd.DataFrame({"gene": ["b"]}), "MES", "daywise_confusion.csv")
+    assert again.table("daywise_confusion.csv", "MES")["gene"].tolist() == ["b"]
+    with pytest.raises(FatewalkError, match=r"is not what evaluate_recovery wrote there .* delete it"):
+        Run(run.folder, run.contrasts, run.settings).table("daywise_confusion.csv", "MES")

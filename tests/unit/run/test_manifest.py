@@ -1,9 +1,13 @@
 """Entries of a manifest, and what is set aside when a run gets another fit."""
 
 import json
+import re
 from concurrent.futures import ThreadPoolExecutor
 
-from fatewalk.run.manifest import enter, fit_entry, prune, set_aside, set_aside_export
+import pytest
+
+from fatewalk.core.errors import FatewalkError
+from fatewalk.run.manifest import enter, fit_entry, prune, set_aside, set_aside_export, verify
 
 OLD = fit_entry("aaaa", {"hash_of_config_and_design": "1"})
 NEW = fit_entry("bbbb", {"hash_of_config_and_design": "2"})
@@ -110,3 +114,32 @@ def test_jobs_that_end_at_the_same_time_lose_no_entry(tmp_path):
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(lambda path: enter(run, "plot_contrast", [path], part=True), paths))
     assert sum(entry["stage"] == "plot_contrast" for entry in manifest(run).values()) == 24
+
+
+def test_a_file_is_held_against_its_checksum(tmp_path):
+    run = a_run(tmp_path)
+    verify(run, run / "hits.csv")
+    (run / "hits.csv").write_text("edited")
+    (run / "of_nobody.csv").write_text("")
+    verify(run, run / "of_nobody.csv")
+    verify(run, run / "absent.csv")
+    words = f"{run / 'hits.csv'}: is not what rank_hits wrote there (manifest.json has its checksum)"
+    with pytest.raises(FatewalkError, match=re.escape(words)):
+        verify(run, run / "hits.csv")
+
+
+def test_what_r_wrote_is_entered_only_after_it_was_read(tmp_path):
+    run = a_run(tmp_path)
+    (path,) = write(run, "mash_gene_conservative.csv")
+    enter(run, "run_mashr", [path])
+    path.write_text("a new table of R")
+    verify(run, path)
+
+
+def test_a_manifest_that_is_cut_off_names_the_folder_to_delete(tmp_path):
+    run = a_run(tmp_path)
+    text = (run / "manifest.json").read_text()
+    (run / "manifest.json").write_text(text[: len(text) // 2])
+    words = rf"manifest.json: is cut off.*delete the folder {re.escape(str(run))} and"
+    with pytest.raises(FatewalkError, match=words):
+        prune(run)

@@ -471,7 +471,7 @@ def test_files_that_are_no_design(tmp_path):
     with pytest.raises(FatewalkError, match="no such file"):
         load_design(tmp_path / "design.pt")
     torch.save({"fates": ["a"]}, tmp_path / "design.pt")
-    with pytest.raises(FatewalkError, match="no design of this version"):
+    with pytest.raises(FatewalkError, match="not from this version of fatewalk; delete it"):
         load_design(tmp_path / "design.pt")
 
 

@@ -138,7 +138,9 @@ def test_two_obsm_elements_of_guides_are_asked_for(read):
 def test_fractions_are_not_taken_for_calls_unasked(read):
     screen = cells()
     screen.obsm["guide_posterior"] = frame() * 0.25
-    with pytest.raises(FatewalkError, match=r"holds no counts.*set guide_key to 'guide_posterior'; else make"):
+    with pytest.raises(
+        FatewalkError, match=r"holds no counts.*set guide_key to 'guide_posterior'; else make"
+    ):
         read(screen)
     calls, _, notes = read(screen, guide_key="guide_posterior")
     check(calls, umis=False)

@@ -46,7 +46,7 @@ def test_the_reason_is_the_last_error_of_the_log(tmp_path, text, expected):
 
 
 def test_a_job_without_a_log_was_killed(tmp_path):
-    assert reason([tmp_path / "absent.log"])[0].startswith("It left no message: it was killed")
+    assert reason([tmp_path / "absent.log"])[0].startswith("It left no message: killed")
 
 
 def record(**fields):
