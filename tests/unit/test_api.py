@@ -23,6 +23,7 @@ import fatewalk
 from fatewalk.api.inputs import as_config
 from fatewalk.config import load_config
 from fatewalk.config.datasets import kinds
+from fatewalk.config.messages import Problems
 from fatewalk.mash import MashError
 from fatewalk.screen import readers
 from fatewalk.screen.raw import canonical_calls
@@ -188,7 +189,7 @@ def forms_of(screen):
 )  # fmt: skip
 def test_guides_of_an_object_in_every_form(screen, tmp_path, form):
     data, keys = forms_of(screen)[form]
-    config = as_config(data, screen.guide_map, None, {"fates": FATES, **keys}, tmp_path)
+    config = as_config(data, screen.guide_map, None, {"fates": FATES, **keys}, tmp_path, Problems("keywords"))
     raw = load_config(config).datasets["screen"].read()
     expected = canonical_calls(replace(raw, calls=screen.guide_calls))[0]
     pd.testing.assert_frame_equal(canonical_calls(raw)[0], expected)

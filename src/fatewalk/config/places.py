@@ -9,6 +9,8 @@ import unicodedata
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from fatewalk.core.foreign import foreign_form
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -41,7 +43,8 @@ def check_file(key: str, path: str, folder: str | None, problems: Problems) -> N
         wrong = _wrong(path, problems.python)
         place = Path(folder or "", path)
         if not wrong and place.is_dir() and not place.suffix:  # formats that are folders have one: .zarr
-            wrong = "; it is a folder: name the file in it"
+            form = foreign_form(place)
+            wrong = f"; it is {form[0]}: {form[1]}" if form else "; it is a folder: name the file in it"
     if wrong:
         problems.add(f"{key}: found {path!r}{wrong}")
 

@@ -141,20 +141,21 @@ def with_names_of_rows(table: pd.DataFrame, name: str, where: str) -> tuple[pd.D
     return table.rename(columns={UNNAMED: name}), [note]
 
 
+def holds_lists(column: pd.Series) -> bool:
+    """Whether a column holds lists or mappings, as Parquet and AnnData can."""
+    first = column.dropna().head(1) if column.dtype == object else column.head(0)
+    return len(first) > 0 and isinstance(first.iloc[0], list | tuple | dict | set | np.ndarray)
+
+
 def refuse_lists(column: pd.Series, where: str | Path) -> None:
-    """Refuse a column of lists or mappings, as Parquet and AnnData can hold.
+    """Refuse a column of lists or mappings.
 
     Raises
     ------
     FatewalkError
         Naming the column and the way out.
     """
-    first = column.dropna().head(1)
-    if (
-        column.dtype == object
-        and len(first)
-        and isinstance(first.iloc[0], list | tuple | dict | set | np.ndarray)
-    ):
+    if holds_lists(column):
         raise FatewalkError(
             f"{where}: column {column.name!r} holds lists, not single values; write one row for each value, "
             f"in Python: table.explode({column.name!r})"

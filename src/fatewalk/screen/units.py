@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from fatewalk.core.tables import holds_lists
+
 if TYPE_CHECKING:
     from collections.abc import Collection
 
@@ -40,6 +42,9 @@ def note_unused(columns: pd.DataFrame, used: Collection[str | None], day: str, r
     list of str
         Sentences for the notes.
     """
+    columns = columns[
+        [name for name in columns if not holds_lists(columns[name])]
+    ]  # refused if a key names it
     place = np.zeros(len(columns), dtype=np.int64)  # [N] combination of day and replicate
     for name in (day, rep):
         if name in columns:

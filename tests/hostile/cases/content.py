@@ -185,7 +185,7 @@ NAMES = [
         ("a guide 'NA'", "cells without a guide"),
     ),
     Case(
-        "a guide of two genes",
+        "a gene name that holds two",
         "design",
         gene("Gene002;Gene003"),
         "warned",
@@ -349,7 +349,7 @@ NAMES = [
         "design",
         second(lambda one: one + " "),
         "refused",
-        ("guide_map", "'guide_name'", " ' and ", "write each name in one way"),
+        ("guides.csv", "'guide_name'", " ' and ", "write each name in one way"),
     ),
     Case(
         "guides that differ in case",
@@ -364,7 +364,7 @@ NAMES = [
         some("calls.csv", "guide", lambda one: one + " ", [3]),
         "refused",
         (
-            "guide_calls",
+            "calls.csv",
             "(the map has '",
         ),
     ),

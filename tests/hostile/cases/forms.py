@@ -240,9 +240,9 @@ TABLES = [
     Case("a folder in place of a table", "import", lambda s: (
         s.path("calls.csv").unlink(), s.path("calls.csv").mkdir()
     ), "refused", ("calls.csv", "is a folder", "name the file in it")),
-    Case("an address in place of a table", "import",
+    Case("an address in place of a table", "config",
          lambda s: s.config(entry={"guide_calls": "https://example.org/calls.csv"}), "refused",
-         ("example.org/calls.csv", "address", "download it")),
+         ("example.org/calls.csv", "download the file")),
     Case("calls without a header", "import", rewrite("calls.csv", no_header), "refused",
          ("calls.csv", "column cell_id, guide is missing; found: 'cell")),
     Case("cells without a header", "import", rewrite("cells.csv", no_header), "refused",
@@ -310,7 +310,7 @@ TABLES = [
          ("not used: 'signal'", "a count of 0 is no call"), snakemake=True),
     Case("counts that are no whole numbers", "import", lambda s: (
         counts("UMI")(s), s.change("calls.csv", "UMI", [3], "1.5")
-    ), "refused", ("calls.csv", "column 'UMI' of 1 calls is no count: found 1.5")),
+    ), "refused", ("calls.csv", "column 'UMI' of 1 call is no count: found 1.5")),
     Case("counts that are all 0", "import", lambda s: s.change("calls.csv", "umi", slice(None), "0"),
          "refused", ("calls.csv", "holds no call of a guide", "column 'umi' is 0 everywhere")),
     Case("10x calls of barcodes with a suffix", "design", tenx(lambda cell: cell + "-1"), "right",
@@ -400,9 +400,9 @@ TABLES = [
         rewrite("guides.csv", lambda b: b.replace(b"Non-Targeting", b"x"))(s),
     ), "refused", ("guides.csv", "nothing says which of its names are controls", "'NTC_01'")),
     Case("a guide that the map lacks", "design", lambda s: s.change("guides.csv", "guide_name", [2], "other"),
-         "refused", ("calls.csv: 1 guides of", "not in the guide map", "Gene002_g1")),
+         "refused", ("calls.csv: 1 guide of", "not in the guide map", "Gene002_g1")),
     Case("a guide of two genes", "design", lambda s: s.change("guides.csv", "guide_name", [2], "Gene001_g1"),
-         "refused", ("guides.csv: 1 guides stand for more than one gene", "Gene001 and Gene002")),
+         "refused", ("guides.csv: 1 guide stands for more than one gene", "Gene001 and Gene002")),
     *(
         Case(f"Parquet of {name} with lists in {column}", "import", in_parquet(name, column, lambda x: [x]),
              "refused", ("table.parquet", f"'{column}' holds lists", f"table.explode('{column}')"))
