@@ -7,6 +7,7 @@ from snakemake.utils import min_version
 
 min_version("9.9")
 
+
 include: "workflow/rules/common.smk"
 include: "workflow/rules/data.smk"
 include: "workflow/rules/design.smk"

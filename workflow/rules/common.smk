@@ -29,7 +29,9 @@ from fatewalk.workflow.kinds import OF_KIND, find_kinds, followed_by, kind_of
 # A user's --configfile replaces config.yaml instead of being merged into it: otherwise the
 # simulated demo would run beside every real screen. Defaults live in the config models.
 FILES_OF_CONFIG = [str(path) for path in workflow.overwrite_configfiles]
-if workflow.modifier.skip_configfile:  # a module: its config is what the outer workflow gives
+if (
+    workflow.modifier.skip_configfile
+):  # a module: its config is what the outer workflow gives
     FILES_OF_CONFIG = []
 elif not FILES_OF_CONFIG and "datasets" not in config:
     if not Path("config.yaml").exists():
@@ -41,7 +43,6 @@ elif not FILES_OF_CONFIG and "datasets" not in config:
     FILES_OF_CONFIG = ["config.yaml"]
 
 
-
 def or_refuse(step, *given):
     """What a step makes of a config; its refusal without a traceback."""
     try:
@@ -50,7 +51,11 @@ def or_refuse(step, *given):
         raise WorkflowError(str(error)) from None
 
 
-for path in FILES_OF_CONFIG:  # before Snakemake, which takes the last of two keys and names no line
+for (
+    path
+) in (
+    FILES_OF_CONFIG
+):  # before Snakemake, which takes the last of two keys and names no line
     or_refuse(read_config, path)
 if FILES_OF_CONFIG == ["config.yaml"]:
 
@@ -67,9 +72,7 @@ or_refuse(
     ".",
     "start Snakemake in a folder of your own, or name one with --directory",
 )
-or_refuse(
-    need_writable, CONFIG.results_dir, "set results_dir to a folder of your own"
-)
+or_refuse(need_writable, CONFIG.results_dir, "set results_dir to a folder of your own")
 
 RESULTS = CONFIG.results_dir
 DATASET = f"{RESULTS}/{{dataset}}"
