@@ -11,6 +11,8 @@ if TYPE_CHECKING:
 
 Status = Literal["converged", "budget", "diverged"]
 
+WELL_TOLD = 0.5  # SD of the common shift, in logit: below it only a tiny prior can be smaller
+
 
 class NumericalError(ArithmeticError):
     """A numerical step that cannot be taken, in words: which, and why."""

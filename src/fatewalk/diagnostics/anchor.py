@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from fatewalk.core.outcome import WELL_TOLD
 from fatewalk.core.words import join, on_days
 from fatewalk.diagnostics.profile import NO_INFORMATION, Profile
 from fatewalk.model.linalg import eigh
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     from fatewalk.screen.design import Design
 
 LITTLE_ANCHOR = 0.25  # SD of the common shift over the prior's: above it the controls say little
-WELL_TOLD = 0.5  # SD of the common shift, in logit: below it only a tiny prior can be smaller
 
 
 @dataclass(frozen=True)

@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING, Any
 from fatewalk.core.errors import FatewalkError
 from fatewalk.core.files import copy_file
 from fatewalk.core.marks import marks_of_card
-from fatewalk.core.outcome import criterion_words, is_met, number
+from fatewalk.core.outcome import WELL_TOLD, criterion_words, is_met, number
 from fatewalk.core.tables import read_own_table, write_arrays, write_table
-from fatewalk.diagnostics.anchor import WELL_TOLD
 from fatewalk.estimates.arrays import FateChange, FateEvidence, Moments, Unshrunk
 from fatewalk.estimates.export import (
     concordance_table,

@@ -46,6 +46,7 @@ def start(tmp_path, what):
     return subprocess.Popen(
         [sys.executable, "-c", SCRIPT, str(tmp_path), what],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # tests in the background ignore it
     )  # fmt: skip
 
 
