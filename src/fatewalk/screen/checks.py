@@ -13,13 +13,7 @@ import numpy as np
 import pandas as pd
 
 from fatewalk.core.errors import FatewalkError, first_few
-from fatewalk.core.schema import BURDEN, CLUSTER, GUIDE_CALLS, GUIDE_MAP, NTC, PROB_PREFIX
-from fatewalk.core.tables import as_bool, require_columns
-from fatewalk.core.words import count
-from fatewalk.screen.controls import warn_of_unmarked
-from fatewalk.screen.days import counts_days
-from fatewalk.screen.fates import match_fates
-from fatewalk.screen.names import (
+from fatewalk.core.names import (
     is_missing,
     is_spoilt,
     is_unplaced,
@@ -30,6 +24,12 @@ from fatewalk.screen.names import (
     same_to_the_eye,
     spellings,
 )
+from fatewalk.core.schema import BURDEN, CLUSTER, GUIDE_CALLS, GUIDE_MAP, NTC, PROB_PREFIX
+from fatewalk.core.tables import as_bool, require_columns
+from fatewalk.core.words import count
+from fatewalk.screen.controls import warn_of_unmarked
+from fatewalk.screen.days import counts_days
+from fatewalk.screen.fates import match_fates
 from fatewalk.screen.quality import warn_of_ambient, warn_of_burden
 from fatewalk.screen.text import as_codes, as_sorted_codes
 

@@ -6,8 +6,8 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from fatewalk.core.errors import first_few
+from fatewalk.core.names import is_missing
 from fatewalk.core.words import count
-from fatewalk.screen.names import is_missing
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from fatewalk.core.errors import FatewalkError, first_few
+from fatewalk.core.errors import FatewalkError, first_few, nearest
+from fatewalk.core.names import is_missing, refuse_same, same_to_the_ear, same_to_the_eye, spellings
 from fatewalk.core.schema import is_reserved
 from fatewalk.core.words import count
-from fatewalk.screen.names import is_missing, refuse_same, same_to_the_ear, same_to_the_eye, spellings
-from fatewalk.screen.text import as_codes, as_sorted_codes, nearest
+from fatewalk.screen.text import as_codes, as_sorted_codes
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from fatewalk.core.errors import FatewalkError, first_few
-from fatewalk.screen.names import is_missing, refuse_same, same_to_the_ear
-from fatewalk.screen.text import as_codes, nearest
+from fatewalk.core.errors import FatewalkError, first_few, nearest
+from fatewalk.core.names import is_missing, refuse_same, same_to_the_ear
+from fatewalk.screen.text import as_codes
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -13,12 +13,11 @@ import numpy as np
 import pandas as pd
 import yaml
 
-from fatewalk.core.errors import FatewalkError, first_few
+from fatewalk.core.errors import FatewalkError, first_few, nearest
 from fatewalk.core.schema import GUIDE_MAP
 from fatewalk.core.tables import as_bool, read_table, require_columns, with_names_of_rows
 from fatewalk.screen.controls import looks_like_control
 from fatewalk.screen.readers.tenx import FEATURE_REFERENCE, is_feature_reference, map_of_reference
-from fatewalk.screen.text import nearest
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from fatewalk.core.errors import FatewalkError, first_few
+from fatewalk.core.names import is_missing, refuse_missing, refuse_same, same_to_the_ear, same_to_the_eye
 from fatewalk.core.schema import BURDEN, CLUSTER, GUIDE_CALLS, prob_columns
 from fatewalk.core.tables import refuse_lists
 from fatewalk.core.words import count
@@ -16,7 +17,6 @@ from fatewalk.screen.barcodes import match_barcodes, refuse_repeated_cells
 from fatewalk.screen.covariates import read_covariate
 from fatewalk.screen.days import read_days
 from fatewalk.screen.fates import match_fates, refuse_scale
-from fatewalk.screen.names import is_missing, refuse_missing, refuse_same, same_to_the_ear, same_to_the_eye
 from fatewalk.screen.text import as_codes, as_sorted_codes, as_text
 
 if TYPE_CHECKING:

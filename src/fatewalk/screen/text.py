@@ -6,7 +6,6 @@ import numpy as np
 import pandas as pd
 
 from fatewalk.core.errors import FatewalkError, first_few
-from fatewalk.core.errors import nearest as nearest
 from fatewalk.core.tables import refuse_lists
 
 

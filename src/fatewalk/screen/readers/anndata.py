@@ -17,14 +17,13 @@ import pandas as pd
 from pydantic import Field, model_validator
 
 from fatewalk.config.datasets import GUIDE_MAP_TEXT, NTC_NAMES_TEXT, Covariates, Dataset, NtcNames
-from fatewalk.core.errors import FatewalkError, first_few
+from fatewalk.core.errors import FatewalkError, first_few, nearest
 from fatewalk.screen.raw import RawScreen
 from fatewalk.screen.readers.guides import Found, find_guides, guide_variables
 from fatewalk.screen.readers.stores import open_store
 from fatewalk.screen.readers.tenx import read_protospacer_calls
 from fatewalk.screen.terminal import TERMINAL_STATES, check_terminal
-from fatewalk.screen.text import nearest
-from fatewalk.screen.units import note_unused
+from fatewalk.screen.unused_columns import note_unused
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

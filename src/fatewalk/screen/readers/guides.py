@@ -13,10 +13,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from fatewalk.core.errors import FatewalkError, first_few
+from fatewalk.core.errors import FatewalkError, first_few, nearest
 from fatewalk.screen.readers.matrices import SPARSE, kind_of, read_entries, shape_of
 from fatewalk.screen.readers.tenx import split_protospacer_calls
-from fatewalk.screen.text import nearest
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

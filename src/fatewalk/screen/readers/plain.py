@@ -9,15 +9,14 @@ from pydantic import Field
 
 from fatewalk.config.datasets import GUIDE_MAP_TEXT, NTC_NAMES_TEXT, Covariates, Dataset, NtcNames
 from fatewalk.core.delimited import UNNAMED
-from fatewalk.core.errors import FatewalkError, first_few
+from fatewalk.core.errors import FatewalkError, first_few, nearest
 from fatewalk.core.schema import BURDEN, CLUSTER, GUIDE_CALLS, PROB_PREFIX
 from fatewalk.core.tables import read_table, require_columns, with_names_of_rows
 from fatewalk.screen.fates import one_hot
 from fatewalk.screen.raw import RawScreen
 from fatewalk.screen.readers.tenx import TENX_CALLS, is_protospacer_table, split_protospacer_calls
 from fatewalk.screen.terminal import TERMINAL_STATES, check_terminal
-from fatewalk.screen.text import nearest
-from fatewalk.screen.units import note_unused
+from fatewalk.screen.unused_columns import note_unused
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
