@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from fatewalk.core.delimited import EXPORT, NUMBER, SHEETS, UNNAMED, no_header, read_delimited
+from fatewalk.core.delimited import NUMBER, UNNAMED, no_header, read_delimited
 from fatewalk.core.errors import FatewalkError, first_few, nearest
 from fatewalk.core.files import atomic_path, need, opening, reading
-from fatewalk.core.foreign import not_a_table
+from fatewalk.core.foreign import DELIMITED, PARQUET, not_a_table, suffix_of
 from fatewalk.core.schema import SHIELDED, WOULD_RUN
 
 if TYPE_CHECKING:
@@ -61,17 +61,14 @@ def read_table(
     """
     path = Path(path)
     if form := not_a_table(path):
-        raise FatewalkError(f"{path}: is {form[0]}, not a table; {form[1]}")
+        raise FatewalkError(f"{path}: is {form[0]}, not a text table; {form[1]}")
     require_file(path)
-    suffixes = [suffix.lower() for suffix in path.suffixes if suffix.lower() != ".gz"]
-    suffix = suffixes[-1] if suffixes else ""
+    suffix = suffix_of(path)
     with opening(path):
-        if suffix in {".parquet", ".pq"}:
+        if suffix in PARQUET:
             table = _read_parquet(path, text, rows)
-        elif suffix in {".csv", ".tsv", ".txt"}:
+        elif suffix in DELIMITED:
             table = read_delimited(path, text)
-        elif suffix in SHEETS:
-            raise FatewalkError(f"{path}: is a spreadsheet; {EXPORT}")
         else:
             raise FatewalkError(
                 f"{path}: unknown kind of table {suffix!r}; allowed: .csv, .tsv, .csv.gz, .tsv.gz, .parquet"
