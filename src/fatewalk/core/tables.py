@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
 ADDRESS = re.compile(r"(^|/)[a-z][a-z0-9+]+:/{1,2}[^/]")  # a path that was joined has lost a slash
+TRUTH = {"true": True, "false": False, "yes": True, "no": False,
+         "1": True, "0": False, "1.0": True, "0.0": False}  # fmt: skip
 #: Tables that people open in a spreadsheet; programs take others.
 FOR_PEOPLE = ("hits.csv",)
 
@@ -210,17 +212,20 @@ def as_bool(column: pd.Series, where: str | Path) -> np.ndarray:
     FatewalkError
         If a value is anything else.
     """
-    words = {"true": True, "false": False, "1": True, "0": False, "yes": True, "no": False,
-             "1.0": True, "0.0": False}  # fmt: skip
-    text = column.astype(str).str.strip().str.lower()
-    unknown = ~text.isin(list(words))
+    truth = truth_of(column)
+    unknown = truth.isna()
     if unknown.any():
         found = column.astype(object).where(column.notna(), "")[unknown].unique()
         raise FatewalkError(
             f"{where}: column {column.name}: found {first_few(map(repr, found))} in {unknown.sum()} rows, "
             f"first in row {np.flatnonzero(unknown)[0] + 1}; allowed: True, False"
         )
-    return text.map(words).to_numpy(dtype=bool)
+    return truth.to_numpy(dtype=bool)
+
+
+def truth_of(column: pd.Series) -> pd.Series:
+    """Truth values by the words and numbers for them; missing where a value is none of these."""
+    return column.astype(str).str.strip().str.lower().map(TRUTH)
 
 
 def read_own_table(

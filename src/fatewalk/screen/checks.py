@@ -31,7 +31,7 @@ from fatewalk.screen.controls import warn_of_unmarked
 from fatewalk.screen.days import counts_days
 from fatewalk.screen.fates import match_fates
 from fatewalk.screen.quality import warn_of_ambient, warn_of_burden
-from fatewalk.screen.text import as_codes, as_sorted_codes
+from fatewalk.screen.text import as_codes, as_sorted_codes, or_blank
 
 if TYPE_CHECKING:
     from collections.abc import Container, Sequence
@@ -73,7 +73,7 @@ def check_guide_map(table: pd.DataFrame, report: Report) -> Guides:
         If a guide has two genes, or a targeting guide none.
     """
     require_columns(table, GUIDE_MAP, "guide_map")
-    guide, gene = (_text_or_blank(table[name]) for name in ("guide_name", "gene_name"))
+    guide, gene = (or_blank(table[name]).to_numpy(dtype=object) for name in ("guide_name", "gene_name"))
     is_ntc = as_bool(table["is_ntc"], "guide_map")
     given = pd.DataFrame({"guide": guide, "gene": gene, "is_ntc": is_ntc})
     nameless = (gene == "") & ~is_ntc
@@ -101,10 +101,6 @@ def check_guide_map(table: pd.DataFrame, report: Report) -> Guides:
         gene=pd.Index(genes).get_indexer(unique["gene"]).astype(np.int64),
         genes=genes,
     )
-
-
-def _text_or_blank(column: pd.Series) -> np.ndarray:
-    return column.astype(object).where(column.notna(), "").astype(str).to_numpy(dtype=object)
 
 
 def _refuse_two_genes(unique: pd.DataFrame) -> None:

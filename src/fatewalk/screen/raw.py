@@ -209,10 +209,12 @@ def _numbers(column: pd.Series, where: str, what: str = "") -> np.ndarray:
     refuse_lists(column, where)
     if pd.api.types.is_datetime64_any_dtype(column) or pd.api.types.is_timedelta64_dtype(column):
         raise FatewalkError(f"{where}: {what} must hold numbers; found dates or times ({column.iloc[0]})")
-    if column.dtype == object:  # names are read as they stand, so that "NA" can be a gene
-        column = column.where(~column.isin([one for one in column.dropna().unique() if is_missing(str(one))]))
     numbers = pd.to_numeric(column, errors="coerce")
-    if (bad := (numbers.isna() & column.notna()).to_numpy()).any():
+    unread = column[numbers.isna() & column.notna()]
+    # names are read as they stand, so that "NA" can be a gene; here it is a missing number
+    words = [one for one in unread.unique() if not is_missing(str(one))]
+    if words:
+        bad = column.isin(words).to_numpy(dtype=bool)
         values = column.to_numpy(dtype=object)[bad]
         first = (f"{value!r} (row {row})" for value, row in zip(values, np.flatnonzero(bad) + 1, strict=True))
         comma = pd.Series(values).astype(str).str.fullmatch(DECIMAL_COMMA).all()

@@ -82,3 +82,8 @@ def as_text(column: pd.Series, where: str) -> np.ndarray:
     """
     codes, names = as_codes(column, where)
     return names.to_numpy(dtype=object)[codes]
+
+
+def or_blank(column: pd.Series) -> pd.Series:
+    """Names as text, missing ones blank."""
+    return column.astype(object).where(column.notna(), "").astype(str)

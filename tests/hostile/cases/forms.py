@@ -376,9 +376,9 @@ TABLES = [
     Case("ntc_names that is text", "config", lambda s: s.config(entry={"ntc_names": "NTC"}), "refused",
          ("datasets.screen.ntc_names", "found 'NTC'", "list")),
     Case("ntc_names twice", "config", lambda s: s.config(entry={"ntc_names": ["NTC", "NTC"]}), "refused",
-         ("datasets.screen.ntc_names", "names must differ")),
+         ("datasets.screen.ntc_names", "found 'NTC' twice")),
     Case("a blank among ntc_names", "config", lambda s: s.config(entry={"ntc_names": [" "]}), "refused",
-         ("datasets.screen.ntc_names", "a name is blank")),
+         ("datasets.screen.ntc_names", "found ' '; allowed: names of guides or genes")),
     Case("a guide map without is_ntc", "import", lambda s: (
         s.write("guides.csv", s.table("guides.csv").drop(columns="is_ntc"))
     ), "refused", ("guides.csv", "no column is_ntc", "'NTC' (4 guides", "ntc_names: [NTC]")),
