@@ -107,12 +107,12 @@ def _refuse_two_genes(unique: pd.DataFrame) -> None:
     twice = unique[unique["guide"].duplicated(keep=False)]
     if len(twice):
         genes = twice.groupby("guide", sort=False)["gene"].agg(
-            lambda genes: " and ".join(gene or NTC for gene in genes)
+            lambda genes: " and ".join(repr(gene) if gene else NTC for gene in genes)
         )
         raise FatewalkError(
             f"guide_map: {count(len(genes), 'guide stands', 'guides stand')} for more than one gene: "
-            f"{first_few(f'{guide} ({both})' for guide, both in genes.items())}; a guide belongs to exactly "
-            "one gene: correct gene_name, or leave the guide out"
+            f"{first_few(f'{guide!r} ({both})' for guide, both in genes.items())}; a guide belongs to "
+            "exactly one gene: correct gene_name, or leave the guide out"
         )
 
 
@@ -262,7 +262,9 @@ def check_prob(
     found = cells[columns].rename(columns=lambda name: name.removeprefix(PROB_PREFIX))
     matched, left_out = match_fates(found, fates, "cells")
     if left_out:
-        report["warnings"].append(f"No cell has any probability of fate {first_few(left_out)}: left out.")
+        report["warnings"].append(
+            f"No cell has any probability of fate {first_few(map(repr, left_out))}: left out."
+        )
     prob = matched[list(fates)].to_numpy(dtype=float, na_value=np.nan)  # [N, F]
     off = np.abs(prob.sum(axis=1) - 1.0)  # [N]
     checks = (
@@ -274,7 +276,7 @@ def check_prob(
     for complaint, bad in checks:
         rows = np.flatnonzero(bad.any(axis=1))
         if rows.size:
-            examples = (f"{ids[i]} ({', '.join(f'{p:.6g}' for p in prob[i])})" for i in rows[:3])
+            examples = (f"{ids[i]!r} ({', '.join(f'{p:.6g}' for p in prob[i])})" for i in rows[:3])
             more = f" (and {rows.size - 3} more)" if rows.size > 3 else ""
             raise FatewalkError(
                 f"cells: the fate probabilities ({', '.join(fates)}) of {rows.size} cells {complaint}: "

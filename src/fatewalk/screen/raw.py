@@ -113,7 +113,7 @@ def canonical_cells(raw: RawScreen, fates: Sequence[str]) -> tuple[pd.DataFrame,
     if days.unused:
         notes.append(f"No cell has the declared day label {first_few(map(repr, days.unused))}: left out.")
     if left_out:
-        notes.append(f"No cell has any probability of fate {first_few(left_out, 10)}: left out.")
+        notes.append(f"No cell has any probability of fate {first_few(map(repr, left_out), 10)}: left out.")
     report = {
         "cells": len(cells),
         "fates": list(prob.columns),

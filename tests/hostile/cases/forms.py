@@ -402,7 +402,7 @@ TABLES = [
     Case("a guide that the map lacks", "design", lambda s: s.change("guides.csv", "guide_name", [2], "other"),
          "refused", ("calls.csv: 1 guide of", "not in the guide map", "Gene002_g1")),
     Case("a guide of two genes", "design", lambda s: s.change("guides.csv", "guide_name", [2], "Gene001_g1"),
-         "refused", ("guides.csv: 1 guide stands for more than one gene", "Gene001 and Gene002")),
+         "refused", ("guides.csv: 1 guide stands for more than one gene", "'Gene001' and 'Gene002'")),
     *(
         Case(f"Parquet of {name} with lists in {column}", "import", in_parquet(name, column, lambda x: [x]),
              "refused", ("table.parquet", f"'{column}' holds lists", f"table.explode('{column}')"))

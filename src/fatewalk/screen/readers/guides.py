@@ -327,8 +327,8 @@ def guide_names(place: Place, width: int, dataset: AnnDataDataset) -> list[str]:
         own = [str(name) for name in element.attrs["column-order"]]
         if dataset.guide_names and own != list(dataset.guide_names):
             raise FatewalkError(
-                f"{place.where}: guide_names lists {first_few(dataset.guide_names, 10)}, but the columns of "
-                f"the data frame are {first_few(own, 10)}; leave guide_names out"
+                f"{place.where}: guide_names lists {first_few(map(repr, dataset.guide_names), 10)}, but the "
+                f"columns of the data frame are {first_few(map(repr, own), 10)}; leave guide_names out"
             )
         return own
     names = dataset.guide_names or part.names(dataset.guide_names_key)
@@ -341,7 +341,7 @@ def guide_names(place: Place, width: int, dataset: AnnDataDataset) -> list[str]:
         origin = "guide_names" if dataset.guide_names else f"{dataset.guide_names_key!r}"
         raise FatewalkError(
             f"{place.where}: {width} columns, but {origin} gives {len(names)} names "
-            f"({first_few(names, 10)}); set guide_names to the names in the order of the columns"
+            f"({first_few(map(repr, names), 10)}); set guide_names to the names in the order of the columns"
         )
     return list(names)
 
@@ -420,7 +420,9 @@ def _calls(
     index = pd.Index(names)
     used = index if wanted is None else index[wanted]
     if repeated := used[used.duplicated()].unique().tolist():
-        raise FatewalkError(f"{place.where}: guide {first_few(repeated)} stands in several columns; keep one")
+        raise FatewalkError(
+            f"{place.where}: guide {first_few(map(repr, repeated))} stands in several columns; keep one"
+        )
     rank = np.arange(len(index)) if wanted is None else np.cumsum(wanted) - 1
     table = pd.DataFrame(
         {
