@@ -48,7 +48,7 @@ def looks_like_control(name: str) -> bool:
 
 def _may_be_control(name: str) -> bool:
     plain = re.sub(r"[^a-z0-9]", "", GUIDE_INDEX.sub("", name.strip().lower()))
-    if plain.startswith("wt1"):
+    if plain.startswith("wt1"):  # the gene of Wilms tumours, no wild type
         return False
     bare = plain.removeprefix("sg")
     forms = {plain, bare, plain.rstrip("0123456789"), bare.rstrip("0123456789")}
