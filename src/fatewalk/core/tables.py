@@ -35,7 +35,6 @@ def read_table(
     path: str | Path,
     required: Sequence[str] = (),
     text: Sequence[str] = (),
-    rows: Mapping[str, str] | None = None,
 ) -> pd.DataFrame:
     """Read a CSV, TSV (both also gzip-compressed) or Parquet table.
 
@@ -47,8 +46,6 @@ def read_table(
         Columns that must be there.
     text
         Columns that are names and stay text, also where they look like numbers.
-    rows
-        Of a Parquet table: only the rows that have these values in these columns.
 
     Returns
     -------
@@ -68,7 +65,7 @@ def read_table(
     suffix = suffix_of(path)
     with opening(path):
         if suffix in PARQUET:
-            table = _read_parquet(path, text, rows)
+            table = _read_parquet(path, text)
         elif suffix in DELIMITED:
             table = read_delimited(path, text)
         else:
@@ -98,11 +95,10 @@ def require_file(path: str | Path) -> None:
         raise FatewalkError(f"{path}: may not be read; see who owns it and who may read it (ls -l)")
 
 
-def _read_parquet(path: Path, text: Sequence[str], rows: Mapping[str, str] | None) -> pd.DataFrame:
+def _read_parquet(path: Path, text: Sequence[str]) -> pd.DataFrame:
     """A Parquet table; names of rows in its index become a column, `UNNAMED` if it has no name."""
-    filters = [(column, "==", value) for column, value in (rows or {}).items()]
     try:
-        table = pd.read_parquet(path, filters=filters or None)
+        table = pd.read_parquet(path)
     except MemoryError:
         raise
     except Exception as error:  # whatever the parser raises, the user needs the file's name
@@ -235,6 +231,13 @@ def read_own_table(
     rows: Mapping[str, str] | None = None,
 ) -> pd.DataFrame:
     """Read a table that a stage wrote, as `read_table` does; its errors say how to have it made again.
+
+    Parameters
+    ----------
+    path, required, text
+        As in `read_table`.
+    rows
+        Of a Parquet table: only the rows that have these values in these columns.
 
     Raises
     ------

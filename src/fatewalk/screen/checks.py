@@ -27,6 +27,7 @@ from fatewalk.core.names import (
 from fatewalk.core.schema import BURDEN, CLUSTER, GUIDE_CALLS, GUIDE_MAP, NTC, PROB_PREFIX
 from fatewalk.core.tables import as_bool, require_columns
 from fatewalk.core.words import count
+from fatewalk.screen.barcodes import refuse_repeated_cells
 from fatewalk.screen.controls import warn_of_unmarked
 from fatewalk.screen.days import counts_days
 from fatewalk.screen.fates import match_fates
@@ -185,13 +186,7 @@ def check_cell_ids(cells: pd.DataFrame) -> pd.Index:
         raise FatewalkError("cells: the table has no rows")
     codes, names = as_codes(cells["cell_id"], "cells")
     ids = names[codes]
-    if ids.has_duplicates:
-        twice = ids[ids.duplicated()].unique()
-        raise FatewalkError(
-            f"cells: {count(len(twice), 'cell_id occurs', 'cell_ids occur')} more than once: "
-            f"{first_few(map(repr, twice))}; barcodes of several lanes need a lane suffix, in the cells and "
-            "in the guide calls"
-        )
+    refuse_repeated_cells(ids, "cells")
     return ids
 
 

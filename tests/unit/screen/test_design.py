@@ -331,7 +331,7 @@ def test_fates_of_another_run():
 
 
 def test_repeated_cell():
-    refused("1 cell_id occurs more than once: 'c2'", cells=CELLS.replace("c3", "c2"))
+    refused("1 name of a cell occurs more than once: 'c2'", cells=CELLS.replace("c3", "c2"))
 
 
 def test_no_cells():
