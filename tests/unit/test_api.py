@@ -103,7 +103,7 @@ def test_log_odds_of_any_two_fates(result):
     neu = result.effects("guide", scale="contrast").query("fate == 'NEU'")["mash_mean"].to_numpy()
     np.testing.assert_allclose(one["mash_mean"], mes - neu, atol=1e-9)
     for pair, words in (
-        (("MES", "NUE"), r"pair: found 'NUE', did you mean 'NEU'\?; allowed: two of EC, MES, NEU"),
+        (("MES", "NUE"), r"pair: found 'NUE' \(did you mean 'NEU'\?\); allowed: two of EC, MES, NEU"),
         (("MES", "MES"), r"pair: found \('MES', 'MES'\); allowed: two of EC, MES, NEU, such as"),
         ("MES", "pair: found 'MES'; allowed: two of"),
     ):
@@ -284,7 +284,7 @@ def test_the_temporary_folder_goes_with_the_result(screen):
 @pytest.mark.parametrize(
     ("keys", "words"),
     [
-        ({"familly": "laplace"}, "familly: unknown key, did you mean 'family'"),
+        ({"familly": "laplace"}, r"familly: unknown key \(did you mean 'family'\?\)"),
         ({"lfsr_day": 2}, "^keywords: 1 problem\n  - lfsr_day: found 2; allowed: numbers of at most 1$"),
         (
             {"lfsr_day": 2, "familly": 1},
@@ -467,7 +467,7 @@ def test_a_parameter_set_within_goes_again(screen, monkeypatch):
 
 def test_a_table_that_is_not_there_is_told_with_those_that_are(result):
     with pytest.raises(
-        fatewalk.FatewalkError, match=r"did you mean 'hits_ranked.csv'\?; allowed: .*hits.csv"
+        fatewalk.FatewalkError, match=r"did you mean 'hits_ranked.csv'\?\); allowed: .*hits.csv"
     ):
         result.table("hits_ranked")
     words = r"gene_daywise_likelihood.csv.*; and, for each contrast: .*gene_daywise_likelihood.csv"
@@ -476,7 +476,7 @@ def test_a_table_that_is_not_there_is_told_with_those_that_are(result):
     words = r"and, for all contrasts together: .*hits.csv"
     with pytest.raises(fatewalk.FatewalkError, match=words):
         result.table("hits.csv", "MES")
-    with pytest.raises(AttributeError, match=r"found 'heatmaps', did you mean 'heatmap'\?; allowed: "):
+    with pytest.raises(AttributeError, match=r"found 'heatmaps' \(did you mean 'heatmap'\?\); allowed: "):
         _ = result.plot.heatmaps
     with pytest.raises(AttributeError, match="found 'recovery'; allowed"):
         _ = result.plot.recovery

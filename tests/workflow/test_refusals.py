@@ -33,7 +33,7 @@ def test_wrong_keys_are_named_before_anything_runs(fresh):
     done = replace(fresh, config=config).run()
     assert done.returncode != 0
     assert "config.yaml: 2 problems" in done.text
-    assert "fit.famly: unknown key, did you mean 'family'?" in done.text
+    assert "fit.famly: unknown key (did you mean 'family'?)" in done.text
     assert "mash.engine: found 'r'; allowed: python | mashr" in done.text
     assert "Traceback" not in done.text
     assert not (fresh.folder / "results").exists()
@@ -43,7 +43,7 @@ def test_a_config_is_read_before_snakemake_reads_it(fresh, tmp_path):
     """Its own file, a key of the command line on top of it, and a file with a key twice."""
     assert "results/tiny" not in fresh.finish("--dry-run", "--config", "results_dir=other")
     done = fresh.run("--dry-run", "--config", "fit={famly: laplace}")
-    assert "config.yaml: 1 problem\n  - fit.famly: unknown key, did you mean 'family'?" in done.text
+    assert "config.yaml: 1 problem\n  - fit.famly: unknown key (did you mean 'family'?)" in done.text
     twice = tmp_path / "twice.yaml"
     twice.write_text("datasets: {a: {simulate: {}}}\nfit: {seed: 1}\nfit: {seed: 2}\n")
     done = fresh.run("--dry-run", "--configfile", str(twice))

@@ -10,10 +10,9 @@ import numpy as np
 import pandas as pd
 
 from fatewalk.config.datasets import SimulatedDataset, kinds
-from fatewalk.config.messages import Problems, nearest
 from fatewalk.config.retired import RETIRED
 from fatewalk.config.root import SECTIONS
-from fatewalk.core.errors import FatewalkError, first_few
+from fatewalk.core.errors import FatewalkError, first_few, nearest
 from fatewalk.core.tables import write_table
 from fatewalk.screen.readers.guides import (
     ASSIGNMENT,
@@ -29,6 +28,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from fatewalk.config.datasets import Dataset
+    from fatewalk.config.messages import Problems
 
 SCREEN = "screen"  # name of the one data set
 

@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from fatewalk import plot
 from fatewalk.calls import FateEffects, pair_effects_table
-from fatewalk.config.messages import nearest
-from fatewalk.core.errors import FatewalkError
+from fatewalk.core.errors import FatewalkError, nearest
 from fatewalk.run.layout import contrast_folder
 
 if TYPE_CHECKING:

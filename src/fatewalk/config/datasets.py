@@ -101,10 +101,9 @@ Covariates = Annotated[list[str], AfterValidator(_names_of_covariates)]
 
 
 def _names_of_controls(names: list[str] | None) -> list[str] | None:
-    if names is not None and len(set(names)) < len(names):
-        raise ValueError("names must differ")
-    if names is not None and not all(name.strip() for name in names):
-        raise ValueError("a name is blank; name a guide or gene, or write [] if there are no controls")
+    not_twice(names or [])
+    if blank := [name for name in names or [] if not name.strip()]:
+        raise ValueError(f"found {blank[0]!r}; allowed: names of guides or genes, or [] without controls")
     return names
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime
-import difflib
 import math
 import re
 from collections.abc import Mapping
@@ -13,7 +12,7 @@ from pydantic import BaseModel, ValidationError
 
 from fatewalk.config.retired import RETIRED
 from fatewalk.config.sections import SECTIONS
-from fatewalk.core.errors import FatewalkError
+from fatewalk.core.errors import FatewalkError, nearest
 
 Layers = Mapping[str, Mapping[str, Any]]
 Place = tuple[str, ...]
@@ -268,10 +267,3 @@ def _keys_at(model: type[BaseModel], location: list[str]) -> list[str]:
             if isinstance(candidate, type) and issubclass(candidate, BaseModel):
                 model = candidate
     return list(model.model_fields)
-
-
-def nearest(name: str, allowed: list[str]) -> str:
-    """Name the closest valid name, whatever the case: ", did you mean 'x'?", or nothing."""
-    folded = {one.casefold(): one for one in allowed}
-    close = difflib.get_close_matches(name.casefold(), list(folded), n=1)
-    return f", did you mean {folded[close[0]]!r}?" if close else ""

@@ -5,11 +5,11 @@ from __future__ import annotations
 import fnmatch
 import os
 import re
-import unicodedata
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fatewalk.core.foreign import foreign_form
+from fatewalk.core.names import same_to_the_ear, spellings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -137,7 +137,7 @@ def not_twice(names: list[str]) -> None:
 
 
 def must_differ(names: list[str]) -> None:
-    """Refuse names that are equal, or look so: but for case, blanks, dash and underscore, composition.
+    """Refuse names that are equal, or read aloud alike: but for case, blanks, dashes, composition.
 
     Raises
     ------
@@ -145,12 +145,8 @@ def must_differ(names: list[str]) -> None:
         With both names.
     """
     not_twice(names)
-    first: dict[str, str] = {}
-    for name in names:
-        folded = re.sub(r"[\s_\-‐-―]+", "_", unicodedata.normalize("NFKC", name).casefold())
-        if folded in first:
-            raise ValueError(f"found {first[folded]!r} and {name!r}, one name to the eye; rename one")
-        first[folded] = name
+    if alike := same_to_the_ear(names):
+        raise ValueError(f"found {spellings(alike)}, one name to the eye; rename all but one")
 
 
 def fate_names(fates: list[str]) -> list[str]:

@@ -14,7 +14,7 @@ from pydantic import Field
 
 from fatewalk.config.datasets import Dataset, Overrides, SimulatedDataset, dataset_kind, kinds
 from fatewalk.config.keys import values_read_by
-from fatewalk.config.messages import Layers, Problems, nearest, short
+from fatewalk.config.messages import Layers, Problems, short
 from fatewalk.config.places import check_file, check_folder, check_names
 from fatewalk.config.sections import (
     SECTIONS,
@@ -27,7 +27,7 @@ from fatewalk.config.sections import (
     ModelConfig,
 )
 from fatewalk.config.simulate import SimulateConfig
-from fatewalk.core.errors import first_few
+from fatewalk.core.errors import first_few, nearest
 
 MAIN_RUN = "main"
 RESERVED_DATASETS = ("ablation", "benchmarks", "logs")

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, BinaryIO, cast
 import pandas as pd
 
 from fatewalk.core.errors import FatewalkError, first_few
+from fatewalk.core.foreign import FIRST_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,15 +23,6 @@ if TYPE_CHECKING:
 SEPARATORS = ",;\t"
 GZIP = b"\x1f\x8b"
 UTF16 = (b"\xff\xfe", b"\xfe\xff")
-SHEETS = (".xlsx", ".xlsm", ".xls", ".ods", ".numbers")
-EXPORT = "save the sheet as 'CSV UTF-8' and name that file"
-#: How files of another kind begin, whatever their name: what they are, what to do.
-FOREIGN = {
-    b"PK\x03\x04": ("is a spreadsheet or a zip archive", EXPORT),
-    b"\xd0\xcf\x11\xe0": ("is a spreadsheet (.xls)", EXPORT),
-    b"PAR1": ("is a Parquet file", "let its name end in .parquet"),
-    b"\x89HDF": ("is an HDF5 file (.h5ad?)", "name it under the key anndata, if it is one"),
-}
 #: Column of what stands before the first named column: names of rows, as pandas and R write them.
 UNNAMED = ""
 NUMBER = re.compile(r"[-+]?(\d+([.,]\d*)?|[.,]\d+)([eE][-+]?\d+)?")
@@ -93,9 +85,9 @@ def _encoding(path: Path, stream: BinaryIO) -> str:
     """The encoding by the first bytes; the stream is left at its start."""
     start = stream.read(4096)
     stream.seek(0)
-    for mark, (what, advice) in FOREIGN.items():
+    for mark, (what, advice) in FIRST_BYTES.items():
         if start.startswith(mark):
-            raise FatewalkError(f"{path}: {what}, not a text table; {advice}")
+            raise FatewalkError(f"{path}: is {what}, not a text table; {advice}")
     if start.startswith(UTF16):
         return "utf-16"
     if b"\0" in start:

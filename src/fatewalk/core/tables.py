@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from fatewalk.core.delimited import EXPORT, NUMBER, SHEETS, UNNAMED, no_header, read_delimited
+from fatewalk.core.delimited import NUMBER, UNNAMED, no_header, read_delimited
 from fatewalk.core.errors import FatewalkError, first_few, nearest
 from fatewalk.core.files import atomic_path, need, opening, reading
-from fatewalk.core.foreign import not_a_table
+from fatewalk.core.foreign import DELIMITED, PARQUET, not_a_table, suffix_of
 from fatewalk.core.schema import SHIELDED, WOULD_RUN
 
 if TYPE_CHECKING:
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
 ADDRESS = re.compile(r"(^|/)[a-z][a-z0-9+]+:/{1,2}[^/]")  # a path that was joined has lost a slash
+TRUTH = {"true": True, "false": False, "yes": True, "no": False,
+         "1": True, "0": False, "1.0": True, "0.0": False}  # fmt: skip
 #: Tables that people open in a spreadsheet; programs take others.
 FOR_PEOPLE = ("hits.csv",)
 
@@ -33,7 +35,6 @@ def read_table(
     path: str | Path,
     required: Sequence[str] = (),
     text: Sequence[str] = (),
-    rows: Mapping[str, str] | None = None,
 ) -> pd.DataFrame:
     """Read a CSV, TSV (both also gzip-compressed) or Parquet table.
 
@@ -45,8 +46,6 @@ def read_table(
         Columns that must be there.
     text
         Columns that are names and stay text, also where they look like numbers.
-    rows
-        Of a Parquet table: only the rows that have these values in these columns.
 
     Returns
     -------
@@ -61,17 +60,14 @@ def read_table(
     """
     path = Path(path)
     if form := not_a_table(path):
-        raise FatewalkError(f"{path}: is {form[0]}, not a table; {form[1]}")
+        raise FatewalkError(f"{path}: is {form[0]}, not a text table; {form[1]}")
     require_file(path)
-    suffixes = [suffix.lower() for suffix in path.suffixes if suffix.lower() != ".gz"]
-    suffix = suffixes[-1] if suffixes else ""
+    suffix = suffix_of(path)
     with opening(path):
-        if suffix in {".parquet", ".pq"}:
-            table = _read_parquet(path, text, rows)
-        elif suffix in {".csv", ".tsv", ".txt"}:
+        if suffix in PARQUET:
+            table = _read_parquet(path, text)
+        elif suffix in DELIMITED:
             table = read_delimited(path, text)
-        elif suffix in SHEETS:
-            raise FatewalkError(f"{path}: is a spreadsheet; {EXPORT}")
         else:
             raise FatewalkError(
                 f"{path}: unknown kind of table {suffix!r}; allowed: .csv, .tsv, .csv.gz, .tsv.gz, .parquet"
@@ -99,11 +95,10 @@ def require_file(path: str | Path) -> None:
         raise FatewalkError(f"{path}: may not be read; see who owns it and who may read it (ls -l)")
 
 
-def _read_parquet(path: Path, text: Sequence[str], rows: Mapping[str, str] | None) -> pd.DataFrame:
+def _read_parquet(path: Path, text: Sequence[str]) -> pd.DataFrame:
     """A Parquet table; names of rows in its index become a column, `UNNAMED` if it has no name."""
-    filters = [(column, "==", value) for column, value in (rows or {}).items()]
     try:
-        table = pd.read_parquet(path, filters=filters or None)
+        table = pd.read_parquet(path)
     except MemoryError:
         raise
     except Exception as error:  # whatever the parser raises, the user needs the file's name
@@ -213,17 +208,20 @@ def as_bool(column: pd.Series, where: str | Path) -> np.ndarray:
     FatewalkError
         If a value is anything else.
     """
-    words = {"true": True, "false": False, "1": True, "0": False, "yes": True, "no": False,
-             "1.0": True, "0.0": False}  # fmt: skip
-    text = column.astype(str).str.strip().str.lower()
-    unknown = ~text.isin(list(words))
+    truth = truth_of(column)
+    unknown = truth.isna()
     if unknown.any():
         found = column.astype(object).where(column.notna(), "")[unknown].unique()
         raise FatewalkError(
             f"{where}: column {column.name}: found {first_few(map(repr, found))} in {unknown.sum()} rows, "
             f"first in row {np.flatnonzero(unknown)[0] + 1}; allowed: True, False"
         )
-    return text.map(words).to_numpy(dtype=bool)
+    return truth.to_numpy(dtype=bool)
+
+
+def truth_of(column: pd.Series) -> pd.Series:
+    """Truth values by the words and numbers for them; missing where a value is none of these."""
+    return column.astype(str).str.strip().str.lower().map(TRUTH)
 
 
 def read_own_table(
@@ -233,6 +231,13 @@ def read_own_table(
     rows: Mapping[str, str] | None = None,
 ) -> pd.DataFrame:
     """Read a table that a stage wrote, as `read_table` does; its errors say how to have it made again.
+
+    Parameters
+    ----------
+    path, required, text
+        As in `read_table`.
+    rows
+        Of a Parquet table: only the rows that have these values in these columns.
 
     Raises
     ------

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fatewalk.core.errors import FatewalkError, first_few
+from fatewalk.core.words import count
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -34,9 +35,10 @@ def refuse_repeated_cells(ids: pd.Index, where: str) -> None:
     if ids.has_duplicates:
         twice = ids[ids.duplicated()].unique()
         raise FatewalkError(
-            f"{where}: {len(twice)} names of cells occur more than once: {first_few(map(repr, twice))}. If "
-            f"these are barcodes of several lanes, {LANES} (numbering them anew, as obs_names_make_unique() "
-            "does, would give one cell the guides of another); if a cell stands there twice, keep one"
+            f"{where}: {count(len(twice), 'name of a cell occurs', 'names of cells occur')} more than once: "
+            f"{first_few(map(repr, twice))}. If these are barcodes of several lanes, {LANES} (numbering them "
+            "anew, as obs_names_make_unique() does, would give one cell the guides of another); if a cell "
+            "stands there twice, keep one"
         )
 
 

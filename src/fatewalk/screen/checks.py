@@ -13,13 +13,7 @@ import numpy as np
 import pandas as pd
 
 from fatewalk.core.errors import FatewalkError, first_few
-from fatewalk.core.schema import BURDEN, CLUSTER, GUIDE_CALLS, GUIDE_MAP, NTC, PROB_PREFIX
-from fatewalk.core.tables import as_bool, require_columns
-from fatewalk.core.words import count
-from fatewalk.screen.controls import warn_of_unmarked
-from fatewalk.screen.days import counts_days
-from fatewalk.screen.fates import match_fates
-from fatewalk.screen.names import (
+from fatewalk.core.names import (
     is_missing,
     is_spoilt,
     is_unplaced,
@@ -30,8 +24,15 @@ from fatewalk.screen.names import (
     same_to_the_eye,
     spellings,
 )
+from fatewalk.core.schema import BURDEN, CLUSTER, GUIDE_CALLS, GUIDE_MAP, NTC, PROB_PREFIX
+from fatewalk.core.tables import as_bool, require_columns
+from fatewalk.core.words import count
+from fatewalk.screen.barcodes import refuse_repeated_cells
+from fatewalk.screen.controls import warn_of_unmarked
+from fatewalk.screen.days import counts_days
+from fatewalk.screen.fates import match_fates
 from fatewalk.screen.quality import warn_of_ambient, warn_of_burden
-from fatewalk.screen.text import as_codes, as_sorted_codes
+from fatewalk.screen.text import as_codes, as_sorted_codes, or_blank
 
 if TYPE_CHECKING:
     from collections.abc import Container, Sequence
@@ -73,7 +74,7 @@ def check_guide_map(table: pd.DataFrame, report: Report) -> Guides:
         If a guide has two genes, or a targeting guide none.
     """
     require_columns(table, GUIDE_MAP, "guide_map")
-    guide, gene = (_text_or_blank(table[name]) for name in ("guide_name", "gene_name"))
+    guide, gene = (or_blank(table[name]).to_numpy(dtype=object) for name in ("guide_name", "gene_name"))
     is_ntc = as_bool(table["is_ntc"], "guide_map")
     given = pd.DataFrame({"guide": guide, "gene": gene, "is_ntc": is_ntc})
     nameless = (gene == "") & ~is_ntc
@@ -103,20 +104,16 @@ def check_guide_map(table: pd.DataFrame, report: Report) -> Guides:
     )
 
 
-def _text_or_blank(column: pd.Series) -> np.ndarray:
-    return column.astype(object).where(column.notna(), "").astype(str).to_numpy(dtype=object)
-
-
 def _refuse_two_genes(unique: pd.DataFrame) -> None:
     twice = unique[unique["guide"].duplicated(keep=False)]
     if len(twice):
         genes = twice.groupby("guide", sort=False)["gene"].agg(
-            lambda genes: " and ".join(gene or NTC for gene in genes)
+            lambda genes: " and ".join(repr(gene) if gene else NTC for gene in genes)
         )
         raise FatewalkError(
             f"guide_map: {count(len(genes), 'guide stands', 'guides stand')} for more than one gene: "
-            f"{first_few(f'{guide} ({both})' for guide, both in genes.items())}; a guide belongs to exactly "
-            "one gene: correct gene_name, or leave the guide out"
+            f"{first_few(f'{guide!r} ({both})' for guide, both in genes.items())}; a guide belongs to "
+            "exactly one gene: correct gene_name, or leave the guide out"
         )
 
 
@@ -189,13 +186,7 @@ def check_cell_ids(cells: pd.DataFrame) -> pd.Index:
         raise FatewalkError("cells: the table has no rows")
     codes, names = as_codes(cells["cell_id"], "cells")
     ids = names[codes]
-    if ids.has_duplicates:
-        twice = ids[ids.duplicated()].unique()
-        raise FatewalkError(
-            f"cells: {count(len(twice), 'cell_id occurs', 'cell_ids occur')} more than once: "
-            f"{first_few(map(repr, twice))}; barcodes of several lanes need a lane suffix, in the cells and "
-            "in the guide calls"
-        )
+    refuse_repeated_cells(ids, "cells")
     return ids
 
 
@@ -266,7 +257,9 @@ def check_prob(
     found = cells[columns].rename(columns=lambda name: name.removeprefix(PROB_PREFIX))
     matched, left_out = match_fates(found, fates, "cells")
     if left_out:
-        report["warnings"].append(f"No cell has any probability of fate {first_few(left_out)}: left out.")
+        report["warnings"].append(
+            f"No cell has any probability of fate {first_few(map(repr, left_out))}: left out."
+        )
     prob = matched[list(fates)].to_numpy(dtype=float, na_value=np.nan)  # [N, F]
     off = np.abs(prob.sum(axis=1) - 1.0)  # [N]
     checks = (
@@ -278,7 +271,7 @@ def check_prob(
     for complaint, bad in checks:
         rows = np.flatnonzero(bad.any(axis=1))
         if rows.size:
-            examples = (f"{ids[i]} ({', '.join(f'{p:.6g}' for p in prob[i])})" for i in rows[:3])
+            examples = (f"{ids[i]!r} ({', '.join(f'{p:.6g}' for p in prob[i])})" for i in rows[:3])
             more = f" (and {rows.size - 3} more)" if rows.size > 3 else ""
             raise FatewalkError(
                 f"cells: the fate probabilities ({', '.join(fates)}) of {rows.size} cells {complaint}: "

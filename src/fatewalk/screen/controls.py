@@ -6,8 +6,8 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from fatewalk.core.errors import first_few
+from fatewalk.core.names import is_missing
 from fatewalk.core.words import count
-from fatewalk.screen.names import is_missing
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -48,7 +48,7 @@ def looks_like_control(name: str) -> bool:
 
 def _may_be_control(name: str) -> bool:
     plain = re.sub(r"[^a-z0-9]", "", GUIDE_INDEX.sub("", name.strip().lower()))
-    if plain.startswith("wt1"):
+    if plain.startswith("wt1"):  # the gene of Wilms tumours, no wild type
         return False
     bare = plain.removeprefix("sg")
     forms = {plain, bare, plain.rstrip("0123456789"), bare.rstrip("0123456789")}

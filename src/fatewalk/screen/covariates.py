@@ -14,18 +14,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from fatewalk.core.errors import FatewalkError, first_few
+from fatewalk.core.errors import FatewalkError, first_few, nearest
+from fatewalk.core.names import is_missing, refuse_same, same_to_the_ear, same_to_the_eye, spellings
 from fatewalk.core.schema import is_reserved
 from fatewalk.core.words import count
-from fatewalk.screen.names import is_missing, refuse_same, same_to_the_ear, same_to_the_eye, spellings
-from fatewalk.screen.text import as_codes, as_sorted_codes, nearest
+from fatewalk.screen.text import as_codes, as_sorted_codes
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 MAX_LEVELS = 50  # more levels than this are names of cells or the like, not a covariate
 FEW_CELLS = 30  # below them one cell may well have half of the variance
-# columns that hold labels, also where these are numbers
+# columns that hold labels, also where these are numbers; not numbers of them (n_clusters, nCount_RNA)
 LABELS = re.compile(
     r"(?!n_|n[A-Z.]|num|total)(.*[_. -])?(batch|lane|sample|donor|plate|clone|library|leiden|louvain|cluster"
     r"|embryo|well|mouse|animal|patient|chip|run|group|barcode|id|code|index)[_. -]?(id|no|number|code)?",
@@ -80,8 +80,9 @@ def _refuse_missing(
     if missing.any():
         raise FatewalkError(
             f"{where}: covariate {column.name!r} is missing (empty, NA, NaN, None, null or infinite) in "
-            f"{missing.sum()} of {len(missing)} cells: {first_few(np.asarray(cell_ids)[missing])}; fill it "
-            "in, leave these cells out, or take it out of covariates"
+            f"{missing.sum()} of {len(missing)} cells: "
+            f"{first_few(map(repr, np.asarray(cell_ids)[missing]))}; fill it in, leave these cells out, or "
+            "take it out of covariates"
         )
 
 

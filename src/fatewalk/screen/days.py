@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fatewalk.core.errors import FatewalkError, first_few
-from fatewalk.screen.names import is_missing, is_spoilt
+from fatewalk.core.names import is_missing, is_spoilt
 from fatewalk.screen.text import as_codes
 
 if TYPE_CHECKING:

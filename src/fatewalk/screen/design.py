@@ -284,11 +284,13 @@ def _keep_guides(
         )
     if dropped:
         report["warnings"].append(
-            f"No cell carries a guide of {count(len(dropped), 'gene')}, left out: {first_few(dropped, 10)}."
+            f"No cell carries a guide of {count(len(dropped), 'gene')}, left out: "
+            f"{first_few(map(repr, dropped), 10)}."
         )
     if len(unused := guides.names[targeting & ~used]):
         report["warnings"].append(
-            f"{count(len(unused), 'guide is', 'guides are')} in no cell, left out: {first_few(unused, 10)}."
+            f"{count(len(unused), 'guide is', 'guides are')} in no cell, left out: "
+            f"{first_few(map(repr, unused), 10)}."
         )
     report["guides"] |= {"in_no_cell_dropped": len(unused), "kept": int(kept.sum())}
     report["genes"] = {"in_map": len(guides.genes), "dropped": dropped, "kept": int(has_guide.sum())}

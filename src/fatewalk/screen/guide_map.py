@@ -13,12 +13,12 @@ import numpy as np
 import pandas as pd
 import yaml
 
-from fatewalk.core.errors import FatewalkError, first_few
+from fatewalk.core.errors import FatewalkError, first_few, nearest
 from fatewalk.core.schema import GUIDE_MAP
 from fatewalk.core.tables import as_bool, read_table, require_columns, with_names_of_rows
 from fatewalk.screen.controls import looks_like_control
 from fatewalk.screen.readers.tenx import FEATURE_REFERENCE, is_feature_reference, map_of_reference
-from fatewalk.screen.text import nearest
+from fatewalk.screen.text import or_blank
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -77,7 +77,7 @@ def read_guide_map(
     if table.empty:
         raise FatewalkError(f"{where}: the guide map has no rows")
     own = path is None and raw.guide_map is None
-    known = _text(table["guide_name"])
+    known = or_blank(table["guide_name"])
     single = known[~known.str.contains(f"[{SEPARATORS}]")] if own else known
     _refuse_several_in_one(guides, single, raw.calls_where)
     others = [name for name in table if name not in GUIDE_MAP]
@@ -98,14 +98,9 @@ def read_guide_map(
     return table, where, notes
 
 
-def _text(column: pd.Series) -> pd.Series:
-    """Names as text, missing ones blank."""
-    return column.astype(object).where(column.notna(), "").astype(str)
-
-
 def _with_names(table: pd.DataFrame, ntc_names: Sequence[str], where: str) -> tuple[pd.Series, str]:
     """Controls of the map: those that it marks, and those whose guide or gene is in ``ntc_names``."""
-    guide, gene = _text(table["guide_name"]), _text(table["gene_name"])
+    guide, gene = or_blank(table["guide_name"]), or_blank(table["gene_name"])
     known = pd.Index(pd.unique(pd.concat([gene, guide])))
     if unknown := [name for name in ntc_names if name not in known]:
         raise FatewalkError(
@@ -120,8 +115,8 @@ def _with_names(table: pd.DataFrame, ntc_names: Sequence[str], where: str) -> tu
 
 
 def _refuse_nameless(table: pd.DataFrame, where: str) -> None:
-    guide = _text(table["guide_name"])
-    nameless = (_text(table["gene_name"]) == "") & ~table["is_ntc"].to_numpy(dtype=bool)
+    guide = or_blank(table["guide_name"])
+    nameless = (or_blank(table["gene_name"]) == "") & ~table["is_ntc"].to_numpy(dtype=bool)
     if nameless.any():
         raise FatewalkError(
             f"{where}: {nameless.sum()} guides have no gene: {first_few(map(repr, guide[nameless]))}; name "
@@ -169,7 +164,7 @@ def _several_of_a_gene(guides: Iterable[str]) -> str:
 
 def _proposal(table: pd.DataFrame, calls: pd.DataFrame) -> str:
     """What to write where nothing says which guides are controls: the names that look like some."""
-    guide, gene = _text(table["guide_name"]), _text(table["gene_name"])
+    guide, gene = or_blank(table["guide_name"]), or_blank(table["gene_name"])
     name = gene.where(gene.map(looks_like_control) | ~guide.map(looks_like_control), guide)
     cells = _cells_of(calls, dict(zip(guide, name, strict=True)))  # by name, most first
     likely = [each for each in pd.unique(name) if looks_like_control(each)]

@@ -166,14 +166,18 @@ def warn_of_burden(burden: np.ndarray, n_guides: np.ndarray, ids: pd.Index, repo
     ids
         Names of the cells, [N].
     """
+
+    def shown(rows: np.ndarray) -> str:  # the number of all stands beside it
+        return first_few(
+            f"{ids[i]!r} (burden {burden[i]:g}, {count(n_guides[i], 'guide')})" for i in rows[:3]
+        )
+
     less = np.flatnonzero(burden < n_guides)
     if len(less):
-        found = first_few(
-            f"{ids[i]!r} (burden {burden[i]:g}, {count(n_guides[i], 'guide')})" for i in less.tolist()
-        )
         report["warnings"].append(
-            f"The burden is less than the guides called in {len(less)} of {len(ids)} cells: {found}. Give "
-            "the number of guides in each cell as burden, or leave the column out to count the guides called."
+            f"The burden is less than the guides called in {len(less)} of {len(ids)} cells: {shown(less)}. "
+            "Give the number of guides in each cell as burden, or leave the column out to count the guides "
+            "called."
         )
     some = n_guides > 0
     times = np.median(burden[some] / n_guides[some]) if some.any() else 0.0
@@ -184,11 +188,8 @@ def warn_of_burden(burden: np.ndarray, n_guides: np.ndarray, ids: pd.Index, repo
         )
     far = np.flatnonzero(burden > MOST_TIMES * np.maximum(np.maximum(n_guides, np.median(burden)), 1))
     if len(far) and times <= FAR_BEYOND:
-        found = first_few(
-            f"{ids[i]!r} (burden {burden[i]:g}, {count(n_guides[i], 'guide')})" for i in far.tolist()
-        )
         cells = "this cell" if len(far) == 1 else "these cells"
         report["warnings"].append(
-            f"The burden is far beyond the guides called in {count(len(far), 'cell')}: {found}. Correct it, "
-            f"or leave {cells} out: the slope of the burden rests on {cells}."
+            f"The burden is far beyond the guides called in {count(len(far), 'cell')}: {shown(far)}. Correct "
+            f"it, or leave {cells} out: the slope of the burden rests on {cells}."
         )

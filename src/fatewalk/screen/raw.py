@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from fatewalk.core.errors import FatewalkError, first_few
+from fatewalk.core.names import is_missing, refuse_missing, refuse_same, same_to_the_ear, same_to_the_eye
 from fatewalk.core.schema import BURDEN, CLUSTER, GUIDE_CALLS, prob_columns
 from fatewalk.core.tables import refuse_lists
 from fatewalk.core.words import count
@@ -16,7 +17,6 @@ from fatewalk.screen.barcodes import match_barcodes, refuse_repeated_cells
 from fatewalk.screen.covariates import read_covariate
 from fatewalk.screen.days import read_days
 from fatewalk.screen.fates import match_fates, refuse_scale
-from fatewalk.screen.names import is_missing, refuse_missing, refuse_same, same_to_the_ear, same_to_the_eye
 from fatewalk.screen.text import as_codes, as_sorted_codes, as_text
 
 if TYPE_CHECKING:
@@ -113,7 +113,7 @@ def canonical_cells(raw: RawScreen, fates: Sequence[str]) -> tuple[pd.DataFrame,
     if days.unused:
         notes.append(f"No cell has the declared day label {first_few(map(repr, days.unused))}: left out.")
     if left_out:
-        notes.append(f"No cell has any probability of fate {first_few(left_out, 10)}: left out.")
+        notes.append(f"No cell has any probability of fate {first_few(map(repr, left_out), 10)}: left out.")
     report = {
         "cells": len(cells),
         "fates": list(prob.columns),
@@ -209,10 +209,12 @@ def _numbers(column: pd.Series, where: str, what: str = "") -> np.ndarray:
     refuse_lists(column, where)
     if pd.api.types.is_datetime64_any_dtype(column) or pd.api.types.is_timedelta64_dtype(column):
         raise FatewalkError(f"{where}: {what} must hold numbers; found dates or times ({column.iloc[0]})")
-    if column.dtype == object:  # names are read as they stand, so that "NA" can be a gene
-        column = column.where(~column.isin([one for one in column.dropna().unique() if is_missing(str(one))]))
     numbers = pd.to_numeric(column, errors="coerce")
-    if (bad := (numbers.isna() & column.notna()).to_numpy()).any():
+    unread = column[numbers.isna() & column.notna()]
+    # names are read as they stand, so that "NA" can be a gene; here it is a missing number
+    words = [one for one in unread.unique() if not is_missing(str(one))]
+    if words:
+        bad = column.isin(words).to_numpy(dtype=bool)
         values = column.to_numpy(dtype=object)[bad]
         first = (f"{value!r} (row {row})" for value, row in zip(values, np.flatnonzero(bad) + 1, strict=True))
         comma = pd.Series(values).astype(str).str.fullmatch(DECIMAL_COMMA).all()

@@ -6,7 +6,6 @@ import numpy as np
 import pandas as pd
 
 from fatewalk.core.errors import FatewalkError, first_few
-from fatewalk.core.errors import nearest as nearest
 from fatewalk.core.tables import refuse_lists
 
 
@@ -83,3 +82,8 @@ def as_text(column: pd.Series, where: str) -> np.ndarray:
     """
     codes, names = as_codes(column, where)
     return names.to_numpy(dtype=object)[codes]
+
+
+def or_blank(column: pd.Series) -> pd.Series:
+    """Names as text, missing ones blank."""
+    return column.astype(object).where(column.notna(), "").astype(str)

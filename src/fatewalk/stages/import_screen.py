@@ -52,12 +52,8 @@ def main(source: Path, dataset: Dataset, fates: Sequence[str]) -> None:
         **calls_report,
         "guides_in_map": guide_map["guide_name"].nunique(),
     }
-    del report["notes"]
-    report["notes"] = [
-        *cells_report["notes"],
-        *calls_report["notes"],
-        *map_notes,
-    ]  # last, where they are found
+    del report["notes"]  # they stand last, where they are found
+    report["notes"] = cells_report["notes"] + calls_report["notes"] + map_notes
     write_json(report, source / "import_report.json")
     log.info("in: %s", ", ".join(dict.fromkeys(sources.values())))
     log.info(

@@ -291,8 +291,8 @@ CASES = [
     ),
     Case(
         "perturbations with their controls named", "design",
-        text(one_a_cell, key="perturbation", guide_map=None, ntc_names=["control"]), "right",
-        ("each of the 6 values", "Controls by ntc_names: 1"),
+        text(one_a_cell, key="perturbation", guide_map=None, ntc_names=["control"]), "warned",
+        ("each of the 6 values", "Controls by ntc_names: 1", "All NTC calls carry one label"),
     ),
     Case(
         "perturbations beside a map of guides", "design", text(one_a_cell, key="perturbation"), "refused",

@@ -108,8 +108,8 @@ def test_a_locked_file_says_so(tmp_path):
         with pytest.raises(FatewalkError) as caught:
             entry.read()
         other.stdin.close()
-    words = "cannot be read as .h5ad or .h5mu: another program has it open for writing: close it there"
-    assert f"{path}: {words}" in str(caught.value)
+    assert f"{path}: cannot be read" in str(caught.value)
+    assert "it is locked, another program has it open for writing: close that program" in str(caught.value)
 
 
 def test_a_users_table_that_may_not_be_read_says_so(tmp_path, monkeypatch):

@@ -34,7 +34,7 @@ def test_names_with_accents_survive(tmp_path):
     ("name", "content", "words"),
     [
         ("absent.csv", None, "no such file"),
-        ("t.xlsx", b"x", "is a spreadsheet; save the sheet as 'CSV UTF-8'"),
+        ("t.xlsx", b"x", "is a spreadsheet, not a text table; save the sheet as 'CSV UTF-8'"),
         ("t.docx", b"x", "unknown kind of table '.docx'"),
         ("t.parquet", b"not parquet", "is no Parquet file; correct its name"),
         ("t.csv", b"a,b\n1,2\n", "column gene is missing; found: 'a', 'b'"),

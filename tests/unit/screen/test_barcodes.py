@@ -71,5 +71,5 @@ def test_cells_that_were_numbered_anew_are_told():
 
 def test_repeated_cells():
     refuse_repeated_cells(pd.Index(["a", "b"]), "cells.csv")
-    with pytest.raises(FatewalkError, match=r"cells.csv: 1 names of cells occur more than once: 'a'"):
+    with pytest.raises(FatewalkError, match=r"cells.csv: 1 name of a cell occurs more than once: 'a'"):
         refuse_repeated_cells(pd.Index(["a", "b", "a"]), "cells.csv")

@@ -130,7 +130,7 @@ def test_only_cells_of_the_fit_count():
 def test_missing_numbers_are_refused(bad):
     x = pd.Series(X.copy())
     x[[2, 7]] = bad
-    refused("covariate 'x' is missing", "in 2 of 12 cells: c2, c7;", "fill it in", x=x)
+    refused("covariate 'x' is missing", "in 2 of 12 cells: 'c2', 'c7';", "fill it in", x=x)
 
 
 @pytest.mark.parametrize("bad", [None, "", "NA", "nan"])
@@ -138,12 +138,12 @@ def test_missing_numbers_are_refused(bad):
 def test_missing_categories_are_refused(bad, kind):
     phase = pd.Series(PHASE)
     phase[[1, 3, 4, 5]] = bad
-    refused("'phase' is missing", "in 4 of 12 cells: c1, c3, c4 (and 1 more)", phase=phase.astype(kind))
+    refused("'phase' is missing", "in 4 of 12 cells: 'c1', 'c3', 'c4' (and 1 more)", phase=phase.astype(kind))
 
 
 def test_missing_truth_values_are_refused():
     refused(
-        "'x' is missing", "1 of 12 cells: c0", x=pd.Series([None, *[True, False] * 5, True], dtype=object)
+        "'x' is missing", "1 of 12 cells: 'c0'", x=pd.Series([None, *[True, False] * 5, True], dtype=object)
     )
 
 

@@ -191,8 +191,8 @@ def test_order_of_rows_does_not_matter():
 
 
 def test_guide_with_two_genes():
-    refused("a1 (A and C)", "exactly one gene", guide_map=add_rows(GUIDE_MAP, ("a1", "C", False)))
-    refused("a1 (A and NTC)", guide_map=add_rows(GUIDE_MAP, ("a1", "NTC", True)))
+    refused("'a1' ('A' and 'C')", "exactly one gene", guide_map=add_rows(GUIDE_MAP, ("a1", "C", False)))
+    refused("'a1' ('A' and NTC)", guide_map=add_rows(GUIDE_MAP, ("a1", "NTC", True)))
 
 
 def test_repeated_rows_of_the_map_are_merged_and_counted():
@@ -288,10 +288,10 @@ def test_few_genes_with_several_guides():
 @pytest.mark.parametrize(
     ("p", "words"),
     [
-        ([np.nan, 0.5], ["missing or infinite", "c3 (", "nan"]),
-        ([-0.1, 1.1], ["negative", "c3 (1.1, -0.1)"]),
-        ([0.0, 1.02], ["exceed 1", "c3 (1.02, 0)"]),
-        ([0.5, 0.45], ["do not sum to 1 within prob_tolerance = 0.001", "of 1 cells", "c3 (0.45, 0.5)"]),
+        ([np.nan, 0.5], ["missing or infinite", "'c3' (", "nan"]),
+        ([-0.1, 1.1], ["negative", "'c3' (1.1, -0.1)"]),
+        ([0.0, 1.02], ["exceed 1", "'c3' (1.02, 0)"]),
+        ([0.5, 0.45], ["do not sum to 1 within prob_tolerance = 0.001", "of 1 cells", "'c3' (0.45, 0.5)"]),
     ],
 )
 def test_probabilities_that_are_none(p, words):
@@ -331,7 +331,7 @@ def test_fates_of_another_run():
 
 
 def test_repeated_cell():
-    refused("1 cell_id occurs more than once: 'c2'", cells=CELLS.replace("c3", "c2"))
+    refused("1 name of a cell occurs more than once: 'c2'", cells=CELLS.replace("c3", "c2"))
 
 
 def test_no_cells():

@@ -546,7 +546,9 @@ def test_a_file_that_another_program_writes(read, tmp_path):
     cells(guide=["A_1", "A_2", None, "NT_1"]).write_h5ad(tmp_path / "screen.h5ad")
     with (tmp_path / "screen.h5ad").open("rb") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
-        with pytest.raises(FatewalkError, match="another program has it open for writing: close it there"):
+        with pytest.raises(
+            FatewalkError, match="it is locked, another program has it open for writing: close that program"
+        ):
             read()
     read()
 

@@ -99,7 +99,7 @@ def test_lost_names_are_refused_with_the_remedy(screen):
     with pytest.raises(FatewalkError, match=r"without names of the fates.*fate_names_key.*or fate_names"):
         screen(bare)
     frame = pd.DataFrame(P, columns=["0", "1", "2"], index=make().obs_names)
-    with pytest.raises(FatewalkError, match=r"named 0, 1, 2, which is what remains.*Set fate_names"):
+    with pytest.raises(FatewalkError, match=r"named '0', '1', '2', which is what remains.*Set fate_names"):
         screen(make(obsm={"lineages_fwd": frame}), fates=["0", "1", "2"])
     bare.obs["term_states_fwd"] = pd.Categorical(["EC", "MES", None, None])
     with pytest.raises(
@@ -107,7 +107,7 @@ def test_lost_names_are_refused_with_the_remedy(screen):
     ):
         screen(bare)
     named = make(obsm={"lineages_fwd": pd.DataFrame(P, columns=P_NAMES, index=make().obs_names)})
-    with pytest.raises(FatewalkError, match="the columns of the data frame are NEU, EC, MES"):
+    with pytest.raises(FatewalkError, match="the columns of the data frame are 'NEU', 'EC', 'MES'"):
         screen(named, fate_names=FATES)
 
 
@@ -153,7 +153,7 @@ def test_guide_names(screen):
     with pytest.raises(FatewalkError, match=r"without names of the guides.*guide_names_key or guide_names"):
         screen(bare)
     assert screen(bare, guide_names=GUIDES)[1].to_numpy().tolist() == CALLS
-    with pytest.raises(FatewalkError, match="guide gA1 stands in several columns"):
+    with pytest.raises(FatewalkError, match="guide 'gA1' stands in several columns"):
         screen(bare, guide_names=["gA1", "gA1", "ntc1"])
     with pytest.raises(FatewalkError, match="guide_names gives 2 names"):
         screen(bare, guide_names=["gA1", "gA2"])
@@ -196,7 +196,9 @@ def test_columns_of_obs_or_obsm(screen):
 def test_absent_keys_name_what_is_there(screen):
     with pytest.raises(FatewalkError, match=r"obs\['Day'\] is missing \(did you mean 'day'\?\).*Set day_key"):
         screen(make(), day_key="Day")
-    with pytest.raises(FatewalkError, match=r"obsm\['fate'\] is missing; found in obsm: guide, lineages_fwd"):
+    with pytest.raises(
+        FatewalkError, match=r"obsm\['fate'\] is missing; found in obsm: 'guide', 'lineages_fwd'"
+    ):
         screen(fate_key="fate")
     with pytest.raises(FatewalkError, match=r"obs\['batch'\].*Set rep_key to the right key, or to null"):
         screen(rep_key="batch")
@@ -269,7 +271,7 @@ def test_covariates_are_carried(screen):
         ["S", "2", 1, 0], ["G1", "1", 2, 1], ["G1", "1", 3, 2], ["S", "2", 4.5, 3],
     ]  # fmt: skip
     assert list(report["covariates"].values()) == ["categorical", "categorical", "numeric", "numeric"]
-    with pytest.raises(FatewalkError, match=r"'treated' is missing .* in 1 of 4 cells: AAAG-1"):
+    with pytest.raises(FatewalkError, match=r"'treated' is missing .* in 1 of 4 cells: 'AAAG-1'"):
         screen(covariates=["treated"])
     with pytest.raises(
         FatewalkError, match=r"obs\['Lane'\] is missing \(did you mean 'lane'\?\).*Set covariates"

@@ -127,7 +127,7 @@ def test_fates_must_agree(screen):
 def test_a_fate_without_probability_is_left_out_and_said(screen):
     cells, _, _, report = screen(CELLS.assign(p_MES=0.0))
     assert "p_MES" not in cells
-    assert "fate MES" in report["notes"][0]
+    assert "fate 'MES'" in report["notes"][0]
     with pytest.raises(FatewalkError, match=r"'MES' is not in model\.fates"):
         screen(CELLS.assign(p_MES=[0, 0, 1e-9]))
 
@@ -193,7 +193,9 @@ def test_covariates_are_carried(screen, suffix):
 
 @pytest.mark.parametrize("bad", [["1.5", "NA", "2"], ["G1", "", "S"], [1.5, None, 2]])
 def test_missing_covariates_are_refused(screen, bad):
-    with pytest.raises(FatewalkError, match=r"covariate 'x' is missing .* in 1 of 3 cells: 002; fill it in"):
+    with pytest.raises(
+        FatewalkError, match=r"covariate 'x' is missing .* in 1 of 3 cells: '002'; fill it in"
+    ):
         screen(CELLS.assign(x=bad), covariates=["x"])
 
 

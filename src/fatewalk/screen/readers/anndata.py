@@ -17,14 +17,13 @@ import pandas as pd
 from pydantic import Field, model_validator
 
 from fatewalk.config.datasets import GUIDE_MAP_TEXT, NTC_NAMES_TEXT, Covariates, Dataset, NtcNames
-from fatewalk.core.errors import FatewalkError, first_few
+from fatewalk.core.errors import FatewalkError, first_few, nearest
 from fatewalk.screen.raw import RawScreen
 from fatewalk.screen.readers.guides import Found, find_guides, guide_variables
 from fatewalk.screen.readers.stores import open_store
 from fatewalk.screen.readers.tenx import read_protospacer_calls
 from fatewalk.screen.terminal import TERMINAL_STATES, check_terminal
-from fatewalk.screen.text import nearest
-from fatewalk.screen.units import note_unused
+from fatewalk.screen.unused_columns import note_unused
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -196,7 +195,7 @@ class _Cells:
         if table.shape[1] != 1:
             raise FatewalkError(
                 f"{part.where}: obsm[{key!r}] has {table.shape[1]} columns, {option} needs one; set it to a "
-                f"column of obs: {', '.join(map(str, part.obs.columns))}"
+                f"column of obs: {', '.join(map(repr, map(str, part.obs.columns)))}"
             )
         return table.iloc[:, 0].rename(key)
 
@@ -244,7 +243,7 @@ def _absent(path: str, key: str, option: str, group: str, found: Sequence[str]) 
     unset = ", or to null" if option == "rep_key" else ""
     return FatewalkError(
         f"{path}: {group}[{key!r}] is missing{nearest(key, found)}; found in {group}: "
-        f"{', '.join(map(str, found)) or 'nothing'}. Set {option} to the right key{unset}"
+        f"{', '.join(map(repr, map(str, found))) or 'nothing'}. Set {option} to the right key{unset}"
     )
 
 
@@ -265,8 +264,8 @@ def _fate_names(cells: _Cells, matrix: Any, dataset: AnnDataDataset) -> list[str
     configured, key, where = dataset.fate_names, dataset.fate_names_key, cells.holder.where
     if own and configured and own != list(configured):
         raise FatewalkError(
-            f"{where}: fate_names lists {first_few(configured, 10)}, but the columns of the data frame are "
-            f"{first_few(own, 10)}; leave fate_names out"
+            f"{where}: fate_names lists {first_few(map(repr, configured), 10)}, but the columns of the data "
+            f"frame are {first_few(map(repr, own), 10)}; leave fate_names out"
         )
     named = (part.names(key) for part in (cells.holder, *cells.others))
     names = own or configured or next((found for found in named if found is not None), None)
@@ -274,8 +273,8 @@ def _fate_names(cells: _Cells, matrix: Any, dataset: AnnDataDataset) -> list[str
         origin = "fate_names" if configured else f"{key!r}"
         raise FatewalkError(
             f"{where}: obsm[{cells.fate_key!r}] has {matrix.shape[1]} columns, but {origin} gives "
-            f"{len(names)} names ({first_few(names, 10)}); a subset of cells or fates may have lost one. Set "
-            "fate_names to the names in the order of the columns"
+            f"{len(names)} names ({first_few(map(repr, names), 10)}); a subset of cells or fates may have "
+            "lost one. Set fate_names to the names in the order of the columns"
         )
     return None if names is None else list(names)
 
@@ -294,9 +293,9 @@ def _read_fates(cells: _Cells, dataset: AnnDataDataset) -> pd.DataFrame:
         )
     if dataset.fate_names is None and names == [str(i) for i in range(len(names))]:
         raise FatewalkError(
-            f"{place}: the fates are named {first_few(names)}, which is what remains when their names are "
-            "lost. Set fate_names to the names in the order of the columns, or fate_names_key to the obs "
-            "column of the terminal states"
+            f"{place}: the fates are named {first_few(map(repr, names))}, which is what remains when their "
+            "names are lost. Set fate_names to the names in the order of the columns, or fate_names_key to "
+            "the obs column of the terminal states"
         )
     values = matrix.toarray() if hasattr(matrix, "toarray") else np.asarray(matrix)
     return pd.DataFrame(values, columns=names)

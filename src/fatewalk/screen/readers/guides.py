@@ -13,10 +13,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from fatewalk.core.errors import FatewalkError, first_few
+from fatewalk.core.errors import FatewalkError, first_few, nearest
+from fatewalk.core.names import is_missing
+from fatewalk.core.tables import truth_of
 from fatewalk.screen.readers.matrices import SPARSE, kind_of, read_entries, shape_of
 from fatewalk.screen.readers.tenx import split_protospacer_calls
-from fatewalk.screen.text import nearest
+from fatewalk.screen.text import or_blank
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -43,8 +45,9 @@ _IS_NTC = ("isntc", "ntc", "nontargeting", "isnontargeting", "iscontrol", "contr
 _TYPES = ("type", "guidetype", "targettype")
 _NTC_TYPES = {"nontargeting", "safetargeting", "negativecontrol", "ntc"}
 
-# what stands in a column of guides where there is none, or more than anyone told apart
-_NO_GUIDE = {"", "none", "nan", "na", "null", "unassigned", "noguide", "nogrna", "nosgrna"}
+# what stands in a column of guides where there is none, beside words for what is missing, or more than
+# anyone told apart
+_NO_GUIDE = {"unassigned", "noguide", "nogrna", "nosgrna"}
 _SEVERAL = {"doublet", "doublets", "multiplet", "multiplets", "multiple", "multi", "ambiguous"}
 # between names; a + beside _ - : . | or at an end is the strand in a name ("A1BG_+_588")
 _SEPARATORS = {";": ";", "|": r"\|", ",": ",", "+": r"(?<![_\-:.|])(?<!^)\+(?![_\-:.|]|$)"}
@@ -235,9 +238,7 @@ def _can_be_counts(part: Part, key: str) -> bool:
     element = part.group[f"obsm/{key}"]
     if kind_of(element) == "dataframe":
         columns = [element[name] for name in element.attrs["column-order"][:1]]
-        return all(
-            kind_of(column) != "categorical" and kind_of(column) != "string-array" for column in columns
-        )
+        return all(kind_of(column) not in ("categorical", "string-array") for column in columns)
     return kind_of(element) in SPARSE or getattr(element, "dtype", np.dtype(float)).kind in "biu"
 
 
@@ -326,8 +327,8 @@ def guide_names(place: Place, width: int, dataset: AnnDataDataset) -> list[str]:
         own = [str(name) for name in element.attrs["column-order"]]
         if dataset.guide_names and own != list(dataset.guide_names):
             raise FatewalkError(
-                f"{place.where}: guide_names lists {first_few(dataset.guide_names, 10)}, but the columns of "
-                f"the data frame are {first_few(own, 10)}; leave guide_names out"
+                f"{place.where}: guide_names lists {first_few(map(repr, dataset.guide_names), 10)}, but the "
+                f"columns of the data frame are {first_few(map(repr, own), 10)}; leave guide_names out"
             )
         return own
     names = dataset.guide_names or part.names(dataset.guide_names_key)
@@ -340,7 +341,7 @@ def guide_names(place: Place, width: int, dataset: AnnDataDataset) -> list[str]:
         origin = "guide_names" if dataset.guide_names else f"{dataset.guide_names_key!r}"
         raise FatewalkError(
             f"{place.where}: {width} columns, but {origin} gives {len(names)} names "
-            f"({first_few(names, 10)}); set guide_names to the names in the order of the columns"
+            f"({first_few(map(repr, names), 10)}); set guide_names to the names in the order of the columns"
         )
     return list(names)
 
@@ -419,7 +420,9 @@ def _calls(
     index = pd.Index(names)
     used = index if wanted is None else index[wanted]
     if repeated := used[used.duplicated()].unique().tolist():
-        raise FatewalkError(f"{place.where}: guide {first_few(repeated)} stands in several columns; keep one")
+        raise FatewalkError(
+            f"{place.where}: guide {first_few(map(repr, repeated))} stands in several columns; keep one"
+        )
     rank = np.arange(len(index)) if wanted is None else np.cumsum(wanted) - 1
     table = pd.DataFrame(
         {
@@ -438,8 +441,7 @@ def _map_in(var: pd.DataFrame) -> pd.DataFrame | None:
     """The guide map that a table of guides holds: its columns of genes and of controls."""
     columns = {plain(name): var[name] for name in reversed(var.columns)}
     guide = var.index.astype(str)
-    genes = (columns[name].astype(object) for name in _GENES if name in columns)
-    texts = (gene.where(gene.notna(), "").astype(str).to_numpy(dtype=object) for gene in genes)
+    texts = (or_blank(columns[name]).to_numpy(dtype=object) for name in _GENES if name in columns)
     gene = next((text for text in texts if (text != guide).any()), None)
     if gene is None:
         return None
@@ -450,10 +452,9 @@ def _map_in(var: pd.DataFrame) -> pd.DataFrame | None:
 
 def _controls(columns: dict[str, pd.Series]) -> np.ndarray | None:
     """Which guides are controls by their table, bool [M]; None if it does not say."""
-    words = {"true": True, "false": False, "1": True, "0": False, "yes": True, "no": False}
     for name in ("targeting", *_IS_NTC):
         if name in columns:
-            said = columns[name].astype(str).str.strip().str.lower().map(words)
+            said = truth_of(columns[name])
             if said.notna().all():
                 return said.to_numpy(dtype=bool) != (name == "targeting")
     for name in _TYPES:
@@ -482,8 +483,8 @@ def _of_column(place: Place, dataset: AnnDataDataset) -> Found:
     texts, notes = _split(place, pd.Series(distinct.astype(str)).str.strip(), dataset.guide_separator)
     guide, guides = pd.factorize(texts)
     names = pd.DataFrame({"value": texts.index, "guide": guide})  # one row a guide of a distinct value
-    spelling = pd.Series(guides).map(plain)
-    several, nothing = (spelling.isin(words).to_numpy() for words in (_SEVERAL, _NO_GUIDE))
+    several = np.array([plain(name) in _SEVERAL for name in guides], dtype=bool)
+    nothing = np.array([is_missing(name) or plain(name) in _NO_GUIDE for name in guides], dtype=bool)
     if several.any():
         count = np.isin(codes, names["value"][several[guide]]).sum()
         raise FatewalkError(

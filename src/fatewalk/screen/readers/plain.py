@@ -9,15 +9,15 @@ from pydantic import Field
 
 from fatewalk.config.datasets import GUIDE_MAP_TEXT, NTC_NAMES_TEXT, Covariates, Dataset, NtcNames
 from fatewalk.core.delimited import UNNAMED
-from fatewalk.core.errors import FatewalkError, first_few
+from fatewalk.core.errors import FatewalkError, first_few, nearest
+from fatewalk.core.foreign import PARQUET, suffix_of
 from fatewalk.core.schema import BURDEN, CLUSTER, GUIDE_CALLS, PROB_PREFIX
 from fatewalk.core.tables import read_table, require_columns, with_names_of_rows
 from fatewalk.screen.fates import one_hot
 from fatewalk.screen.raw import RawScreen
 from fatewalk.screen.readers.tenx import TENX_CALLS, is_protospacer_table, split_protospacer_calls
 from fatewalk.screen.terminal import TERMINAL_STATES, check_terminal
-from fatewalk.screen.text import nearest
-from fatewalk.screen.units import note_unused
+from fatewalk.screen.unused_columns import note_unused
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -133,8 +133,7 @@ def read_plain(dataset: PlainDataset) -> RawScreen:
 
 def _read(path: str, text: Sequence[str]) -> pd.DataFrame:
     """Read a table; Parquet keeps its own types, so that categoricals stay small."""
-    is_parquet = path.lower().endswith((".parquet", ".pq"))
-    return read_table(path, text=() if is_parquet else text)
+    return read_table(path, text=() if suffix_of(path) in PARQUET else text)
 
 
 def _column(cells: pd.DataFrame, key: str, option: str, where: str) -> pd.Series:

@@ -11,20 +11,18 @@ import numpy as np
 import pandas as pd
 
 from fatewalk.core.errors import FatewalkError
-from fatewalk.core.foreign import LOOM, SEURAT, TABLE, TABLES, TENX, foreign_form
+from fatewalk.core.files import opening
+from fatewalk.core.foreign import LOOM, SEURAT, TABLE, TABLES, TENX, foreign_form, suffix_of
 from fatewalk.screen.barcodes import refuse_repeated_cells
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-# what h5py says of a file that it cannot open, and what that means
+# what h5py says of a file that is none of its own, and what that means
 _HDF5 = {
     "signature not found": "it is no HDF5 file",
     "truncated": "it is cut off: copy or write it again",
-    "unable to lock": "another program has it open for writing: close it there",
-    "Permission denied": "you may not read it: change its permissions",
 }
-
 # elements that files of other forms have
 SIGNS = {"matrix/barcodes": TENX, "row_attrs": LOOM, "meta.data": SEURAT}
 
@@ -161,7 +159,7 @@ def _open(path: str) -> Iterator[Any]:
 
     if not Path(path).exists():
         raise FatewalkError(f"{path}: no such file; correct the path")
-    if Path(path.removesuffix(".gz")).suffix in TABLES:
+    if suffix_of(path) in TABLES:
         raise FatewalkError(f"{path}: is {TABLE[0]}; {TABLE[1]}")
     if form := foreign_form(path):
         raise _foreign(path, form)
@@ -169,7 +167,8 @@ def _open(path: str) -> Iterator[Any]:
         yield _open_zarr(path)
         return
     try:
-        file = h5py.File(path, "r")
+        with opening(path):
+            file = h5py.File(path, "r")
     except OSError as error:
         meaning = next((words for sign, words in _HDF5.items() if sign in str(error)), str(error))
         raise FatewalkError(f"{path}: cannot be read as .h5ad or .h5mu: {meaning}") from error

@@ -69,7 +69,7 @@ def split_protospacer_calls(table: pd.DataFrame, where: str) -> tuple[pd.DataFra
         barcodes = rows.loc[uneven, "cell_barcode"]
         raise FatewalkError(
             f"{where}: feature_call and num_umis have different numbers of '|'-separated entries for "
-            f"{first_few(barcodes)}; write the table again (a guide's name must not hold '|')"
+            f"{first_few(map(repr, barcodes))}; write the table again (a guide's name must not hold '|')"
         )
     calls = pd.DataFrame(
         {"cell_id": rows["cell_barcode"], "guide": guides.str.split("|"), "umi": umis.str.split("|")}

@@ -2,7 +2,7 @@
 
 import pytest
 
-from fatewalk.screen.names import (
+from fatewalk.core.names import (
     is_missing,
     is_spoilt,
     is_unplaced,

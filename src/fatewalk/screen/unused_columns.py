@@ -42,9 +42,7 @@ def note_unused(columns: pd.DataFrame, used: Collection[str | None], day: str, r
     list of str
         Sentences for the notes.
     """
-    columns = columns[
-        [name for name in columns if not holds_lists(columns[name])]
-    ]  # refused if a key names it
+    columns = columns[[name for name in columns if not holds_lists(columns[name])]]  # no names of units
     place = np.zeros(len(columns), dtype=np.int64)  # [N] combination of day and replicate
     for name in (day, rep):
         if name in columns:
