@@ -301,6 +301,12 @@ def _warn_of_rare_fates(prob: np.ndarray, fates: Sequence[str], report: Report) 
             f"cells: every cell has fate {fates[int(mean.argmax())]} with probability 1, so there is nothing "
             "to compare; check the columns p_<fate>"
         )
+    if len(prob) > 1 and np.ptp(prob, axis=0).max() <= ROUNDING:
+        shown = ", ".join(f"{fate} {p:.6g}" for fate, p in zip(fates, prob[0], strict=True))
+        raise FatewalkError(
+            f"cells: every cell has the same fate probabilities ({shown}), so there is nothing to compare; "
+            "check the columns p_<fate>"
+        )
     for fate, share in zip(fates, mean, strict=True):
         if share < RARE_FATE:
             what = "every effect" if fate == fates[0] else "its effects"

@@ -859,6 +859,20 @@ EXPERIMENT = [
         ("Column 'time' of", "'day0' is 10, 'day2' is 2", "set day_key: time"),
     ),
     Case(
+        "replicates for days",
+        "config",
+        lambda s: s.config(entry={"day_key": "rep"}),
+        "refused",
+        ("rep_key: found 'rep', which day_key names too",),
+    ),
+    Case(
+        "the same probabilities in every cell",
+        "design",
+        of_cells({}, p_EC="0.2", p_MES="0.3", p_NEU="0.5"),
+        "refused",
+        ("every cell has the same fate probabilities (EC 0.2, MES 0.3, NEU 0.5)",),
+    ),
+    Case(
         "times in hours beside days",
         "import",
         of_cells({}, time=lambda c: c["time"].map({"0.0": "0", "2.0": "48"})),

@@ -65,6 +65,12 @@ def matrix(change):
     return spoil
 
 
+def in_long_form(s):
+    calls = s.table("calls.csv")
+    counts = pd.crosstab(calls["cell_id"], calls["guide"]).reset_index()
+    s.write("calls.csv", counts.melt("cell_id", var_name="guide"))
+
+
 def joined(sign):
     def spoil(s):
         calls = s.table("calls.csv").groupby("cell_id")["guide"].agg(sign.join)
@@ -450,6 +456,8 @@ TABLES = [
          ("calls.csv", "a column for each guide", "table.melt('cell_id', var_name='guide'")),
     Case("calls as a matrix the other way round", "import", matrix(lambda x: x.T), "refused",
          ("calls.csv", "a column for each cell", "table.melt('guide', var_name='cell_id'")),
+    Case("calls as a matrix in long form", "import", in_long_form, "refused",
+         ("calls.csv: has a row for every cell and every guide", "'value'", "'umi'")),
     Case("the summary of 10x calls", "import", rewrite(
         "calls.csv", lambda b: b"feature_call,num_cells,pct_cells,median_umis\n1 guide,3,1.5,2\n"
     ), "refused", ("calls.csv", "summary over all cells", "protospacer_calls_per_cell.csv")),

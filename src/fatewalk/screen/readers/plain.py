@@ -211,12 +211,23 @@ def _read_calls(path: str) -> tuple[pd.DataFrame, str, list[str]]:
     others = [str(name) for name in table if name not in (*GUIDE_CALLS, UNNAMED)]
     count = _count_column(others)
     unused = [name for name in others if name != count]
+    if count is None and unused and _is_of_all_pairs(table):
+        raise FatewalkError(
+            f"{path}: has a row for every cell and every guide, and no column of counts that is known; if "
+            f"{first_few(map(repr, unused))} says which are calls, keep those rows, or name the counts 'umi'"
+        )
     if count not in (None, "umi"):
         notes.append(f"Column {count!r} of {path} is taken for the count of each call.")
     if unused:
         remedy = "" if count else "; counts are read from a column 'umi', and a count of 0 is no call"
         notes.append(f"Columns of {path} that are not used: {first_few(map(repr, unused), 10)}{remedy}.")
     return table[[*GUIDE_CALLS, *filter(None, [count])]].rename(columns={count: "umi"}), count or "umi", notes
+
+
+def _is_of_all_pairs(table: pd.DataFrame) -> bool:
+    """Whether each cell stands beside each of several guides, as a matrix in long form."""
+    n_guides = table["guide"].nunique()
+    return n_guides > 2 and len(table) == n_guides * table["cell_id"].nunique()
 
 
 def _refuse_matrix(table: pd.DataFrame, path: str) -> None:
