@@ -570,6 +570,11 @@ def test_tables_are_read_as_people_hold_them(screen, result):
     adata.obs = pd.concat([adata.obs, adata.obs[["day"]]], axis=1)
     with pytest.raises(fatewalk.FatewalkError, match=r"^obs: more than one column has the name 'day'"):
         fatewalk.fit(adata, screen.guide_map, fates=FATES)
+    of_days = screen.cells.assign(phase=pd.cut(screen.cells["time"], 2))
+    with pytest.raises(fatewalk.FatewalkError, match="no file takes, in column 'phase'"):
+        fatewalk.fit(of_days, screen.guide_map, screen.guide_calls, fates=FATES)
+    with pytest.raises(fatewalk.FatewalkError, match="has no cells"):
+        fatewalk.fit(as_anndata(screen)[:0], screen.guide_map, fates=FATES)
     for keys in ({"covariates": None}, {"fate_key": ["x"]}):
         with pytest.raises(fatewalk.FatewalkError, match=f"{next(iter(keys))}: found"):
             fatewalk.fit(as_anndata(screen), screen.guide_map, fates=FATES, **keys)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import re
 from typing import TYPE_CHECKING, Any
@@ -146,12 +147,10 @@ def _path(key: str, value: Any, folder: Path) -> str:
 
 def _unfit(table: pd.DataFrame) -> list[str]:
     """Columns that Parquet does not take."""
-    import pyarrow
-
     names = []
     for name in table:
         try:
-            pyarrow.array(table[name], from_pandas=True)
+            table[[name]].to_parquet(io.BytesIO())
         except (TypeError, ValueError, NotImplementedError):  # of which those of pyarrow are
             names.append(str(name))
     return names
@@ -242,7 +241,9 @@ def _read_of(
         obs[str(name)] = _storable(adata.obs[name] if read else pd.Series("", index=adata.obs_names))
     empty = np.empty((len(obs), 0))
     obsm = {
-        str(key): _with_names(value, obs.index) if key in wanted or sounds_like_guides(key) else empty
+        str(key): _with_names(str(key), value, obs.index)
+        if key in wanted or sounds_like_guides(key)
+        else empty
         for key, value in adata.obsm.items()
         if key not in skip
     }
@@ -273,9 +274,14 @@ def _listed(names: Any) -> Any:
     return names if isinstance(names, dict | pd.DataFrame) else np.asarray(names).astype(str)
 
 
-def _with_names(matrix: Any, cells: pd.Index) -> Any:
+def _with_names(key: str, matrix: Any, cells: pd.Index) -> Any:
     """A matrix with names of its columns as text; of CellRank's Lineage a file would lose them."""
     names = getattr(matrix, "columns", getattr(matrix, "names", None))
     if names is None:
         return matrix
-    return pd.DataFrame(np.asarray(matrix), columns=[str(name) for name in names], index=cells)
+    table = pd.DataFrame(matrix if isinstance(matrix, pd.DataFrame) else np.asarray(matrix))
+    table = table.set_axis([str(name) for name in names], axis=1).set_axis(cells, axis=0)
+    if (twice := table.columns[table.columns.duplicated()]).size:
+        found = first_few(map(repr, twice))
+        raise FatewalkError(f"obsm[{key!r}]: more than one column has the name {found}; keep one")
+    return table.assign(**{str(name): _storable(table[name]) for name in table})

@@ -136,6 +136,8 @@ def read_anndata(dataset: AnnDataDataset) -> RawScreen:
     """
     with open_store(dataset.anndata) as parts:
         cells = _cells(parts, dataset.fate_key)
+        if cells.holder.cell_id.empty:
+            raise FatewalkError(f"{cells.holder.where}: has no cells: its table obs has no rows")
         found, calls_where = _read_guides(parts, dataset, cells.holder.cell_id)
         prob = _read_fates(cells, dataset)
         rep, cluster, burden = (
