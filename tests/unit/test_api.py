@@ -550,8 +550,31 @@ def test_tables_are_read_as_people_hold_them(screen, result):
     with pytest.raises(fatewalk.FatewalkError, match="cells: more than one column has the name day"):
         fatewalk.fit(twice, screen.guide_map, screen.guide_calls, fates=FATES)
     strange = screen.cells.assign(**{"phase": 1j})
-    with pytest.raises(fatewalk.FatewalkError, match="cells: has something that no file takes"):
+    with pytest.raises(fatewalk.FatewalkError, match="no file takes, in column 'phase'"):
         fatewalk.fit(strange, screen.guide_map, screen.guide_calls, fates=FATES)
+    for cells in (
+        screen.cells.set_index("cell_id").rename_axis(None),
+        screen.cells.assign(cell_id=screen.cells["cell_id"].map(str.encode)),
+        screen.cells.assign(p_EC=pd.arrays.SparseArray(screen.cells["p_EC"])),
+    ):
+        found = fatewalk.fit(
+            cells, screen.guide_map, screen.guide_calls, fates=FATES, draws=200, family="laplace"
+        )
+        pd.testing.assert_frame_equal(found.hits(), result.hits())
+    lists = screen.guide_calls.groupby("cell_id", observed=True)["guide"].agg(list).reset_index()
+    with pytest.raises(fatewalk.FatewalkError, match="guide_calls: column 'guide' holds lists"):
+        fatewalk.fit(screen.cells, screen.guide_map, lists, fates=FATES)
+    with pytest.raises(fatewalk.FatewalkError, match="fates: found a set, which has no order"):
+        fatewalk.fit(screen.cells, screen.guide_map, screen.guide_calls, fates=set(FATES))
+    adata = as_anndata(screen)
+    adata.obs = pd.concat([adata.obs, adata.obs[["day"]]], axis=1)
+    with pytest.raises(fatewalk.FatewalkError, match=r"^obs: more than one column has the name 'day'"):
+        fatewalk.fit(adata, screen.guide_map, fates=FATES)
+    of_days = screen.cells.assign(phase=pd.cut(screen.cells["time"], 2))
+    with pytest.raises(fatewalk.FatewalkError, match="no file takes, in column 'phase'"):
+        fatewalk.fit(of_days, screen.guide_map, screen.guide_calls, fates=FATES)
+    with pytest.raises(fatewalk.FatewalkError, match="has no cells"):
+        fatewalk.fit(as_anndata(screen)[:0], screen.guide_map, fates=FATES)
     for keys in ({"covariates": None}, {"fate_key": ["x"]}):
         with pytest.raises(fatewalk.FatewalkError, match=f"{next(iter(keys))}: found"):
             fatewalk.fit(as_anndata(screen), screen.guide_map, fates=FATES, **keys)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import re
 from typing import TYPE_CHECKING, Any
@@ -12,8 +13,9 @@ import pandas as pd
 from fatewalk.config.datasets import SimulatedDataset, kinds
 from fatewalk.config.retired import RETIRED
 from fatewalk.config.root import SECTIONS
+from fatewalk.core.delimited import UNNAMED
 from fatewalk.core.errors import FatewalkError, first_few, nearest
-from fatewalk.core.tables import write_table
+from fatewalk.core.tables import refuse_lists, write_table
 from fatewalk.screen.readers.guides import (
     ASSIGNMENT,
     guide_variables,
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
     from fatewalk.config.messages import Problems
 
 SCREEN = "screen"  # name of the one data set
+NAMES = ("cell_id", "day", "rep", "fate", "guide", "guide_name", "gene_name")  # columns of single names
 
 
 def as_config(
@@ -56,6 +59,9 @@ def as_config(
     entry: dict[str, Any] = {}
     objects = {"anndata": data} if hasattr(data, "obsm") else {}
     for key, value in keys.items():
+        if isinstance(value, set | frozenset):
+            problems.add(f"{key}: found a set, which has no order; allowed: a list")
+            value = list(value)
         if key in own and hasattr(value, "obsm"):
             objects[key] = value
         elif key in own:
@@ -122,12 +128,32 @@ def _path(key: str, value: Any, folder: Path) -> str:
     for level, name in enumerate(value.index.names):
         if name is not None and str(name) not in table:
             table.insert(level, str(name), value.index.get_level_values(level))
+    if value.index.names == [None] and not pd.api.types.is_numeric_dtype(value.index.dtype):
+        table.insert(0, UNNAMED, value.index)
+    for name in table.columns.intersection(list(NAMES)):
+        refuse_lists(table[name], key)
+    sparse = [name for name in map(str, table) if isinstance(table[name].dtype, pd.SparseDtype)]
+    table = table.assign(**{name: np.asarray(table[name]) for name in sparse})
     path = folder / f"{key}.parquet"
     try:
         write_table(table.assign(**{name: _as_text(table[name]) for name in _mixed(table)}), path)
     except (TypeError, ValueError, NotImplementedError) as error:
-        raise FatewalkError(f"{key}: has something that no file takes: {error}") from error
+        raise FatewalkError(
+            f"{key}: has something that no file takes, in column {first_few(map(repr, _unfit(table)))}; "
+            "leave it out, or turn it into numbers or text"
+        ) from error
     return str(path)
+
+
+def _unfit(table: pd.DataFrame) -> list[str]:
+    """Columns that Parquet does not take."""
+    names = []
+    for name in table:
+        try:
+            table[[name]].to_parquet(io.BytesIO())
+        except (TypeError, ValueError, NotImplementedError):  # of which those of pyarrow are
+            names.append(str(name))
+    return names
 
 
 def _mixed(table: pd.DataFrame) -> list[Any]:
@@ -141,7 +167,11 @@ def _mixed(table: pd.DataFrame) -> list[Any]:
 
 
 def _as_text(column: pd.Series) -> pd.Series:
-    return column.map(str, na_action="ignore")
+    return column.map(_text_of, na_action="ignore")
+
+
+def _text_of(value: Any) -> str:
+    return value.decode(errors="replace") if isinstance(value, bytes) else str(value)  # bytes: by h5py
 
 
 def _storable(column: pd.Series) -> Any:
@@ -172,6 +202,8 @@ def _write_anndata(data: Any, names: Mapping[str, Any], path: Path, of_guides: b
             for name, adata in modalities.items():
                 part = _read_of(adata, wanted, listed, is_modality_of_guides(name) or name in wanted)
                 write_elem(file, f"mod/{name}", part)
+    except FatewalkError:
+        raise
     except (TypeError, ValueError, NotImplementedError) as error:
         raise FatewalkError(f"the AnnData object has something that no file takes: {error}") from error
 
@@ -201,16 +233,21 @@ def _read_of(
     from anndata import AnnData
 
     obs = pd.DataFrame(index=adata.obs_names.astype(str))
+    repeated = set(adata.obs.columns[adata.obs.columns.duplicated()])
     for name in adata.obs:
         read = name in wanted or is_column_of_guides(name) or name == "num_umis"
+        if read and name in repeated:
+            raise FatewalkError(f"obs: more than one column has the name {name!r}; rename all but one")
         obs[str(name)] = _storable(adata.obs[name] if read else pd.Series("", index=adata.obs_names))
     empty = np.empty((len(obs), 0))
     obsm = {
-        str(key): _with_names(value, obs.index) if key in wanted or sounds_like_guides(key) else empty
+        str(key): _with_names(str(key), value, obs.index)
+        if key in wanted or sounds_like_guides(key)
+        else empty
         for key, value in adata.obsm.items()
         if key not in skip
     }
-    uns = {key: np.asarray(adata.uns[key]).astype(str) for key in listed if key in adata.uns}
+    uns = {key: _listed(adata.uns[key]) for key in listed if key in adata.uns}
     if skip:
         return AnnData(obs=obs, obsm=obsm, uns=uns)
     layers = {key: value for key, value in adata.layers.items() if key in wanted or key == ASSIGNMENT}
@@ -232,9 +269,19 @@ def _read_of(
     )
 
 
-def _with_names(matrix: Any, cells: pd.Index) -> Any:
+def _listed(names: Any) -> Any:
+    """A list of names as text; what is no list is refused where it is read."""
+    return names if isinstance(names, dict | pd.DataFrame) else np.asarray(names).astype(str)
+
+
+def _with_names(key: str, matrix: Any, cells: pd.Index) -> Any:
     """A matrix with names of its columns as text; of CellRank's Lineage a file would lose them."""
     names = getattr(matrix, "columns", getattr(matrix, "names", None))
     if names is None:
         return matrix
-    return pd.DataFrame(np.asarray(matrix), columns=[str(name) for name in names], index=cells)
+    table = pd.DataFrame(matrix if isinstance(matrix, pd.DataFrame) else np.asarray(matrix))
+    table = table.set_axis([str(name) for name in names], axis=1).set_axis(cells, axis=0)
+    if (twice := table.columns[table.columns.duplicated()]).size:
+        found = first_few(map(repr, twice))
+        raise FatewalkError(f"obsm[{key!r}]: more than one column has the name {found}; keep one")
+    return table.assign(**{str(name): _storable(table[name]) for name in table})

@@ -7,7 +7,7 @@ import importlib
 import pkgutil
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, model_validator
 
 from fatewalk.config.base import Section
 from fatewalk.config.places import not_twice
@@ -60,6 +60,14 @@ class Dataset(Overrides):
     example: ClassVar[str]
     files: ClassVar[tuple[str, ...]] = ()
     suffixes: ClassVar[tuple[str, ...]] = ()
+
+    @model_validator(mode="after")
+    def _day_is_a_column_of_its_own(self) -> Dataset:
+        day = getattr(self, "day_key", None)
+        for key in ("rep_key", "cluster_key", "burden_key"):
+            if day is not None and getattr(self, key, None) == day:
+                raise ValueError(f"{key}: found {day!r}, which day_key names too, allowed: another column")
+        return self
 
     def own_keys(self) -> dict[str, Any]:
         """The keys of this kind of entry, as plain containers, without the sections it carries."""

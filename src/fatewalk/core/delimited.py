@@ -11,6 +11,7 @@ import warnings
 import zlib
 from typing import TYPE_CHECKING, BinaryIO, cast
 
+import numpy as np
 import pandas as pd
 
 from fatewalk.core.errors import FatewalkError, first_few
@@ -60,7 +61,7 @@ def read_delimited(path: Path, text: Sequence[str]) -> pd.DataFrame:
                 header, row, separator = _first_rows(lines)
         with warnings.catch_warnings():
             warnings.simplefilter("error", pd.errors.ParserWarning)  # it would leave values out
-            return pd.read_csv(
+            table = pd.read_csv(
                 path,
                 sep=separator,
                 names=_names(path, header, row, text),
@@ -73,12 +74,27 @@ def read_delimited(path: Path, text: Sequence[str]) -> pd.DataFrame:
                 compression="gzip" if packed else None,
                 low_memory=False,
             )
+            _refuse_second_header(path, table, text)
+            return table
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise FatewalkError(f"{path}: the compressed file is cut off or damaged; copy it again") from error
     except UnicodeDecodeError as error:
         raise FatewalkError(f"{path}: {_foreign_letter(path, packed)}") from error
     except (pd.errors.ParserError, pd.errors.ParserWarning, csv.Error) as error:
         raise FatewalkError(f"{path}: {_misfit(str(error), len(header))}") from error
+
+
+def _refuse_second_header(path: Path, table: pd.DataFrame, text: Sequence[str]) -> None:
+    """Refuse files that were put together with the header of each."""
+    name = next((name for name in text if name in table), None)
+    if name is None or len(table.columns) == 1:
+        return
+    rows = np.flatnonzero(table[name] == name)
+    if len(rows):
+        raise FatewalkError(
+            f"{path}: the line of names stands again in row {first_few(rows + 1)}, as where files were put "
+            "together; leave these lines out"
+        )
 
 
 def _encoding(path: Path, stream: BinaryIO) -> str:
@@ -107,6 +123,8 @@ def _first_rows(lines: io.TextIOWrapper) -> tuple[list[str], list[str], str]:
 
 def _names(path: Path, header: list[str], row: list[str], text: Sequence[str]) -> list[str]:
     """Names of the columns, distinct."""
+    if header[:1] and header[0].lower().startswith("sep="):
+        raise FatewalkError(f"{path}: the first line, {header[0]!r}, is of a spreadsheet; take it out")
     if not any(header):
         raise FatewalkError(f"{path}: the file is empty; write it again")
     named = [name for name in header if name]

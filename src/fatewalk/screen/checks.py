@@ -294,6 +294,12 @@ def _warn_of_rare_fates(prob: np.ndarray, fates: Sequence[str], report: Report) 
             f"cells: every cell has fate {fates[int(mean.argmax())]} with probability 1, so there is nothing "
             "to compare; check the columns p_<fate>"
         )
+    if len(prob) > 1 and np.ptp(prob, axis=0).max() <= ROUNDING:
+        shown = ", ".join(f"{fate} {p:.6g}" for fate, p in zip(fates, prob[0], strict=True))
+        raise FatewalkError(
+            f"cells: every cell has the same fate probabilities ({shown}), so there is nothing to compare; "
+            "check the columns p_<fate>"
+        )
     for fate, share in zip(fates, mean, strict=True):
         if share < RARE_FATE:
             what = "every effect" if fate == fates[0] else "its effects"
@@ -469,9 +475,13 @@ def _refuse_unmapped(names: pd.Index, codes: np.ndarray, guides: Guides) -> None
         shown.append(f"{name!r} (the map has {near!r})" if near else repr(name))
     more = f" (and {len(unmapped) - 3} more)" if len(unmapped) > 3 else ""
     of_genes = unmapped[unmapped.isin(guides.genes)]
+    joined = next((found for name in unmapped if (found := _joined(name, guides.names))), None)
     advice = (
-        f"{first_few(map(repr, of_genes))} are genes of the map: if the calls name genes, leave guide_map "
-        "out and name the controls in ntc_names"
+        f"{joined[0]!r} is several guides of the map with {joined[1]!r} between: write one row for each "
+        "call, or, of a column of obs, set guide_separator"
+        if joined
+        else f"{first_few(map(repr, of_genes))} are genes of the map: if the calls name genes, leave "
+        "guide_map out and name the controls in ntc_names"
         if len(of_genes)
         else "write them as in guide_map, add them there with their gene or as is_ntc, or leave their calls "
         "out"
@@ -480,6 +490,13 @@ def _refuse_unmapped(names: pd.Index, codes: np.ndarray, guides: Guides) -> None
         f"guide_calls: {count(len(unmapped), 'guide')} of {count(len(codes), 'call')} "
         f"{'is' if len(unmapped) == 1 else 'are'} not in the guide map: {', '.join(shown)}{more}; {advice}"
     )
+
+
+def _joined(name: str, guides: pd.Index) -> tuple[str, str] | None:
+    """A name that is several guides with a sign between, and that sign."""
+    signs = dict.fromkeys(re.findall(r"[\W_]", name))
+    several = (sign for sign in signs if pd.Index(name.split(sign)).str.strip().isin(guides).all())
+    return next(((name, sign) for sign in several), None)
 
 
 def _umis(calls: pd.DataFrame) -> np.ndarray:

@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from fatewalk.core.delimited import NUMBER
 from fatewalk.core.errors import FatewalkError, first_few, nearest
 from fatewalk.core.names import is_missing, refuse_same, same_to_the_ear, same_to_the_eye, spellings
 from fatewalk.core.schema import is_reserved
 from fatewalk.core.words import count
-from fatewalk.screen.text import as_codes, as_sorted_codes
+from fatewalk.screen.text import DECIMAL_COMMA, as_codes, as_sorted_codes
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -31,6 +32,8 @@ LABELS = re.compile(
     r"|embryo|well|mouse|animal|patient|chip|run|group|barcode|id|code|index)[_. -]?(id|no|number|code)?",
     re.IGNORECASE,
 )
+FEW_WORDS = 0.2  # cells with words among numbers, of all
+OUTCOME = 0.8  # share of the variance of a fate above which a covariate is no nuisance
 CONSTANT = 1e-10  # range against magnitude below which numbers differ by rounding only
 DEPENDENT = 1e-8  # share of a column's variance that the others leave, below which it is a copy
 
@@ -70,6 +73,11 @@ def read_covariate(column: pd.Series, cell_ids: pd.Index | pd.Series, where: str
     missing = column.isna() | column.isin(words)
     _refuse_missing(missing.to_numpy(dtype=bool), column, cell_ids, where)
     codes, names = as_codes(column, where)
+    if len(names) and names.str.fullmatch(DECIMAL_COMMA).all():
+        raise FatewalkError(
+            f"{where}: covariate {column.name!r} holds decimal commas ({first_few(map(repr, names))}), which "
+            "would count as names of categories; write a decimal point"
+        )
     refuse_same(same_to_the_eye(names), "levels", f"{where}: covariate {column.name!r}")
     return names.to_numpy(dtype=object)[codes]
 
@@ -162,6 +170,7 @@ def _encode(
         _warn_of_numbers(name, values, cell_ids, report)
     else:
         columns, described = _encode_levels(name, values)
+        _warn_of_words(name, described["levels"], report)
         if alike := same_to_the_ear(described["levels"]):
             report["warnings"].append(
                 f"Levels of covariate {name!r} differ only in case, dashes or the writing of a number: "
@@ -218,6 +227,67 @@ def _warn_of_numbers(name: str, values: np.ndarray, cell_ids: pd.Index, report: 
             f"Covariate {name!r} holds whole numbers ({count(n, 'value')}) and is read as a quantity with "
             "one slope. If the numbers are names, write them as text (b1, b2)."
         )
+
+
+def _warn_of_words(name: str, cells_of: dict[str, int], report: Report) -> None:
+    """Warn of a few words among numbers, which make categories of a quantity."""
+    words = {level: n for level, n in cells_of.items() if not NUMBER.fullmatch(level)}
+    numbers = [level for level in cells_of if level not in words]
+    n_words, n = sum(words.values()), sum(cells_of.values())
+    if words and len(numbers) > 2 and n_words < FEW_WORDS * n and not LABELS.fullmatch(name):
+        report["warnings"].append(
+            f"Covariate {name!r} counts as {len(cells_of)} categories, because {count(n_words, 'cell')} of "
+            f"{n} have {first_few(map(repr, words))}, where the others have numbers "
+            f"({first_few(map(repr, numbers))}). If it is a quantity, correct these cells or leave them out."
+        )
+
+
+def warn_of_outcome(
+    values: np.ndarray, names: Sequence[str], prob: np.ndarray, burden: np.ndarray, report: Report
+) -> None:
+    """Warn of covariates that are the fates themselves, or the burden.
+
+    Parameters
+    ----------
+    values : numpy.ndarray, float64 [N, K]
+        Columns of the covariates, each of mean 0.
+    names
+        Of the columns, [K].
+    prob : numpy.ndarray, float64 [N, F]
+        Fate probabilities.
+    burden : numpy.ndarray, float64 [N]
+        Guide burden.
+    report
+        Has ``covariates``; gets ``warnings``.
+    """
+    for described in report["covariates"]:
+        name, own = described["name"], [names.index(column) for column in described["columns"]]
+        if not own or len(prob) < FEW_CELLS * len(own):
+            continue
+        if (
+            described["kind"] == "numeric"
+            and _explained(values[:, own], burden[:, None]).max() > 1 - DEPENDENT
+        ):
+            report["warnings"].append(
+                f"Covariate {name!r} is the guide burden, whose slope the model has unless "
+                "model.burden_slope is none: take it out of covariates."
+            )
+        share = float(_explained(values[:, own], prob).max())
+        if share > OUTCOME:
+            report["warnings"].append(
+                f"Covariate {name!r} explains {share:.0%} of how the fates of cells differ: it seems to be "
+                "the fate itself, or a state that leads to it, and takes the effects of the genes with it. "
+                "Take it out of covariates."
+            )
+
+
+def _explained(values: np.ndarray, outcome: np.ndarray) -> np.ndarray:
+    """Share of the variance of each outcome that a regression on the columns explains, [F]."""
+    outcome = outcome - outcome.mean(0)
+    total = np.square(outcome).sum(0)
+    products = values.T @ outcome  # [K, F]
+    fitted = np.einsum("kf,kf->f", products, np.linalg.lstsq(values.T @ values, products, rcond=None)[0])
+    return np.where(total > 0, fitted / np.where(total > 0, total, 1.0), 0.0)
 
 
 def _encode_levels(name: str, values: np.ndarray) -> tuple[dict[str, np.ndarray], Report]:

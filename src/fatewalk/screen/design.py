@@ -35,8 +35,13 @@ from fatewalk.screen.checks import (
     check_prob,
 )
 from fatewalk.screen.controls import warn_of_controls
-from fatewalk.screen.covariates import build_covariates
-from fatewalk.screen.quality import warn_of_cells_without, warn_of_few_cells
+from fatewalk.screen.covariates import build_covariates, warn_of_outcome
+from fatewalk.screen.quality import (
+    warn_of_cells_without,
+    warn_of_clusters,
+    warn_of_few_cells,
+    warn_of_groups_without,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -200,8 +205,13 @@ def build_design(
     clusters, cluster = (
         check_groups(cells, CLUSTER, report) if CLUSTER in cells else ([], np.zeros(0, np.int64))
     )
+    for what, names, group in (("day", days, day), ("replicate", reps, rep)):
+        warn_of_groups_without(names, group, n_guides[row], what, report)
     burden = check_burden(cells, ids, n_guides[row], report)
     covariates, covariate_names = build_covariates(cells, ids, config.covariates, day, rep, report)
+    warn_of_outcome(covariates, covariate_names, prob, burden, report)
+    if clusters:
+        warn_of_clusters(clusters, cluster, reps, rep, report)
 
     used = np.bincount(guide, minlength=len(guides.names)) > 0  # [M]
     kept, genes, guide_to_gene = _keep_guides(guides, used, config, report)

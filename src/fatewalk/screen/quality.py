@@ -5,6 +5,7 @@ Dimensions: N cells, M guides of the map, E guide calls, L genes, D days.
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -29,6 +30,8 @@ FEW_CELLS_OF_DAY = 30
 FAR_BEYOND = 5.0  # burden over guides called, in the median
 MOST_TIMES = 50.0  # burden of a cell over its guides and over the median burden
 FEW_CELLS_OF_GENE = 5
+
+NUMBERED = re.compile(r"[^\W\d]{0,10}[-_. ]?\d{1,3}")  # 7, e7, embryo_7
 
 Report = dict[str, Any]
 
@@ -122,6 +125,54 @@ def warn_of_cells_without(n_guides: np.ndarray, kept: bool, report: Report) -> N
     if known:
         found += f", where the numbers of guides in the others let expect about {expected:.0%}"
     report["warnings" if known else "notes"].append(f"{found}. {use}.")
+
+
+def warn_of_groups_without(
+    names: Sequence[str], group: np.ndarray, n_guides: np.ndarray, what: str, report: Report
+) -> None:
+    """Warn of days or replicates of which no cell has a guide call: their calls may be missing.
+
+    Parameters
+    ----------
+    names
+        Of the days or replicates.
+    group, n_guides : numpy.ndarray, int64 [N]
+        Day or replicate of each cell, and guides called in it.
+    what
+        ``day`` or ``replicate``.
+    """
+    of_group = np.bincount(group, minlength=len(names))
+    called = np.bincount(group[n_guides > 0], minlength=len(names))
+    without = np.flatnonzero((called == 0) & (of_group >= FEW_CELLS_OF_DAY))
+    if len(without):
+        found = first_few(f"{names[i]!r} ({of_group[i]} cells)" for i in without.tolist())
+        report["warnings"].append(
+            f"No cell of {what} {found} has a guide call: are the calls of its lanes missing? If so, leave "
+            "these cells out or add their calls."
+        )
+
+
+def warn_of_clusters(
+    clusters: Sequence[str], cluster: np.ndarray, reps: Sequence[str], rep: np.ndarray, report: Report
+) -> None:
+    """Warn of numbers of clusters that begin anew in each replicate.
+
+    Parameters
+    ----------
+    clusters, reps
+        Names, [C], [R].
+    cluster, rep : numpy.ndarray, int64 [N]
+        Of each cell.
+    """
+    seen = np.zeros((len(clusters), len(reps)), dtype=bool)
+    seen[cluster, rep] = True
+    if len(reps) < 2 or len(clusters) < 2 or not seen.all() or not all(map(NUMBERED.fullmatch, clusters)):
+        return
+    report["warnings"].append(
+        f"Each of the {len(clusters)} clusters ({first_few(map(repr, clusters))}) has cells in all "
+        f"{len(reps)} replicates, and counts as one. If their numbers begin anew in each replicate, write "
+        f"the replicate into their names ({reps[0]}_{clusters[0]})."
+    )
 
 
 def warn_of_few_cells(

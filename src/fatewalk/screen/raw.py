@@ -17,7 +17,7 @@ from fatewalk.screen.barcodes import match_barcodes, refuse_repeated_cells
 from fatewalk.screen.covariates import read_covariate
 from fatewalk.screen.days import read_days
 from fatewalk.screen.fates import match_fates, refuse_scale
-from fatewalk.screen.text import as_codes, as_sorted_codes, as_text
+from fatewalk.screen.text import DECIMAL_COMMA, as_codes, as_sorted_codes, as_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -183,9 +183,6 @@ def canonical_calls(raw: RawScreen) -> tuple[pd.DataFrame, dict[str, Any]]:
         "notes": notes,
     }
     return calls.reset_index(drop=True), report
-
-
-DECIMAL_COMMA = r"\s*[-+]?\d*,\d+\s*"
 
 
 def _groups(

@@ -8,6 +8,8 @@ import pandas as pd
 from fatewalk.core.errors import FatewalkError, first_few
 from fatewalk.core.tables import refuse_lists
 
+DECIMAL_COMMA = r"\s*[-+]?\d*,\d+\s*"
+
 
 def as_codes(column: pd.Series, where: str) -> tuple[np.ndarray, pd.Index]:
     """Read a column of names as codes; works on the distinct values, whatever their type.

@@ -96,6 +96,14 @@ def table_of(guides):
     return pd.DataFrame(guides.X.toarray(), columns=guides.var_names, index=guides.obs_names)
 
 
+def fewer_guides(screen):
+    def change(adata, guides):
+        del adata.obsm["guide"]
+        guides[:120].write_h5ad(screen.path("guides.h5ad"))
+
+    anndata(change, guide_anndata="guides.h5ad")(screen)
+
+
 def two_places(adata, guides):
     adata.obsm["guide_counts"] = adata.obsm["guide_calls"] = table_of(guides)
     del adata.obsm["guide"]
@@ -298,6 +306,16 @@ CASES = [
         "perturbations beside a map of guides", "design", text(one_a_cell, key="perturbation"), "refused",
         ("are genes of the map", "leave guide_map out", "ntc_names"),
     ),
+    Case("guides as lists", "import", text(lambda x: "['" + x.str.replace(";", "', '") + "']"), "refused",
+         ("obs['guide_identity'] holds lists, such as", "';'.join(guides)")),
+    Case("a guide without a name", "import",
+         anndata(lambda a, g: a.uns.update(guide_names=np.array(["", *g.var_names[1:]]))), "refused",
+         ("screen.h5ad: obsm['guide']: column 1 of 14 has no name",)),
+    Case("names of guides as a table", "import",
+         anndata(lambda a, g: a.uns.update(guide_names=pd.DataFrame({"guide": g.var_names}))), "refused",
+         ("screen.h5ad: uns['guide_names'] is a table or a mapping", "list(names)")),
+    Case("guides of half of the cells", "design", fewer_guides, "warned",
+         ("120 of 240 cells are not in", "guides.h5ad: X", "No cell of day 'day2' (120 cells)")),
     Case("MuData", "design", mudata(), "right", ("modality 'guide'",), snakemake=True),
     Case("MuData under names of Seurat", "design", mudata(renamed("guide", "GDO")), "right", ("'GDO'",)),
     Case(

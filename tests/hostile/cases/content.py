@@ -118,6 +118,34 @@ def unmarked(name):
     return spoil
 
 
+def of_cells(config, **columns):
+    """Columns of the cells, each a function of the table, and keys of the config."""
+
+    def spoil(s):
+        s.write("cells.csv", s.table("cells.csv").assign(**columns))
+        s.config(**config)
+
+    return spoil
+
+
+def fate_of(cells):
+    return cells[["p_EC", "p_MES", "p_NEU"]].astype(float).idxmax(axis=1)
+
+
+def burden_twice(s):
+    calls = s.table("calls.csv").groupby("cell_id").size()
+    of_cells(COVARIATE, x=lambda c: c["cell_id"].map(calls).fillna(0))(s)
+
+
+def without_calls(column, value):
+    def spoil(s):
+        cells, calls = s.table("cells.csv"), s.table("calls.csv")
+        gone = cells.loc[cells[column] == value, "cell_id"]
+        s.write("calls.csv", calls[~calls["cell_id"].isin(gone)])
+
+    return spoil
+
+
 UNMARKED = [
     "NTC1",
     "sgNTC_02",
@@ -759,6 +787,95 @@ EXPERIMENT = [
         never=("is not used",),
     ),
     Case("columns of measures", "import", column("n_counts", str), "right", never=("is not used",)),
+    Case(
+        "a covariate with decimal commas",
+        "import",
+        covariate("0,5", slice(None)),
+        "refused",
+        ("cells.csv: covariate 'x' holds decimal commas ('0,5')", "write a decimal point"),
+    ),
+    Case(
+        "a covariate with a few words",
+        "design",
+        covariate("low", slice(0, 6)),
+        "warned",
+        ("Covariate 'x' counts as 8 categories", "6 cells of 240 have 'low'", "('0', '1', '2'"),
+    ),
+    Case(
+        "a covariate that is the fate",
+        "design",
+        of_cells(COVARIATE, x=fate_of),
+        "warned",
+        ("Covariate 'x' explains 100% of how the fates of cells differ", "out of covariates"),
+    ),
+    Case(
+        "a covariate that is the burden",
+        "design",
+        burden_twice,
+        "warned",
+        ("Covariate 'x' is the guide burden", "out of covariates"),
+    ),
+    Case(
+        "clusters numbered anew in each replicate",
+        "design",
+        of_cells(
+            {"entry": {"cluster_key": "embryo"}}, embryo=lambda c: [f"e{i % 10}" for i in range(len(c))]
+        ),
+        "warned",
+        ("Each of the 10 clusters ('e0', 'e1', 'e2'", "all 2 replicates", "(rep1_e0)"),
+    ),
+    Case(
+        "clusters of each replicate",
+        "design",
+        of_cells(
+            {"entry": {"cluster_key": "embryo"}},
+            embryo=lambda c: [f"{rep}_e{i % 10}" for i, rep in enumerate(c["rep"])],
+        ),
+        "right",
+        never=("Each of the",),
+    ),
+    Case(
+        "a day without calls",
+        "design",
+        without_calls("day", "day2"),
+        "warned",
+        ("No cell of day 'day2' (120 cells) has a guide call", "add their calls"),
+    ),
+    Case(
+        "a replicate without calls",
+        "design",
+        without_calls("rep", "rep2"),
+        "warned",
+        ("No cell of replicate 'rep2' (", "has a guide call", "add their calls"),
+    ),
+    Case(
+        "times that contradict the days",
+        "import",
+        of_cells({}, time=lambda c: c["time"].map({"0.0": "10", "2.0": "2"})),
+        "warned",
+        ("Column 'time' of", "'day0' is 10, 'day2' is 2", "set day_key: time"),
+    ),
+    Case(
+        "replicates for days",
+        "config",
+        lambda s: s.config(entry={"day_key": "rep"}),
+        "refused",
+        ("rep_key: found 'rep', which day_key names too",),
+    ),
+    Case(
+        "the same probabilities in every cell",
+        "design",
+        of_cells({}, p_EC="0.2", p_MES="0.3", p_NEU="0.5"),
+        "refused",
+        ("every cell has the same fate probabilities (EC 0.2, MES 0.3, NEU 0.5)",),
+    ),
+    Case(
+        "times in hours beside days",
+        "import",
+        of_cells({}, time=lambda c: c["time"].map({"0.0": "0", "2.0": "48"})),
+        "right",
+        never=("'time'",),
+    ),
     Case(
         "one replicate",
         "design",

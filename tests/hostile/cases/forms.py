@@ -47,6 +47,38 @@ def in_parquet(name, column, change):
     return spoil
 
 
+def header_again(name):
+    def again(content):
+        lines = content.splitlines(keepends=True)
+        return b"".join([*lines[:6], lines[0], *lines[6:]])
+
+    return rewrite(name, again)
+
+
+def matrix(change):
+    """Calls as a matrix, changed."""
+
+    def spoil(s):
+        calls = s.table("calls.csv")
+        change(pd.crosstab(calls["cell_id"], calls["guide"])).to_csv(s.path("calls.csv"))
+
+    return spoil
+
+
+def in_long_form(s):
+    calls = s.table("calls.csv")
+    counts = pd.crosstab(calls["cell_id"], calls["guide"]).reset_index()
+    s.write("calls.csv", counts.melt("cell_id", var_name="guide"))
+
+
+def joined(sign):
+    def spoil(s):
+        calls = s.table("calls.csv").groupby("cell_id")["guide"].agg(sign.join)
+        s.write("calls.csv", calls.reset_index())
+
+    return spoil
+
+
 def unnamed(s):
     """Write cells as pandas writes names of cells: without a header."""
     s.write("cells.csv", s.table("cells.csv").rename(columns={"cell_id": ""}))
@@ -413,6 +445,26 @@ TABLES = [
          ("table.parquet", "probability of fate 'EC' must hold numbers", "2024-03-01")),
     Case("blanks between the columns", "import", rewrite("calls.csv", lambda b: b.replace(b",", b" ")),
          "refused", ("calls.csv", "'cell_id guide'", "Commas, semicolons or tabs stand between columns")),
+    *(
+        Case(f"the header of {name} again between its rows", "import", again, "refused",
+             (f"{name}: the line of names stands again in row 6", "leave these lines out"))
+        for name, again in ((name, header_again(name)) for name in ("cells.csv", "calls.csv", "guides.csv"))
+    ),
+    Case("a hint for a spreadsheet in the first line", "import",
+         rewrite("cells.csv", lambda b: b"sep=,\n" + b), "refused", ("cells.csv: the first line, 'sep='",)),
+    Case("calls as a matrix of True and False", "import", matrix(lambda x: x > 0), "refused",
+         ("calls.csv", "a column for each guide", "table.melt('cell_id', var_name='guide'")),
+    Case("calls as a matrix the other way round", "import", matrix(lambda x: x.T), "refused",
+         ("calls.csv", "a column for each cell", "table.melt('guide', var_name='cell_id'")),
+    Case("calls as a matrix in long form", "import", in_long_form, "refused",
+         ("calls.csv: has a row for every cell and every guide", "'value'", "'umi'")),
+    Case("the summary of 10x calls", "import", rewrite(
+        "calls.csv", lambda b: b"feature_call,num_cells,pct_cells,median_umis\n1 guide,3,1.5,2\n"
+    ), "refused", ("calls.csv", "summary over all cells", "protospacer_calls_per_cell.csv")),
+    Case("the guide map as calls", "import", lambda s: s.config(entry={"guide_calls": "guides.csv"}),
+         "refused", ("guides.csv: is a guide map", "as guide_map", "as guide_calls")),
+    Case("guides of a cell in one field, with '/'", "design", joined("/"), "refused",
+         ("is several guides of the map with '/' between", "one row for each call", "guide_separator")),
     Case("a comment above the header", "import", rewrite("cells.csv", lambda b: b"# exported\n" + b),
          "refused", ("cells.csv", "line 2 has 7 values, the header has 1", "begins with '# exported'")),
 ]  # fmt: skip

@@ -9,7 +9,7 @@ matched by name.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -19,7 +19,7 @@ from pydantic import Field, model_validator
 from fatewalk.config.datasets import GUIDE_MAP_TEXT, NTC_NAMES_TEXT, Covariates, Dataset, NtcNames
 from fatewalk.core.errors import FatewalkError, first_few, nearest
 from fatewalk.screen.raw import RawScreen
-from fatewalk.screen.readers.guides import Found, find_guides, guide_variables
+from fatewalk.screen.readers.guides import Found, Place, find_guides, guide_variables
 from fatewalk.screen.readers.stores import open_store
 from fatewalk.screen.readers.tenx import read_protospacer_calls
 from fatewalk.screen.terminal import TERMINAL_STATES, check_terminal
@@ -135,7 +135,9 @@ def read_anndata(dataset: AnnDataDataset) -> RawScreen:
     """
     with open_store(dataset.anndata) as parts:
         cells = _cells(parts, dataset.fate_key)
-        found, calls_where = _read_guides(parts, dataset)
+        if cells.holder.cell_id.empty:
+            raise FatewalkError(f"{cells.holder.where}: has no cells: its table obs has no rows")
+        found, calls_where = _read_guides(parts, dataset, cells.holder.cell_id)
         prob = _read_fates(cells, dataset)
         rep, cluster, burden = (
             cells.column(key, option) if (key := getattr(dataset, option)) else None
@@ -247,15 +249,29 @@ def _absent(path: str, key: str, option: str, group: str, found: Sequence[str]) 
     )
 
 
-def _read_guides(parts: Sequence[Part], dataset: AnnDataDataset) -> tuple[Found, str]:
+def _read_guides(parts: Sequence[Part], dataset: AnnDataDataset, cells: pd.Index) -> tuple[Found, str]:
     """The guides and the file that they come from."""
     if (path := dataset.protospacer_calls) is not None:
         calls, n_without = read_protospacer_calls(path)
         return Found(calls, [f"{n_without} rows of {path} name no guide."] if n_without else []), path
     if (path := dataset.guide_anndata) is not None:
         with open_store(path) as others:
-            return find_guides(others, dataset, alone=True).read(dataset), path
-    return find_guides(parts, dataset).read(dataset), dataset.anndata
+            return _of_cells(find_guides(others, dataset, alone=True), dataset, cells), path
+    return _of_cells(find_guides(parts, dataset), dataset, cells), dataset.anndata
+
+
+def _of_cells(place: Place, dataset: AnnDataDataset, cells: pd.Index) -> Found:
+    """The guides of a place, with a note of cells that it does not have, of whose guides it says nothing."""
+    found = place.read(dataset)
+    absent = cells[~cells.isin(place.part.cell_id)]
+    if not 0 < len(absent) < len(cells):  # none in common: told, or matched, where names are compared
+        return found
+    note = (
+        f"{len(absent)} of {len(cells)} cells are not in {place.where}, which holds the guides: "
+        f"{first_few(map(repr, absent))}. They count as cells without a guide; leave them out if their "
+        "guides were not read."
+    )
+    return replace(found, notes=[*found.notes, note])
 
 
 def _fate_names(cells: _Cells, matrix: Any, dataset: AnnDataDataset) -> list[str] | None:

@@ -423,6 +423,11 @@ def _calls(
         raise FatewalkError(
             f"{place.where}: guide {first_few(map(repr, repeated))} stands in several columns; keep one"
         )
+    if len(blank := np.flatnonzero(used.astype(str).str.strip() == "")):
+        raise FatewalkError(
+            f"{place.where}: column {first_few(blank + 1)} of {len(used)} has no name; name its guide, or "
+            "leave the column out"
+        )
     rank = np.arange(len(index)) if wanted is None else np.cumsum(wanted) - 1
     table = pd.DataFrame(
         {
@@ -480,6 +485,11 @@ def _of_column(place: Place, dataset: AnnDataDataset) -> Found:
     if plain(key) == "featurecall" and "num_umis" in place.part.obs:
         return _of_tenx_columns(place, key)
     codes, distinct = pd.factorize(column)  # -1: missing
+    if lists := [text for text in map(str, distinct) if text.startswith("[") and text.endswith("]")]:
+        raise FatewalkError(
+            f"{place.where} holds lists, such as {lists[-1]!r}; write the guides of a cell as one text, in "
+            f"Python: adata.obs[{key!r}] = [';'.join(guides) for guides in lists]"
+        )
     texts, notes = _split(place, pd.Series(distinct.astype(str)).str.strip(), dataset.guide_separator)
     guide, guides = pd.factorize(texts)
     names = pd.DataFrame({"value": texts.index, "guide": guide})  # one row a guide of a distinct value

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, ClassVar
 
+import numpy as np
+import pandas as pd
 from pydantic import Field
 
 from fatewalk.config.datasets import GUIDE_MAP_TEXT, NTC_NAMES_TEXT, Covariates, Dataset, NtcNames
@@ -13,6 +15,7 @@ from fatewalk.core.errors import FatewalkError, first_few, nearest
 from fatewalk.core.foreign import PARQUET, suffix_of
 from fatewalk.core.schema import BURDEN, CLUSTER, GUIDE_CALLS, PROB_PREFIX
 from fatewalk.core.tables import read_table, require_columns, with_names_of_rows
+from fatewalk.screen.days import read_days
 from fatewalk.screen.fates import one_hot
 from fatewalk.screen.raw import RawScreen
 from fatewalk.screen.readers.tenx import TENX_CALLS, is_protospacer_table, split_protospacer_calls
@@ -21,8 +24,6 @@ from fatewalk.screen.unused_columns import note_unused
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-    import pandas as pd
 
 #: Names of columns of counts, letters only: the first that is there is used.
 COUNT_NAMES = [
@@ -37,6 +38,7 @@ COUNT_NAMES = [
 MEND_FATES = (
     "Correct the names of the columns p_<fate> (theirs would be {order}), or column {name!r} if that is wrong"
 )
+TIME = "time"  # column of times beside labels of days
 FATE = "fate"  # column of a label, instead of probabilities
 
 
@@ -114,6 +116,7 @@ def read_plain(dataset: PlainDataset) -> RawScreen:
         if column in cells and keys[option] is None
     ]
     used = {"cell_id", CLUSTER, dataset.day_key, *keys.values(), *dataset.covariates}
+    notes += _note_of_time(cells, dataset)
     notes += note_unused(cells, used, dataset.day_key, dataset.rep_key)
     return RawScreen(
         where=dataset.cells,
@@ -146,6 +149,25 @@ def _column(cells: pd.DataFrame, key: str, option: str, where: str) -> pd.Series
     return cells[key]
 
 
+def _note_of_time(cells: pd.DataFrame, dataset: PlainDataset) -> list[str]:
+    """Tell of a column of times that the labels of the days contradict, be it in another unit."""
+    if TIME not in cells or dataset.day_key == TIME:
+        return []
+    days = read_days(_column(cells, dataset.day_key, "day_key", dataset.cells), dataset.cells)
+    of_day = pd.to_numeric(cells[TIME], errors="coerce").groupby(days.index).agg(["min", "max"])
+    time, label = of_day["min"].to_numpy(dtype=float), np.array(days.times)
+    if len(label) < 2 or not (of_day["min"] == of_day["max"]).all():  # missing, or of each cell: pseudotime
+        return []
+    slope = (time[-1] - time[0]) / (label[-1] - label[0])
+    if slope > 0 and np.allclose(time, time[0] + slope * (label - label[0]), atol=0.01 * abs(slope)):
+        return []
+    pairs = (f"{name!r} is {t:g}" for name, t in zip(days.labels, time.tolist(), strict=True))
+    return [
+        f"Column {TIME!r} of {dataset.cells} is not used, and contradicts the numbers in the labels of the "
+        f"days, which are: {first_few(pairs, 10)}. If the column is right, set day_key: {TIME}."
+    ]
+
+
 def _probabilities(cells: pd.DataFrame, where: str) -> tuple[pd.DataFrame, list[str]]:
     """Fate probabilities [N, F] from columns p_<fate>, or from the labels in column fate; notes."""
     columns = [column for column in cells if str(column).startswith(PROB_PREFIX)]
@@ -166,7 +188,8 @@ def _probabilities(cells: pd.DataFrame, where: str) -> tuple[pd.DataFrame, list[
         return one_hot(cells[FATE], where), []
     raise FatewalkError(
         f"{where}: found neither columns {PROB_PREFIX}<fate> (probabilities) nor a column {FATE!r} (a "
-        f"label); found: {', '.join(map(repr, cells.columns))}"
+        f"label); found: {first_few(map(repr, cells.columns), 12)}. Name the columns of the probabilities "
+        f"{PROB_PREFIX}<fate>, such as {PROB_PREFIX}EC"
     )
 
 
@@ -176,12 +199,22 @@ def _read_calls(path: str) -> tuple[pd.DataFrame, str, list[str]]:
     if is_protospacer_table(table):
         calls, n_without = split_protospacer_calls(table, path)
         return calls, TENX_CALLS[2], [f"{n_without} rows of {path} name no guide."] if n_without else []
+    if {"guide_name", "gene_name"} <= set(table):
+        raise FatewalkError(
+            f"{path}: is a guide map (columns guide_name, gene_name), not calls; name it as guide_map, and "
+            "the table of cell_id and guide as guide_calls"
+        )
     table, notes = with_names_of_rows(table, "cell_id", path)
     _refuse_matrix(table, path)
     require_columns(table, GUIDE_CALLS, path)
     others = [str(name) for name in table if name not in (*GUIDE_CALLS, UNNAMED)]
     count = _count_column(others)
     unused = [name for name in others if name != count]
+    if count is None and unused and _is_of_all_pairs(table):
+        raise FatewalkError(
+            f"{path}: has a row for every cell and every guide, and no column of counts that is known; if "
+            f"{first_few(map(repr, unused))} says which are calls, keep those rows, or name the counts 'umi'"
+        )
     if count not in (None, "umi"):
         notes.append(f"Column {count!r} of {path} is taken for the count of each call.")
     if unused:
@@ -190,16 +223,30 @@ def _read_calls(path: str) -> tuple[pd.DataFrame, str, list[str]]:
     return table[[*GUIDE_CALLS, *filter(None, [count])]].rename(columns={count: "umi"}), count or "umi", notes
 
 
+def _is_of_all_pairs(table: pd.DataFrame) -> bool:
+    """Whether each cell stands beside each of several guides, as a matrix in long form."""
+    n_guides = table["guide"].nunique()
+    return n_guides > 2 and len(table) == n_guides * table["cell_id"].nunique()
+
+
 def _refuse_matrix(table: pd.DataFrame, path: str) -> None:
-    """Refuse a table of cells x guides, which holds no names in columns but one."""
-    numbers = table.select_dtypes("number").columns
-    if "guide" not in table and len(numbers) > 2 and len(numbers) >= len(table.columns) - 2:
-        cell = next((name for name in table if name not in numbers), table.columns[0])
+    """Refuse a table of cells x guides or guides x cells, which holds no names in columns but one."""
+    numbers = table.select_dtypes(["number", "bool"]).columns
+    if set(GUIDE_CALLS) <= set(table) or len(numbers) < 3 or len(numbers) < len(table.columns) - 2:
+        return
+    if {"num_cells", "pct_cells"} <= set(table):
         raise FatewalkError(
-            f"{path}: is a matrix with a column for each guide ({first_few(map(repr, numbers))}); write one "
-            f"row for each call, in Python: table.melt({cell!r}, var_name='guide', value_name='umi')"
-            f".query('umi > 0').rename(columns={{{cell!r}: 'cell_id'}})"
+            f"{path}: is Cell Ranger's summary over all cells (num_cells, pct_cells); name "
+            "protospacer_calls_per_cell.csv, which lies beside it"
         )
+    own = next((name for name in table if name not in numbers), table.columns[0])
+    rows, columns = ("guide", "cell_id") if own == "guide" else ("cell_id", "guide")
+    raise FatewalkError(
+        f"{path}: is a matrix with a column for each {columns.removesuffix('_id')} "
+        f"({first_few(map(repr, numbers))}); write one row for each call, in Python: "
+        f"table.melt({own!r}, var_name={columns!r}, value_name='umi').query('umi > 0')"
+        + (f".rename(columns={{{own!r}: {rows!r}}})" if own != rows else "")
+    )
 
 
 def _count_column(names: Sequence[str]) -> str | None:

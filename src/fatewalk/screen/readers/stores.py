@@ -105,7 +105,13 @@ class Part:
         if key in self.obs and isinstance(self.obs[key].dtype, pd.CategoricalDtype):
             return [str(name) for name in self.obs[key].cat.categories]
         if key in self.keys("uns"):
-            return [str(name) for name in np.atleast_1d(self.read(f"uns/{key}"))]
+            names = self.read(f"uns/{key}")
+            if isinstance(names, dict | pd.DataFrame):
+                raise FatewalkError(
+                    f"{self.where}: uns[{key!r}] is a table or a mapping, not a list of names in the order "
+                    f"of the columns; in Python: adata.uns[{key!r}] = list(names)"
+                )
+            return [str(name) for name in np.atleast_1d(names)]
         return None
 
     def _table(self, name: str) -> pd.DataFrame:
