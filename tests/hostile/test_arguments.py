@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import fatewalk
+from fatewalk import mash
 from tests.hostile.test_hostile import INTERNAL
 
 
@@ -44,5 +45,53 @@ def test_a_wrong_argument_of_a_result_is_told(name, result):
     call, words = OF_RESULT[name]
     with pytest.raises(fatewalk.FatewalkError) as told:
         call(result)
+    assert words in str(told.value)
+    assert [word for word in INTERNAL if word in str(told.value)] == []
+
+
+BETA = np.random.default_rng(0).normal(size=(60, 3))
+SE = np.full((60, 3), 0.5)
+DATA = mash.set_data(BETA, SE)
+CANONICAL = mash.cov_canonical(3)
+
+
+def prior(pi):
+    return mash.MashPrior(("one",), np.eye(3)[None], np.array([1.0]), True, np.array(pi))
+
+
+OF_MASH = {
+    "estimates far beyond their errors": (lambda: mash.set_data(BETA * 1e200, SE), "times its standard"),
+    "errors of nothing": (lambda: mash.set_data(BETA, SE * 1e-200), "see whether the standard"),
+    "text": (lambda: mash.set_data([["a"]], [["b"]]), "betahat must be an array"),
+    "rows of two lengths": (lambda: mash.set_data([[1, 2], [3]], SE), "betahat must be"),
+    "complex numbers": (lambda: mash.set_data(BETA + 1j, SE), "betahat must be an array"),
+    "weights that do not sum to one": (lambda: mash.posterior(prior([0.5, 0.1]), DATA), "found the sum 0.6"),
+    "weights that are no numbers": (lambda: mash.posterior(prior([np.nan, 0.5]), DATA), "found the sum nan"),
+    "a weight below zero": (lambda: mash.posterior(prior([-0.5, 1.5]), DATA), "must be at least 0"),
+    "an own share above one": (lambda: mash.cov_time(3, 2.0), "own_share must be from 0 to 0.4; found 2.0"),
+    "no day": (lambda: mash.cov_time(0), "n_days must be a whole number of at least 1; found 0"),
+    "no condition": (lambda: mash.cov_canonical(0), "n_conditions must be a whole number of at least 1"),
+    "half a condition": (lambda: mash.cov_canonical(2.5), "n_conditions must be a whole number"),
+    "a list of covariances": (lambda: mash.fit_mash(DATA, [np.eye(3)]), "at least one prior covariance"),
+    "a covariance of text": (lambda: mash.fit_mash(DATA, {"a": "x"}), "'a' must be an array"),
+    "an array for data": (lambda: mash.fit_mash(BETA, CANONICAL), "data must be what set_data"),
+    "a column at a time of an array": (lambda: mash.mash_1by1(BETA), "data must be what set_data"),
+    "a weight as text": (lambda: mash.fit_mash(DATA, CANONICAL, null_weight="10"), "null_weight must be"),
+    "a row that there is not": (lambda: mash.cov_pca(DATA, 2, [1, 999]), "rows must be indices from 0 to 59"),
+    "rows from the end": (lambda: mash.cov_pca(DATA, 2, [-1, -2, -3]), "rows must be indices from 0 to 59"),
+    "half a row": (lambda: mash.cov_pca(DATA, 2, [1.5, 2.0]), "rows must be indices, or a mask of the 60"),
+    "no row": (lambda: mash.cov_pca(DATA, 2, []), "With no such rows"),
+    "an eps for each condition": (
+        lambda: mash.prob_large(prior([0.5, 0.5]), DATA, np.ones(3)), "one number for"),
+    "no draw": (
+        lambda: mash.posterior_samples(prior([0.5, 0.5]), DATA, 0, 1), "n_samples must be"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", OF_MASH)
+def test_a_wrong_argument_of_mash_is_told(name):
+    call, words = OF_MASH[name]
+    with pytest.raises(mash.MashError) as told:
+        call()
     assert words in str(told.value)
     assert [word for word in INTERNAL if word in str(told.value)] == []

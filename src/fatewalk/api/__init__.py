@@ -116,8 +116,8 @@ def load(folder: str | Path) -> Result:
         found = "is a file; give" if folder.exists() else "no such folder; correct the path to"
         raise FatewalkError(f"{folder}: {found} the folder of a run")
     below = ("*", "*/*", "*/*/*")  # of a data set, of results_dir, and beside a config
-    found = (sorted(folder.glob(f"{one}/run.json")) for one in below)
-    runs = [str(path.parent.relative_to(folder)) for path in next(filter(None, found), [])]
+    marks: list[Path] = next(filter(None, (sorted(folder.glob(f"{one}/run.json")) for one in below)), [])
+    runs = [str(path.parent.relative_to(folder)) for path in marks]
     if runs and not (folder / "run.json").exists():
         raise FatewalkError(f"{folder}: is no run but has some: {first_few(runs)}; name one of these folders")
     return Result(Run.load(folder))
