@@ -1,10 +1,12 @@
 """Wrong arguments of the library: each is refused in words of the one who wrote them."""
 
 import numpy as np
+import pandas as pd
 import pytest
 
 import fatewalk
 from fatewalk import mash
+from tests.hostile.screen import FATES
 from tests.hostile.test_hostile import INTERNAL
 
 
@@ -45,6 +47,42 @@ def test_a_wrong_argument_of_a_result_is_told(name, result):
     call, words = OF_RESULT[name]
     with pytest.raises(fatewalk.FatewalkError) as told:
         call(result)
+    assert words in str(told.value)
+    assert [word for word in INTERNAL if word in str(told.value)] == []
+
+
+SCREEN = fatewalk.simulate(cells=240, genes=4, active_genes=2, days=[0, 2], fates=FATES)
+RIGHT = CELLS, MAP, CALLS = SCREEN.cells, SCREEN.guide_map, SCREEN.guide_calls
+
+
+def fit(*tables, **keys):
+    return fatewalk.fit(*tables, **{"fates": FATES, **keys})
+
+
+OF_FIT = {
+    "fates as a set": (lambda: fit(*RIGHT, fates=set(FATES)), "fates: found a set"),
+    "days as a set": (lambda: fatewalk.simulate(days={0, 2}), "days: found a set"),
+    "a rate that the rule does not read": (
+        lambda: fit(*RIGHT, rule="lfsr", fdr=0.01), "fdr: found 0.01, which is read with rule fdr"),
+    "a GPU for the CPU": (lambda: fit(*RIGHT, gpus=1, device="cpu"), "gpus: found 1"),
+    "priors as a Series": (lambda: fit(*RIGHT, priors=pd.Series({"s_tau": 1})), "keys with"),
+    "a column for its name": (lambda: fit(*RIGHT, day_key=CELLS["day"]), "day_key: found an"),
+    "a table without columns": (lambda: fit(pd.DataFrame(), MAP, CALLS), "cells: has no columns"),
+    "a path of no known ending": (lambda: fit("screen.h5", MAP), "guide_calls beside it"),
+    "complex probabilities": (
+        lambda: fit(CELLS.assign(p_EC=CELLS["p_EC"].astype(complex)), MAP, CALLS), "'EC' must hold numbers"),
+    "intervals for days": (
+        lambda: fit(CELLS.assign(day=pd.cut(CELLS["time"], 2)), MAP, CALLS), "cannot read a time"),
+    "calls as a matrix": (
+        lambda: fit(CELLS, MAP, pd.crosstab(CALLS["cell_id"], CALLS["guide"])), ".query('umi > 0')"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", OF_FIT)
+def test_a_wrong_argument_of_fit_is_told(name):
+    call, words = OF_FIT[name]
+    with pytest.raises(fatewalk.FatewalkError) as told:
+        call()
     assert words in str(told.value)
     assert [word for word in INTERNAL if word in str(told.value)] == []
 

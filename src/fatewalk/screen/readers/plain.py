@@ -196,10 +196,11 @@ def _refuse_matrix(table: pd.DataFrame, path: str) -> None:
     numbers = table.select_dtypes("number").columns
     if "guide" not in table and len(numbers) > 2 and len(numbers) >= len(table.columns) - 2:
         cell = next((name for name in table if name not in numbers), table.columns[0])
+        renamed = "" if cell == "cell_id" else f".rename(columns={{{cell!r}: 'cell_id'}})"
         raise FatewalkError(
             f"{path}: is a matrix with a column for each guide ({first_few(map(repr, numbers))}); write one "
             f"row for each call, in Python: table.melt({cell!r}, var_name='guide', value_name='umi')"
-            f".query('umi > 0').rename(columns={{{cell!r}: 'cell_id'}})"
+            f".query('umi > 0'){renamed}"
         )
 
 
