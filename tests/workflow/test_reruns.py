@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from fatewalk.config.keys import keys_of
-from fatewalk.config.root import SECTIONS
+from fatewalk.config.root import READ_WITH, SECTIONS
 from fatewalk.config.simulate import SimulateConfig
 from tests.workflow.conftest import TINY
 from tests.workflow.plan import planned_jobs
@@ -106,7 +106,11 @@ def test_every_key_stands_in_the_table():
 @pytest.mark.parametrize("name", EXPECTED)
 def test_a_changed_key_reruns_exactly_what_depends_on_it(finished, name):
     value, expected = EXPECTED[name]
-    workflow = finished.changed(**nested(name, value))
+    changed = nested(name, value)
+    section, _, key = name.partition(".")
+    if section == "calls":  # with those of other keys that it is read with
+        changed["calls"] = {**READ_WITH.get(key, {}), **changed["calls"]}
+    workflow = finished.changed(**changed)
     assert set(planned_jobs(finished.folder, workflow.config)) == expected
 
 
@@ -154,7 +158,7 @@ def test_a_second_run_does_nothing_and_neither_do_defaults_written_out(finished)
 
 
 def test_a_section_inside_the_dataset_entry_reruns_no_more_than_at_the_top(finished):
-    entry = {**TINY["datasets"]["tiny"], "calls": {"effect_prob_large_min": 0.8}}
+    entry = {**TINY["datasets"]["tiny"], "calls": {"fdr_prob_large_min": 0.8}}
     workflow = finished.changed(datasets={"tiny": entry})
     assert set(planned_jobs(finished.folder, workflow.config)) == AFTER_RANK
 

@@ -128,7 +128,8 @@ def _path(key: str, value: Any, folder: Path) -> str:
     for level, name in enumerate(value.index.names):
         if name is not None and str(name) not in table:
             table.insert(level, str(name), value.index.get_level_values(level))
-    table = table.assign(**{name: table[name].sparse.to_dense() for name in table if _is_sparse(table[name])})
+    dense = {str(name): np.asarray(table[name]) for name in table if _is_sparse(table[name])}
+    table = table.assign(**dense)
     path = folder / f"{key}.parquet"
     try:
         write_table(table.assign(**{name: _as_text(table[name]) for name in _mixed(table)}), path)
