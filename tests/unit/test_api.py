@@ -536,7 +536,7 @@ def test_days_of_any_type_are_read_or_told(screen):
 
 
 def test_tables_are_read_as_people_hold_them(screen, result):
-    """Names in the index, there twice or not; columns that no file takes are told."""
+    """Names in the index, there twice or not; numbers that are none are told."""
     for cells in (
         screen.cells.set_index("cell_id"),
         screen.cells.set_index("cell_id", drop=False),
@@ -549,8 +549,10 @@ def test_tables_are_read_as_people_hold_them(screen, result):
     twice = pd.concat([screen.cells, screen.cells["day"]], axis=1)
     with pytest.raises(fatewalk.FatewalkError, match="cells: more than one column has the name day"):
         fatewalk.fit(twice, screen.guide_map, screen.guide_calls, fates=FATES)
-    strange = screen.cells.assign(**{"phase": 1j})
-    with pytest.raises(fatewalk.FatewalkError, match="cells: has something that no file takes"):
+    strange = screen.cells.assign(p_EC=1j)
+    with pytest.raises(
+        fatewalk.FatewalkError, match="probability of fate 'EC' must hold numbers; found '1j'"
+    ):
         fatewalk.fit(strange, screen.guide_map, screen.guide_calls, fates=FATES)
     for keys in ({"covariates": None}, {"fate_key": ["x"]}):
         with pytest.raises(fatewalk.FatewalkError, match=f"{next(iter(keys))}: found"):
