@@ -3,7 +3,7 @@
 import pytest
 
 from tests.hostile.cases import CASES
-from tests.hostile.screen import finished_chain, outcome_of
+from tests.hostile.screen import outcome_of
 
 # what no user is to see: names of classes and modules of the library, and of the libraries below it
 INTERNAL = [
@@ -18,11 +18,6 @@ INTERNAL = [
     "KeyError",
     "np.",
 ]
-
-
-@pytest.fixture(scope="session")
-def chain(tmp_path_factory):
-    return finished_chain(tmp_path_factory.mktemp("hostile_chain"))
 
 
 def test_cases_have_names_of_their_own():

@@ -536,7 +536,7 @@ def test_days_of_any_type_are_read_or_told(screen):
 
 
 def test_tables_are_read_as_people_hold_them(screen, result):
-    """Names in the index, there twice or not; columns that no file takes are told."""
+    """Names in the index, there twice or not; numbers that are none are told."""
     for cells in (
         screen.cells.set_index("cell_id"),
         screen.cells.set_index("cell_id", drop=False),
@@ -549,8 +549,10 @@ def test_tables_are_read_as_people_hold_them(screen, result):
     twice = pd.concat([screen.cells, screen.cells["day"]], axis=1)
     with pytest.raises(fatewalk.FatewalkError, match="cells: more than one column has the name day"):
         fatewalk.fit(twice, screen.guide_map, screen.guide_calls, fates=FATES)
-    strange = screen.cells.assign(**{"phase": 1j})
-    with pytest.raises(fatewalk.FatewalkError, match="no file takes, in column 'phase'"):
+    strange = screen.cells.assign(p_EC=1j)
+    with pytest.raises(
+        fatewalk.FatewalkError, match="probability of fate 'EC' must hold numbers; found '1j'"
+    ):
         fatewalk.fit(strange, screen.guide_map, screen.guide_calls, fates=FATES)
     for cells in (
         screen.cells.set_index("cell_id").rename_axis(None),
@@ -570,9 +572,6 @@ def test_tables_are_read_as_people_hold_them(screen, result):
     adata.obs = pd.concat([adata.obs, adata.obs[["day"]]], axis=1)
     with pytest.raises(fatewalk.FatewalkError, match=r"^obs: more than one column has the name 'day'"):
         fatewalk.fit(adata, screen.guide_map, fates=FATES)
-    of_days = screen.cells.assign(phase=pd.cut(screen.cells["time"], 2))
-    with pytest.raises(fatewalk.FatewalkError, match="no file takes, in column 'phase'"):
-        fatewalk.fit(of_days, screen.guide_map, screen.guide_calls, fates=FATES)
     with pytest.raises(fatewalk.FatewalkError, match="has no cells"):
         fatewalk.fit(as_anndata(screen)[:0], screen.guide_map, fates=FATES)
     for keys in ({"covariates": None}, {"fate_key": ["x"]}):

@@ -9,7 +9,7 @@ import pytest
 
 from fatewalk.config.datasets import SimulatedDataset
 from fatewalk.config.keys import keys_of
-from fatewalk.config.root import SECTIONS
+from fatewalk.config.root import READ_WITH, SECTIONS
 from fatewalk.config.simulate import SimulateConfig
 from tests.workflow.conftest import TINY
 from tests.workflow.plan import planned_jobs
@@ -109,7 +109,11 @@ def test_a_changed_key_reruns_exactly_what_depends_on_it(finished, name, monkeyp
     value, expected = EXPECTED[name]
     if name == "design.covariates":  # as if the screen had one
         monkeypatch.setattr(SimulatedDataset, "carried", value)
-    workflow = finished.changed(**nested(name, value))
+    changed = nested(name, value)
+    section, _, key = name.partition(".")
+    if section == "calls":  # with those of other keys that it is read with
+        changed["calls"] = {**READ_WITH.get(key, {}), **changed["calls"]}
+    workflow = finished.changed(**changed)
     assert set(planned_jobs(finished.folder, workflow.config)) == expected
 
 
@@ -157,7 +161,7 @@ def test_a_second_run_does_nothing_and_neither_do_defaults_written_out(finished)
 
 
 def test_a_section_inside_the_dataset_entry_reruns_no_more_than_at_the_top(finished):
-    entry = {**TINY["datasets"]["tiny"], "calls": {"effect_prob_large_min": 0.8}}
+    entry = {**TINY["datasets"]["tiny"], "calls": {"fdr_prob_large_min": 0.8}}
     workflow = finished.changed(datasets={"tiny": entry})
     assert set(planned_jobs(finished.folder, workflow.config)) == AFTER_RANK
 

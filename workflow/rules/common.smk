@@ -102,7 +102,7 @@ PREFIX = getattr(workflow.modifier.path_modifier, "prefix", None) or ""
 if workflow.is_main_process:
     closing = Closing(
         PREFIX + RESULTS,
-        [(d, r, CONFIG.settings(d, r).fit_id) for d, r in MAIN_RUNS],
+        [(d, r, CONFIG.settings(d, r)) for d, r in MAIN_RUNS],
         dry=lambda: workflow.dryrun,
         quiet=lambda: Quietness.ALL in (workflow.output_settings.quiet or ()),
     )

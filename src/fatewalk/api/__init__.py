@@ -7,7 +7,6 @@ it is saved.
 from __future__ import annotations
 
 import contextlib
-import os
 import shutil
 import tempfile
 import weakref
@@ -18,12 +17,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fatewalk.api.inputs import SCREEN, as_config, in_words_of_fit
-from fatewalk.api.result import Result
+from fatewalk.api.result import Result, folder_of
 from fatewalk.config import Config, SimulateConfig, load_config
 from fatewalk.config.datasets import SimulatedDataset
 from fatewalk.config.messages import Problems
 from fatewalk.config.root import MAIN_RUN
-from fatewalk.core.errors import FatewalkError
+from fatewalk.core.errors import FatewalkError, first_few
 from fatewalk.mash import MashError
 from fatewalk.run.files import Run
 from fatewalk.run.manifest import enter
@@ -112,12 +111,15 @@ def load(folder: str | Path) -> Result:
     FatewalkError
         If it is no folder of a run.
     """
-    folder = Path(os.path.expanduser(folder))  # noqa: PTH111 (Path raises for a user that there is not)
+    folder = folder_of(folder)
     if not folder.is_dir():
-        raise FatewalkError(f"{folder}: no such folder; correct the path")
-    runs = sorted(path.parent.name for path in folder.glob("*/run.json"))
+        found = "is a file; give" if folder.exists() else "no such folder; correct the path to"
+        raise FatewalkError(f"{folder}: {found} the folder of a run")
+    below = ("*", "*/*", "*/*/*")  # of a data set, of results_dir, and beside a config
+    marks: list[Path] = next(filter(None, (sorted(folder.glob(f"{one}/run.json")) for one in below)), [])
+    runs = [str(path.parent.relative_to(folder)) for path in marks]
     if runs and not (folder / "run.json").exists():
-        raise FatewalkError(f"{folder}: is no run but has some: {', '.join(runs)}; name one of these folders")
+        raise FatewalkError(f"{folder}: is no run but has some: {first_few(runs)}; name one of these folders")
     return Result(Run.load(folder))
 
 

@@ -52,6 +52,12 @@ def as_config(
             f"guide_calls: found beside {kind.kind}, which holds its guides (guide_key); allowed: leave it "
             "out, or give 10x calls as protospacer_calls"
         )
+    is_path = isinstance(data, str | os.PathLike)
+    if is_path and str(data) and "guide_calls" in kind.model_fields and guide_calls is None:
+        raise FatewalkError(
+            f"{data}: is taken for a table of cells by its ending; allowed: guide_calls beside it, or a "
+            f"screen in one file: {', '.join(one for one in kinds()['anndata'].suffixes if one[-1] != '/')}"
+        )
     tables = {kind.key, "guide_map", "guide_calls"}
     own = set(kind.model_fields) - set(SimulatedDataset.model_fields) - tables
     of_section = {key: name for name, section in SECTIONS.items() for key in section.model_fields}
@@ -132,8 +138,8 @@ def _path(key: str, value: Any, folder: Path) -> str:
         table.insert(0, UNNAMED, value.index)
     for name in table.columns.intersection(list(NAMES)):
         refuse_lists(table[name], key)
-    sparse = [name for name in map(str, table) if isinstance(table[name].dtype, pd.SparseDtype)]
-    table = table.assign(**{name: np.asarray(table[name]) for name in sparse})
+    dense = {str(name): np.asarray(table[name]) for name in table if _is_sparse(table[name])}
+    table = table.assign(**dense)
     path = folder / f"{key}.parquet"
     try:
         write_table(table.assign(**{name: _as_text(table[name]) for name in _mixed(table)}), path)
@@ -157,13 +163,24 @@ def _unfit(table: pd.DataFrame) -> list[str]:
 
 
 def _mixed(table: pd.DataFrame) -> list[Any]:
-    """Columns of objects that are not all text, which no file takes as they are."""
+    """Columns that no file takes as they are: objects that are not all text, complex numbers, intervals."""
+    odd = [name for name in table if table[name].dtype.kind == "c" or _is_of_intervals(table[name])]
     objects = [name for name in table if table[name].dtype == object]
-    return [
+    return odd + [
         name
         for name in objects
         if pd.api.types.infer_dtype(table[name], skipna=True) not in ("string", "empty")
     ]
+
+
+def _is_sparse(column: pd.Series) -> bool:
+    return isinstance(column.dtype, pd.SparseDtype)
+
+
+def _is_of_intervals(column: pd.Series) -> bool:
+    """What pandas.cut makes."""
+    values = getattr(column.dtype, "categories", None)
+    return isinstance(column.dtype if values is None else values.dtype, pd.IntervalDtype)
 
 
 def _as_text(column: pd.Series) -> pd.Series:

@@ -8,9 +8,13 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from fatewalk import plot
 from fatewalk.calls import FateEffects, pair_effects_table
-from fatewalk.core.errors import FatewalkError, nearest
+from fatewalk.core.errors import FatewalkError, nearest, one_of
+from fatewalk.core.files import make_folder
+from fatewalk.plot.effects import SCALES
 from fatewalk.run.layout import contrast_folder
 
 if TYPE_CHECKING:
@@ -108,14 +112,13 @@ class Result:
         >>> list(result.effects("gene", pair=("MES", "NEU")).columns[:6])
         ['gene', 'fate', 'against', 'day', 'estimate', 'se']
         """
-        if level not in ("gene", "guide"):
-            raise FatewalkError(f"level: found {level!r}; allowed: gene, guide")
+        one_of("level", level, ("gene", "guide"))
         if pair is not None:
             if scale is not None:
                 raise FatewalkError(f"scale: found {scale!r} beside pair; leave one of the two out")
             return _pair_effects(self.run, level, _two_fates(self.run, pair))
-        if scale not in (None, "fate", "contrast"):
-            raise FatewalkError(f"scale: found {scale!r}; allowed: fate, contrast")
+        if scale is not None:
+            one_of("scale", scale, SCALES)
         table = self.run.table("effects.parquet")
         wanted = (table["level"] == level) & (scale is None or table["scale"] == scale)
         found = table[wanted].reset_index(drop=True)
@@ -129,7 +132,9 @@ class Result:
         FatewalkError
             If the run has no such table or contrast.
         """
-        chosen = contrast and self.run.choose(contrast)
+        if not isinstance(name, str):
+            raise FatewalkError(f"table: found {name!r}; allowed: the name of a file, such as 'hits.csv'")
+        chosen = None if contrast is None else self.run.choose(contrast)
         known = _tables_in(self.folder, chosen)
         if name not in known:
             other = "for all contrasts together" if chosen else "for each contrast"
@@ -159,15 +164,34 @@ class Result:
         Raises
         ------
         FatewalkError
-            If there is something in it.
+            If there is something in it, or it cannot be written.
         """
-        folder = Path(os.path.expanduser(folder))  # noqa: PTH111 (Path raises for a user that there is not)
+        folder = folder_of(folder)
         if folder.resolve().is_relative_to(self.folder.resolve()):
             raise FatewalkError(f"{folder}: lies within the result; give a folder elsewhere")
-        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        make_folder(folder)
+        if any(folder.iterdir()):
             raise FatewalkError(f"{folder}: is there already and not empty; give a new folder")
-        shutil.copytree(self.folder, folder, dirs_exist_ok=True)
+        try:
+            shutil.copytree(self.folder, folder, dirs_exist_ok=True)
+        except shutil.Error as error:  # of every file that could not be copied
+            raise FatewalkError(f"{folder}: cannot be written: {error.args[0][0][2]}") from error
         return folder
+
+
+def folder_of(path: Any) -> Path:
+    """The folder that an argument names, ``~`` written out.
+
+    Raises
+    ------
+    FatewalkError
+        If it is no path, or an empty one.
+    """
+    if not isinstance(path, str | os.PathLike) or not os.fspath(path) or "\0" in str(path):
+        shown = isinstance(path, str | bytes | None)
+        found = repr(path) if shown else f"an object of type {type(path).__name__}"
+        raise FatewalkError(f"folder: found {found}; allowed: the path of a folder")
+    return Path(os.path.expanduser(path))  # noqa: PTH111 (Path raises for a user that there is not)
 
 
 def _two_fates(run: Run, pair: Any) -> tuple[str, str]:
@@ -212,6 +236,9 @@ class Plots:
         draw = plot.figure(name)
 
         def of_run(*args: Any, **keys: Any) -> Figure:
+            for key in keys.keys() & {"max_genes", "n_top"}:
+                if not isinstance(keys[key], int | np.integer) or keys[key] < 1:
+                    raise FatewalkError(f"{key}: found {keys[key]!r}; allowed: a whole number above 0")
             return draw(self._run, *args, **keys)
 
         of_run.__doc__, of_run.__name__ = draw.__doc__, name

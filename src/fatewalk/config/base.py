@@ -40,7 +40,9 @@ class Section(BaseModel):
     @field_validator("*", mode="before")
     @classmethod
     def _neither_truth_for_a_number_nor_empty(cls, value: Any, info: ValidationInfo) -> Any:
-        """YAML reads ``yes`` and ``on`` as true, which pydantic takes for 1; text is not empty."""
+        """YAML reads ``yes`` as true, which pydantic takes for 1; text is not empty; a set has no order."""
+        if isinstance(value, set | frozenset):  # the first fate is the reference
+            raise ValueError("found a set, which has no order; allowed: a list")
         kinds = set(_kinds(cls.model_fields[str(info.field_name)].annotation))
         if kinds & {int, float} and bool not in kinds:
             of_list = value.values() if isinstance(value, Mapping) else value

@@ -107,6 +107,8 @@ class Problems:
 def short(value: Any, python: bool = False) -> str:
     """Show a value in at most 60 characters, as it is written in a config, or in Python."""
     text = repr(value) if python else _as_in_yaml(value)
+    if python and "\n" in text:  # of pandas
+        text = f"an object of type {type(value).__name__}"
     return text if len(text) <= 60 else text[:57] + "..."
 
 

@@ -17,6 +17,7 @@ from fatewalk.config.keys import values_read_by
 from fatewalk.config.messages import Layers, Problems, short
 from fatewalk.config.places import check_file, check_folder, check_names
 from fatewalk.config.sections import (
+    READ_WITH,
     SECTIONS,
     AblationConfig,
     CallsConfig,
@@ -162,6 +163,8 @@ def load_config(raw: Mapping[str, Any], problems: Problems | None = None) -> Con
     for name, added in generated.items():
         runs[name] = _runs("ablation", added, raw, {}, datasets[name], problems)
     problems.raise_if_any()
+    _check_read([one.calls for of_dataset in runs.values() for one in of_dataset.values()], problems)
+    problems.raise_if_any()
     assert root is not None  # else there was a problem
     runs = {
         name: {run: _explicit(settings, datasets[name]) for run, settings in of_dataset.items()}
@@ -247,6 +250,19 @@ def _check_covariates(path: str, dataset: Dataset, settings: RunSettings, proble
             f"design.covariates: found {absent[0]!r}, which {path} does not carry; allowed: "
             f"{', '.join(map(repr, dataset.carried)) or 'none'}. Name it in {path}.covariates as well"
         )
+
+
+def _check_read(calls: list[CallsConfig], problems: Problems) -> None:
+    """A key of calls that no run reads is taken for what the hits rest on: it must not be ignored."""
+    for name, needs in READ_WITH.items():
+        found = {getattr(one, name) for one in calls} - {CallsConfig.model_fields[name].default}
+        if found and not any(one.reads(name) for one in calls):
+            where = name if problems.python else f"calls.{name}"
+            with_which = " and ".join(f"{other} {value}" for other, value in needs.items())
+            problems.add(
+                f"{where}: found {short(sorted(found)[0], problems.python)}, which is read with {with_which} "
+                "alone; leave it out, or set that"
+            )
 
 
 def _in_folder(dataset: Dataset, folder: str | None) -> Dataset:

@@ -219,6 +219,12 @@ class FitConfig(Section):
         reruns=False,
     )
 
+    @model_validator(mode="after")
+    def _gpu_that_is_used(self) -> FitConfig:
+        if self.gpus and self.device == "cpu":
+            raise ValueError("gpus: found 1, but device is cpu; allowed: 0, or device auto or cuda")
+        return self
+
     @field_validator("family", mode="before")
     @classmethod
     def _no_baseline(cls, family: Any) -> Any:
@@ -343,6 +349,16 @@ class MashConfig(Section):
         return self
 
 
+# Keys of calls that are read beside certain values of others alone.
+READ_WITH = {
+    "fdr": {"rule": "fdr"},
+    "fdr_prob_large_min": {"rule": "fdr"},
+    "effect_prob_large_min": {"rule": "lfsr"},
+    "anyday_correction": {"rule": "lfsr"},
+    "anyday_fdr": {"rule": "lfsr", "anyday_correction": "fdr"},
+}
+
+
 class CallsConfig(Section):
     """Which gene is called a hit on which day."""
 
@@ -426,6 +442,10 @@ class CallsConfig(Section):
         if isinstance(given, dict) and given.get("source", "mash_fates") != "mash_fates":
             return {"scale": "contrast"} | given
         return given
+
+    def reads(self, name: str) -> bool:
+        """Whether calls depend on a key, with the others as they are."""
+        return all(getattr(self, other) == value for other, value in READ_WITH[name].items())
 
     @model_validator(mode="after")
     def _consistent(self) -> CallsConfig:

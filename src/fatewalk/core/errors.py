@@ -6,7 +6,7 @@ import difflib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
 
 class FatewalkError(ValueError):
@@ -48,3 +48,16 @@ def nearest(name: str, allowed: Iterable[object]) -> str:
     plain = {str(item).strip().lower(): str(item) for item in allowed}
     close = difflib.get_close_matches(str(name).strip().lower(), list(plain), n=1)
     return f" (did you mean {plain[close[0]]!r}?)" if close else ""
+
+
+def one_of(name: str, value: object, allowed: Sequence[str]) -> None:
+    """Refuse an argument that is none of a few words.
+
+    Raises
+    ------
+    FatewalkError
+        With the argument's name, what was found, and the words.
+    """
+    if not isinstance(value, str) or value not in allowed:
+        found = repr(str(value)) if isinstance(value, str) else str(value)  # an array is shown as a list
+        raise FatewalkError(f"{name}: found {found}; allowed: {', '.join(allowed)}")

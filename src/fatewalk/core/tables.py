@@ -182,6 +182,8 @@ def require_columns(table: pd.DataFrame, required: Sequence[str], where: str | P
         Naming the missing columns and those that were found.
     """
     missing = [column for column in required if column not in table.columns]
+    if missing and not len(table.columns):
+        raise FatewalkError(f"{where}: has no columns; needed: {', '.join(map(repr, required))}")
     if missing:
         others = [column for column in table.columns if column not in required]
         meant = "".join(nearest(column, others) for column in missing)

@@ -15,7 +15,8 @@ import numpy as np
 from scipy.special import logsumexp, ndtr
 
 from fatewalk.mash.covariances import scale_grid
-from fatewalk.mash.errors import MashError, first_few
+from fatewalk.mash.data import need_data
+from fatewalk.mash.errors import MashError, first_few, numbers
 from fatewalk.mash.weights import mixture_weights
 
 if TYPE_CHECKING:
@@ -65,6 +66,7 @@ def mash_1by1(data: MashData) -> OneByOne:
     OneByOne
         Posterior summaries and the fitted mixtures.
     """
+    need_data(data)
     return one_by_one(data.betahat, data.se)
 
 
@@ -168,7 +170,7 @@ def get_significant_results(lfsr: ArrayLike, threshold: float = 0.05) -> NDArray
     MashError
         If `lfsr` is no table of rows x conditions or has values outside 0..1.
     """
-    lfsr = np.asarray(lfsr, float)  # [n, D]
+    lfsr = numbers(lfsr, "lfsr")  # [n, D]
     if lfsr.ndim != 2 or not lfsr.shape[1]:
         raise MashError(f"lfsr must be a table, rows x conditions; found the shape {lfsr.shape}")
     bad = ~((lfsr >= 0) & (lfsr <= 1))

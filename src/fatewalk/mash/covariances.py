@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from itertools import combinations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fatewalk.mash.errors import MashError, first_few
+from fatewalk.mash.errors import MashError, first_few, numbers, whole
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from numpy.typing import ArrayLike, NDArray
 
@@ -42,6 +43,7 @@ def cov_canonical(n_conditions: int, names: Sequence[str] | None = None) -> dict
     MashError
         If the names are not D distinct names, or one of them is taken by another covariance.
     """
+    n_conditions = whole(n_conditions, "n_conditions", 1)
     eye = np.eye(n_conditions)
     ones = np.ones((n_conditions, n_conditions))
     if names is None:
@@ -93,7 +95,7 @@ def cov_time(n_days: int, own_share: float = OWN_SHARE) -> dict[str, Array]:
     dict of str to array
         Covariances [D, D]; empty for a single day.
     """
-    day = np.arange(n_days)
+    day = np.arange(_days(n_days, own_share))
     if n_days < 2:
         return {}
     ramp = (day + 1) / n_days
@@ -139,7 +141,7 @@ def cov_onset(n_days: int, own_share: float = OWN_SHARE) -> dict[str, Array]:
     dict of str to array
         Covariances [D, D]; empty for fewer than three days.
     """
-    day = np.arange(n_days)
+    day = np.arange(_days(n_days, own_share))
     covariances: dict[str, Array] = {}
     for k in range(1, n_days - 1):
         since = np.clip(day - k + 1, 0, None).astype(float)  # [D]
@@ -152,6 +154,13 @@ def cov_onset(n_days: int, own_share: float = OWN_SHARE) -> dict[str, Array]:
     if covariances:
         covariances["walk_back"] = (np.minimum.outer(day, day) + 1.0)[::-1, ::-1]
     return covariances
+
+
+def _days(n_days: int, own_share: float) -> int:
+    """The number of days, once it and the share are known to be usable."""
+    if not 0 <= own_share <= 1 / RAMP_FACTOR:
+        raise MashError(f"own_share must be from 0 to {1 / RAMP_FACTOR}; found {own_share}")
+    return whole(n_days, "n_days", 1)
 
 
 def _about(line: NDArray[Any], own_share: float) -> Array:
@@ -173,11 +182,11 @@ def stacked(covariances: Mapping[str, ArrayLike], n_conditions: int, *, normalis
     MashError
         If there are none, or one is not a non-zero covariance of D conditions.
     """
-    if not covariances:
-        raise MashError("mash needs at least one prior covariance; found none")
+    if not isinstance(covariances, Mapping) or not covariances:
+        raise MashError("mash needs at least one prior covariance, by its name; found none")
     stack = np.empty((len(covariances), n_conditions, n_conditions))
     for k, (name, matrix) in enumerate(covariances.items()):
-        matrix = np.asarray(matrix, float)
+        matrix = numbers(matrix, f"the prior covariance {name!r}")
         if matrix.shape != (n_conditions, n_conditions) or not np.isfinite(matrix).all():
             raise MashError(
                 f"the prior covariance {name!r} must be {n_conditions} x {n_conditions} finite "

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fatewalk.mash.errors import MashError, first_few
+from fatewalk.mash.errors import MashError, first_few, numbers
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -17,6 +17,8 @@ Array = NDArray[np.float64]
 
 MISSING_SE = 1e6
 """Standard error that stands for "not observed" (mashr's convention, with an estimate of 0)."""
+LARGEST_Z = 1e8
+"""Beyond it likelihoods are no numbers any more; no estimate is that well known."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +66,7 @@ class MashData:
 
     def take(self, rows: ArrayLike | slice) -> MashData:
         """The data of some rows (indices, a mask or a slice), as mashr's ``subset``."""
-        index = rows if isinstance(rows, slice) else np.asarray(rows)
+        index = rows if isinstance(rows, slice) else self._places(rows)
         own = self.error_correlation[index] if self.has_own_correlations else self.error_correlation
         return replace(
             self,
@@ -75,9 +77,23 @@ class MashData:
             scale=self.scale[index],
         )
 
+    def _places(self, rows: ArrayLike) -> NDArray[Any]:
+        """Indices or a mask of rows, as an array."""
+        places = np.asarray(rows)
+        if places.size == 0:
+            places = places.astype(int)
+        mask = places.dtype == bool and places.shape == (self.n_rows,)
+        if not mask and (places.ndim != 1 or places.dtype.kind not in "iu"):
+            raise MashError(f"rows must be indices, or a mask of the {self.n_rows} rows; found neither")
+        if not mask and places.size and not (places.min() >= 0 and places.max() < self.n_rows):
+            raise MashError(
+                f"rows must be indices from 0 to {self.n_rows - 1}; found {places.min()} to {places.max()}"
+            )
+        return places
+
     def with_correlation(self, error_correlation: ArrayLike) -> MashData:
         """The same data with another error correlation, [D, D] or [n, D, D]."""
-        correlation = np.array(error_correlation, float)
+        correlation = numbers(error_correlation, "error_correlation")
         if correlation.ndim == 3 and correlation.shape[:2] == self.betahat.shape:
             correlation = _without_missing(correlation, self.missing)
         return replace(self, error_correlation=_checked_correlation(correlation, *self.betahat.shape))
@@ -149,11 +165,12 @@ def set_data(
     Raises
     ------
     MashError
-        If shapes disagree, nothing is observed, an observed value is infinite (or, beside missing
-        cells, not below `MISSING_SE`), a standard error is not positive, a correlation
-        is not a positive definite correlation matrix, or alpha is not in [0, 1].
+        If there is something else than numbers, shapes disagree, nothing is observed, an observed value is
+        infinite (or, beside missing cells, not below `MISSING_SE`), a standard error is not positive or an
+        estimate beyond `LARGEST_Z` of them, a correlation is not a positive definite correlation matrix,
+        or alpha is not in [0, 1].
     """
-    betahat, se = np.array(betahat, float), np.array(se, float)  # [n, D]
+    betahat, se = numbers(betahat, "betahat"), numbers(se, "se")  # [n, D]
     if betahat.ndim != 2 or betahat.shape != se.shape:
         raise MashError(
             "betahat and se must be tables of the same shape, rows x conditions; "
@@ -178,6 +195,12 @@ def set_data(
     scale = np.where(missing, 1.0, se**alpha)
     betahat, se = np.where(missing, 0.0, betahat) / scale, se / scale
     largest = max(np.abs(betahat).max(), se[~missing].max())
+    z = np.abs(betahat / np.where(missing, 1.0, se)).max()
+    if z > LARGEST_Z:
+        raise MashError(
+            f"an estimate is {z:.3g} times its standard error, beyond {LARGEST_Z:g}; see whether the "
+            "standard errors are right, or set se_floor"
+        )
     if missing.any() and largest >= MISSING_SE:
         raise MashError(
             f"a missing cell stands for a standard error of {MISSING_SE:g}, but observed values reach "
@@ -187,6 +210,18 @@ def set_data(
     identity = np.eye(betahat.shape[1])
     data = MashData(betahat, se, identity, missing, scale, float(alpha))
     return data if error_correlation is None else data.with_correlation(error_correlation)
+
+
+def need_data(data: object) -> None:
+    """Refuse a bare array in place of data.
+
+    Raises
+    ------
+    MashError
+        If `data` was not made by `set_data`.
+    """
+    if not isinstance(data, MashData):
+        raise MashError("data must be what set_data(betahat, se) makes; found something else")
 
 
 def _without_missing(correlation: Array, missing: NDArray[np.bool_]) -> Array:
@@ -207,7 +242,7 @@ def _refuse_cells(bad: NDArray[np.bool_], values: Array, what: str) -> None:
 
 def as_correlation(matrices: ArrayLike, what: str) -> Array:
     """Check that matrices [..., D, D] are finite and symmetric with unit diagonal; symmetrise them."""
-    matrices = np.array(matrices, float)
+    matrices = numbers(matrices, what)
     if matrices.ndim < 2 or matrices.shape[-1] != matrices.shape[-2]:
         raise MashError(f"{what} must be a square matrix; found the shape {matrices.shape}")
     if not np.isfinite(matrices).all():

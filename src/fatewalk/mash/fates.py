@@ -41,7 +41,7 @@ import numpy as np
 from scipy.special import logsumexp
 
 from fatewalk.mash.covariances import cov_canonical, cov_onset, cov_time
-from fatewalk.mash.errors import MashError
+from fatewalk.mash.errors import MashError, numbers
 from fatewalk.mash.likelihood import factor
 from fatewalk.mash.product_weights import ProductWeights, product_weights
 
@@ -450,7 +450,7 @@ def check_composition(evidence: Evidence, composition: ArrayLike) -> Array:
     MashError
         If the shape is another, or columns are not shares that sum to one.
     """
-    shares = np.array(composition, dtype=float)
+    shares = numbers(composition, "composition")
     shape = (evidence.n_fates, evidence.n_days)
     if shares.shape != shape or not np.allclose(shares.sum(axis=0), 1, atol=1e-6) or (shares < 0).any():
         raise MashError(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fatewalk.mash.errors import MashError
+from fatewalk.mash.errors import MashError, numbers
 from fatewalk.mash.fates import Evidence, FatesFit, fit_fates
 from fatewalk.mash.fates_posterior import Effects, contrast_effects, draw_effects
 from fatewalk.mash.movers import Movers, movers
@@ -91,7 +91,9 @@ def mash_fates(
     >>> found.fate.mean[30:, :, 0].mean(axis=0).round(0)
     array([ 2., -2., -2.])
     """
-    evidence = Evidence(np.array(score, dtype=float), np.array(information, dtype=float))
+    if np.ndim(eps) or not eps >= 0:
+        raise MashError(f"eps must be >= 0, one number for all effects; found {eps}")
+    evidence = Evidence(numbers(score, "score"), numbers(information, "information"))
     fit = fit_fates(evidence, composition, null_weight=null_weight)
     blocks = list(draw_effects(fit, evidence, composition, eps, seed=seed))
     fate = Effects.joined(block.summary() for block in blocks)
@@ -119,7 +121,9 @@ def evidence_of(estimates: ArrayLike, errors: ArrayLike) -> tuple[Array, Array]:
     MashError
         If shapes disagree, or a covariance of what is there is not positive definite.
     """
-    mean, covariance = np.array(estimates, dtype=float), np.array(errors, dtype=float)
+    mean, covariance = numbers(estimates, "estimates"), numbers(errors, "errors")
+    if np.isinf(mean).any():
+        raise MashError("an estimate is infinite; correct it, or write NaN for one that is missing")
     if mean.ndim != 3 or covariance.shape != (*mean.shape, *mean.shape[1:]):
         raise MashError(
             "estimates are [rows, contrasts, days] and errors [rows, contrasts, days, contrasts, days]; "

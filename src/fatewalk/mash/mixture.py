@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from fatewalk.mash.covariances import autoselect_grid, stacked
-from fatewalk.mash.errors import MashError
+from fatewalk.mash.data import need_data
+from fatewalk.mash.errors import MashError, numbers
 from fatewalk.mash.likelihood import loglik_matrix, row_loglik, to_input_units
 from fatewalk.mash.weights import mixture_weights
 
@@ -53,12 +54,16 @@ class MashPrior:
     alpha: float = field(default=0.0, kw_only=True)
 
     def __post_init__(self) -> None:
+        for name in ("covariances", "grid", "pi"):
+            object.__setattr__(self, name, numbers(getattr(self, name), name))
         n_names, n_components = len(self.covariance_names), len(self.component_names)
         if self.covariances.shape[0] != n_names or self.pi.shape != (n_components,):
             raise MashError(
                 f"a mash prior of {n_names} covariances and {len(self.grid)} scales has {n_components} "
                 f"weights; found covariances {self.covariances.shape} and weights {self.pi.shape}"
             )
+        if not (self.pi >= 0).all() or abs(self.pi.sum() - 1) > 1e-6:
+            raise MashError(f"the weights must be at least 0 and sum to 1; found the sum {self.pi.sum():.6g}")
 
     @property
     def component_names(self) -> tuple[str, ...]:
@@ -135,9 +140,10 @@ def fit_mash(
     MashError
         If covariances, grid or prior are not usable.
     """
-    names = tuple(covariances)
+    need_data(data)
     stack = stacked(covariances, data.n_conditions, normalise=normalise)  # [K, D, D]
-    scales = autoselect_grid(data) if grid is None else np.array(grid, float)  # [G]
+    names = tuple(covariances)
+    scales = autoselect_grid(data) if grid is None else numbers(grid, "grid")  # [G]
     if scales.ndim != 1 or not scales.size or not np.isfinite(scales).all() or (scales <= 0).any():
         raise MashError(f"the grid must be a list of positive scales; found {scales}")
     n_components = int(point_mass) + len(scales) * len(names)
@@ -162,7 +168,7 @@ def _penalty(prior: str | ArrayLike, null_weight: float, point_mass: bool, n_com
     """Prior counts a - 1 of the components, beyond those of the data [P]."""
     penalty = np.zeros(n_components)
     if not isinstance(prior, str):
-        counts = np.array(prior, float)
+        counts = numbers(prior, "prior")
         if counts.shape != penalty.shape or not np.isfinite(counts).all() or (counts < 1).any():
             raise MashError(
                 f"a prior given as numbers needs one for each of the {n_components} components, >= 1; "
@@ -170,6 +176,7 @@ def _penalty(prior: str | ArrayLike, null_weight: float, point_mass: bool, n_com
             )
         return counts - 1
     if prior == "nullbiased":
+        null_weight = float(numbers(null_weight, "null_weight"))
         if not (point_mass and np.isfinite(null_weight) and null_weight >= 1):
             raise MashError(
                 "the prior nullbiased needs the point mass at zero and a null_weight >= 1; found "

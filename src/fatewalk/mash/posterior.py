@@ -15,8 +15,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.special import logsumexp, ndtr
 
-from fatewalk.mash.errors import MashError
+from fatewalk.mash.data import need_data
+from fatewalk.mash.errors import MashError, whole
 from fatewalk.mash.likelihood import Spectrum, factor, to_input_units, whiten
+from fatewalk.mash.mixture import MashPrior
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -24,7 +26,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from fatewalk.mash.data import Array, MashData
-    from fatewalk.mash.mixture import MashPrior
 
 PI_THRESHOLD = 1e-10
 """Components of a smaller weight play no part in posteriors, as in mashr."""
@@ -120,8 +121,8 @@ def prob_large(prior: MashPrior, data: MashData, eps: float) -> Array:
     MashError
         If `eps` is negative, or prior and data have different conditions or another alpha.
     """
-    if not eps >= 0:
-        raise MashError(f"eps must be >= 0; found {eps}")
+    if np.ndim(eps) or not eps >= 0:
+        raise MashError(f"eps must be >= 0, one number for all conditions; found {eps}")
     large = np.empty(data.betahat.shape)
     threshold = eps / _units(data)
     for block in _mixtures(prior, data):
@@ -191,6 +192,7 @@ def posterior_samples(prior: MashPrior, data: MashData, n_samples: int, seed: in
         If prior and data have different conditions or another alpha.
     """
     rng = np.random.default_rng(seed)
+    n_samples = whole(n_samples, "n_samples", 1)
     draws = np.zeros((n_samples, *data.betahat.shape))
     for block in _mixtures(prior, data):
         component = _components(block.weight, n_samples, rng)  # [S, B]
@@ -326,6 +328,9 @@ class _Mixture:
 
 def _mixtures(prior: MashPrior, data: MashData) -> Iterator[_Mixture]:
     """Posterior mixtures, block of rows by block of rows."""
+    need_data(data)
+    if not isinstance(prior, MashPrior):
+        raise MashError("the prior must be what fit_mash makes, or a MashPrior; found something else")
     if prior.covariances.shape[1] != data.n_conditions:
         raise MashError(
             f"the prior has {prior.covariances.shape[1]} conditions, the data {data.n_conditions}"

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from fatewalk.core.daywise import Daywise, active_matrix
-from fatewalk.core.errors import FatewalkError
+from fatewalk.core.errors import FatewalkError, one_of
 from fatewalk.core.tables import as_bool, require_columns
 from fatewalk.plot.columns import best_ranked, notes_of
 from fatewalk.plot.style import effect_label, wrap
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     Flags = NDArray[np.bool_]
 
 Scale = Literal["fate", "contrast"]
+SCALES = ("fate", "contrast")
 
 OF_FATE = ("mash_mean", "mash_sd", "lfsr", "called", "plarge")  # columns of effects.parquet
 
@@ -144,6 +145,8 @@ def panel_names(run: Run, scale: Scale | None = None) -> list[str]:
     scale
         None: ``calls.scale``.
     """
+    if scale is not None:
+        one_of("scale", scale, SCALES)
     by_fate = (scale or run.settings.calls.scale) == "fate" and len(run.contrasts) > 1
     return [run.reference, *run.contrasts] if by_fate else list(run.contrasts)
 
@@ -166,9 +169,8 @@ def effects_on(run: Run, name: str | None, scale: Scale | None, *, before_mash: 
         If there is no such panel.
     """
     names = panel_names(run, scale)
-    if name is not None and name not in names:
-        kind = scale or run.settings.calls.scale
-        raise FatewalkError(f"{kind}: found {name!r}; allowed: {', '.join(names)}")
+    if name is not None:
+        one_of(scale or run.settings.calls.scale, name, names)
     return effects_of(run, [name or run.primary], scale, before_mash=before_mash)
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fatewalk.core.errors import FatewalkError
+from fatewalk.core.errors import FatewalkError, one_of
 from fatewalk.core.files import copy_file, read_json, write_json
 from fatewalk.core.schema import TRUTH_THETA, Estimand
 from fatewalk.core.tables import FOR_PEOPLE, read_arrays, read_own_table, unshield, write_table
@@ -87,9 +87,10 @@ class Run:
         FatewalkError
             If the run has no such contrast.
         """
-        if contrast is not None and contrast not in self.contrasts:
-            raise FatewalkError(f"contrast: found {contrast!r}; allowed: {', '.join(self.contrasts)}")
-        return contrast or self.primary
+        if contrast is None:
+            return self.primary
+        one_of("contrast", contrast, self.contrasts)
+        return contrast
 
     @property
     def source(self) -> Path:

@@ -15,6 +15,7 @@ from fatewalk.core.versions import STAGES
 from fatewalk.run.manifest import locked
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 NAME = "settings.json"
@@ -55,6 +56,32 @@ def read_settings(run: Path) -> SimpleNamespace:
         for name, keys in values.items():
             merged.setdefault(name, {}).update(keys)
     return sections(merged)
+
+
+def of_other_settings(run: Path, read_by: Callable[[str], Values]) -> dict[str, tuple[Any, Any]]:
+    """Keys that a run's files were made with another value of: that value and the one of now, by key.
+
+    Parameters
+    ----------
+    run
+        Folder of the run.
+    read_by
+        Gives the values of now that a stage reads.
+    """
+    found: dict[str, tuple[Any, Any]] = {}
+    for stage, values in _noted(run).items():
+        then, now = _flat(values), _flat(read_by(stage))
+        found |= {key: (then[key], now[key]) for key in then if key in now and then[key] != now[key]}
+    return found
+
+
+def _flat(values: Mapping[str, Any], above: str = "") -> dict[str, Any]:
+    """Values by ``section.key``."""
+    flat: dict[str, Any] = {}
+    for name, value in values.items():
+        key = f"{above}{name}"
+        flat |= _flat(value, f"{key}.") if isinstance(value, Mapping) else {key: value}
+    return flat
 
 
 def _noted(run: Path) -> dict[str, Any]:

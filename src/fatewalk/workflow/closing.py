@@ -22,9 +22,12 @@ from typing import TYPE_CHECKING, Any
 from fatewalk.core.files import atomic_path, read_json
 from fatewalk.core.schema import SHIELDED
 from fatewalk.run.manifest import CARD, NAME, STALE, fit_entry, prune, set_aside
+from fatewalk.run.settings import of_other_settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+
+    from fatewalk.config import RunSettings
 
 NOTHING = "Nothing to be done"
 VERDICT = "verdict.json"
@@ -43,7 +46,7 @@ class Closing(logging.Handler):
     results
         Folder of all results.
     runs
-        Dataset, run and name of the fit's folder of every run that is to be summed up.
+        Dataset, run and settings of every run that is to be summed up.
     dry
         Tells whether Snakemake only says what it would do.
     quiet
@@ -53,7 +56,7 @@ class Closing(logging.Handler):
     def __init__(
         self,
         results: str,
-        runs: list[tuple[str, str, str]],
+        runs: list[tuple[str, str, RunSettings]],
         dry: Callable[[], bool],
         quiet: Callable[[], bool],
     ) -> None:
@@ -123,7 +126,7 @@ class Closing(logging.Handler):
         """A few lines for each run: of those that had jobs, or of all where nothing was to be done."""
         lines: list[str] = []
         seconds = time.monotonic() - self.clock
-        for dataset, run, _ in self.runs:
+        for dataset, run, settings in self.runs:
             folder = self.results / dataset / run
             if not (folder / NAME).exists():
                 continue
@@ -133,6 +136,9 @@ class Closing(logging.Handler):
                 lines += summarise(folder, f"{dataset}/{run}", f"took {_duration(seconds)}")
             elif self.idle:
                 lines += summarise(folder, f"{dataset}/{run}", "")
+            else:
+                continue
+            lines += [] if self.failed else _not_of_this_config(folder, settings)
         return [*lines, "Nothing was to be done."] if self.idle and lines else lines
 
     def failures(self) -> list[str]:
@@ -165,14 +171,14 @@ class Closing(logging.Handler):
 
     def _set_aside_siblings(self, dataset: str, refused: str) -> list[str]:
         """Other runs of the refused fit: their tables of another fit go to ``stale/``; the runs by name."""
-        fit = next((its_fit for d, r, its_fit in self.runs if (d, r) == (dataset, refused)), "")
+        fit = next((s.fit_id for d, r, s in self.runs if (d, r) == (dataset, refused)), "")
         card = self.results / dataset / "fits" / fit / CARD
         found: list[str] = []
         if not card.exists():
             return found
-        for other, run, its_fit in self.runs:
+        for other, run, settings in self.runs:
             folder = self.results / dataset / run
-            shares = (other, its_fit) == (dataset, fit) and run != refused
+            shares = (other, settings.fit_id) == (dataset, fit) and run != refused
             if shares and (folder / NAME).exists() and set_aside(folder, fit_entry(fit, read_json(card))):
                 found.append(f"Tables of another fit were moved to {folder / STALE}.")
         return found
@@ -284,6 +290,22 @@ def _verdict(folder: Path) -> str:
         words += "; PROVISIONAL, not to be published"
     warnings = verdict["fit"]["warnings"]
     return f"{words} ({warnings} warning{'s' * (warnings != 1)} in {CARD})" if warnings else words
+
+
+def _not_of_this_config(folder: Path, settings: RunSettings) -> list[str]:
+    """Of results that the config did not make, such as copied ones, whose history Snakemake does not know."""
+    found = of_other_settings(folder, settings.read_by)
+    words = [f"{key} was {then} and is {now} in the config" for key, (then, now) in found.items()]
+    fit = _entry(folder / NAME).get(CARD, {}).get("fit", settings.fit_id)
+    if fit != settings.fit_id:
+        words.append(f"they are of fit {fit}, and the config asks for fit {settings.fit_id}")
+    if not words:
+        return []
+    more = f" (and {len(words) - NAMED} more)" if len(words) > NAMED else ""
+    return [
+        f"  NOT OF THIS CONFIG: {'; '.join(words[:NAMED])}{more}. Files that Snakemake did not make here are "
+        "taken as they are. Add -F to the command to make all of them anew"
+    ]
 
 
 def _hits(path: Path) -> list[str]:

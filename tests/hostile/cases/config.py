@@ -40,6 +40,35 @@ def right(name, spoil, stage="config"):
     return Case(name, stage, spoil, "right", never=("problem",))
 
 
+# keys that say one thing and would do another
+AGAINST_EACH_OTHER = [
+    refused(
+        "a rate that no run reads",
+        keys(calls={"rule": "lfsr", "fdr": 0.01}),
+        "calls.fdr: found 0.01, which is read with rule fdr alone; leave it out, or set that",
+        snakemake=True,
+    ),
+    refused(
+        "a rate of a correction that is not chosen",
+        keys(calls={"rule": "lfsr", "anyday_fdr": 0.01}),
+        "calls.anyday_fdr: found 0.01, which is read with rule lfsr and anyday_correction fdr alone",
+    ),
+    refused(
+        "a correction of a rule that is not chosen",
+        keys(calls={"anyday_correction": "none"}),
+        "calls.anyday_correction: found 'none', which is read with rule lfsr alone",
+    ),
+    right(
+        "a rate that one run reads", keys(calls={"fdr": 0.01}, runs={"by_day": {"calls": {"rule": "lfsr"}}})
+    ),
+    right("a default that no run reads", keys(calls={"rule": "lfsr", "fdr": 0.05})),
+    refused(
+        "a GPU for a fit on the CPU",
+        keys(fit={"gpus": 1, "device": "cpu"}),
+        "fit.gpus: found 1, but device is cpu; allowed: 0, or device auto or cuda",
+    ),
+]
+
 # the file, before YAML
 FILE = [
     refused("no config", lambda s: s.path("config.yaml").unlink(), "config.yaml", "no such file", "path"),
@@ -731,4 +760,4 @@ SIMULATION = [
     ),
 ]
 
-CASES = [*FILE, *YAML, *VALUES, *FATES, *PLACES, *SIMULATION]
+CASES = [*AGAINST_EACH_OTHER, *FILE, *YAML, *VALUES, *FATES, *PLACES, *SIMULATION]

@@ -1,0 +1,135 @@
+"""Wrong arguments of the library: each is refused in words of the one who wrote them."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import fatewalk
+from fatewalk import mash
+from tests.hostile.screen import FATES
+from tests.hostile.test_hostile import INTERNAL
+
+
+@pytest.fixture(scope="module")
+def result(chain):
+    return fatewalk.load(chain / "results" / "screen" / "main")
+
+
+OF_RESULT = {
+    "a scale that there is not": (lambda r: r.plot.heatmap(scale="x"), "scale: found 'x'; allowed"),
+    "that of an overview": (lambda r: r.plot.overview_volcano(scale="x"), "scale: found 'x'; allowed"),
+    "no gene": (lambda r: r.plot.heatmap(max_genes=-1), "max_genes: found -1; allowed: a whole"),
+    "no gene at the top": (lambda r: r.plot.trajectories(n_top=0), "n_top: found 0; allowed: a whole"),
+    "genes as text": (lambda r: r.plot.heatmap(max_genes="x"), "max_genes: found 'x'"),
+    "levels as an array": (lambda r: r.effects(np.array(["gene", "guide"])), "allowed: gene, guide"),
+    "scales as an array": (lambda r: r.effects(scale=np.array(["fate", "x"])), "allowed: fate, contrast"),
+    "no table": (lambda r: r.table(None), "table: found None; allowed: the name of a file"),
+    "a list of tables": (lambda r: r.table(["hits.csv"]), "table: found ['hits.csv']"),
+    "an empty contrast": (lambda r: r.table("gene_daywise_for_mash.csv", ""), "contrast: found ''; allowed"),
+    "contrast 0": (lambda r: r.table("gene_daywise_for_mash.csv", 0), "contrast: found 0; allowed: MES"),
+    "saved nowhere": (lambda r: r.save(None), "folder: found None; allowed: the path of a folder"),
+    "saved to nothing": (lambda r: r.save(""), "folder: found ''"),
+    "saved where no folder can be": (lambda r: r.save("/proc/x"), "/proc/x: this folder cannot be made"),
+    "saved by a name too long": (lambda r: r.save("/tmp/" + "x" * 300), "File name too long"),
+    "a zero byte in a path": (lambda r: r.save("a\0b"), "folder: found 'a\\x00b'"),
+    "loaded from nothing": (lambda r: fatewalk.load(""), "folder: found ''"),
+    "loaded from None": (lambda r: fatewalk.load(None), "folder: found None"),
+    "loaded from bytes": (lambda r: fatewalk.load(b"x"), "folder: found b'x'"),
+    "loaded from a result": (lambda r: fatewalk.load(r), "found an object of type Result"),
+    "a file for a folder": (lambda r: fatewalk.load(r.folder / "hits.csv"), "is a file; give the"),
+    "the folder of results": (lambda r: fatewalk.load(r.folder.parents[1]), "some: screen/main; name"),
+    "the folder above": (lambda r: fatewalk.load(r.folder.parents[2]), "some: results/screen/main;"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", OF_RESULT)
+def test_a_wrong_argument_of_a_result_is_told(name, result):
+    call, words = OF_RESULT[name]
+    with pytest.raises(fatewalk.FatewalkError) as told:
+        call(result)
+    assert words in str(told.value)
+    assert [word for word in INTERNAL if word in str(told.value)] == []
+
+
+SCREEN = fatewalk.simulate(cells=240, genes=4, active_genes=2, days=[0, 2], fates=FATES)
+RIGHT = CELLS, MAP, CALLS = SCREEN.cells, SCREEN.guide_map, SCREEN.guide_calls
+
+
+def fit(*tables, **keys):
+    return fatewalk.fit(*tables, **{"fates": FATES, **keys})
+
+
+OF_FIT = {
+    "fates as a set": (lambda: fit(*RIGHT, fates=set(FATES)), "fates: found a set"),
+    "days as a set": (lambda: fatewalk.simulate(days={0, 2}), "days: found a set"),
+    "a rate that the rule does not read": (
+        lambda: fit(*RIGHT, rule="lfsr", fdr=0.01), "fdr: found 0.01, which is read with rule fdr"),
+    "a GPU for the CPU": (lambda: fit(*RIGHT, gpus=1, device="cpu"), "gpus: found 1"),
+    "priors as a Series": (lambda: fit(*RIGHT, priors=pd.Series({"s_tau": 1})), "keys with"),
+    "a column for its name": (lambda: fit(*RIGHT, day_key=CELLS["day"]), "day_key: found an"),
+    "a table without columns": (lambda: fit(pd.DataFrame(), MAP, CALLS), "cells: has no columns"),
+    "a path of no known ending": (lambda: fit("screen.h5", MAP), "guide_calls beside it"),
+    "complex probabilities": (
+        lambda: fit(CELLS.assign(p_EC=CELLS["p_EC"].astype(complex)), MAP, CALLS), "'EC' must hold numbers"),
+    "intervals for days": (
+        lambda: fit(CELLS.assign(day=pd.cut(CELLS["time"], 2)), MAP, CALLS), "cannot read a time"),
+    "calls as a matrix": (
+        lambda: fit(CELLS, MAP, pd.crosstab(CALLS["cell_id"], CALLS["guide"])), ".query('umi > 0')"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", OF_FIT)
+def test_a_wrong_argument_of_fit_is_told(name):
+    call, words = OF_FIT[name]
+    with pytest.raises(fatewalk.FatewalkError) as told:
+        call()
+    assert words in str(told.value)
+    assert [word for word in INTERNAL if word in str(told.value)] == []
+
+
+BETA = np.random.default_rng(0).normal(size=(60, 3))
+SE = np.full((60, 3), 0.5)
+DATA = mash.set_data(BETA, SE)
+CANONICAL = mash.cov_canonical(3)
+
+
+def prior(pi):
+    return mash.MashPrior(("one",), np.eye(3)[None], np.array([1.0]), True, np.array(pi))
+
+
+OF_MASH = {
+    "estimates far beyond their errors": (lambda: mash.set_data(BETA * 1e200, SE), "times its standard"),
+    "errors of nothing": (lambda: mash.set_data(BETA, SE * 1e-200), "see whether the standard"),
+    "text": (lambda: mash.set_data([["a"]], [["b"]]), "betahat must be an array"),
+    "rows of two lengths": (lambda: mash.set_data([[1, 2], [3]], SE), "betahat must be"),
+    "complex numbers": (lambda: mash.set_data(BETA + 1j, SE), "betahat must be an array"),
+    "weights that do not sum to one": (lambda: mash.posterior(prior([0.5, 0.1]), DATA), "found the sum 0.6"),
+    "weights that are no numbers": (lambda: mash.posterior(prior([np.nan, 0.5]), DATA), "found the sum nan"),
+    "a weight below zero": (lambda: mash.posterior(prior([-0.5, 1.5]), DATA), "must be at least 0"),
+    "an own share above one": (lambda: mash.cov_time(3, 2.0), "own_share must be from 0 to 0.4; found 2.0"),
+    "no day": (lambda: mash.cov_time(0), "n_days must be a whole number of at least 1; found 0"),
+    "no condition": (lambda: mash.cov_canonical(0), "n_conditions must be a whole number of at least 1"),
+    "half a condition": (lambda: mash.cov_canonical(2.5), "n_conditions must be a whole number"),
+    "a list of covariances": (lambda: mash.fit_mash(DATA, [np.eye(3)]), "at least one prior covariance"),
+    "a covariance of text": (lambda: mash.fit_mash(DATA, {"a": "x"}), "'a' must be an array"),
+    "an array for data": (lambda: mash.fit_mash(BETA, CANONICAL), "data must be what set_data"),
+    "a column at a time of an array": (lambda: mash.mash_1by1(BETA), "data must be what set_data"),
+    "a weight as text": (lambda: mash.fit_mash(DATA, CANONICAL, null_weight="10"), "null_weight must be"),
+    "a row that there is not": (lambda: mash.cov_pca(DATA, 2, [1, 999]), "rows must be indices from 0 to 59"),
+    "rows from the end": (lambda: mash.cov_pca(DATA, 2, [-1, -2, -3]), "rows must be indices from 0 to 59"),
+    "half a row": (lambda: mash.cov_pca(DATA, 2, [1.5, 2.0]), "rows must be indices, or a mask of the 60"),
+    "no row": (lambda: mash.cov_pca(DATA, 2, []), "With no such rows"),
+    "an eps for each condition": (
+        lambda: mash.prob_large(prior([0.5, 0.5]), DATA, np.ones(3)), "one number for"),
+    "no draw": (
+        lambda: mash.posterior_samples(prior([0.5, 0.5]), DATA, 0, 1), "n_samples must be"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", OF_MASH)
+def test_a_wrong_argument_of_mash_is_told(name):
+    call, words = OF_MASH[name]
+    with pytest.raises(mash.MashError) as told:
+        call()
+    assert words in str(told.value)
+    assert [word for word in INTERNAL if word in str(told.value)] == []
