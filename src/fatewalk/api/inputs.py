@@ -47,17 +47,7 @@ def as_config(
         For arguments that are neither tables nor paths.
     """
     kind = kinds()["anndata"] if hasattr(data, "obsm") else _kind_of(data)
-    if "guide_calls" not in kind.model_fields and guide_calls is not None:
-        raise FatewalkError(
-            f"guide_calls: found beside {kind.kind}, which holds its guides (guide_key); allowed: leave it "
-            "out, or give 10x calls as protospacer_calls"
-        )
-    is_path = isinstance(data, str | os.PathLike)
-    if is_path and str(data) and "guide_calls" in kind.model_fields and guide_calls is None:
-        raise FatewalkError(
-            f"{data}: is taken for a table of cells by its ending; allowed: guide_calls beside it, or a "
-            f"screen in one file: {', '.join(one for one in kinds()['anndata'].suffixes if one[-1] != '/')}"
-        )
+    _refuse_calls(kind, data, guide_calls)
     tables = {kind.key, "guide_map", "guide_calls"}
     own = set(kind.model_fields) - set(SimulatedDataset.model_fields) - tables
     of_section = {key: name for name, section in SECTIONS.items() for key in section.model_fields}
@@ -87,6 +77,21 @@ def as_config(
         for key, path in paths.items():
             _write_anndata(objects[key], checked.model_dump(), path, of_guides=key == "guide_anndata")
     return {"datasets": {SCREEN: entry}, **given}
+
+
+def _refuse_calls(kind: type[Dataset], data: Any, guide_calls: Any) -> None:
+    """Refuse guide calls beside a file that holds its own, and tables of cells without any."""
+    if "guide_calls" not in kind.model_fields and guide_calls is not None:
+        raise FatewalkError(
+            f"guide_calls: found beside {kind.kind}, which holds its guides (guide_key); allowed: leave it "
+            "out, or give 10x calls as protospacer_calls"
+        )
+    is_path = isinstance(data, str | os.PathLike)
+    if is_path and str(data) and "guide_calls" in kind.model_fields and guide_calls is None:
+        raise FatewalkError(
+            f"{data}: is taken for a table of cells by its ending; allowed: guide_calls beside it, or a "
+            f"screen in one file: {', '.join(one for one in kinds()['anndata'].suffixes if one[-1] != '/')}"
+        )
 
 
 def _advice(key: str, known: list[str]) -> str:
