@@ -277,14 +277,15 @@ def test_a_design_from_before_has_no_covariates():
 def test_many_cells_take_seconds():
     n = 500_000
     rng = np.random.default_rng(1)
+    p = rng.choice([0.25, 0.75], n)
     cells = pd.DataFrame(
         {
             "cell_id": [f"c{i}" for i in range(n)],
             "day": "d1",
             "time": 1.0,
             "rep": rng.choice(["a", "b"], n),
-            "p_EC": 0.5,
-            "p_MES": 0.5,
+            "p_EC": p,
+            "p_MES": 1 - p,
             **{f"x{i}": rng.standard_normal(n) for i in range(8)},
             "phase": rng.choice(["G1", "S", "G2M"], n),
         }
