@@ -189,7 +189,6 @@ def _groups(
     column: pd.Series, what: str, same: Callable[[list[str]], list[list[str]]], where: str
 ) -> np.ndarray:
     """Names of replicates or clusters, [N]; refused where two are one, or where they mean none."""
-    refuse_lists(column, where)
     codes, names = as_codes(column, where)
     counts = np.bincount(codes, minlength=len(names))
     used = dict(zip(names[counts > 0], counts[counts > 0].tolist(), strict=True))
