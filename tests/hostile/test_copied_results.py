@@ -16,9 +16,10 @@ def copied(chain, tmp_path):
 
 def last_words(screen):
     """What stands at the end where Snakemake finds nothing to be done."""
-    settings = config_of(screen.folder).settings("screen", "main")
+    config = config_of(screen.folder)
+    runs = [("screen", "main", config.settings("screen", "main"))]
     results = str(screen.folder / "results")
-    closing = Closing(results, [("screen", "main", settings)], dry=lambda: False, quiet=lambda: False)
+    closing = Closing(results, runs, config.datasets, dry=lambda: False, quiet=lambda: False)
     closing.idle = True
     return "\n".join(closing.summaries())
 
@@ -28,6 +29,8 @@ def last_words(screen):
     [
         ({"calls": {"fdr": 0.3}}, "calls.fdr was 0.05 and is 0.3 in the config"),
         ({"mash": {"modes": ["enriched"]}}, "mash.modes was ['conservative'] and is ['enriched']"),
+        ({"entry": {"day_key": "week"}}, "datasets.screen.day_key was day and is week in the config"),
+        ({"entry": {"guide_map": "cells.csv"}}, "datasets.screen.guide_map was"),
         ({"model": {"burden_slope": "none"}}, "and the config asks for fit"),
         (
             {"calls": {"fdr": 0.3}, "fit": {"seed": 9}},

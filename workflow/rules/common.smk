@@ -103,6 +103,7 @@ if workflow.is_main_process:
     closing = Closing(
         PREFIX + RESULTS,
         [(d, r, CONFIG.settings(d, r)) for d, r in MAIN_RUNS],
+        CONFIG.datasets,
         dry=lambda: workflow.dryrun,
         quiet=lambda: Quietness.ALL in (workflow.output_settings.quiet or ()),
     )

@@ -6,7 +6,8 @@ config models. ``settings.json`` keeps what each stage was given, for whoever op
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -16,9 +17,9 @@ from fatewalk.run.manifest import locked
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
 NAME = "settings.json"
+ENTRY = "entry.json"  # beside the input tables
 Values = Mapping[str, Mapping[str, Any]]  # by section and key
 
 
@@ -73,6 +74,36 @@ def of_other_settings(run: Path, read_by: Callable[[str], Values]) -> dict[str, 
         then, now = _flat(values), _flat(read_by(stage))
         found |= {key: (then[key], now[key]) for key in then if key in now and then[key] != now[key]}
     return found
+
+
+def note_entry(source: Path, keys: Mapping[str, Any]) -> None:
+    """Keep the keys of a data set's entry that its input tables were made with, beside them."""
+    write_json(dict(keys), source / ENTRY)
+
+
+def of_another_entry(
+    source: Path, keys: Mapping[str, Any], files: Collection[str] = ()
+) -> dict[str, tuple[Any, Any]]:
+    """Keys that the input tables were made with another value of: that value and the one of now, by key.
+
+    Parameters
+    ----------
+    source
+        Folder of the input tables.
+    keys
+        The keys of the entry now.
+    files
+        Those that name files. They count by the files' names: results may have moved with their screen.
+    """
+    path = source / ENTRY
+    then = _flat(read_json(path, delete=f"the folder {source}")) if path.exists() else {}
+    now = _flat(keys)
+
+    def value(of: Any, key: str) -> Any:
+        return Path(of).name if key in files and of else of
+
+    both = [key for key in then if key in now and value(then[key], key) != value(now[key], key)]
+    return {key: (then[key], now[key]) for key in both}
 
 
 def _flat(values: Mapping[str, Any], above: str = "") -> dict[str, Any]:

@@ -22,12 +22,13 @@ from typing import TYPE_CHECKING, Any
 from fatewalk.core.files import atomic_path, read_json
 from fatewalk.core.schema import SHIELDED
 from fatewalk.run.manifest import CARD, NAME, STALE, fit_entry, prune, set_aside
-from fatewalk.run.settings import of_other_settings
+from fatewalk.run.settings import of_another_entry, of_other_settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from fatewalk.config import RunSettings
+    from fatewalk.config.datasets import Dataset
 
 NOTHING = "Nothing to be done"
 VERDICT = "verdict.json"
@@ -47,6 +48,8 @@ class Closing(logging.Handler):
         Folder of all results.
     runs
         Dataset, run and settings of every run that is to be summed up.
+    datasets
+        The data sets by name.
     dry
         Tells whether Snakemake only says what it would do.
     quiet
@@ -57,13 +60,14 @@ class Closing(logging.Handler):
         self,
         results: str,
         runs: list[tuple[str, str, RunSettings]],
+        datasets: Mapping[str, Dataset],
         dry: Callable[[], bool],
         quiet: Callable[[], bool],
     ) -> None:
         super().__init__()
         self.base = Path.cwd()  # Snakemake works here now (--directory), and not when the process ends
         self.results = Path(results)
-        self.runs = runs
+        self.runs, self.datasets = runs, datasets
         self.dry, self.quiet = dry, quiet
         self.clock = time.monotonic()
         self.worked = self.idle = False
@@ -138,7 +142,8 @@ class Closing(logging.Handler):
                 lines += summarise(folder, f"{dataset}/{run}", "")
             else:
                 continue
-            lines += [] if self.failed else _not_of_this_config(folder, settings)
+            if not self.failed:
+                lines += _not_of_this_config(folder, settings, dataset, self.datasets[dataset])
         return [*lines, "Nothing was to be done."] if self.idle and lines else lines
 
     def failures(self) -> list[str]:
@@ -292,9 +297,11 @@ def _verdict(folder: Path) -> str:
     return f"{words} ({warnings} warning{'s' * (warnings != 1)} in {CARD})" if warnings else words
 
 
-def _not_of_this_config(folder: Path, settings: RunSettings) -> list[str]:
+def _not_of_this_config(folder: Path, settings: RunSettings, name: str, dataset: Dataset) -> list[str]:
     """Of results that the config did not make, such as copied ones, whose history Snakemake does not know."""
-    found = of_other_settings(folder, settings.read_by)
+    entry = of_another_entry(folder.parent / "input", dataset.own_keys(), dataset.files)
+    found = {f"datasets.{name}.{key}": pair for key, pair in entry.items()}
+    found |= of_other_settings(folder, settings.read_by)
     words = [f"{key} was {then} and is {now} in the config" for key, (then, now) in found.items()]
     fit = _entry(folder / NAME).get(CARD, {}).get("fit", settings.fit_id)
     if fit != settings.fit_id:

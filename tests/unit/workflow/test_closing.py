@@ -57,7 +57,7 @@ def record(**fields):
 
 @pytest.fixture
 def closing(tmp_path):
-    return Closing(str(tmp_path), [], dry=lambda: False, quiet=lambda: False)
+    return Closing(str(tmp_path), [], {}, dry=lambda: False, quiet=lambda: False)
 
 
 def failed(closing, folder, jobid, rule, text, **more):

@@ -61,6 +61,14 @@ FILES = (
         ),
     ),
     File(
+        "entry.json",
+        stage="simulate_screen",
+        also="import_screen",
+        where="input",
+        text="The keys of the data set's entry in the config that these tables were made with.",
+        columns=(Column("<key>", "as in the config, defaults written out"),),
+    ),
+    File(
         "truth_theta.csv",
         stage="simulate_screen",
         where="input",
