@@ -118,6 +118,16 @@ OF_MASH = {
     "a row that there is not": (lambda: mash.cov_pca(DATA, 2, [1, 999]), "rows must be indices from 0 to 59"),
     "rows from the end": (lambda: mash.cov_pca(DATA, 2, [-1, -2, -3]), "rows must be indices from 0 to 59"),
     "half a row": (lambda: mash.cov_pca(DATA, 2, [1.5, 2.0]), "rows must be indices, or a mask of the 60"),
+    "prior and data swapped": (lambda: mash.posterior(DATA, prior([0.5, 0.5])), "data must be what set_data"),
+    "data twice": (lambda: mash.compute_vloglik(DATA, DATA), "prior must be what fit_mash"),
+    "a grid of an array": (lambda: mash.autoselect_grid(BETA), "data must be what set_data"),
+    "components of an array": (lambda: mash.cov_pca(BETA, 2, [1, 2]), "data must be what set_data"),
+    "a seed below zero": (lambda: mash.posterior_samples(prior([0.5, 0.5]), DATA, 3, -1), "seed must be"),
+    "a threshold as text": (lambda: mash.prob_large(prior([0.5, 0.5]), DATA, "x"), "eps must be >= 0"),
+    "no round": (lambda: mash.estimate_null_correlation_em(DATA, CANONICAL, max_rounds=0), "max_rounds"),
+    "no row of evidence": (
+        lambda: mash.mash_fates(np.zeros((0, 2, 2)), np.zeros((0, 2, 2, 2, 2)), np.ones((3, 2)) / 3),
+        "at least one row"),
     "no row": (lambda: mash.cov_pca(DATA, 2, []), "With no such rows"),
     "an eps for each condition": (
         lambda: mash.prob_large(prior([0.5, 0.5]), DATA, np.ones(3)), "one number for"),

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from fatewalk.mash.data import need_data
 from fatewalk.mash.errors import MashError, first_few, numbers, whole
 
 if TYPE_CHECKING:
@@ -228,6 +229,7 @@ def autoselect_grid(data: MashData, gridmult: float = 2**0.5) -> Array:
     MashError
         If `gridmult` is not above 1.
     """
+    need_data(data)
     if not gridmult > 1:
         raise MashError(f"gridmult must be > 1; found {gridmult}")
     return scale_grid(data.betahat, data.se, gridmult)

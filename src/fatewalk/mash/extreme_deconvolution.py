@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.special import logsumexp
 
+from fatewalk.mash.data import need_data
 from fatewalk.mash.errors import MashError, first_few
 
 if TYPE_CHECKING:
@@ -86,6 +87,7 @@ def cov_pca(data: MashData, n_pcs: int, subset: ArrayLike) -> dict[str, Array]:
     MashError
         If there are fewer rows or conditions than components.
     """
+    need_data(data)
     return principal_covariances(data.take(subset).betahat, n_pcs)
 
 

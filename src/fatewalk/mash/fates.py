@@ -87,6 +87,8 @@ class Evidence:
                 "evidence is a score [rows, contrasts, days] and information [rows, contrasts, days, "
                 f"contrasts, days]; found the shapes {self.score.shape} and {self.information.shape}"
             )
+        if not len(self.score):
+            raise MashError("evidence must have at least one row; found none")
         if not (np.isfinite(self.score).all() and np.isfinite(self.information).all()):
             raise MashError("evidence must be finite; where nothing was seen score and information are zero")
 

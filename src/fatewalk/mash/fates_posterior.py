@@ -25,6 +25,7 @@ import numpy as np
 from scipy.sparse import csr_array
 from scipy.special import logsumexp, ndtr
 
+from fatewalk.mash.errors import whole
 from fatewalk.mash.fates import Spectrum, check_composition
 
 if TYPE_CHECKING:
@@ -312,7 +313,7 @@ def draw_effects(
     shares = check_composition(evidence, composition)
     n_numbers = n_draws * shares.size * (shares.shape[0] + 4)
     for rows in evidence.blocks(n_numbers):
-        rng = np.random.default_rng([seed, rows.start])
+        rng = np.random.default_rng([whole(seed, "seed", 0), rows.start])
         null, parts = _parts(prior, *evidence.flat(rows))
         found = [_draw(part, shares, eps, n_draws, rng) for part in parts]
         if not found:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fatewalk.mash.data import Array, MashData, as_correlation
-from fatewalk.mash.errors import MashError
+from fatewalk.mash.errors import MashError, whole
 from fatewalk.mash.mixture import MashFit, fit_mash
 from fatewalk.mash.posterior import posterior, posterior_covariance
 
@@ -181,6 +181,7 @@ def estimate_null_correlation_em(
     MashError
         If input or options are not usable.
     """
+    max_rounds = whole(max_rounds, "max_rounds", 1)
     if start is None:
         start = _definite(estimate_null_correlation_simple(data).correlation)
     data = data.with_correlation(start)

@@ -10,12 +10,13 @@ in units of the input (NaN), though its sign is inferred.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from numbers import Real
 from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy.special import logsumexp, ndtr
 
-from fatewalk.mash.data import need_data
+from fatewalk.mash.data import MashData, need_data
 from fatewalk.mash.errors import MashError, whole
 from fatewalk.mash.likelihood import Spectrum, factor, to_input_units, whiten
 from fatewalk.mash.mixture import MashPrior
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from fatewalk.mash.data import Array, MashData
+    from fatewalk.mash.data import Array
 
 PI_THRESHOLD = 1e-10
 """Components of a smaller weight play no part in posteriors, as in mashr."""
@@ -79,6 +80,7 @@ def posterior(prior: MashPrior, data: MashData) -> MashPosterior:
     MashError
         If prior and data have different conditions or another alpha.
     """
+    _need_both(prior, data)
     shape = data.betahat.shape
     mean, sd, negative, zero, lfsr = (np.empty(shape) for _ in range(5))
     loglik = np.empty(data.n_rows)
@@ -121,8 +123,9 @@ def prob_large(prior: MashPrior, data: MashData, eps: float) -> Array:
     MashError
         If `eps` is negative, or prior and data have different conditions or another alpha.
     """
-    if np.ndim(eps) or not eps >= 0:
-        raise MashError(f"eps must be >= 0, one number for all conditions; found {eps}")
+    _need_both(prior, data)
+    if not isinstance(eps, Real) or not eps >= 0:
+        raise MashError(f"eps must be >= 0, one number for all conditions; found {eps!r}")
     large = np.empty(data.betahat.shape)
     threshold = eps / _units(data)
     for block in _mixtures(prior, data):
@@ -153,6 +156,7 @@ def posterior_covariance(prior: MashPrior, data: MashData) -> Array:
     MashError
         If prior and data have different conditions or another alpha.
     """
+    _need_both(prior, data)
     n_rows, n_conditions = data.betahat.shape
     covariance = np.empty((n_rows, n_conditions, n_conditions))
     for block in _mixtures(prior, data):
@@ -189,9 +193,10 @@ def posterior_samples(prior: MashPrior, data: MashData, n_samples: int, seed: in
     Raises
     ------
     MashError
-        If prior and data have different conditions or another alpha.
+        If prior and data have different conditions or another alpha, or `n_samples` or `seed` is not usable.
     """
-    rng = np.random.default_rng(seed)
+    _need_both(prior, data)
+    rng = np.random.default_rng([whole(one, "seed", 0) for one in np.atleast_1d(seed).tolist()])
     n_samples = whole(n_samples, "n_samples", 1)
     draws = np.zeros((n_samples, *data.betahat.shape))
     for block in _mixtures(prior, data):
@@ -239,6 +244,7 @@ def compute_vloglik(prior: MashPrior, data: MashData) -> VLoglik:
     MashError
         If prior and data have different conditions or another alpha.
     """
+    _need_both(prior, data)
     total, null, alternative = (np.full(data.n_rows, np.nan) for _ in range(3))
     for block in _mixtures(prior, data):
         total[block.rows] = block.loglik
@@ -326,11 +332,14 @@ class _Mixture:
         return np.where(atom, 0.0, ndtr((self.mean - value) / np.where(atom, 1.0, self.sd)))
 
 
-def _mixtures(prior: MashPrior, data: MashData) -> Iterator[_Mixture]:
-    """Posterior mixtures, block of rows by block of rows."""
+def _need_both(prior: object, data: object) -> None:
+    """Refuse a prior and data that are none, such as the one in place of the other, or of different kinds."""
     need_data(data)
+    assert isinstance(data, MashData)
     if not isinstance(prior, MashPrior):
-        raise MashError("the prior must be what fit_mash makes, or a MashPrior; found something else")
+        raise MashError(
+            "prior must be what fit_mash(data, covariances) makes, or a MashPrior; found something else"
+        )
     if prior.covariances.shape[1] != data.n_conditions:
         raise MashError(
             f"the prior has {prior.covariances.shape[1]} conditions, the data {data.n_conditions}"
@@ -340,6 +349,10 @@ def _mixtures(prior: MashPrior, data: MashData) -> Iterator[_Mixture]:
             f"the prior describes effects over se^{prior.alpha:g}, the data are for alpha = {data.alpha:g}; "
             "set the data with the alpha of the fit"
         )
+
+
+def _mixtures(prior: MashPrior, data: MashData) -> Iterator[_Mixture]:
+    """Posterior mixtures, block of rows by block of rows."""
     first = int(prior.point_mass)
     used = prior.pi > PI_THRESHOLD  # [P]
     pi = prior.pi[first:].reshape(len(prior.grid), -1)  # [G, K]
