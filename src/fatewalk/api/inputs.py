@@ -14,7 +14,7 @@ from fatewalk.config.datasets import SimulatedDataset, kinds
 from fatewalk.config.retired import RETIRED
 from fatewalk.config.root import SECTIONS
 from fatewalk.core.delimited import UNNAMED
-from fatewalk.core.errors import FatewalkError, first_few, nearest
+from fatewalk.core.errors import FatewalkError, first_few, nearest, quoted
 from fatewalk.core.tables import refuse_lists, write_table
 from fatewalk.screen.readers.guides import (
     ASSIGNMENT,
@@ -150,7 +150,7 @@ def _path(key: str, value: Any, folder: Path) -> str:
         write_table(table.assign(**{name: _as_text(table[name]) for name in _mixed(table)}), path)
     except (TypeError, ValueError, NotImplementedError) as error:
         raise FatewalkError(
-            f"{key}: has something that no file takes, in column {first_few(map(repr, _unfit(table)))}; "
+            f"{key}: has something that no file takes, in column {quoted(_unfit(table))}; "
             "leave it out, or turn it into numbers or text"
         ) from error
     return str(path)
@@ -304,6 +304,6 @@ def _with_names(key: str, matrix: Any, cells: pd.Index) -> Any:
     table = pd.DataFrame(matrix if isinstance(matrix, pd.DataFrame) else np.asarray(matrix))
     table = table.set_axis([str(name) for name in names], axis=1).set_axis(cells, axis=0)
     if (twice := table.columns[table.columns.duplicated()]).size:
-        found = first_few(map(repr, twice))
+        found = quoted(twice)
         raise FatewalkError(f"obsm[{key!r}]: more than one column has the name {found}; keep one")
     return table.assign(**{str(name): _storable(table[name]) for name in table})

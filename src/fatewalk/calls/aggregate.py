@@ -10,7 +10,7 @@ from scipy.special import chdtrc  # scipy.stats takes a second to import
 
 from fatewalk.calls.checks import read_mash
 from fatewalk.core.daywise import Daywise
-from fatewalk.core.errors import FatewalkError, first_few
+from fatewalk.core.errors import FatewalkError, quoted
 from fatewalk.core.schema import day_names
 
 if TYPE_CHECKING:
@@ -76,13 +76,13 @@ def aggregate_guides(
     guides = read_mash(guide_table, "guide", where)
     if (unnamed := pd.isna(guides["gene"])).any():
         raise FatewalkError(
-            f"{where}: column gene is empty for guide {first_few(guides['guide'][unnamed])}; name the gene"
+            f"{where}: column gene is empty for guide {quoted(guides['guide'][unnamed])}; name the gene"
         )
     mean, sd, lfsr = (pd.DataFrame(guides[name]) for name in (*MEAN_AND_SD[estimates], "lfsr"))  # [G, D]
     if (negative := (sd < 0).any(axis=1).to_numpy()).any():
         raise FatewalkError(
             f"{where}: found a negative {MEAN_AND_SD[estimates][1]} for guide "
-            f"{first_few(guides['guide'][negative])}; run mash again"
+            f"{quoted(guides['guide'][negative])}; run mash again"
         )
 
     codes, genes = pd.factorize(guides["gene"])  # [G], [L]

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fatewalk.core.daywise import Daywise
-from fatewalk.core.errors import FatewalkError, first_few
+from fatewalk.core.errors import FatewalkError, first_few, quoted
 from fatewalk.core.schema import day_names
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def refuse_repeats(table: pd.DataFrame, column: str, where: str) -> None:
     repeated = table.loc[table[column].duplicated(), column].unique()
     if len(repeated):
         raise FatewalkError(
-            f"{where}: column {column}: {first_few(repeated)} stands in more than one row; keep one row each"
+            f"{where}: column {column}: {quoted(repeated)} stands in more than one row; keep one row each"
         )
 
 
@@ -80,7 +80,7 @@ def read_mash(table: pd.DataFrame, level: str, where: str) -> Daywise:
     bad = observed & ~np.logical_and.reduce([has[name] for name in AFTER_MASH])
     if bad.any():
         days = day_names(found.n_days)
-        cells = (f"{found[level][row]} on {days[day]}" for row, day in np.argwhere(bad))
+        cells = (f"{found[level][row]!r} on {days[day]}" for row, day in np.argwhere(bad))
         raise FatewalkError(
             f"{where}: an estimate has no postmean, postsd or lfsr: {first_few(cells)}; run mash again"
         )

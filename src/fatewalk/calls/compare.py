@@ -10,7 +10,7 @@ import pandas as pd
 
 from fatewalk.calls.checks import Numbers, read_mash
 from fatewalk.core.daywise import Daywise
-from fatewalk.core.errors import FatewalkError, first_few
+from fatewalk.core.errors import FatewalkError, quoted
 from fatewalk.core.schema import day_names
 
 if TYPE_CHECKING:
@@ -102,7 +102,7 @@ def _same_genes(table: pd.DataFrame, first: Daywise, where: str) -> Daywise:
     found = read_mash(table, "gene", where)
     differing = sorted(set(found["gene"].astype(str)) ^ set(first["gene"].astype(str)))
     if differing or found.n_days != first.n_days:
-        what = f"gene {first_few(differing)}" if differing else "the number of days"
+        what = f"gene {quoted(differing)}" if differing else "the number of days"
         raise FatewalkError(
             f"{where}: {what} is not the same as in the first mode; run mash again for both modes"
         )

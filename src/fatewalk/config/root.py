@@ -28,7 +28,7 @@ from fatewalk.config.sections import (
     ModelConfig,
 )
 from fatewalk.config.simulate import SimulateConfig
-from fatewalk.core.errors import first_few, nearest
+from fatewalk.core.errors import nearest, quoted
 
 MAIN_RUN = "main"
 RESERVED_DATASETS = ("ablation", "benchmarks", "logs")
@@ -238,7 +238,7 @@ def _check_fates(
         names, found = dataset.fates(), "name the fates of the data"
         if names:
             written = f"fates={names}" if problems.python else f"fates: [{', '.join(names)}]"
-            found = f"the data of {path} have {first_few(map(repr, names), 20)}: write {written}"
+            found = f"the data of {path} have {quoted(names, 20)}: write {written}"
         problems.add(f"model.fates: missing; {found}, the reference first")
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 import pandas as pd
 
-from fatewalk.core.errors import FatewalkError, first_few
+from fatewalk.core.errors import FatewalkError, quoted
 from fatewalk.core.marks import Marks, marks_of
 from fatewalk.core.schema import DAY_COLUMN, day_columns, day_names
 from fatewalk.core.tables import read_arrays, require_columns, write_arrays
@@ -161,11 +161,11 @@ def find_rows(column: ArrayLike, values: ArrayLike, name: str, where: str | Path
     rows, wanted = (pd.Index(np.asarray(given)) for given in (column, values))
     if rows.has_duplicates:
         twice = rows[rows.duplicated()].unique()
-        raise FatewalkError(f"{where}: more than one row for {name} {first_few(twice)}")
+        raise FatewalkError(f"{where}: more than one row for {name} {quoted(twice)}")
     place = rows.get_indexer(wanted)
     if (place < 0).any():
         raise FatewalkError(
-            f"{where}: no row for {name} {first_few(wanted[place < 0])}; are the tables of one run?"
+            f"{where}: no row for {name} {quoted(wanted[place < 0])}; are the tables of one run?"
         )
     return place
 
@@ -212,6 +212,6 @@ def active_matrix(hits: pd.DataFrame, n_days: int) -> NDArray[np.bool_]:
     days = day_names(n_days)
     if unknown := sorted(set(called.columns) - set(days)):
         raise FatewalkError(
-            f"table of hits: column {ACTIVE_DAYS}: found {first_few(unknown)}; allowed: {first_few(days, 12)}"
+            f"table of hits: column {ACTIVE_DAYS}: found {quoted(unknown)}; allowed: {quoted(days, 12)}"
         )
     return called.reindex(columns=days, fill_value=0).to_numpy(dtype=bool)

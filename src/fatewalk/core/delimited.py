@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, BinaryIO, cast
 import numpy as np
 import pandas as pd
 
-from fatewalk.core.errors import FatewalkError, first_few
+from fatewalk.core.errors import FatewalkError, first_few, quoted
 from fatewalk.core.foreign import FIRST_BYTES
 
 if TYPE_CHECKING:
@@ -132,7 +132,7 @@ def _names(path: Path, header: list[str], row: list[str], text: Sequence[str]) -
         if NUMBER.fullmatch(twice[0]):
             raise FatewalkError(f"{path}: {no_header(twice[0])}")
         raise FatewalkError(
-            f"{path}: column {first_few(map(repr, twice))} stands more than once in the header; rename all "
+            f"{path}: column {quoted(twice)} stands more than once in the header; rename all "
             "but one, or leave them out"
         )
     names_of_rows = len(row) == len(header) + 1 and row[-1] != ""  # as R writes them: without a header
@@ -140,7 +140,7 @@ def _names(path: Path, header: list[str], row: list[str], text: Sequence[str]) -
     if names_of_rows and (numbered or not set(text[:1]) & set(header)):
         header = [UNNAMED, *header]
     if len(row) > len(header):
-        first = f"; the header begins with {first_few(map(repr, header), 2)}"
+        first = f"; the header begins with {quoted(header, 2)}"
         raise FatewalkError(f"{path}: {_misfit(f'in line 2, saw {len(row)}', len(header))}{first}")
     return [name or (f"Unnamed: {i}" if i else UNNAMED) for i, name in enumerate(header)]
 

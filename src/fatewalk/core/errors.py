@@ -43,6 +43,11 @@ def first_few(values: Iterable[object], n: int = 3) -> str:
     return ", ".join(items[:n]) + more
 
 
+def quoted(values: Iterable[object], n: int = 3) -> str:
+    """Name the first offenders as `first_few` does, text in quotes so that blanks are seen."""
+    return first_few((repr(str(value)) if isinstance(value, str) else value for value in values), n)
+
+
 def nearest(name: str, allowed: Iterable[object]) -> str:
     """Ask ``" (did you mean 'NEU'?)"``, whatever case and blanks; empty if no name is near."""
     plain = {str(item).strip().lower(): str(item) for item in allowed}

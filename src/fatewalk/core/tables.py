@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from fatewalk.core.delimited import NUMBER, UNNAMED, no_header, read_delimited
-from fatewalk.core.errors import FatewalkError, first_few, nearest
+from fatewalk.core.errors import FatewalkError, nearest, quoted
 from fatewalk.core.files import atomic_path, need, opening, reading
 from fatewalk.core.foreign import DELIMITED, PARQUET, not_a_table, suffix_of
 from fatewalk.core.schema import SHIELDED, WOULD_RUN
@@ -192,8 +192,8 @@ def require_columns(table: pd.DataFrame, required: Sequence[str], where: str | P
         if len(table.columns) == 1:
             header = ". Commas, semicolons or tabs stand between columns"
         raise FatewalkError(
-            f"{where}: column {first_few(missing)} is missing{meant}; found: "
-            f"{first_few(map(repr, table.columns), 12)}; give the right one this name{header}"
+            f"{where}: column {quoted(missing)} is missing{meant}; found: "
+            f"{quoted(table.columns, 12)}; give the right one this name{header}"
         )
 
 
@@ -215,7 +215,7 @@ def as_bool(column: pd.Series, where: str | Path) -> np.ndarray:
     if unknown.any():
         found = column.astype(object).where(column.notna(), "")[unknown].unique()
         raise FatewalkError(
-            f"{where}: column {column.name}: found {first_few(map(repr, found))} in {unknown.sum()} rows, "
+            f"{where}: column {column.name}: found {quoted(found)} in {unknown.sum()} rows, "
             f"first in row {np.flatnonzero(unknown)[0] + 1}; allowed: True, False"
         )
     return truth.to_numpy(dtype=bool)

@@ -9,7 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from fatewalk.core.daywise import ACTIVE_DAYS, Daywise, active_matrix
-from fatewalk.core.errors import FatewalkError, first_few
+from fatewalk.core.errors import FatewalkError, first_few, quoted
 from fatewalk.core.marks import marks_of
 from fatewalk.core.schema import TRUTH_THETA, Estimand, day_names
 from fatewalk.core.tables import as_bool, require_columns
@@ -64,7 +64,7 @@ def truth_for_contrast(
     unknown = [fate for fate in (contrast, reference) if fate not in known]
     if contrast == reference or len(unknown) == 2:
         raise FatewalkError(
-            f"{where}: cannot give {contrast} against {reference}; found fates {first_few(known, 12)} "
+            f"{where}: cannot give {contrast!r} against {reference!r}; found fates {quoted(known, 12)} "
             "against the simulator's first fate. Name two different fates of the simulation"
         )
     days = sorted(truth_theta["day"].unique())
@@ -73,7 +73,7 @@ def truth_for_contrast(
     repeated = truth_theta.duplicated(["gene", "fate", "day"])
     if repeated.any():
         genes = truth_theta.loc[repeated, "gene"].unique()
-        raise FatewalkError(f"{where}: gene {first_few(genes)} has two rows for one fate and day; keep one")
+        raise FatewalkError(f"{where}: gene {quoted(genes)} has two rows for one fate and day; keep one")
     genes = truth_theta["gene"].unique()
     values = truth_theta.set_index(["fate", "gene", "day"])[COLUMN[estimand]]
     effects = np.zeros((len(genes), len(days)))  # [L, D]
@@ -84,7 +84,7 @@ def truth_for_contrast(
     missing = np.isnan(effects).any(axis=1)
     if missing.any():
         raise FatewalkError(
-            f"{where}: {COLUMN[estimand]} is missing for gene {first_few(genes[missing])}; every gene, fate "
+            f"{where}: {COLUMN[estimand]} is missing for gene {quoted(genes[missing])}; every gene, fate "
             "and day needs a value. Simulate again"
         )
     index = pd.Index(genes, name="gene")
@@ -175,7 +175,7 @@ def recovery_by_day(gene_table: pd.DataFrame, truth: pd.DataFrame) -> pd.DataFra
     )
     if (found["se"] <= 0).any():
         genes = found["gene"][(found["se"] <= 0).any(axis=1)]
-        raise FatewalkError(f"{where}: a standard error is not positive: gene {first_few(genes)}; fit again")
+        raise FatewalkError(f"{where}: a standard error is not positive: gene {quoted(genes)}; fit again")
     seen = cells.dropna()
     rows = {day: seen[seen["day"] == day] for day in truth.columns} | {"overall": seen}
     table = pd.DataFrame([{"day": day, **_recovery(part)} for day, part in rows.items()])
@@ -302,14 +302,14 @@ def _two_runs(*tables: Mapping[tuple[str, str], pd.DataFrame]) -> list[str]:
             {key for table in tables for key in table if not all(key in other for other in tables)}
         )
         raise FatewalkError(
-            f"ablation: tables are missing for some (dataset, run): {first_few(differing)}; each needs a "
+            f"ablation: tables are missing for some (dataset, run): {quoted(differing)}; each needs a "
             "confusion, a recovery and an offset table"
         )
     runs = list(dict.fromkeys(run for _, run in keys))
     datasets = {dataset for dataset, _ in keys}
     if len(runs) != 2 or len(keys) != 2 * len(datasets):
         raise FatewalkError(
-            f"ablation: found runs {first_few(runs) or 'none'} in {len(keys)} tables of {len(datasets)} "
+            f"ablation: found runs {quoted(runs) or 'none'} in {len(keys)} tables of {len(datasets)} "
             "datasets; needed: the same two runs on every dataset"
         )
     return runs
@@ -329,13 +329,13 @@ def _truth_of(genes: np.ndarray, truth: pd.DataFrame, n_days: int, where: str) -
     """Truth [n, D] in the order of the table's genes."""
     if list(truth.columns) != day_names(n_days):
         raise FatewalkError(
-            f"{where}: has {n_days} days, the truth {first_few(truth.columns, 12)}; compare a run with the "
+            f"{where}: has {n_days} days, the truth {quoted(truth.columns, 12)}; compare a run with the "
             "truth of its own simulation"
         )
     strangers = genes[~pd.Index(genes).isin(truth.index)]
     if len(strangers):
         raise FatewalkError(
-            f"{where}: gene {first_few(strangers)} is not in the truth; compare a run with the truth of "
+            f"{where}: gene {quoted(strangers)} is not in the truth; compare a run with the truth of "
             "its own simulation"
         )
     return truth.loc[genes].to_numpy(float)

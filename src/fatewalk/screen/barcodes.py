@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fatewalk.core.errors import FatewalkError, first_few
+from fatewalk.core.errors import FatewalkError, quoted
 from fatewalk.core.words import count
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ def refuse_repeated_cells(ids: pd.Index, where: str) -> None:
         twice = ids[ids.duplicated()].unique()
         raise FatewalkError(
             f"{where}: {count(len(twice), 'name of a cell occurs', 'names of cells occur')} more than once: "
-            f"{first_few(map(repr, twice))}. If these are barcodes of several lanes, {LANES} (numbering them "
+            f"{quoted(twice)}. If these are barcodes of several lanes, {LANES} (numbering them "
             "anew, as obs_names_make_unique() does, would give one cell the guides of another); if a cell "
             "stands there twice, keep one"
         )
@@ -76,8 +76,8 @@ def match_barcodes(
     row = ids.get_indexer(names)  # of each name; -1: not in the table
     if (row < 0).all():
         found = (
-            f"{where}: none of its {len(names)} cells ({first_few(map(repr, names))}) is in {where_cells}, "
-            f"where cells are called {first_few(map(repr, ids[:3]))}"
+            f"{where}: none of its {len(names)} cells ({quoted(names)}) is in {where_cells}, "
+            f"where cells are called {quoted(ids[:3])}"
         )
         of_calls, of_cells = _common_suffix(names), _common_suffix(ids)
         if of_calls is None or of_cells is None or (of_calls == "") == (of_cells == ""):

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from fatewalk.core.errors import FatewalkError, first_few
+from fatewalk.core.errors import FatewalkError, first_few, quoted
 from fatewalk.core.names import (
     is_missing,
     is_spoilt,
@@ -81,7 +81,7 @@ def check_guide_map(table: pd.DataFrame, report: Report) -> Guides:
     if nameless.any():
         raise FatewalkError(
             f"guide_map: {count(int(nameless.sum()), 'targeting guide has', 'targeting guides have')} an "
-            f"empty gene_name: {first_few(map(repr, guide[nameless]))}; name their gene, or set is_ntc to "
+            f"empty gene_name: {quoted(guide[nameless])}; name their gene, or set is_ntc to "
             "True"
         )
     rows = pd.DataFrame({"guide": guide, "gene": np.where(is_ntc, "", gene)})  # "": non-targeting
@@ -137,7 +137,7 @@ def _check_names(rows: pd.DataFrame, report: Report) -> None:
         )
     if spoilt := [gene for gene in genes if is_spoilt(gene)]:
         raise FatewalkError(
-            f"{place}: {first_few(map(repr, spoilt))} is what a spreadsheet makes of the name of a gene "
+            f"{place}: {quoted(spoilt)} is what a spreadsheet makes of the name of a gene "
             "(MARCH1, SEPT2, 2310009E13Rik), and several genes may have become one; write the symbols again, "
             "and import such columns as text"
         )
@@ -153,19 +153,19 @@ def _check_names(rows: pd.DataFrame, report: Report) -> None:
             )
     if several := [gene for gene in genes if _names_several(gene, genes)]:
         report["warnings"].append(
-            f"Gene {first_few(map(repr, several))} names several genes of the guide map and is fitted as one "
+            f"Gene {quoted(several)} names several genes of the guide map and is fitted as one "
             "of its own; a guide belongs to exactly one gene: leave such guides out if that is not meant."
         )
     gene_of = dict(zip(rows["guide"], rows["gene"], strict=True))
     spoilt = [name for name in guides if is_spoilt(name) and not name.startswith(gene_of[name] or " ")]
     if spoilt:  # JUN-01 is a guide of JUN
         report["warnings"].append(
-            f"{count(len(spoilt), 'guide')} in the guide map: {first_few(map(repr, spoilt))}, named like a "
+            f"{count(len(spoilt), 'guide')} in the guide map: {quoted(spoilt)}, named like a "
             "date or a rounded number of a spreadsheet; if a spreadsheet did that, write the names again."
         )
     if missing := [guide for guide in guides if is_missing(guide)]:
         report["warnings"].append(
-            f"The guide map has a guide {first_few(map(repr, missing))}. If that marks cells without a "
+            f"The guide map has a guide {quoted(missing)}. If that marks cells without a "
             "guide, take it out of the map and of the calls."
         )
 
@@ -212,7 +212,7 @@ def check_days(cells: pd.DataFrame, report: Report) -> tuple[list[str], np.ndarr
     used, first = np.unique(codes, return_index=True)
     if len(unused := names[~np.isin(np.arange(len(names)), used)]):
         report["warnings"].append(
-            f"No cell has the declared day {first_few(map(repr, unused))}: it is left out, and the d indices "
+            f"No cell has the declared day {quoted(unused)}: it is left out, and the d indices "
             "count the other days."
         )
     times = np.zeros(len(names))
@@ -221,7 +221,7 @@ def check_days(cells: pd.DataFrame, report: Report) -> tuple[list[str], np.ndarr
     if wrong.any():
         raise FatewalkError(
             f"cells: column time is missing or not the same for all cells of day "
-            f"{first_few(map(repr, names[np.unique(codes[wrong])]))}; give every day label one time"
+            f"{quoted(names[np.unique(codes[wrong])])}; give every day label one time"
         )
     order = used[np.argsort(times[used], kind="stable")]  # names in time order
     if (same := np.flatnonzero(np.diff(times[order]) == 0)).size:
@@ -229,7 +229,7 @@ def check_days(cells: pd.DataFrame, report: Report) -> tuple[list[str], np.ndarr
         raise FatewalkError(f"cells: days {pair[0]!r} and {pair[1]!r} have the same time; use one label")
     if late := [names[i] for i in order if times[i] > MOST_DAYS and counts_days(names[i])]:
         report["warnings"].append(
-            f"Day {first_few(map(repr, late))} is more than {MOST_DAYS} days after day 0: if it is a "
+            f"Day {quoted(late)} is more than {MOST_DAYS} days after day 0: if it is a "
             "date, an identifier or minutes, write days (d0, d3) or the unit (h, min) instead."
         )
     rank = np.zeros(len(names), dtype=np.int64)
@@ -257,9 +257,7 @@ def check_prob(
     found = cells[columns].rename(columns=lambda name: name.removeprefix(PROB_PREFIX))
     matched, left_out = match_fates(found, fates, "cells")
     if left_out:
-        report["warnings"].append(
-            f"No cell has any probability of fate {first_few(map(repr, left_out))}: left out."
-        )
+        report["warnings"].append(f"No cell has any probability of fate {quoted(left_out)}: left out.")
     prob = matched[list(fates)].to_numpy(dtype=float, na_value=np.nan)  # [N, F]
     off = np.abs(prob.sum(axis=1) - 1.0)  # [N]
     checks = (
@@ -339,7 +337,7 @@ def _warn_of_sizes(names: pd.Index, n_cells: int, what: str, report: Report) -> 
     n = len(names)
     if n_cells < 10 * FEW_CELLS_OF_REPLICATE:
         return
-    found = f"{n_cells} cells are in {count(n, what)}: {first_few(map(repr, names))}."
+    found = f"{n_cells} cells are in {count(n, what)}: {quoted(names)}."
     if what == CLUSTER and (n == 1 or 2 * n > n_cells):
         report["warnings"].append(
             f"{found} Does cluster_key name the column of the embryo, clone or well? Clusters say which "
@@ -369,7 +367,7 @@ def check_burden(cells: pd.DataFrame, ids: pd.Index, n_guides: np.ndarray, repor
     if bad.any():
         raise FatewalkError(
             f"cells: column {BURDEN} is missing, negative or no number in {count(int(bad.sum()), 'cell')}: "
-            f"{first_few(map(repr, ids[bad]))}; fill it in, or leave the column out to count the guides "
+            f"{quoted(ids[bad])}; fill it in, or leave the column out to count the guides "
             "called"
         )
     warn_of_burden(burden, n_guides, ids, report)
@@ -448,8 +446,8 @@ def _report_unknown_cells(
     if not len(unknown):
         return
     found = (
-        f"of {len(unknown)} cells are not in the cells table: {first_few(map(repr, names[unknown]))}, "
-        f"where cells are called {first_few(map(repr, ids[:3]))}"
+        f"of {len(unknown)} cells are not in the cells table: {quoted(names[unknown])}, "
+        f"where cells are called {quoted(ids[:3])}"
     )
     if not known.any():
         raise FatewalkError(
@@ -466,7 +464,7 @@ def _refuse_unmapped(names: pd.Index, codes: np.ndarray, guides: Guides) -> None
     if missing := [name for name in unmapped if is_missing(name)]:
         n = int(np.isin(codes, names.get_indexer(pd.Index(missing))).sum())
         raise FatewalkError(
-            f"guide_calls: {first_few(map(repr, missing))} in {count(n, 'call')} is a word for a missing "
+            f"guide_calls: {quoted(missing)} in {count(n, 'call')} is a word for a missing "
             "value and no guide of the map: leave these rows out; a cell without a guide needs none"
         )
     shown = []
@@ -480,7 +478,7 @@ def _refuse_unmapped(names: pd.Index, codes: np.ndarray, guides: Guides) -> None
         f"{joined[0]!r} is several guides of the map with {joined[1]!r} between: write one row for each "
         "call, or, of a column of obs, set guide_separator"
         if joined
-        else f"{first_few(map(repr, of_genes))} are genes of the map: if the calls name genes, leave "
+        else f"{quoted(of_genes)} are genes of the map: if the calls name genes, leave "
         "guide_map out and name the controls in ntc_names"
         if len(of_genes)
         else "write them as in guide_map, add them there with their gene or as is_ntc, or leave their calls "

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from fatewalk.core.errors import first_few
+from fatewalk.core.errors import first_few, quoted
 from fatewalk.core.names import is_missing
 from fatewalk.core.words import count
 
@@ -110,7 +110,7 @@ def _warn_of_marks(rows: pd.DataFrame, genes: set[str], report: Report) -> None:
     if len(guides) / 2 < n_ntc < len(guides) and like.mean() < 0.5:
         report["warnings"].append(
             f"{n_ntc} of {len(guides)} guides of the guide map have is_ntc True, first "
-            f"{first_few(map(repr, guides.loc[guides['is_ntc'], 'guide']))}: is the column the wrong way "
+            f"{quoted(guides.loc[guides['is_ntc'], 'guide'])}: is the column the wrong way "
             "round? True marks non-targeting guides."
         )
     # some give every control its own name as its gene
@@ -119,12 +119,12 @@ def _warn_of_marks(rows: pd.DataFrame, genes: set[str], report: Report) -> None:
     if named:
         report["notes"].append(
             f"NTC guides name {count(len(named), 'gene')} that no control is usually called: "
-            f"{first_few(map(repr, named))}. They count as controls, without an effect."
+            f"{quoted(named)}. They count as controls, without an effect."
         )
 
 
 def _names(what: str, names: Sequence[str]) -> str:
-    return f"{what}{'s' * (len(names) > 1)} {first_few(map(repr, names))}"
+    return f"{what}{'s' * (len(names) > 1)} {quoted(names)}"
 
 
 def warn_of_controls(

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from fatewalk.core.delimited import NUMBER
-from fatewalk.core.errors import FatewalkError, first_few, nearest
+from fatewalk.core.errors import FatewalkError, nearest, quoted
 from fatewalk.core.names import is_missing, refuse_same, same_to_the_ear, same_to_the_eye, spellings
 from fatewalk.core.schema import is_reserved
 from fatewalk.core.words import count
@@ -75,7 +75,7 @@ def read_covariate(column: pd.Series, cell_ids: pd.Index | pd.Series, where: str
     codes, names = as_codes(column, where)
     if len(names) and names.str.fullmatch(DECIMAL_COMMA).all():
         raise FatewalkError(
-            f"{where}: covariate {column.name!r} holds decimal commas ({first_few(map(repr, names))}), which "
+            f"{where}: covariate {column.name!r} holds decimal commas ({quoted(names)}), which "
             "would count as names of categories; write a decimal point"
         )
     refuse_same(same_to_the_eye(names), "levels", f"{where}: covariate {column.name!r}")
@@ -89,7 +89,7 @@ def _refuse_missing(
         raise FatewalkError(
             f"{where}: covariate {column.name!r} is missing (empty, NA, NaN, None, null or infinite) in "
             f"{missing.sum()} of {len(missing)} cells: "
-            f"{first_few(map(repr, np.asarray(cell_ids)[missing]))}; fill it in, leave these cells out, or "
+            f"{quoted(np.asarray(cell_ids)[missing])}; fill it in, leave these cells out, or "
             "take it out of covariates"
         )
 
@@ -136,7 +136,7 @@ def build_covariates(
     used = carried if wanted is None else list(wanted)
     if absent := [name for name in used if name not in carried]:
         raise FatewalkError(
-            f"cells: design.covariates names {first_few(map(repr, absent))}, which the cells table does not "
+            f"cells: design.covariates names {quoted(absent)}, which the cells table does not "
             f"carry{nearest(absent[0], carried)}; it carries: {', '.join(carried) or 'none'}. Name it under "
             "covariates in the dataset entry, or correct design.covariates"
         )
@@ -237,8 +237,8 @@ def _warn_of_words(name: str, cells_of: dict[str, int], report: Report) -> None:
     if words and len(numbers) > 2 and n_words < FEW_WORDS * n and not LABELS.fullmatch(name):
         report["warnings"].append(
             f"Covariate {name!r} counts as {len(cells_of)} categories, because {count(n_words, 'cell')} of "
-            f"{n} have {first_few(map(repr, words))}, where the others have numbers "
-            f"({first_few(map(repr, numbers))}). If it is a quantity, correct these cells or leave them out."
+            f"{n} have {quoted(words)}, where the others have numbers "
+            f"({quoted(numbers)}). If it is a quantity, correct these cells or leave them out."
         )
 
 
@@ -295,7 +295,7 @@ def _encode_levels(name: str, values: np.ndarray) -> tuple[dict[str, np.ndarray]
     counts = np.bincount(codes, minlength=len(levels))
     if len(levels) > MAX_LEVELS:
         raise FatewalkError(
-            f"cells: covariate {name!r} has {len(levels)} levels ({first_few(map(repr, levels))}), allowed: "
+            f"cells: covariate {name!r} has {len(levels)} levels ({quoted(levels)}), allowed: "
             f"at most {MAX_LEVELS}; it is probably an identifier, or numbers with words among them. Leave "
             "it out, or mend the column"
         )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fatewalk.core.errors import FatewalkError, first_few
+from fatewalk.core.errors import FatewalkError, first_few, quoted
 from fatewalk.core.names import is_missing, is_spoilt
 from fatewalk.screen.text import as_codes
 
@@ -96,17 +96,17 @@ def read_days(column: pd.Series, where: str) -> Days:
     parsed = [_read_label(text) for text in texts]
     if missing := [text for text in texts if is_missing(text)]:
         raise FatewalkError(
-            f"{place}: {first_few(map(repr, missing))} is a word for a missing value, not a day; give these "
+            f"{place}: {quoted(missing)} is a word for a missing value, not a day; give these "
             "cells their day, or leave them out"
         )
     if dates := [text for text in texts if is_spoilt(text) or CALENDAR_DATE.fullmatch(text)]:
         raise FatewalkError(
-            f"{place}: {first_few(map(repr, dates))} is a date; write the days since the start of the "
+            f"{place}: {quoted(dates)} is a date; write the days since the start of the "
             "experiment (d0, d3), so that the time between them is known"
         )
     if unread := [text for text, label in zip(texts, parsed, strict=True) if label is None]:
         raise FatewalkError(
-            f"{place}: cannot read a time from {first_few(map(repr, unread))}; a day label holds exactly "
+            f"{place}: cannot read a time from {quoted(unread)}; a day label holds exactly "
             "one number (d0, day 3, 72hpf, E8.5, 18.0), with a point, not a comma. Rename these labels, or "
             "set day_key to a column that holds times"
         )
@@ -171,4 +171,4 @@ def _refuse_equal_times(texts: list[str], times: np.ndarray, place: str) -> None
 
 
 def _quoted(texts: Iterable[str]) -> str:
-    return first_few(map(repr, texts))
+    return quoted(texts)

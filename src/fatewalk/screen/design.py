@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from fatewalk.core.daywise import Daywise
-from fatewalk.core.errors import FatewalkError, first_few
+from fatewalk.core.errors import FatewalkError, quoted
 from fatewalk.core.files import atomic_path, reading
 from fatewalk.core.schema import BURDEN, CLUSTER, MIN_MULTI_GUIDE_GENES
 from fatewalk.core.tables import write_table
@@ -260,7 +260,7 @@ def _keep_cells(
     lost = set(cells["day"].unique()) - set(cells["day"].iloc[row].unique())
     if lost:
         raise FatewalkError(
-            f"cells: no cell of day {first_few(sorted(map(repr, lost)))} carries a guide, so the day would "
+            f"cells: no cell of day {quoted(sorted(lost))} carries a guide, so the day would "
             "vanish; set design.cells_without_guides to keep, or take the day out of the cells table"
         )
     return row
@@ -294,13 +294,11 @@ def _keep_guides(
         )
     if dropped:
         report["warnings"].append(
-            f"No cell carries a guide of {count(len(dropped), 'gene')}, left out: "
-            f"{first_few(map(repr, dropped), 10)}."
+            f"No cell carries a guide of {count(len(dropped), 'gene')}, left out: {quoted(dropped, 10)}."
         )
     if len(unused := guides.names[targeting & ~used]):
         report["warnings"].append(
-            f"{count(len(unused), 'guide is', 'guides are')} in no cell, left out: "
-            f"{first_few(map(repr, unused), 10)}."
+            f"{count(len(unused), 'guide is', 'guides are')} in no cell, left out: {quoted(unused, 10)}."
         )
     report["guides"] |= {"in_no_cell_dropped": len(unused), "kept": int(kept.sum())}
     report["genes"] = {"in_map": len(guides.genes), "dropped": dropped, "kept": int(has_guide.sum())}
@@ -412,7 +410,7 @@ def _note_missing_nuisances(design: Design, report: Report) -> None:
         )
     elif constant:
         report["notes"].append(
-            f"All cells of day {first_few(map(repr, constant), 10)} have the same burden, so there is no "
+            f"All cells of day {quoted(constant, 10)} have the same burden, so there is no "
             "burden slope to estimate on it."
         )
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from fatewalk.core.errors import FatewalkError, first_few, nearest
+from fatewalk.core.errors import FatewalkError, nearest, quoted
 from fatewalk.core.names import is_missing, refuse_same, same_to_the_ear
 from fatewalk.screen.text import as_codes
 
@@ -43,9 +43,7 @@ def match_fates(prob: pd.DataFrame, fates: Sequence[str], where: str) -> tuple[p
     found = [str(name) for name in prob.columns]
     prob = prob.set_axis(found, axis=1)
     if repeated := sorted({name for name in found if found.count(name) > 1}):
-        raise FatewalkError(
-            f"{where}: fate {first_few(map(repr, repeated))} stands in several columns; keep one"
-        )
+        raise FatewalkError(f"{where}: fate {quoted(repeated)} stands in several columns; keep one")
     refuse_same(same_to_the_ear(found), "fates", where)
     others = [name for name in found if name not in fates]
     problems = [f"{fate!r} is not in the data{nearest(fate, others)}" for fate in fates if fate not in found]

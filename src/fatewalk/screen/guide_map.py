@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 import yaml
 
-from fatewalk.core.errors import FatewalkError, first_few, nearest
+from fatewalk.core.errors import FatewalkError, first_few, nearest, quoted
 from fatewalk.core.schema import GUIDE_MAP
 from fatewalk.core.tables import as_bool, read_table, require_columns, with_names_of_rows
 from fatewalk.screen.controls import looks_like_control
@@ -106,7 +106,7 @@ def _with_names(table: pd.DataFrame, ntc_names: Sequence[str], where: str) -> tu
         raise FatewalkError(
             f"{where}: ntc_names lists {', '.join(f'{name!r}{nearest(name, known)}' for name in unknown[:3])}"
             f"{f' (and {len(unknown) - 3} more)' if len(unknown) > 3 else ''}, but no guide and no gene has "
-            f"this name; found: {first_few(map(repr, known), 10)}. Spell ntc_names as they are there"
+            f"this name; found: {quoted(known, 10)}. Spell ntc_names as they are there"
         )
     named = guide.isin(ntc_names) | gene.isin(ntc_names)
     marked = table["is_ntc"] if "is_ntc" in table else pd.Series(False, index=table.index)
@@ -119,7 +119,7 @@ def _refuse_nameless(table: pd.DataFrame, where: str) -> None:
     nameless = (or_blank(table["gene_name"]) == "") & ~table["is_ntc"].to_numpy(dtype=bool)
     if nameless.any():
         raise FatewalkError(
-            f"{where}: {nameless.sum()} guides have no gene: {first_few(map(repr, guide[nameless]))}; name "
+            f"{where}: {nameless.sum()} guides have no gene: {quoted(guide[nameless])}; name "
             "the gene of each, or mark controls (is_ntc True, or ntc_names)"
         )
 
@@ -159,7 +159,7 @@ def _several_of_a_gene(guides: Iterable[str]) -> str:
     several = gene.duplicated(keep=False) & gene.notna()
     if gene[several].nunique() < 2 or several.mean() < 0.5:
         return ""
-    return first_few(map(repr, names[gene == gene[several].iloc[0]]), 2)
+    return quoted(names[gene == gene[several].iloc[0]], 2)
 
 
 def _proposal(table: pd.DataFrame, calls: pd.DataFrame) -> str:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fatewalk.core.errors import first_few
+from fatewalk.core.errors import first_few, quoted
 from fatewalk.core.words import count
 
 if TYPE_CHECKING:
@@ -169,7 +169,7 @@ def warn_of_clusters(
     if len(reps) < 2 or len(clusters) < 2 or not seen.all() or not all(map(NUMBERED.fullmatch, clusters)):
         return
     report["warnings"].append(
-        f"Each of the {len(clusters)} clusters ({first_few(map(repr, clusters))}) has cells in all "
+        f"Each of the {len(clusters)} clusters ({quoted(clusters)}) has cells in all "
         f"{len(reps)} replicates, and counts as one. If their numbers begin anew in each replicate, write "
         f"the replicate into their names ({reps[0]}_{clusters[0]})."
     )

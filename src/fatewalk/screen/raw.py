@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from fatewalk.core.errors import FatewalkError, first_few
+from fatewalk.core.errors import FatewalkError, first_few, quoted
 from fatewalk.core.names import is_missing, refuse_missing, refuse_same, same_to_the_ear, same_to_the_eye
 from fatewalk.core.schema import BURDEN, CLUSTER, GUIDE_CALLS, prob_columns
 from fatewalk.core.tables import refuse_lists
@@ -111,9 +111,9 @@ def canonical_cells(raw: RawScreen, fates: Sequence[str]) -> tuple[pd.DataFrame,
         cells[name] = read_covariate(column, cells["cell_id"], raw.where)
     notes = list(raw.notes)
     if days.unused:
-        notes.append(f"No cell has the declared day label {first_few(map(repr, days.unused))}: left out.")
+        notes.append(f"No cell has the declared day label {quoted(days.unused)}: left out.")
     if left_out:
-        notes.append(f"No cell has any probability of fate {first_few(map(repr, left_out), 10)}: left out.")
+        notes.append(f"No cell has any probability of fate {quoted(left_out, 10)}: left out.")
     report = {
         "cells": len(cells),
         "fates": list(prob.columns),

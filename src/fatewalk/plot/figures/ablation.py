@@ -9,7 +9,7 @@ import pandas as pd
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from fatewalk.core.errors import FatewalkError, first_few
+from fatewalk.core.errors import FatewalkError, quoted
 from fatewalk.core.tables import require_columns
 from fatewalk.plot.style import BLUE, DOUBLE, GREY, VERMILLION, add_foot, add_title, new_figure, styled
 
@@ -49,8 +49,8 @@ def ablation(table: pd.DataFrame) -> Figure:
     single = table[table["kind"] == "screen"]
     if missing := set(RUNS) - set(single["run"]):
         raise FatewalkError(
-            f"table of the ablation: no rows of run {first_few(sorted(missing))}; found: "
-            f"{first_few(single['run'].unique()) or 'none'}"
+            f"table of the ablation: no rows of run {quoted(sorted(missing))}; found: "
+            f"{quoted(single['run'].unique()) or 'none'}"
         )
     by_day = single[single["day"].str.fullmatch(r"d\d+")]
     overall = single[single["day"] == "overall"]

@@ -17,7 +17,7 @@ import pandas as pd
 from pydantic import Field, model_validator
 
 from fatewalk.config.datasets import GUIDE_MAP_TEXT, NTC_NAMES_TEXT, Covariates, Dataset, NtcNames
-from fatewalk.core.errors import FatewalkError, first_few, nearest
+from fatewalk.core.errors import FatewalkError, nearest, quoted
 from fatewalk.screen.raw import RawScreen
 from fatewalk.screen.readers.guides import Found, Place, find_guides, guide_variables
 from fatewalk.screen.readers.stores import open_store
@@ -209,7 +209,7 @@ class _Cells:
         if (at < 0).any():
             raise FatewalkError(
                 f"{self.holder.where}: {(at < 0).sum()} of {len(at)} cells are not in {part.where}, where "
-                f"column {column.name!r} is: {first_few(map(repr, self.holder.cell_id[at < 0]))}; put the "
+                f"column {column.name!r} is: {quoted(self.holder.cell_id[at < 0])}; put the "
                 f"column into obs of the cells with fates, or set {option} to another one"
             )
         return column.iloc[at].reset_index(drop=True)
@@ -268,7 +268,7 @@ def _of_cells(place: Place, dataset: AnnDataDataset, cells: pd.Index) -> Found:
         return found
     note = (
         f"{len(absent)} of {len(cells)} cells are not in {place.where}, which holds the guides: "
-        f"{first_few(map(repr, absent))}. They count as cells without a guide; leave them out if their "
+        f"{quoted(absent)}. They count as cells without a guide; leave them out if their "
         "guides were not read."
     )
     return replace(found, notes=[*found.notes, note])
@@ -280,8 +280,8 @@ def _fate_names(cells: _Cells, matrix: Any, dataset: AnnDataDataset) -> list[str
     configured, key, where = dataset.fate_names, dataset.fate_names_key, cells.holder.where
     if own and configured and own != list(configured):
         raise FatewalkError(
-            f"{where}: fate_names lists {first_few(map(repr, configured), 10)}, but the columns of the data "
-            f"frame are {first_few(map(repr, own), 10)}; leave fate_names out"
+            f"{where}: fate_names lists {quoted(configured, 10)}, but the columns of the data "
+            f"frame are {quoted(own, 10)}; leave fate_names out"
         )
     named = (part.names(key) for part in (cells.holder, *cells.others))
     names = own or configured or next((found for found in named if found is not None), None)
@@ -289,7 +289,7 @@ def _fate_names(cells: _Cells, matrix: Any, dataset: AnnDataDataset) -> list[str
         origin = "fate_names" if configured else f"{key!r}"
         raise FatewalkError(
             f"{where}: obsm[{cells.fate_key!r}] has {matrix.shape[1]} columns, but {origin} gives "
-            f"{len(names)} names ({first_few(map(repr, names), 10)}); a subset of cells or fates may have "
+            f"{len(names)} names ({quoted(names, 10)}); a subset of cells or fates may have "
             "lost one. Set fate_names to the names in the order of the columns"
         )
     return None if names is None else list(names)
@@ -309,7 +309,7 @@ def _read_fates(cells: _Cells, dataset: AnnDataDataset) -> pd.DataFrame:
         )
     if dataset.fate_names is None and names == [str(i) for i in range(len(names))]:
         raise FatewalkError(
-            f"{place}: the fates are named {first_few(map(repr, names))}, which is what remains when their "
+            f"{place}: the fates are named {quoted(names)}, which is what remains when their "
             "names are lost. Set fate_names to the names in the order of the columns, or fate_names_key to "
             "the obs column of the terminal states"
         )

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from fatewalk.core.errors import FatewalkError, first_few, nearest
+from fatewalk.core.errors import FatewalkError, first_few, nearest, quoted
 from fatewalk.core.names import is_missing
 from fatewalk.core.tables import truth_of
 from fatewalk.screen.readers.matrices import SPARSE, kind_of, read_entries, shape_of
@@ -327,8 +327,8 @@ def guide_names(place: Place, width: int, dataset: AnnDataDataset) -> list[str]:
         own = [str(name) for name in element.attrs["column-order"]]
         if dataset.guide_names and own != list(dataset.guide_names):
             raise FatewalkError(
-                f"{place.where}: guide_names lists {first_few(map(repr, dataset.guide_names), 10)}, but the "
-                f"columns of the data frame are {first_few(map(repr, own), 10)}; leave guide_names out"
+                f"{place.where}: guide_names lists {quoted(dataset.guide_names, 10)}, but the "
+                f"columns of the data frame are {quoted(own, 10)}; leave guide_names out"
             )
         return own
     names = dataset.guide_names or part.names(dataset.guide_names_key)
@@ -341,7 +341,7 @@ def guide_names(place: Place, width: int, dataset: AnnDataDataset) -> list[str]:
         origin = "guide_names" if dataset.guide_names else f"{dataset.guide_names_key!r}"
         raise FatewalkError(
             f"{place.where}: {width} columns, but {origin} gives {len(names)} names "
-            f"({first_few(map(repr, names), 10)}); set guide_names to the names in the order of the columns"
+            f"({quoted(names, 10)}); set guide_names to the names in the order of the columns"
         )
     return list(names)
 
@@ -366,7 +366,7 @@ def _of_variables(place: Place) -> Found:
     if is_guide is None and types is not None and (types == "Gene Expression").any():
         raise FatewalkError(
             f"{place.where}: no variable is a guide; var[{types.name!r}] holds "
-            f"{first_few(map(repr, types.unique()))}, and guides are 'CRISPR Guide Capture'. Set guide_key "
+            f"{quoted(types.unique())}, and guides are 'CRISPR Guide Capture'. Set guide_key "
             "to where the guides are"
         )
     wanted = np.ones(len(part.var), dtype=bool) if is_guide is None else is_guide
@@ -420,9 +420,7 @@ def _calls(
     index = pd.Index(names)
     used = index if wanted is None else index[wanted]
     if repeated := used[used.duplicated()].unique().tolist():
-        raise FatewalkError(
-            f"{place.where}: guide {first_few(map(repr, repeated))} stands in several columns; keep one"
-        )
+        raise FatewalkError(f"{place.where}: guide {quoted(repeated)} stands in several columns; keep one")
     if len(blank := np.flatnonzero(used.astype(str).str.strip() == "")):
         raise FatewalkError(
             f"{place.where}: column {first_few(blank + 1)} of {len(used)} has no name; name its guide, or "
@@ -498,7 +496,7 @@ def _of_column(place: Place, dataset: AnnDataDataset) -> Found:
     if several.any():
         count = np.isin(codes, names["value"][several[guide]]).sum()
         raise FatewalkError(
-            f"{place.where}: {count} cells have {first_few(map(repr, guides[several]))}, which tells none of "
+            f"{place.where}: {count} cells have {quoted(guides[several])}, which tells none of "
             "their guides; leave these cells out, or name all their guides"
         )
     rows = pd.DataFrame({"cell": np.flatnonzero(codes >= 0), "value": codes[codes >= 0]})

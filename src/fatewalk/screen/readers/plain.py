@@ -11,7 +11,7 @@ from pydantic import Field
 
 from fatewalk.config.datasets import GUIDE_MAP_TEXT, NTC_NAMES_TEXT, Covariates, Dataset, NtcNames
 from fatewalk.core.delimited import UNNAMED
-from fatewalk.core.errors import FatewalkError, first_few, nearest
+from fatewalk.core.errors import FatewalkError, first_few, nearest, quoted
 from fatewalk.core.foreign import PARQUET, suffix_of
 from fatewalk.core.schema import BURDEN, CLUSTER, GUIDE_CALLS, PROB_PREFIX
 from fatewalk.core.tables import read_table, require_columns, with_names_of_rows
@@ -188,7 +188,7 @@ def _probabilities(cells: pd.DataFrame, where: str) -> tuple[pd.DataFrame, list[
         return one_hot(cells[FATE], where), []
     raise FatewalkError(
         f"{where}: found neither columns {PROB_PREFIX}<fate> (probabilities) nor a column {FATE!r} (a "
-        f"label); found: {first_few(map(repr, cells.columns), 12)}. Name the columns of the probabilities "
+        f"label); found: {quoted(cells.columns, 12)}. Name the columns of the probabilities "
         f"{PROB_PREFIX}<fate>, such as {PROB_PREFIX}EC"
     )
 
@@ -213,13 +213,13 @@ def _read_calls(path: str) -> tuple[pd.DataFrame, str, list[str]]:
     if count is None and unused and _is_of_all_pairs(table):
         raise FatewalkError(
             f"{path}: has a row for every cell and every guide, and no column of counts that is known; if "
-            f"{first_few(map(repr, unused))} says which are calls, keep those rows, or name the counts 'umi'"
+            f"{quoted(unused)} says which are calls, keep those rows, or name the counts 'umi'"
         )
     if count not in (None, "umi"):
         notes.append(f"Column {count!r} of {path} is taken for the count of each call.")
     if unused:
         remedy = "" if count else "; counts are read from a column 'umi', and a count of 0 is no call"
-        notes.append(f"Columns of {path} that are not used: {first_few(map(repr, unused), 10)}{remedy}.")
+        notes.append(f"Columns of {path} that are not used: {quoted(unused, 10)}{remedy}.")
     return table[[*GUIDE_CALLS, *filter(None, [count])]].rename(columns={count: "umi"}), count or "umi", notes
 
 
@@ -243,7 +243,7 @@ def _refuse_matrix(table: pd.DataFrame, path: str) -> None:
     rows, columns = ("guide", "cell_id") if own == "guide" else ("cell_id", "guide")
     raise FatewalkError(
         f"{path}: is a matrix with a column for each {columns.removesuffix('_id')} "
-        f"({first_few(map(repr, numbers))}); write one row for each call, in Python: "
+        f"({quoted(numbers)}); write one row for each call, in Python: "
         f"table.melt({own!r}, var_name={columns!r}, value_name='umi').query('umi > 0')"
         + (f".rename(columns={{{own!r}: {rows!r}}})" if own != rows else "")
     )

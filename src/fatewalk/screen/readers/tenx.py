@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from fatewalk.core.errors import FatewalkError, first_few
+from fatewalk.core.errors import FatewalkError, quoted
 from fatewalk.core.tables import read_table, require_columns
 from fatewalk.screen.barcodes import LANES
 
@@ -56,7 +56,7 @@ def split_protospacer_calls(table: pd.DataFrame, where: str) -> tuple[pd.DataFra
     if (repeated := barcode.duplicated() & barcode.notna()).any():
         raise FatewalkError(
             f"{where}: {barcode[repeated].nunique()} barcodes stand in several rows: "
-            f"{first_few(map(repr, barcode[repeated].unique()))}. A row holds all guides of a cell, so these "
+            f"{quoted(barcode[repeated].unique())}. A row holds all guides of a cell, so these "
             f"are different cells, of several lanes: {LANES}"
         )
     without = table["feature_call"].isna()
@@ -69,7 +69,7 @@ def split_protospacer_calls(table: pd.DataFrame, where: str) -> tuple[pd.DataFra
         barcodes = rows.loc[uneven, "cell_barcode"]
         raise FatewalkError(
             f"{where}: feature_call and num_umis have different numbers of '|'-separated entries for "
-            f"{first_few(map(repr, barcodes))}; write the table again (a guide's name must not hold '|')"
+            f"{quoted(barcodes)}; write the table again (a guide's name must not hold '|')"
         )
     calls = pd.DataFrame(
         {"cell_id": rows["cell_barcode"], "guide": guides.str.split("|"), "umi": umis.str.split("|")}
@@ -109,8 +109,7 @@ def map_of_reference(table: pd.DataFrame, guides: pd.Index, where: str) -> tuple
     is_guide = table["feature_type"].fillna("").str.strip().str.casefold() == GUIDE_FEATURES.casefold()
     if not is_guide.any():
         raise FatewalkError(
-            f"{where}: no feature_type is {GUIDE_FEATURES!r}; found: "
-            f"{first_few(map(repr, table['feature_type'].unique()))}"
+            f"{where}: no feature_type is {GUIDE_FEATURES!r}; found: {quoted(table['feature_type'].unique())}"
         )
     targets = [name for name in ("target_gene_name", "target_gene_id") if name in table]
     if not targets:
