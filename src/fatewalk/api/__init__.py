@@ -22,7 +22,7 @@ from fatewalk.config import Config, SimulateConfig, load_config
 from fatewalk.config.datasets import SimulatedDataset
 from fatewalk.config.messages import Problems
 from fatewalk.config.root import MAIN_RUN
-from fatewalk.core.errors import FatewalkError, quoted
+from fatewalk.core.errors import FatewalkError, first_few
 from fatewalk.mash import MashError
 from fatewalk.run.files import Run
 from fatewalk.run.manifest import enter
@@ -119,7 +119,7 @@ def load(folder: str | Path) -> Result:
     marks: list[Path] = next(filter(None, (sorted(folder.glob(f"{one}/run.json")) for one in below)), [])
     runs = [str(path.parent.relative_to(folder)) for path in marks]
     if runs and not (folder / "run.json").exists():
-        raise FatewalkError(f"{folder}: is no run but has some: {quoted(runs)}; name one of these folders")
+        raise FatewalkError(f"{folder}: is no run but has some: {first_few(runs)}; name one of these folders")
     return Result(Run.load(folder))
 
 

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from fatewalk.core.delimited import NUMBER, UNNAMED, no_header, read_delimited
-from fatewalk.core.errors import FatewalkError, nearest, quoted
+from fatewalk.core.errors import FatewalkError, first_few, nearest, quoted
 from fatewalk.core.files import atomic_path, need, opening, reading
 from fatewalk.core.foreign import DELIMITED, PARQUET, not_a_table, suffix_of
 from fatewalk.core.schema import SHIELDED, WOULD_RUN
@@ -192,7 +192,7 @@ def require_columns(table: pd.DataFrame, required: Sequence[str], where: str | P
         if len(table.columns) == 1:
             header = ". Commas, semicolons or tabs stand between columns"
         raise FatewalkError(
-            f"{where}: column {quoted(missing)} is missing{meant}; found: "
+            f"{where}: column {first_few(missing)} is missing{meant}; found: "
             f"{quoted(table.columns, 12)}; give the right one this name{header}"
         )
 

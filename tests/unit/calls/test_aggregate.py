@@ -81,9 +81,9 @@ def test_aggregate_guides_refuses_bad_input():
     table = mash_guides(["A", "A"], [[1.0], [1.0]], [[1.0], [1.0]])
     with pytest.raises(FatewalkError, match="postsd_d0 is missing"):
         aggregate(table.drop(columns="postsd_d0"))
-    with pytest.raises(FatewalkError, match="s0 stands in more than one row"):
+    with pytest.raises(FatewalkError, match="'s0' stands in more than one row"):
         aggregate(table.assign(guide="s0"))
-    with pytest.raises(FatewalkError, match="gene is empty for guide s1"):
+    with pytest.raises(FatewalkError, match="gene is empty for guide 's1'"):
         aggregate(table.assign(gene=["A", None]))
     with pytest.raises(FatewalkError, match="negative postsd for guide s0"):
         aggregate(table.assign(postsd_d0=[-1.0, 1.0]))

@@ -216,7 +216,7 @@ def test_rank_hits_refuses_bad_input():
     table, sources = gene_rows(lfsr), {SOURCE: effects(lfsr, np.ones((2, 2)))}
     with pytest.raises(FatewalkError, match="n_cells_d0"):
         rank_hits(table.drop(columns="n_cells_d0"), sources, by_lfsr())
-    with pytest.raises(FatewalkError, match="g0 stands in more than one row"):
+    with pytest.raises(FatewalkError, match="'g0' stands in more than one row"):
         rank_hits(table.assign(gene="g0"), sources, by_lfsr())
     with pytest.raises(FatewalkError, match="column gene is empty in row 1"):
         rank_hits(table.assign(gene=["g0", None]), sources, by_lfsr())

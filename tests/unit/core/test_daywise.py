@@ -67,9 +67,9 @@ def test_rows_are_taken_by_place_and_by_name(found):
     by_name = found.rows_of("gene", ["c", "NA"], "t")
     assert by_name["betahat"][:, 0].tolist() == [-2.0, 0.1]
     assert by_name.marks == MARKS
-    with pytest.raises(FatewalkError, match="t: no row for gene x, y"):
+    with pytest.raises(FatewalkError, match="t: no row for gene 'x', 'y'"):
         found.rows_of("gene", ["x", "c", "y"], "t")
-    with pytest.raises(FatewalkError, match="t: more than one row for gene c"):
+    with pytest.raises(FatewalkError, match="t: more than one row for gene 'c'"):
         found.take([2, 0, 2]).rows_of("gene", ["c"], "t")
 
 
@@ -102,7 +102,7 @@ def test_lists_of_days_there_and_back():
     assert join_days(flags).tolist() == ["d0;d2", "", "d1"]
     hits = pd.DataFrame({"active_days": ["d0;d2", np.nan, "d1"]})  # as a file with an empty list is read
     np.testing.assert_array_equal(active_matrix(hits, 3), flags)
-    with pytest.raises(FatewalkError, match="active_days: found d2; allowed: d0, d1"):
+    with pytest.raises(FatewalkError, match="active_days: found 'd2'; allowed: 'd0', 'd1'"):
         active_matrix(hits, 2)
 
 

@@ -79,13 +79,13 @@ def test_truth_of_the_gene_estimand(truth_theta):
 def test_truth_refuses_bad_input(truth_theta):
     with pytest.raises(FatewalkError, match="theta_gene is missing"):
         truth_for_contrast(truth_theta.drop(columns="theta_gene"), "MES", "EC")
-    with pytest.raises(FatewalkError, match="cannot give MES against MES"):
+    with pytest.raises(FatewalkError, match="cannot give 'MES' against 'MES'"):
         truth_for_contrast(truth_theta, "MES", "MES")
-    with pytest.raises(FatewalkError, match="cannot give X against Y; found fates MES, NEU"):
+    with pytest.raises(FatewalkError, match="cannot give 'X' against 'Y'; found fates 'MES', 'NEU'"):
         truth_for_contrast(truth_theta, "X", "Y")
-    with pytest.raises(FatewalkError, match="missing for gene A"):
+    with pytest.raises(FatewalkError, match="missing for gene 'A'"):
         truth_for_contrast(truth_theta.iloc[:-1], "NEU", "EC")
-    with pytest.raises(FatewalkError, match="gene Z has two rows"):
+    with pytest.raises(FatewalkError, match="gene 'Z' has two rows"):
         truth_for_contrast(pd.concat([truth_theta, truth_theta.iloc[:1]]), "MES", "EC")
     with pytest.raises(FatewalkError, match="column day: found 0, 2"):
         truth_for_contrast(truth_theta.replace({"day": {1: 2}}), "MES", "EC")
@@ -157,15 +157,15 @@ def test_confusion_from_files(screen, tmp_path):
 
 def test_confusion_refuses_bad_input(screen):
     hits, truth = screen
-    with pytest.raises(FatewalkError, match="gene D is not in the truth"):
+    with pytest.raises(FatewalkError, match="gene 'D' is not in the truth"):
         daywise_confusion(hits, truth.drop(index="D"), 0.2)
-    with pytest.raises(FatewalkError, match="has 2 days, the truth d0"):
+    with pytest.raises(FatewalkError, match="has 2 days, the truth 'd0'"):
         daywise_confusion(hits, truth[["d0"]], 0.2)
     with pytest.raises(FatewalkError, match="column active_days is missing"):
         daywise_confusion(hits.drop(columns="active_days"), truth, 0.2)
     with pytest.raises(FatewalkError, match="column lfsr_d0 is missing"):
         daywise_confusion(hits.drop(columns=["lfsr_d0", "lfsr_d1"]), truth, 0.2)
-    with pytest.raises(FatewalkError, match="active_days: found d7; allowed"):
+    with pytest.raises(FatewalkError, match="active_days: found 'd7'; allowed"):
         daywise_confusion(hits.assign(active_days="d7"), truth, 0.2)
 
 
@@ -224,9 +224,9 @@ def test_recovery_refuses_bad_input():
     table, truth = gene_table_of([[0.1]], [[0.1]]), truth_of([[0.0]])
     with pytest.raises(FatewalkError, match="se_d0 is missing"):
         recovery_by_day(table.drop(columns="se_d0"), truth)
-    with pytest.raises(FatewalkError, match="not positive: gene A"):
+    with pytest.raises(FatewalkError, match="not positive: gene 'A'"):
         recovery_by_day(table.assign(se_d0=0.0), truth)
-    with pytest.raises(FatewalkError, match="gene X is not in the truth"):
+    with pytest.raises(FatewalkError, match="gene 'X' is not in the truth"):
         recovery_by_day(table.assign(gene="X"), truth)
 
 

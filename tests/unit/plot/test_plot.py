@@ -435,7 +435,7 @@ def test_recovery_titles_hold_rmse_and_coverage() -> None:
 
 def test_recovery_matches_genes_by_name_and_refuses_gaps() -> None:
     s = make_screen()
-    with pytest.raises(FatewalkError, match="truth: no row for gene gene00"):
+    with pytest.raises(FatewalkError, match="truth: no row for gene 'gene00"):
         draw("recovery", SimpleNamespace(**(vars(s) | {"truth": s.truth.iloc[1:]})))
     with pytest.raises(FatewalkError, match="found 3 days"):
         draw("recovery", SimpleNamespace(**(vars(s) | {"truth": s.truth.iloc[:, :3]})))
@@ -530,7 +530,7 @@ def test_ablation_pairs_the_runs_and_draws_screens_only() -> None:
 
 
 def test_ablation_needs_both_runs() -> None:
-    with pytest.raises(FatewalkError, match="no rows of run uncentred"):
+    with pytest.raises(FatewalkError, match="no rows of run 'uncentred'"):
         plot.ablation(make_ablation().query("run == 'main'"))
 
 

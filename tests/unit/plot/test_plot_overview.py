@@ -547,7 +547,7 @@ def test_recovery_refuses_what_does_not_match() -> None:
     s.truth = {"MES": s.truth["MES"]}
     run = as_run(s)
     run.settings.model.ref_fate = "ECT"  # then neither is known
-    with pytest.raises(FatewalkError, match="cannot give NEU against ECT"):
+    with pytest.raises(FatewalkError, match="cannot give 'NEU' against 'ECT'"):
         plot.overview_recovery(run)
 
 
