@@ -308,9 +308,9 @@ def _of_obsm(place: Place, dataset: AnnDataDataset) -> Found:
     element = place.part.group[place.element]
     shape = shape_of(element, place.where)
     names = guide_names(place, shape[-1], dataset)
-    entries = _checked(place, read_entries(element, place.where), shape[0])
+    entries = _checked(place, read_entries(element, place.where), *shape)
     by_itself = dataset.guide_key is None and place.element != f"obsm/{DEFAULT}"
-    if by_itself and (entries.value % 1 != 0).any():  # posteriors, say, are above 0 everywhere
+    if by_itself and (entries.value % 1 != 0).any():
         raise FatewalkError(
             f"{place.where} holds no counts, so that it may not be the calls. If each value above 0 is one, "
             f"set guide_key to {_key_of(place)!r}; else make it 0/1 with a threshold of your own"
@@ -371,7 +371,8 @@ def _of_variables(place: Place) -> Found:
         )
     wanted = np.ones(len(part.var), dtype=bool) if is_guide is None else is_guide
     names = part.var.index.astype(str)
-    entries = _checked(place, read_entries(part.group[place.element], place.where, wanted), len(part.obs))
+    element = part.group[place.element]
+    entries = _checked(place, read_entries(element, place.where, wanted), len(part.obs), int(wanted.sum()))
     notes = [] if wanted.all() else [f"{wanted.sum()} of {len(wanted)} variables are guides."]
     umi = entries.value
     if place.assigned:
@@ -398,7 +399,7 @@ def _umis_beside(place: Place, called: Entries, wanted: np.ndarray) -> tuple[np.
     return umi, []
 
 
-def _checked(place: Place, entries: Entries, rows: int) -> Entries:
+def _checked(place: Place, entries: Entries, rows: int, width: int) -> Entries:
     """Refuse a matrix of other cells, or of values that are no counts; keep what is above zero."""
     place.part.refuse_rows(place.within, rows)
     if not (np.isfinite(entries.value).all() and (entries.value >= 0).all()):
@@ -406,7 +407,34 @@ def _checked(place: Place, entries: Entries, rows: int) -> Entries:
             f"{place.where} holds missing or negative values; it must hold UMI counts or 0/1, not normalised "
             "values"
         )
+    twice = pd.Series(entries.row * (entries.column.max(initial=0) + 1) + entries.column).duplicated()
+    if twice.any():
+        raise FatewalkError(
+            f"{place.where} is damaged: {twice.sum()} of {len(twice)} values stand in a place that has one, "
+            f"first of cell {place.part.cell_id[entries.row[twice]][0]!r}; copy the file again, or call "
+            f"adata.{place.within}.sum_duplicates() in Python and write it again"
+        )
+    _refuse_no_calls(place, entries.value, rows, width)
     return entries
+
+
+def _refuse_no_calls(place: Place, value: np.ndarray, cells: int, guides: int) -> None:
+    """Refuse probabilities, and values of nearly all guides, of which those above 0 are no calls."""
+    if (value % 1 == 0).all():
+        return
+    small, mean = int((value < 0.5).sum()), len(value) / cells
+    if value.max() <= 1 and small:
+        found = f"{small} of {len(value)} are below 0.5, so that they are probabilities or shares"
+    elif mean > guides / 2:
+        found = (
+            f"{len(value)} are above 0, so that a cell would have {mean:.3g} of {guides} guides on average"
+        )
+    else:
+        return
+    raise FatewalkError(
+        f"{place.where} must hold UMI counts or 0/1: of its values {found}; make it 0/1 with a threshold of "
+        f"your own, in Python: adata.{place.within} = (adata.{place.within} > 0.5).astype(int)"
+    )
 
 
 def _calls(

@@ -65,6 +65,7 @@ def split_protospacer_calls(table: pd.DataFrame, where: str) -> tuple[pd.DataFra
     rows = table.loc[~without]
     guides, umis = rows["feature_call"].astype(str), rows["num_umis"].astype(str)
     uneven = guides.str.count(r"\|") != umis.str.count(r"\|")
+    _refuse_other_number(rows, guides, where)
     if uneven.any():
         barcodes = rows.loc[uneven, "cell_barcode"]
         raise FatewalkError(
@@ -75,6 +76,21 @@ def split_protospacer_calls(table: pd.DataFrame, where: str) -> tuple[pd.DataFra
         {"cell_id": rows["cell_barcode"], "guide": guides.str.split("|"), "umi": umis.str.split("|")}
     ).explode(["guide", "umi"], ignore_index=True)
     return calls, int(without.sum())
+
+
+def _refuse_other_number(rows: pd.DataFrame, guides: pd.Series, where: str) -> None:
+    """Refuse rows whose guides are not as many as they say: cut lists, or another sign between names."""
+    if "num_features" not in rows:
+        return
+    said, found = pd.to_numeric(rows["num_features"], errors="coerce"), guides.str.count(r"\|") + 1
+    other = said.notna() & (said != found)
+    if other.any():
+        first = rows[other].iloc[0]
+        raise FatewalkError(
+            f"{where}: {other.sum()} rows have another number of guides in feature_call than num_features "
+            f"says, first {first['cell_barcode']!r}: {first['feature_call']!r} for {first['num_features']}. "
+            "'|' stands between guides; name the file as Cell Ranger wrote it, or leave num_features out"
+        )
 
 
 def is_feature_reference(table: pd.DataFrame) -> bool:
