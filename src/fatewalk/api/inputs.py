@@ -20,7 +20,6 @@ from fatewalk.screen.readers.guides import (
     ASSIGNMENT,
     guide_variables,
     is_column_of_guides,
-    is_modality_of_guides,
     sounds_like_guides,
 )
 from fatewalk.screen.terminal import TERMINAL_STATES
@@ -222,7 +221,7 @@ def _write_anndata(data: Any, names: Mapping[str, Any], path: Path, of_guides: b
             modalities = dict(getattr(data, "mod", {}))
             write_elem(file, "/", _read_of(data, wanted, listed, of_guides, skip=modalities))
             for name, adata in modalities.items():
-                part = _read_of(adata, wanted, listed, is_modality_of_guides(name) or name in wanted)
+                part = _read_of(adata, wanted, listed, sounds_like_guides(name) or name in wanted)
                 write_elem(file, f"mod/{name}", part)
     except FatewalkError:
         raise

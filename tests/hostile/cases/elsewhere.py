@@ -1,6 +1,10 @@
 """Guides, fates and tables that are there, but elsewhere, in another form, or damaged."""
 
-from tests.hostile.cases.anndata import anndata, mudata, obsm, table_of
+import anndata as ad
+import numpy as np
+import yaml
+
+from tests.hostile.cases.anndata import anndata, entry, from_tables, mudata, obsm, table_of, text
 from tests.hostile.screen import Case
 
 # ------------------------------------------------------------------ matrices of guides
@@ -44,6 +48,128 @@ def cut_lists(table):
         table[name] = table[name].str.split("|").str[0]
 
 
+# ------------------------------------------------------------------ where guides are
+
+
+def in_raw(screen):
+    adata, guides = from_tables(screen)
+    guides.obs, guides.obsm["lineages_fwd"] = adata.obs[["day", "rep"]], adata.obsm["lineages_fwd"]
+    guides.var["feature_types"] = "CRISPR Guide Capture"
+    cut = guides[:, :0].copy()
+    cut.raw = guides
+    cut.write_h5ad(screen.path("screen.h5ad"))
+    entry(screen)
+
+
+def in_x(change, **keys):
+    """An AnnData of guides with days and fates, changed."""
+
+    def spoil(screen):
+        adata, guides = from_tables(screen)
+        guides.obs, guides.obsm["lineages_fwd"] = adata.obs[["day", "rep"]], adata.obsm["lineages_fwd"]
+        change(guides)
+        guides.write_h5ad(screen.path("screen.h5ad"))
+        entry(screen, **keys)
+
+    return spoil
+
+
+def custom(guides):
+    guides.var["feature_types"] = "Custom"
+
+
+def named_by_sequence(guides):
+    guides.var["guide_name"] = guides.var_names.to_numpy()
+    guides.var_names = [f"ACGTACGTACGTACGT{i:04d}" for i in range(guides.n_vars)]
+
+
+def in_two_columns(adata, guides):
+    names = guides.var_names[:2]
+    adata.obs["guide_A"], adata.obs["guide_B"] = names
+
+
+def numbered(adata, guides):
+    adata.obs["guide"] = np.arange(adata.n_obs) % 3 + 1.0
+
+
+def listed_in_uns(adata, guides):
+    adata.uns["guide_calls"] = np.array(["cell0000001 Gene001_g1"])
+
+
+def another_modality(name):
+    return mudata(lambda modalities: modalities.update({name: modalities.pop("guide")}))
+
+
+def no_sign_of_guides(modalities):
+    guides = modalities.pop("guide")
+    guides.var = guides.var[[]]
+    modalities["protein"] = guides
+
+
+def names_of(change):
+    return anndata(lambda adata, guides: adata.uns.update(guide_names=change(guides.var_names)))
+
+
+def numbers_of_rows(screen):
+    adata, guides = from_tables(screen)
+    del adata.obs["text"]
+    guides = guides[40:].copy()
+    for one in (adata, guides):
+        one.obs_names = [str(i) for i in range(one.n_obs)]
+    adata.write_h5ad(screen.path("screen.h5ad"))
+    guides.write_h5ad(screen.path("guides.h5ad"))
+    entry(screen, guide_anndata="guides.h5ad")
+
+
+def fates_of_fewer_cells(modalities):
+    rna = modalities["rna"]
+    modalities["velocity"] = ad.AnnData(obs=rna.obs[[]], obsm={"lineages_fwd": rna.obsm["lineages_fwd"]})[
+        :200
+    ]
+    del rna.obsm["lineages_fwd"]
+
+
+def perturbation(change):
+    """Genes of a cell in obs, changed; no guide map."""
+    return text(change, "perturbation", guide_key="perturbation", guide_map=None, ntc_names=["NTC"])
+
+
+def gene_or(nothing):
+    return perturbation(lambda names: names.str.split("_").str[0].where(names != "", nothing))
+
+
+def pairs_of_genes(names):
+    return names.str.replace(r"_(g\d|\d\d)", "", regex=True).str.replace(";", "_").replace("", "NTC")
+
+
+def calls_of_genes(word):
+    def spoil(screen):
+        screen.change("calls.csv", "guide", slice(None), lambda guide: guide.split("_")[0])
+        screen.change("calls.csv", "guide", slice(0, 9), word)
+        config = yaml.safe_load(screen.path("config.yaml").read_text())
+        del config["datasets"]["screen"]["guide_map"]
+        config["datasets"]["screen"]["ntc_names"] = ["NTC"]
+        screen.text(yaml.safe_dump(config))
+
+    return spoil
+
+
+def coordinates(screen):
+    """Guides named by where they cut, with a comma."""
+    text(lambda names: names.str.split(";").str[0].map(lambda name: name and f"chr1:1,000_{name}"))(screen)
+    screen.change("guides.csv", "guide_name", slice(None), lambda name: f"chr1:1,000_{name}")
+
+
+def in_one_row(screen):
+    table = screen.table("guides.csv").groupby(["gene_name", "is_ntc"], as_index=False)
+    screen.write("guides.csv", table.agg({"guide_name": "; ".join}))
+
+
+def cut_in_a_name(screen):
+    content = screen.path("calls.csv").read_text().rstrip()
+    screen.path("calls.csv").write_text(content[: content.rindex("_")])
+
+
 CASES = [
     Case("posteriors under the usual key", "import", obsm(guide=lambda g: table_of(g) * 0.9 + 0.01),
          "refused", ("obsm['guide']", "of 3360 are below 0.5", "threshold")),
@@ -59,4 +185,51 @@ CASES = [
          ("calls.csv", "another number of guides in feature_call than num_features", "'|'")),
     Case("10x calls whose lists were cut", "import", tenx_of_obs(cut_lists), "refused",
          ("calls.csv", "another number of guides", "'cell0000002': 'Gene001_g1' for 4")),
+    Case("guides only in raw", "import", in_raw, "refused",
+         ("screen.h5ad", "no guides were found", "The guides are in raw", "adata.raw.to_adata()",
+          "guide_anndata")),
+    Case("guides as custom features", "import", in_x(custom), "refused",
+         ("var['feature_types'] holds 'Custom'", "'CRISPR Guide Capture'")),
+    Case("variables named by sequences", "design", in_x(named_by_sequence, guide_key="X"), "refused",
+         ("'ACGTACGTACGTACGT0000'", "var['guide_name']", "'Gene001_g1'", "adata.var_names =")),
+    Case("guides in two columns", "import", anndata(lambda adata, guides: (in_two_columns(adata, guides),
+         adata.obsm.pop("guide"))), "refused", ("'guide_A', 'guide_B'", "';'.join")),
+    Case("guides by number", "import", anndata(lambda adata, guides: (numbered(adata, guides),
+         adata.obsm.pop("guide"))), "refused", ("obs['guide'] holds numbers", ".astype(str)")),
+    Case("guides by number, asked for", "import", anndata(numbered, guide_key="guide_number"), "refused",
+         ("guide_number",)),
+    Case("guides in uns", "import", anndata(lambda adata, guides: (listed_in_uns(adata, guides),
+         adata.obsm.pop("guide"))), "refused", ("not read from uns ('guide_calls'", "obsm")),
+    Case("an unusual name of the modality of guides", "design", another_modality("crispr_gdo_counts"),
+         "right", ("modality 'crispr_gdo_counts'",)),
+    Case("no modality that can be guides", "import", mudata(no_sign_of_guides), "refused",
+         ("modalities: protein, rna", "guide_key", "in MuData to their modality")),
+    Case("names of guides as bytes", "design", names_of(lambda names: names.to_numpy().astype("S")), "right"),
+    Case("names of guides as a column", "design", names_of(lambda names: names.to_numpy(str)[:, None]),
+         "right"),
+    Case("names of guides as a table of two columns", "import",
+         names_of(lambda names: names.to_numpy(str).reshape(-1, 2)), "refused",
+         ("uns['guide_names'] is a table", "list(names)")),
+    Case("cells named by the numbers of their rows in two files", "import", numbers_of_rows, "refused",
+         ("guides.h5ad", "200 cells", "240", "numbers of their rows", "barcodes")),
+    Case("fates of fewer cells than the days", "design", mudata(fates_of_fewer_cells), "warned",
+         ("40 cells of other modalities are left out", "which holds the fates", "'cell0000201'")),
+    Case("unknown guides in a column of genes", "design", gene_or("unknown"), "warned",
+         ("39 cells name no guide", "'unknown'", "each of the 6 values")),
+    Case("signs in a column of genes", "design", gene_or("*"), "warned",
+         ("39 cells name no guide", "'*'", "each of the 6 values")),
+    Case("pairs of genes with a sign between", "design", perturbation(pairs_of_genes), "warned",
+         ("are several of the others, such as 'Gene001_Gene00", "guide_separator")),
+    Case("unknown guides in calls without a guide map", "import", calls_of_genes("unknown"), "refused",
+         ("calls.csv", "'unknown' names no guide", "leave these calls out")),
+    Case("multiplets in calls without a guide map", "import", calls_of_genes("multiplet"), "refused",
+         ("calls.csv", "'multiplet' names no guide")),
+    Case("guides of a cell as tuples in text", "import", text(lambda names: "(" + names + ",)"), "refused",
+         ("holds lists", "';'.join")),
+    Case("guides named with a comma", "design", coordinates, "refused",
+         ("'chr1:1,000_Gene001_g1' of the map is several of them with ',' between", "guide_separator")),
+    Case("guides of a gene in one row of the map", "design", in_one_row, "refused",
+         ("of the map is several of them with ';' between", "one row for each guide")),
+    Case("a name of a guide that is cut", "design", cut_in_a_name, "refused",
+         ("1 guide of 1 call is not in the guide map", "write them as in guide_map"), ("are genes",)),
 ]  # fmt: skip

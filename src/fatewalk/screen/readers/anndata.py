@@ -156,7 +156,12 @@ def read_anndata(dataset: AnnDataDataset) -> RawScreen:
             prob=prob,
             calls=found.calls,
             calls_where=calls_where,
-            notes=[*found.notes, *_check_fates(cells, dataset, prob), *unused],
+            notes=[
+                *found.notes,
+                *cells.left_out(dataset.day_key),
+                *_check_fates(cells, dataset, prob),
+                *unused,
+            ],
             covariates={name: cells.column(name, "covariates") for name in dataset.covariates},
             guide_map=found.guide_map,
         )
@@ -191,6 +196,18 @@ class _Cells:
                 return self._matched(part, self._only_column(part, name, option), option)
         known = {str(name): None for part in (self.holder, *self.others) for name in part.obs}
         raise _absent(self.holder.path, key, option, "obs", list(known))
+
+    def left_out(self, day_key: str) -> list[str]:
+        """Tell of cells with a day that are not in the modality that holds the fates."""
+        parts = [part for part in self.others if part.name and day_key in part.obs]
+        absent = pd.Index(np.concatenate([[], *(part.cell_id for part in parts)])).unique()
+        absent = absent.difference(self.holder.cell_id)
+        if absent.empty:
+            return []
+        return [
+            f"{len(absent)} cells of other modalities are left out, because they are not in "
+            f"{self.holder.where}, which holds the fates: {first_few(map(repr, absent))}."
+        ]
 
     def _only_column(self, part: Part, key: str, option: str) -> pd.Series:
         table = pd.DataFrame(part.obsm(key))
@@ -263,6 +280,7 @@ def _read_guides(parts: Sequence[Part], dataset: AnnDataDataset, cells: pd.Index
 def _of_cells(place: Place, dataset: AnnDataDataset, cells: pd.Index) -> Found:
     """The guides of a place, with a note of cells that it does not have, of whose guides it says nothing."""
     found = place.read(dataset)
+    _refuse_numbers_of_rows(place, cells)
     absent = cells[~cells.isin(place.part.cell_id)]
     if not 0 < len(absent) < len(cells):  # none in common: told, or matched, where names are compared
         return found
@@ -272,6 +290,19 @@ def _of_cells(place: Place, dataset: AnnDataDataset, cells: pd.Index) -> Found:
         "guides were not read."
     )
     return replace(found, notes=[*found.notes, note])
+
+
+def _refuse_numbers_of_rows(place: Place, cells: pd.Index) -> None:
+    """Refuse names that are the numbers of the rows on both sides, where these cannot be the same cells."""
+    guides = place.part.cell_id
+    if len(guides) != len(cells) and all(
+        names.equals(pd.RangeIndex(len(names)).astype(str)) for names in (guides, cells)
+    ):
+        raise FatewalkError(
+            f"{place.where} has {len(guides)} cells and the screen {len(cells)}, and in both they are named "
+            "by the numbers of their rows ('0', '1' ...), so that nothing says which cell is which; give the "
+            "cells their barcodes as obs_names in both"
+        )
 
 
 def _fate_names(cells: _Cells, matrix: Any, dataset: AnnDataDataset) -> list[str] | None:

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from fatewalk.core.errors import FatewalkError
+from fatewalk.core.errors import FatewalkError, first_few
 from fatewalk.core.files import opening
 from fatewalk.core.foreign import LOOM, SEURAT, TABLE, TABLES, TENX, foreign_form, suffix_of
+from fatewalk.core.names import is_missing
 from fatewalk.screen.barcodes import refuse_repeated_cells
 
 if TYPE_CHECKING:
@@ -103,23 +104,27 @@ class Part:
     def names(self, key: str | None) -> list[str] | None:
         """Categories of an obs column, or a list in uns; None if there is neither."""
         if key in self.obs and isinstance(self.obs[key].dtype, pd.CategoricalDtype):
-            return [str(name) for name in self.obs[key].cat.categories]
+            return [name for name in map(str, self.obs[key].cat.categories) if not is_missing(name)]
         if key in self.keys("uns"):
             names = self.read(f"uns/{key}")
-            if isinstance(names, dict | pd.DataFrame):
+            listed = np.atleast_1d(np.squeeze(np.asarray(names)))
+            if isinstance(names, dict | pd.DataFrame) or listed.ndim > 1:
                 raise FatewalkError(
                     f"{self.where}: uns[{key!r}] is a table or a mapping, not a list of names in the order "
                     f"of the columns; in Python: adata.uns[{key!r}] = list(names)"
                 )
-            return [str(name) for name in np.atleast_1d(names)]
+            return [
+                name.decode(errors="replace") if isinstance(name, bytes) else str(name) for name in listed
+            ]
         return None
 
     def _table(self, name: str) -> pd.DataFrame:
         table = self.read(name) if name in self.group else None
         if not isinstance(table, pd.DataFrame):
             raise FatewalkError(
-                f"{self.where}: has no table {name} as anndata 0.7 and later write it; read and write the "
-                "file with a current anndata"
+                f"{self.where}: has no table {name} as anndata 0.7 and later write it; found: "
+                f"{first_few(map(repr, self.group), 10) or 'nothing'}. If anndata wrote the file, read and "
+                "write it with a current one"
             )
         return table
 
@@ -135,7 +140,7 @@ def open_store(path: str) -> Iterator[list[Part]]:
     """
     with _open(path) as file:
         try:
-            if form := next((form for sign, form in SIGNS.items() if sign in file), None):
+            if form := _form_of(file):
                 raise _foreign(path, form)
             names = list(file["mod"].keys()) if "mod" in file else []
             parts = [*(Part(file[f"mod/{name}"], path, name) for name in names), Part(file, path)]
@@ -148,6 +153,14 @@ def open_store(path: str) -> Iterator[list[Part]]:
             raise FatewalkError(
                 f"{path}: is damaged or incomplete; copy it again, or write it again from the object"
             ) from error
+
+
+def _form_of(file: Any) -> tuple[str, str] | None:
+    """Tell a file of another form by its elements; None if it may be AnnData or MuData."""
+    form = next((form for sign, form in SIGNS.items() if sign in file), None)
+    if form is None and "obs" not in file and any(f"{name}/barcodes" in file for name in file):
+        return TENX  # of Cell Ranger before version 3, by genome
+    return form
 
 
 def _is_of_the_file(error: BaseException) -> bool:
