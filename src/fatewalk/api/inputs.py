@@ -255,8 +255,10 @@ def _read_of(
 
     obs = pd.DataFrame(index=adata.obs_names.astype(str))
     repeated = set(adata.obs.columns[adata.obs.columns.duplicated()])
+    no_fates = not wanted & set(adata.obsm)  # they may be columns of obs
     for name in adata.obs:
         read = name in wanted or is_column_of_guides(name) or name == "num_umis"
+        read |= no_fates and pd.api.types.is_float_dtype(adata.obs[name])
         if read and name in repeated:
             raise FatewalkError(f"obs: more than one column has the name {name!r}; rename all but one")
         obs[str(name)] = _storable(adata.obs[name] if read else pd.Series("", index=adata.obs_names))

@@ -2,6 +2,7 @@
 
 import anndata as ad
 import numpy as np
+import pandas as pd
 import yaml
 
 from tests.hostile.cases.anndata import anndata, entry, from_tables, mudata, obsm, table_of, text
@@ -170,6 +171,37 @@ def cut_in_a_name(screen):
     screen.path("calls.csv").write_text(content[: content.rindex("_")])
 
 
+# ------------------------------------------------------------------ where fates are
+
+
+def fates_in(put, **keys):
+    """Fates taken out of obsm and put elsewhere."""
+    return anndata(lambda adata, guides: put(adata, adata.obsm.pop("lineages_fwd")), **keys)
+
+
+def columns_of_obs(before=""):
+    return lambda adata, prob: [adata.obs.insert(0, before + name, prob[name]) for name in prob]
+
+
+def with_missing_as_a_name(adata, guides):
+    """Terminal states that were text for a while: a state nan, and none of EC."""
+    adata.obsm["lineages_fwd"] = adata.obsm["lineages_fwd"].to_numpy()
+    states = np.array(["MES", "NEU", "nan"])[np.arange(adata.n_obs) % 3]
+    adata.obs["term_states_fwd"] = pd.Categorical(states)
+
+
+def without_names(adata, guides):
+    adata.obsm["lineages_fwd"] = adata.obsm["lineages_fwd"].to_numpy()
+
+
+def of_records(adata, prob):
+    adata.obsm["lineages_fwd"] = prob.to_records(index=False)
+
+
+def named_two_in_one(adata, guides):
+    adata.obsm["lineages_fwd"].columns = ["EC, MES", "NEU", "x"]
+
+
 CASES = [
     Case("posteriors under the usual key", "import", obsm(guide=lambda g: table_of(g) * 0.9 + 0.01),
          "refused", ("obsm['guide']", "of 3360 are below 0.5", "threshold")),
@@ -232,4 +264,27 @@ CASES = [
          ("of the map is several of them with ';' between", "one row for each guide")),
     Case("a name of a guide that is cut", "design", cut_in_a_name, "refused",
          ("1 guide of 1 call is not in the guide map", "write them as in guide_map"), ("are genes",)),
+    Case("fates in columns of obs", "import", fates_in(columns_of_obs()), "refused",
+         ("obsm['lineages_fwd'] is missing", "'NEU', 'MES', 'EC' of obs add up to 1",
+          "adata.obsm['lineages_fwd'] = adata.obs[")),
+    Case("fates in columns of obs, by what they begin with", "import",
+         fates_in(lambda adata, prob: (columns_of_obs("fate_")(adata, prob),
+                                       adata.obs.insert(0, "mito", 0.1)), fate_key="fate_"), "refused",
+         ("'fate_NEU', 'fate_MES', 'fate_EC' of obs add up to 1",)),
+    Case("one column of obs is no fate", "import",
+         fates_in(lambda adata, prob: adata.obs.insert(0, "x", 1.0)), "refused",
+         ("obsm['lineages_fwd'] is missing",), ("add up",)),
+    Case("fates as a column of labels", "import",
+         fates_in(lambda adata, prob: adata.obs.insert(0, "fate", prob.idxmax(axis=1)), fate_key="fate"),
+         "refused", ("obs['fate'] holds labels", "get_dummies")),
+    Case("fates in uns", "import", fates_in(lambda adata, prob: adata.uns.update(lineages_fwd=prob)),
+         "refused", ("uns['lineages_fwd'] is not read", "adata.obsm['lineages_fwd'] =")),
+    Case("terminal states with a category for missing", "import", anndata(with_missing_as_a_name), "refused",
+         ("has 3 columns, but 'term_states_fwd' gives 2 names ('MES', 'NEU')", "fate_names")),
+    Case("no names of fates and no key for them", "import", lambda s: (anndata(without_names)(s),
+         s.config(entry={"fate_names_key": None})),
+         "refused", ("an array without names of the fates. Set fate_names_key",), ("None",)),
+    Case("fates as an array with named columns", "design", fates_in(of_records), "right"),
+    Case("names of fates with a comma", "import", anndata(named_two_in_one), "refused",
+         ("'EC, MES' is not in model.fates", "Data: 'EC, MES', 'NEU', 'x'")),
 ]  # fmt: skip

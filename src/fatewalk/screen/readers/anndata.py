@@ -253,9 +253,38 @@ def _cells(parts: Sequence[Part], fate_key: str) -> _Cells:
                 f"{absent}. If this file is of guides alone, name it as guide_anndata, and the file with "
                 "days and fates as anndata"
             )
-        raise absent
+        raise FatewalkError(f"{absent}{_fates_elsewhere(parts, fate_key)}")
     holder, key = holders[0]
     return _Cells(holder, key, [part for part in reversed(parts) if part is not holder])
+
+
+def _fates_elsewhere(parts: Sequence[Part], fate_key: str) -> str:
+    """Where fates are in a form that is not read, and how to bring them into one that is."""
+    for part in parts:
+        if fate_key in part.obs and not pd.api.types.is_numeric_dtype(part.obs[fate_key]):
+            how = f"pandas.get_dummies(adata.obs[{fate_key!r}]).astype(float)"
+            return _moved(f"obs[{fate_key!r}] holds labels: if of fates", fate_key, how)
+        if columns := _columns_of_fates(part.obs, fate_key):
+            found = f"Columns {first_few(map(repr, columns), 10)} of obs add up to 1 in each cell"
+            return _moved(f"{found}: if they are the fates", fate_key, f"adata.obs[{columns}]")
+        if fate_key in part.keys("uns"):
+            found = f"uns[{fate_key!r}] is not read: if its rows are the cells"
+            return _moved(found, fate_key, f"adata.uns[{fate_key!r}]")
+    return ""
+
+
+def _moved(found: str, fate_key: str, how: str) -> str:
+    return f". {found}, in Python: adata.obsm[{fate_key!r}] = {how}"
+
+
+def _columns_of_fates(obs: pd.DataFrame, fate_key: str) -> list[str]:
+    """Columns between 0 and 1 that add up to 1 in each cell: all such, or those that begin with the key."""
+    shares = obs.select_dtypes("floating")
+    shares = shares.loc[:, ((shares >= 0) & (shares <= 1)).all()]
+    for columns in (list(shares), [name for name in shares if str(name).startswith(fate_key)]):
+        if len(columns) > 1 and np.allclose(shares[columns].sum(axis=1), 1, atol=0.01):
+            return columns
+    return []
 
 
 def _absent(path: str, key: str, option: str, group: str, found: Sequence[str]) -> FatewalkError:
@@ -332,11 +361,12 @@ def _read_fates(cells: _Cells, dataset: AnnDataDataset) -> pd.DataFrame:
     names = _fate_names(cells, matrix, dataset)
     place = f"{cells.holder.where}: obsm[{cells.fate_key!r}]"
     if names is None:
+        key = dataset.fate_names_key
+        nowhere = f", and there is no categorical obs[{key!r}] nor uns[{key!r}]" if key else ""
         raise FatewalkError(
-            f"{place} is an array without names of the fates, and there is no categorical "
-            f"obs[{dataset.fate_names_key!r}] nor uns[{dataset.fate_names_key!r}]. Set fate_names_key to "
-            "the obs column of the terminal states (CellRank 2: term_states_fwd; CellRank 1: "
-            "terminal_states), or fate_names to the names in the order of the columns"
+            f"{place} is an array without names of the fates{nowhere}. Set fate_names_key to the obs column "
+            "of the terminal states (CellRank 2: term_states_fwd; CellRank 1: terminal_states), or "
+            "fate_names to the names in the order of the columns"
         )
     if dataset.fate_names is None and names == [str(i) for i in range(len(names))]:
         raise FatewalkError(

@@ -90,6 +90,8 @@ class Part:
     def obsm(self, key: str) -> Any:
         """A matrix of the cells, [N, any]."""
         matrix = self.read(f"obsm/{key}")
+        if getattr(getattr(matrix, "dtype", None), "names", None):  # an array whose columns have names
+            matrix = pd.DataFrame(np.ravel(matrix))
         self.refuse_rows(f"obsm[{key!r}]", matrix.shape[0])
         return matrix
 
