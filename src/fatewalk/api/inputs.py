@@ -275,7 +275,7 @@ def _read_of(
         return AnnData(obs=obs, obsm=obsm, uns=uns)
     layers = {key: value for key, value in adata.layers.items() if key in wanted or key == ASSIGNMENT}
     is_guide = guide_variables(adata.var)
-    with_x = adata.X is not None and (is_guide is not None or of_guides or "X" in wanted)
+    with_x = (is_guide is not None or of_guides or "X" in wanted) and _has_x(adata)
     if not (with_x or layers):
         return AnnData(obs=obs, obsm=obsm, uns=uns)
     columns = np.arange(adata.n_vars) if is_guide is None else np.flatnonzero(is_guide)
@@ -292,14 +292,29 @@ def _read_of(
     )
 
 
+def _has_x(adata: Any) -> bool:
+    """Whether there is an X, which an object on disk fails to say of itself."""
+    return "X" in adata.file if adata.isbacked else adata.X is not None
+
+
 def _listed(names: Any) -> Any:
     """A list of names as text; what is no list is refused where it is read."""
     return names if isinstance(names, dict | pd.DataFrame) else np.asarray(names).astype(str)
 
 
+def _numbers(key: str, matrix: Any) -> np.ndarray:
+    """A matrix of objects as numbers."""
+    try:
+        return np.asarray(matrix).astype(float)
+    except (TypeError, ValueError) as error:
+        raise FatewalkError(f"obsm[{key!r}] must hold numbers: {error}") from error
+
+
 def _with_names(key: str, matrix: Any, cells: pd.Index) -> Any:
     """A matrix with names of its columns as text; of CellRank's Lineage a file would lose them."""
     names = getattr(matrix, "columns", getattr(matrix, "names", None))
+    if names is None and getattr(getattr(matrix, "dtype", None), "kind", "") == "O":
+        return _numbers(key, matrix)
     if names is None:
         return matrix
     table = pd.DataFrame(matrix if isinstance(matrix, pd.DataFrame) else np.asarray(matrix))

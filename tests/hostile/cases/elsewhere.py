@@ -1,6 +1,10 @@
 """Guides, fates and tables that are there, but elsewhere, in another form, or damaged."""
 
+import gzip
+import pickle
+
 import anndata as ad
+import h5py
 import numpy as np
 import pandas as pd
 import yaml
@@ -202,6 +206,75 @@ def named_two_in_one(adata, guides):
     adata.obsm["lineages_fwd"].columns = ["EC, MES", "NEU", "x"]
 
 
+# ------------------------------------------------------------------ files of other forms
+
+
+def as_file(key, name, content):
+    """Give a file, made of the bytes of the right table, under a key of plain tables."""
+
+    def spoil(screen):
+        config = yaml.safe_load(screen.path("config.yaml").read_text())
+        right = screen.path(config["datasets"]["screen"][key]).read_bytes()
+        screen.path(name).write_bytes(content(right))
+        screen.config(entry={key: name})
+
+    return spoil
+
+
+def as_anndata(name, content):
+    """Give a file as AnnData, made of the bytes of the right one."""
+
+    def spoil(screen):
+        anndata()(screen)
+        right = screen.path("screen.h5ad").read_bytes()
+        screen.path("screen.h5ad").unlink()
+        screen.path(name).write_bytes(content(right))
+        entry(screen, anndata=name)
+
+    return spoil
+
+
+def above(lines):
+    return lambda content: lines.encode() + content
+
+
+def units_below(content):
+    names, rest = content.split(b"\n", 1)
+    return names + b"\nid" + b",unit" * names.count(b",") + b"\n" + rest
+
+
+def in_parts(screen):
+    cells = screen.table("cells.csv")
+    screen.path("cells.parquet").mkdir()
+    cells[:100].to_parquet(screen.path("cells.parquet") / "part-0.parquet")
+    screen.config(entry={"cells": "cells.parquet"})
+
+
+def one_column_for_each(screen):
+    calls = screen.table("calls.csv").groupby("cell_id")["guide"].agg(list)
+    table = pd.DataFrame(calls.tolist(), index=calls.index).add_prefix("guide_")
+    table.to_csv(screen.path("calls.csv"))
+
+
+def zarr_without_suffix(of=""):
+    def spoil(screen):
+        anndata()(screen)
+        ad.read_h5ad(screen.path("screen.h5ad")).write_zarr(screen.path("store"))
+        entry(screen, anndata=f"store{of}")
+
+    return spoil
+
+
+def matrix_of_a_genome(screen):
+    with h5py.File(screen.path("matrix.h5"), "w") as file:
+        file["GRCh38/barcodes"] = file["GRCh38/genes"] = file["GRCh38/data"] = [1]
+    entry(screen, anndata="matrix.h5")
+
+
+PAGE = b"\n<!DOCTYPE html>\n<html><title>Sign in</title></html>\n"
+POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 1\n"
+FEATURES = b"ENSG1\tA\tGene Expression\ng1\tg1\tCRISPR Guide Capture\n"
+
 CASES = [
     Case("posteriors under the usual key", "import", obsm(guide=lambda g: table_of(g) * 0.9 + 0.01),
          "refused", ("obsm['guide']", "of 3360 are below 0.5", "threshold")),
@@ -287,4 +360,44 @@ CASES = [
     Case("fates as an array with named columns", "design", fates_in(of_records), "right"),
     Case("names of fates with a comma", "import", anndata(named_two_in_one), "refused",
          ("'EC, MES' is not in model.fates", "Data: 'EC, MES', 'NEU', 'x'")),
+    Case("a page of the web as cells", "import", as_file("cells", "page.csv", lambda right: PAGE), "refused",
+         ("page.csv", "a page of the web", "download")),
+    Case("a pointer of Git LFS as cells", "import", as_file("cells", "lfs.csv", lambda right: POINTER),
+         "refused", ("lfs.csv", "Git LFS", "git lfs pull")),
+    Case("what macOS keeps beside a file", "import",
+         as_file("cells", "._cells.csv", lambda right: b"\0\5\x16\7" + bytes(80)), "refused",
+         ("._cells.csv", "macOS", "without '._'")),
+    Case("a table packed twice", "import",
+         as_file("guide_calls", "calls.csv.gz", lambda right: gzip.compress(gzip.compress(right))), "refused",
+         ("calls.csv.gz", "a packed file", "unpack it")),
+    Case("comments above the names", "import", as_file("cells", "c.csv", above("# by me\n# 2024-01-01\n")),
+         "refused", ("c.csv", "'cell_id'", "is line 3", "'# by me'")),
+    Case("a title above the names", "import", as_file("guide_map", "g.csv", above("Table S3,,\n\n")),
+         "refused", ("g.csv", "'guide_name'", "is line 2", "'Table S3,,'")),
+    Case("units below the names", "import", as_file("cells", "u.csv", units_below), "refused",
+         ("u.csv", "cannot read a time from 'unit' (first in row 1)")),
+    Case("features of Cell Ranger as the guide map", "import",
+         as_file("guide_map", "features.tsv", lambda right: FEATURES), "refused",
+         ("features.tsv", "list of features of Cell Ranger", "feature_reference.csv")),
+    Case("a table in parts", "import", in_parts, "refused",
+         ("cells.parquet", "a folder of Parquet files", "pandas.read_parquet")),
+    Case("a column for each guide of a cell", "import", one_column_for_each, "refused",
+         ("calls.csv", "'guide_0', 'guide_1'", "melt('cell_id'")),
+    Case("an HDF5 file as calls", "import",
+         as_file("guide_calls", "matrix.h5", lambda right: b"\x89HDF" + bytes(80)), "refused",
+         ("matrix.h5", "an HDF5 file", "read_10x_h5")),
+    Case("a 10x matrix of a genome", "import", matrix_of_a_genome, "refused",
+         ("matrix.h5", "a 10x matrix", "guide_anndata")),
+    Case("a zarr store without a suffix", "design", zarr_without_suffix(), "right"),
+    Case("a part of a zarr store", "import", zarr_without_suffix("/obs"), "refused",
+         ("store/obs", "has no table obs", "found: ", "'day'")),
+    Case("a pointer of Git LFS as AnnData", "import", as_anndata("screen.h5ad", lambda right: POINTER),
+         "refused", ("screen.h5ad", "git lfs pull")),
+    Case("a packed AnnData file without its suffix", "import", as_anndata("screen.h5ad", gzip.compress),
+         "refused", ("screen.h5ad", "a packed file", "unpack it")),
+    Case("an R object without its suffix", "import",
+         as_anndata("screen.h5ad", lambda right: gzip.compress(b"X\n\0\0\0\3")), "refused",
+         ("screen.h5ad", "a file of R", "writeH5AD")),
+    Case("a pickle without its suffix", "import", as_anndata("screen.h5ad", lambda right: pickle.dumps(1)),
+         "refused", ("screen.h5ad", "a Python pickle")),
 ]  # fmt: skip

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from contextlib import contextmanager
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +13,17 @@ import pandas as pd
 
 from fatewalk.core.errors import FatewalkError, first_few
 from fatewalk.core.files import opening
-from fatewalk.core.foreign import LOOM, SEURAT, TABLE, TABLES, TENX, foreign_form, suffix_of
+from fatewalk.core.foreign import (
+    LOOM,
+    SEURAT,
+    TABLE,
+    TABLES,
+    TENX,
+    foreign_form,
+    form_of_content,
+    is_zarr,
+    suffix_of,
+)
 from fatewalk.core.names import is_missing
 from fatewalk.screen.barcodes import refuse_repeated_cells
 
@@ -84,7 +95,7 @@ class Part:
         except Exception as error:  # whatever the reader raises, the user needs the element's name
             raise FatewalkError(
                 f"{self.where}: {name} cannot be read: it is damaged, or of a newer anndata than this one, "
-                f"{anndata.__version__}; copy the file again, or write it again with this anndata"
+                f"{version('anndata')}; copy the file again, or write it again with this anndata"
             ) from error
 
     def obsm(self, key: str) -> Any:
@@ -191,6 +202,8 @@ def _open(path: str) -> Iterator[Any]:
         with opening(path):
             file = h5py.File(path, "r")
     except OSError as error:
+        if "signature not found" in str(error) and (form := form_of_content(Path(path))):
+            raise _foreign(path, form) from error
         meaning = next((words for sign, words in _HDF5.items() if sign in str(error)), str(error))
         raise FatewalkError(f"{path}: cannot be read as .h5ad or .h5mu: {meaning}") from error
     with file:
@@ -198,7 +211,7 @@ def _open(path: str) -> Iterator[Any]:
 
 
 def _open_zarr(path: str) -> Any:
-    if not any((Path(path) / name).is_file() for name in (".zgroup", "zarr.json")):
+    if not is_zarr(Path(path)):
         raise FatewalkError(
             f"{path}: is a folder, and no zarr store (it holds neither .zgroup nor zarr.json); name an .h5ad "
             "or .h5mu file, or the folder that adata.write_zarr wrote"
