@@ -255,7 +255,7 @@ def _read_of(
 
     obs = pd.DataFrame(index=adata.obs_names.astype(str))
     repeated = set(adata.obs.columns[adata.obs.columns.duplicated()])
-    no_fates = not wanted & set(adata.obsm)  # they may be columns of obs
+    no_fates = not any(key in wanted for key in adata.obsm)  # they may be columns of obs
     for name in adata.obs:
         read = name in wanted or is_column_of_guides(name) or name == "num_umis"
         read |= no_fates and pd.api.types.is_float_dtype(adata.obs[name])

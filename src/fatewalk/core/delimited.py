@@ -59,7 +59,7 @@ def read_delimited(path: Path, text: Sequence[str]) -> pd.DataFrame:
             stream = cast("BinaryIO", opened)
             encoding = _encoding(path, stream)
             with io.TextIOWrapper(stream, encoding, newline="") as lines:
-                top = [line for line in itertools.islice(lines, TOP) if line.strip()]
+                top = list(itertools.islice(lines, TOP))
                 _refuse_lines_above(path, top, text)
                 header, row, separator = _first_rows(itertools.chain(top, lines))
         with warnings.catch_warnings():
@@ -119,10 +119,11 @@ def _refuse_lines_above(path: Path, top: list[str], text: Sequence[str]) -> None
     rows = (next(csv.reader([line.strip("\r\n")], delimiter=_separator(line)), []) for line in top)
     held = [wanted & set(row) for row in rows]
     number = next((i for i, names in enumerate(held) if names), 0)
-    if number:
+    above = next((line for line in top[:number] if line.strip()), "")
+    if above:
         raise FatewalkError(
             f"{path}: the line of names, with {first_few(sorted(map(repr, held[number])))}, is line "
-            f"{number + 1}; take out what stands above it ({top[0].strip()[:60]!r})"
+            f"{number + 1}; take out what stands above it ({above.strip()[:60]!r})"
         )
 
 
@@ -134,7 +135,7 @@ def _separator(line: str) -> str:
 def _first_rows(lines: Iterable[str]) -> tuple[list[str], list[str], str]:
     """Header, first row and separator."""
     lines = iter(lines)
-    first = next(lines, "")
+    first = next((line for line in lines if line.strip()), "")
     separator = _separator(first)
     rows = csv.reader(itertools.chain([first], lines), delimiter=separator)
     header = next(rows, [])

@@ -108,8 +108,8 @@ def read_days(column: pd.Series, where: str) -> Days:
         first = np.flatnonzero(codes == np.flatnonzero(used)[texts.index(unread[0])])[0] + 1
         raise FatewalkError(
             f"{place}: cannot read a time from {first_few(map(repr, unread))} (first in row {first}); a day "
-            "label holds exactly one number (d0, day 3, 72hpf, E8.5, 18.0), with a point, not a comma. Rename "
-            "these labels, or set day_key to a column that holds times"
+            "label holds exactly one number (d0, day 3, 72hpf, E8.5, 18.0), with a point, not a comma. "
+            "Rename these labels, or set day_key to a column that holds times"
         )
     times = np.array([label[0] for label in parsed if label])  # [D]
     units = [label[1] for label in parsed if label]

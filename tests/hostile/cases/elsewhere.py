@@ -275,6 +275,16 @@ PAGE = b"\n<!DOCTYPE html>\n<html><title>Sign in</title></html>\n"
 POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 1\n"
 FEATURES = b"ENSG1\tA\tGene Expression\ng1\tg1\tCRISPR Guide Capture\n"
 
+
+def reference_without_names(screen):
+    """A 10x feature reference that names genes by their ids alone."""
+    table = screen.table("guides.csv")
+    gene = table["gene_name"].where(table["is_ntc"] == "False", "Non-Targeting")
+    table = table.assign(id=table["guide_name"], feature_type="CRISPR Guide Capture", target_gene_id=gene,
+                         target_gene_name="")  # fmt: skip
+    screen.write("guides.csv", table[["id", "feature_type", "target_gene_id", "target_gene_name"]])
+
+
 CASES = [
     Case("posteriors under the usual key", "import", obsm(guide=lambda g: table_of(g) * 0.9 + 0.01),
          "refused", ("obsm['guide']", "of 3360 are below 0.5", "threshold")),
@@ -373,7 +383,7 @@ CASES = [
     Case("comments above the names", "import", as_file("cells", "c.csv", above("# by me\n# 2024-01-01\n")),
          "refused", ("c.csv", "'cell_id'", "is line 3", "'# by me'")),
     Case("a title above the names", "import", as_file("guide_map", "g.csv", above("Table S3,,\n\n")),
-         "refused", ("g.csv", "'guide_name'", "is line 2", "'Table S3,,'")),
+         "refused", ("g.csv", "'guide_name'", "is line 3", "'Table S3,,'")),
     Case("units below the names", "import", as_file("cells", "u.csv", units_below), "refused",
          ("u.csv", "cannot read a time from 'unit' (first in row 1)")),
     Case("features of Cell Ranger as the guide map", "import",
@@ -400,4 +410,6 @@ CASES = [
          ("screen.h5ad", "a file of R", "writeH5AD")),
     Case("a pickle without its suffix", "import", as_anndata("screen.h5ad", lambda right: pickle.dumps(1)),
          "refused", ("screen.h5ad", "a Python pickle")),
+    Case("a feature reference without names of genes", "design", reference_without_names, "right",
+         ("genes by target_gene_name, and of 10 guides without one by target_gene_id",)),
 ]  # fmt: skip

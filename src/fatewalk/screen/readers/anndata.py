@@ -277,9 +277,9 @@ def _moved(found: str, fate_key: str, how: str) -> str:
     return f". {found}, in Python: adata.obsm[{fate_key!r}] = {how}"
 
 
-def _columns_of_fates(obs: pd.DataFrame, fate_key: str) -> list[str]:
+def _columns_of_fates(obs: pd.DataFrame, fate_key: str) -> list[Any]:
     """Columns between 0 and 1 that add up to 1 in each cell: all such, or those that begin with the key."""
-    shares = obs.select_dtypes("floating")
+    shares = obs[[name for name in obs if pd.api.types.is_float_dtype(obs[name])]]
     shares = shares.loc[:, ((shares >= 0) & (shares <= 1)).all()]
     for columns in (list(shares), [name for name in shares if str(name).startswith(fate_key)]):
         if len(columns) > 1 and np.allclose(shares[columns].sum(axis=1), 1, atol=0.01):

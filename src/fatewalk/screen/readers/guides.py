@@ -59,8 +59,8 @@ def plain(name: object) -> str:
     return re.sub(r"[\W_]", "", str(name).lower())
 
 
-def sounds_like_guides(key: str) -> bool:
-    """Whether an obsm key can be of guides."""
+def sounds_like_guides(key: object) -> bool:
+    """Whether an obsm key, or another name, can be of guides."""
     return _GUIDES.search(plain(key)) is not None
 
 

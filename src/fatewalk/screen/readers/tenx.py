@@ -138,12 +138,15 @@ def map_of_reference(table: pd.DataFrame, guides: pd.Index, where: str) -> tuple
     target = rows[targets].fillna("").astype(str)
     plain = target.apply(lambda column: column.str.strip().str.casefold())
     is_ntc = (plain.replace(r"[-_ ]", "", regex=True) == "nontargeting").any(axis=1)
-    gene = target.where(~plain.isin(NO_GENE), "").replace("", None).bfill(axis=1)[targets[0]]
+    named = target.where(~plain.isin(NO_GENE), "").replace("", None)
+    gene = named.bfill(axis=1)[targets[0]]
+    n_by_other = int((named[targets[0]].isna() & gene.notna() & ~is_ntc).sum())
+    by_other = f", and of {n_by_other} guides without one by {targets[-1]}" if n_by_other else ""
     column = max(
         [name for name in ("id", "name") if name in rows], key=lambda name: guides.isin(rows[name]).sum()
     )
     found = pd.DataFrame({"guide_name": rows[column], "gene_name": gene})
-    notes = [f"{where} is a 10x feature reference: guides by {column}, genes by {targets[0]}."]
+    notes = [f"{where} is a 10x feature reference: guides by {column}, genes by {targets[0]}{by_other}."]
     if others := int((~is_guide).sum()):
         notes.append(f"{others} features of {where} are no guides: left out.")
     return (found.assign(is_ntc=is_ntc) if is_ntc.any() else found), notes
