@@ -144,8 +144,6 @@ def _first_rows(lines: Iterable[str]) -> tuple[list[str], list[str], str]:
 
 def _names(path: Path, header: list[str], row: list[str], text: Sequence[str]) -> list[str]:
     """Names of the columns, distinct."""
-    if header[:1] and header[0].lower().startswith("sep="):
-        raise FatewalkError(f"{path}: the first line, {header[0]!r}, is of a spreadsheet; take it out")
     if set(FEATURES) & set(header):
         raise FatewalkError(
             f"{path}: is a list of features of Cell Ranger, without a line of names; name its "
