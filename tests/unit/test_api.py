@@ -433,6 +433,29 @@ def test_what_a_screen_does_not_need_may_hold_anything(screen, result):
     pd.testing.assert_frame_equal(found.hits(), result.hits())
 
 
+def test_an_object_on_disk_without_expression_beside_one_of_guides(screen, tmp_path):
+    data, keys = forms_of(screen)["second object"]
+    AnnData(obs=data.obs, obsm={"lineages_fwd": np.asarray(data.obsm["lineages_fwd"])}).write_h5ad(
+        tmp_path / "screen.h5ad"
+    )
+    on_disk = read_h5ad(tmp_path / "screen.h5ad", backed="r")
+    keys |= {"fates": FATES, "fate_names": FATES}
+    config = as_config(on_disk, screen.guide_map, None, keys, tmp_path, Problems("keywords"))
+    assert len(load_config(config).datasets["screen"].read().calls) == len(screen.guide_calls)
+
+
+def test_counts_as_objects_are_numbers_and_words_are_not(screen, tmp_path):
+    adata = as_anndata(screen)
+    names = list(adata.obsm["guide"])
+    adata.obsm["guide"] = adata.obsm["guide"].to_numpy().astype(object)
+    keys = {"fates": FATES, "guide_names": names}
+    config = as_config(adata, screen.guide_map, None, keys, tmp_path, Problems("keywords"))
+    assert len(load_config(config).datasets["screen"].read().calls) == len(screen.guide_calls)
+    adata.obsm["guide"][0, 0] = "many"
+    with pytest.raises(fatewalk.FatewalkError, match=r"obsm\['guide'\] must hold numbers: .*'many'"):
+        as_config(adata, screen.guide_map, None, keys, tmp_path, Problems("keywords"))
+
+
 def test_files_of_a_user_are_neither_swallowed_nor_copied_into_themselves(screen, result):
     tables = screen.cells, screen.guide_map, screen.guide_calls
     with pytest.raises(fatewalk.FatewalkError, match="cells: unknown key"):

@@ -20,7 +20,6 @@ from fatewalk.screen.readers.guides import (
     ASSIGNMENT,
     guide_variables,
     is_column_of_guides,
-    is_modality_of_guides,
     sounds_like_guides,
 )
 from fatewalk.screen.terminal import TERMINAL_STATES
@@ -222,7 +221,7 @@ def _write_anndata(data: Any, names: Mapping[str, Any], path: Path, of_guides: b
             modalities = dict(getattr(data, "mod", {}))
             write_elem(file, "/", _read_of(data, wanted, listed, of_guides, skip=modalities))
             for name, adata in modalities.items():
-                part = _read_of(adata, wanted, listed, is_modality_of_guides(name) or name in wanted)
+                part = _read_of(adata, wanted, listed, sounds_like_guides(name) or name in wanted)
                 write_elem(file, f"mod/{name}", part)
     except FatewalkError:
         raise
@@ -256,8 +255,10 @@ def _read_of(
 
     obs = pd.DataFrame(index=adata.obs_names.astype(str))
     repeated = set(adata.obs.columns[adata.obs.columns.duplicated()])
+    no_fates = not any(key in wanted for key in adata.obsm)  # they may be columns of obs
     for name in adata.obs:
         read = name in wanted or is_column_of_guides(name) or name == "num_umis"
+        read |= no_fates and pd.api.types.is_float_dtype(adata.obs[name])
         if read and name in repeated:
             raise FatewalkError(f"obs: more than one column has the name {name!r}; rename all but one")
         obs[str(name)] = _storable(adata.obs[name] if read else pd.Series("", index=adata.obs_names))
@@ -274,7 +275,7 @@ def _read_of(
         return AnnData(obs=obs, obsm=obsm, uns=uns)
     layers = {key: value for key, value in adata.layers.items() if key in wanted or key == ASSIGNMENT}
     is_guide = guide_variables(adata.var)
-    with_x = adata.X is not None and (is_guide is not None or of_guides or "X" in wanted)
+    with_x = (is_guide is not None or of_guides or "X" in wanted) and _has_x(adata)
     if not (with_x or layers):
         return AnnData(obs=obs, obsm=obsm, uns=uns)
     columns = np.arange(adata.n_vars) if is_guide is None else np.flatnonzero(is_guide)
@@ -291,14 +292,29 @@ def _read_of(
     )
 
 
+def _has_x(adata: Any) -> bool:
+    """Whether there is an X, which an object on disk fails to say of itself."""
+    return "X" in adata.file if adata.isbacked else adata.X is not None
+
+
 def _listed(names: Any) -> Any:
     """A list of names as text; what is no list is refused where it is read."""
     return names if isinstance(names, dict | pd.DataFrame) else np.asarray(names).astype(str)
 
 
+def _numbers(key: str, matrix: Any) -> np.ndarray:
+    """A matrix of objects as numbers."""
+    try:
+        return np.asarray(matrix).astype(float)
+    except (TypeError, ValueError) as error:
+        raise FatewalkError(f"obsm[{key!r}] must hold numbers: {error}") from error
+
+
 def _with_names(key: str, matrix: Any, cells: pd.Index) -> Any:
     """A matrix with names of its columns as text; of CellRank's Lineage a file would lose them."""
     names = getattr(matrix, "columns", getattr(matrix, "names", None))
+    if names is None and getattr(getattr(matrix, "dtype", None), "kind", "") == "O":
+        return _numbers(key, matrix)
     if names is None:
         return matrix
     table = pd.DataFrame(matrix if isinstance(matrix, pd.DataFrame) else np.asarray(matrix))

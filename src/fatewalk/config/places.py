@@ -8,7 +8,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fatewalk.core.foreign import foreign_form
+from fatewalk.core.foreign import foreign_form, is_zarr
 from fatewalk.core.names import same_to_the_ear, spellings
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def check_file(key: str, path: str, folder: str | None, problems: Problems) -> N
     else:
         wrong = _wrong(path, problems.python)
         place = Path(folder or "", path)
-        if not wrong and place.is_dir() and not place.suffix:  # formats that are folders have one: .zarr
+        if not wrong and place.is_dir() and not place.suffix and not is_zarr(place):
             form = foreign_form(place)
             wrong = f"; it is {form[0]}: {form[1]}" if form else "; it is a folder: name the file in it"
     if wrong:

@@ -15,14 +15,15 @@ import numpy as np
 import pandas as pd
 
 from fatewalk.core.errors import FatewalkError, first_few, quoted
-from fatewalk.core.foreign import FIRST_BYTES
+from fatewalk.core.foreign import GZIP, form_of_bytes
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
     from pathlib import Path
 
 SEPARATORS = ",;\t"
-GZIP = b"\x1f\x8b"
+TOP = 20  # lines among which the line of names is looked for, where the first is none
+FEATURES = ("Gene Expression", "CRISPR Guide Capture", "Antibody Capture")  # in rows of 10x features.tsv
 UTF16 = (b"\xff\xfe", b"\xfe\xff")
 #: Column of what stands before the first named column: names of rows, as pandas and R write them.
 UNNAMED = ""
@@ -58,7 +59,9 @@ def read_delimited(path: Path, text: Sequence[str]) -> pd.DataFrame:
             stream = cast("BinaryIO", opened)
             encoding = _encoding(path, stream)
             with io.TextIOWrapper(stream, encoding, newline="") as lines:
-                header, row, separator = _first_rows(lines)
+                top = list(itertools.islice(lines, TOP))
+                _refuse_lines_above(path, top, text)
+                header, row, separator = _first_rows(itertools.chain(top, lines))
         with warnings.catch_warnings():
             warnings.simplefilter("error", pd.errors.ParserWarning)  # it would leave values out
             table = pd.read_csv(
@@ -101,9 +104,8 @@ def _encoding(path: Path, stream: BinaryIO) -> str:
     """The encoding by the first bytes; the stream is left at its start."""
     start = stream.read(4096)
     stream.seek(0)
-    for mark, (what, advice) in FIRST_BYTES.items():
-        if start.startswith(mark):
-            raise FatewalkError(f"{path}: is {what}, not a text table; {advice}")
+    if form := form_of_bytes(start):
+        raise FatewalkError(f"{path}: is {form[0]}, not a text table; {form[1]}")
     if start.startswith(UTF16):
         return "utf-16"
     if b"\0" in start:
@@ -111,11 +113,30 @@ def _encoding(path: Path, stream: BinaryIO) -> str:
     return "utf-8-sig"
 
 
-def _first_rows(lines: io.TextIOWrapper) -> tuple[list[str], list[str], str]:
-    """Header, first row and separator: the one that stands in the header most often, outside quotes."""
+def _refuse_lines_above(path: Path, top: list[str], text: Sequence[str]) -> None:
+    """Refuse a table with a title or comments above the line of names."""
+    wanted = set(text)
+    rows = (next(csv.reader([line.strip("\r\n")], delimiter=_separator(line)), []) for line in top)
+    held = [wanted & set(row) for row in rows]
+    number = next((i for i, names in enumerate(held) if names), 0)
+    above = next((line for line in top[:number] if line.strip()), "")
+    if above:
+        raise FatewalkError(
+            f"{path}: the line of names, with {first_few(sorted(map(repr, held[number])))}, is line "
+            f"{number + 1}; take out what stands above it ({above.strip()[:60]!r})"
+        )
+
+
+def _separator(line: str) -> str:
+    """The sign that stands in a line most often, outside quotes."""
+    return max(SEPARATORS, key=re.sub(r'"[^"]*"', "", line).count)
+
+
+def _first_rows(lines: Iterable[str]) -> tuple[list[str], list[str], str]:
+    """Header, first row and separator."""
+    lines = iter(lines)
     first = next((line for line in lines if line.strip()), "")
-    bare = re.sub(r'"[^"]*"', "", first)
-    separator = max(SEPARATORS, key=bare.count)
+    separator = _separator(first)
     rows = csv.reader(itertools.chain([first], lines), delimiter=separator)
     header = next(rows, [])
     return header, next((row for row in rows if row), []), separator
@@ -123,8 +144,11 @@ def _first_rows(lines: io.TextIOWrapper) -> tuple[list[str], list[str], str]:
 
 def _names(path: Path, header: list[str], row: list[str], text: Sequence[str]) -> list[str]:
     """Names of the columns, distinct."""
-    if header[:1] and header[0].lower().startswith("sep="):
-        raise FatewalkError(f"{path}: the first line, {header[0]!r}, is of a spreadsheet; take it out")
+    if set(FEATURES) & set(header):
+        raise FatewalkError(
+            f"{path}: is a list of features of Cell Ranger, without a line of names; name its "
+            "feature_reference.csv with target_gene_name, or a table guide_name, gene_name, is_ntc"
+        )
     if not any(header):
         raise FatewalkError(f"{path}: the file is empty; write it again")
     named = [name for name in header if name]

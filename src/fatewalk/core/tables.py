@@ -14,7 +14,7 @@ import pandas as pd
 from fatewalk.core.delimited import NUMBER, UNNAMED, no_header, read_delimited
 from fatewalk.core.errors import FatewalkError, first_few, nearest, quoted
 from fatewalk.core.files import atomic_path, need, opening, reading
-from fatewalk.core.foreign import DELIMITED, PARQUET, not_a_table, suffix_of
+from fatewalk.core.foreign import DELIMITED, PARQUET, form_of_content, not_a_table, suffix_of
 from fatewalk.core.schema import SHIELDED, WOULD_RUN
 
 if TYPE_CHECKING:
@@ -68,6 +68,8 @@ def read_table(
             table = _read_parquet(path, text)
         elif suffix in DELIMITED:
             table = read_delimited(path, text)
+        elif form := form_of_content(path):
+            raise FatewalkError(f"{path}: is {form[0]}, not a text table; {form[1]}")
         else:
             raise FatewalkError(
                 f"{path}: unknown kind of table {suffix!r}; allowed: .csv, .tsv, .csv.gz, .tsv.gz, .parquet"

@@ -474,16 +474,26 @@ def _refuse_unmapped(names: pd.Index, codes: np.ndarray, guides: Guides) -> None
     more = f" (and {len(unmapped) - 3} more)" if len(unmapped) > 3 else ""
     of_genes = unmapped[unmapped.isin(guides.genes)]
     joined = next((found for name in unmapped if (found := _joined(name, guides.names))), None)
-    advice = (
-        f"{joined[0]!r} is several guides of the map with {joined[1]!r} between: write one row for each "
-        "call, or, of a column of obs, set guide_separator"
-        if joined
-        else f"{quoted(of_genes)} are genes of the map: if the calls name genes, leave "
-        "guide_map out and name the controls in ntc_names"
-        if len(of_genes)
-        else "write them as in guide_map, add them there with their gene or as is_ntc, or leave their calls "
-        "out"
-    )
+    parted = joined or next((found for name in guides.names if (found := _joined(name, unmapped))), None)
+    n_of_genes = int(np.isin(codes, names.get_indexer(of_genes)).sum())
+    if joined:
+        advice = (
+            f"{joined[0]!r} is several guides of the map with {joined[1]!r} between: write one row for each "
+            "call, or, of a column of obs, set guide_separator"
+        )
+    elif parted:
+        advice = (
+            f"{parted[0]!r} of the map is several of them with {parted[1]!r} between: write one row for each "
+            "guide into the map, or, if the sign belongs to the name, of a column of obs set "
+            "guide_separator to another one"
+        )
+    elif n_of_genes > 1 and 2 * n_of_genes > len(codes):  # one alone is a name that was cut
+        advice = (
+            f"{quoted(of_genes)} are genes of the map: if the calls name genes, leave "
+            "guide_map out and name the controls in ntc_names"
+        )
+    else:
+        advice = "write them as in guide_map, add them there with their gene or as is_ntc, or leave them out"
     raise FatewalkError(
         f"guide_calls: {count(len(unmapped), 'guide')} of {count(len(codes), 'call')} "
         f"{'is' if len(unmapped) == 1 else 'are'} not in the guide map: {', '.join(shown)}{more}; {advice}"

@@ -105,10 +105,11 @@ def read_days(column: pd.Series, where: str) -> Days:
             "experiment (d0, d3), so that the time between them is known"
         )
     if unread := [text for text, label in zip(texts, parsed, strict=True) if label is None]:
+        first = np.flatnonzero(codes == np.flatnonzero(used)[texts.index(unread[0])])[0] + 1
         raise FatewalkError(
-            f"{place}: cannot read a time from {quoted(unread)}; a day label holds exactly "
-            "one number (d0, day 3, 72hpf, E8.5, 18.0), with a point, not a comma. Rename these labels, or "
-            "set day_key to a column that holds times"
+            f"{place}: cannot read a time from {quoted(unread)} (first in row {first}); a day "
+            "label holds exactly one number (d0, day 3, 72hpf, E8.5, 18.0), with a point, not a comma. "
+            "Rename these labels, or set day_key to a column that holds times"
         )
     times = np.array([label[0] for label in parsed if label])  # [D]
     units = [label[1] for label in parsed if label]

@@ -56,8 +56,9 @@ def match_fates(prob: pd.DataFrame, fates: Sequence[str], where: str) -> tuple[p
     ]
     if problems:
         raise FatewalkError(
-            f"{where}: the fates differ: {'; '.join(problems)}. model.fates: {', '.join(fates)}. "
-            f"Data: {', '.join(found) or 'none'}. List every fate of the data in model.fates, spelled alike"
+            f"{where}: the fates differ: {'; '.join(problems)}. model.fates: "
+            f"{', '.join(map(repr, fates))}. Data: {', '.join(map(repr, found)) or 'none'}. List "
+            "every fate of the data in model.fates, spelled alike"
         )
     return prob[[name for name in found if name in fates]], zero
 

@@ -17,6 +17,7 @@ from fatewalk.core.errors import FatewalkError, first_few, nearest, quoted
 from fatewalk.core.schema import GUIDE_MAP
 from fatewalk.core.tables import as_bool, read_table, require_columns, with_names_of_rows
 from fatewalk.screen.controls import looks_like_control
+from fatewalk.screen.readers.guides import names_no_guide, names_several
 from fatewalk.screen.readers.tenx import FEATURE_REFERENCE, is_feature_reference, map_of_reference
 from fatewalk.screen.text import or_blank
 
@@ -73,6 +74,7 @@ def read_guide_map(
         where, table = raw.calls_where, raw.guide_map  # it stands beside the guides
     else:
         where, table = raw.calls_where, pd.DataFrame({"guide_name": guides, "gene_name": guides})
+        _refuse_no_guides(guides, where)
         notes = [_each_its_own_gene(guides, where)]
     if table.empty:
         raise FatewalkError(f"{where}: the guide map has no rows")
@@ -138,6 +140,15 @@ def _refuse_several_in_one(guides: pd.Index, known: pd.Series, where: str) -> No
             )
 
 
+def _refuse_no_guides(guides: pd.Index, where: str) -> None:
+    """Refuse words for cells without a known guide, where every value would be a gene."""
+    if words := [name for name in guides if names_no_guide(name) or names_several(name)]:
+        raise FatewalkError(
+            f"{where}: {quoted(words)} names no guide and, without guide_map, would be a gene; "
+            "leave these calls out, and the cells too if they have guides that are not known"
+        )
+
+
 # ----------------------------------------------------------- nothing says which are controls
 
 
@@ -149,7 +160,22 @@ def _each_its_own_gene(guides: pd.Index, where: str) -> str:
         if several
         else ""
     )
-    return f"No guide map: each of the {len(guides)} values of {where} is a gene of its own.{warning}"
+    note = f"No guide map: each of the {len(guides)} values of {where} is a gene of its own.{warning}"
+    return note + _warning_of_pairs(guides)
+
+
+def _warning_of_pairs(guides: pd.Index) -> str:
+    """Tell of values that are several of the others, with a sign between that is no usual separator."""
+    pieces = guides.to_series().str.split(r"[\W_]", regex=True)
+    pairs = [
+        name for name, parts in pieces.items() if len(parts) > 1 and all(part in guides for part in parts)
+    ]
+    if not pairs:
+        return ""
+    return (
+        f" But {len(pairs)} of them are several of the others, such as {pairs[0]!r}: if these cells carry "
+        "all of them, write ';' between, or set guide_separator to the sign; else each is a gene apart."
+    )
 
 
 def _several_of_a_gene(guides: Iterable[str]) -> str:

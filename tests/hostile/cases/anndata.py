@@ -260,7 +260,7 @@ CASES = [
     Case(
         "posteriors instead of calls", "import",
         obsm(guide=None, guide_posterior=lambda guides: table_of(guides) * 0.9 + 0.01), "refused",
-        ("obsm['guide_posterior'] holds no counts", "guide_key", "threshold"),
+        ("obsm['guide_posterior'] must hold UMI counts or 0/1", "of 3360 are below 0.5", "threshold"),
     ),
     Case("guides as text", "design", text(lambda names: names), "right", ("separated by ';'",)),
     Case("guides as text with +", "design", text(lambda names: names.str.replace(";", " + ")), "right",

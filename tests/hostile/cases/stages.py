@@ -295,7 +295,7 @@ CASES = [
     ),
     Case(
         "a web page as h5ad file", "import", as_h5ad(foreign), "refused",
-        ("screen.h5ad", "cannot be read as .h5ad"),
+        ("screen.h5ad", "a page of the web", "download the file itself"),
     ),
     Case(
         "genes that a spreadsheet would run", "design",

@@ -137,12 +137,10 @@ def test_two_obsm_elements_of_guides_are_asked_for(read):
 
 def test_fractions_are_not_taken_for_calls_unasked(read):
     screen = cells()
-    screen.obsm["guide_posterior"] = frame() * 0.25
-    with pytest.raises(
-        FatewalkError, match=r"holds no counts.*set guide_key to 'guide_posterior'; else make"
-    ):
+    screen.obsm["guide_per_10k"] = frame() * 1.5
+    with pytest.raises(FatewalkError, match=r"holds no counts.*set guide_key to 'guide_per_10k'; else make"):
         read(screen)
-    calls, _, notes = read(screen, guide_key="guide_posterior")
+    calls, _, notes = read(screen, guide_key="guide_per_10k")
     check(calls, umis=False)
     assert "holds no counts: each value above 0 is taken as a call" in notes[0]
 

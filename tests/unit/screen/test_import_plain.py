@@ -116,7 +116,7 @@ def test_fates_must_agree(screen):
     with pytest.raises(FatewalkError) as error:
         screen(fates=["EC", "Neu"])
     for word in ["'Neu' is not in the data (did you mean 'NEU'?)", "'NEU' is not in model.fates",
-                 "model.fates: EC, Neu", "Data: NEU, EC"]:  # fmt: skip
+                 "model.fates: 'EC', 'Neu'", "Data: 'NEU', 'EC'"]:  # fmt: skip
         assert word in str(error.value)
     with pytest.raises(FatewalkError, match=r"'MES' is not in the data\. "):
         screen(fates=["EC", "MES", "NEU"])

@@ -156,7 +156,12 @@ def read_anndata(dataset: AnnDataDataset) -> RawScreen:
             prob=prob,
             calls=found.calls,
             calls_where=calls_where,
-            notes=[*found.notes, *_check_fates(cells, dataset, prob), *unused],
+            notes=[
+                *found.notes,
+                *cells.left_out(dataset.day_key),
+                *_check_fates(cells, dataset, prob),
+                *unused,
+            ],
             covariates={name: cells.column(name, "covariates") for name in dataset.covariates},
             guide_map=found.guide_map,
         )
@@ -191,6 +196,18 @@ class _Cells:
                 return self._matched(part, self._only_column(part, name, option), option)
         known = {str(name): None for part in (self.holder, *self.others) for name in part.obs}
         raise _absent(self.holder.path, key, option, "obs", list(known))
+
+    def left_out(self, day_key: str) -> list[str]:
+        """Tell of cells with a day that are not in the modality that holds the fates."""
+        parts = [part for part in self.others if part.name and day_key in part.obs]
+        absent = pd.Index(np.concatenate([[], *(part.cell_id for part in parts)])).unique()
+        absent = absent.difference(self.holder.cell_id)
+        if absent.empty:
+            return []
+        return [
+            f"{len(absent)} cells of other modalities are left out, because they are not in "
+            f"{self.holder.where}, which holds the fates: {quoted(absent)}."
+        ]
 
     def _only_column(self, part: Part, key: str, option: str) -> pd.Series:
         table = pd.DataFrame(part.obsm(key))
@@ -236,9 +253,38 @@ def _cells(parts: Sequence[Part], fate_key: str) -> _Cells:
                 f"{absent}. If this file is of guides alone, name it as guide_anndata, and the file with "
                 "days and fates as anndata"
             )
-        raise absent
+        raise FatewalkError(f"{absent}{_fates_elsewhere(parts, fate_key)}")
     holder, key = holders[0]
     return _Cells(holder, key, [part for part in reversed(parts) if part is not holder])
+
+
+def _fates_elsewhere(parts: Sequence[Part], fate_key: str) -> str:
+    """Where fates are in a form that is not read, and how to bring them into one that is."""
+    for part in parts:
+        if fate_key in part.obs and not pd.api.types.is_numeric_dtype(part.obs[fate_key]):
+            how = f"pandas.get_dummies(adata.obs[{fate_key!r}]).astype(float)"
+            return _moved(f"obs[{fate_key!r}] holds labels: if of fates", fate_key, how)
+        if columns := _columns_of_fates(part.obs, fate_key):
+            found = f"Columns {quoted(columns, 10)} of obs add up to 1 in each cell"
+            return _moved(f"{found}: if they are the fates", fate_key, f"adata.obs[{columns}]")
+        if fate_key in part.keys("uns"):
+            found = f"uns[{fate_key!r}] is not read: if its rows are the cells"
+            return _moved(found, fate_key, f"adata.uns[{fate_key!r}]")
+    return ""
+
+
+def _moved(found: str, fate_key: str, how: str) -> str:
+    return f". {found}, in Python: adata.obsm[{fate_key!r}] = {how}"
+
+
+def _columns_of_fates(obs: pd.DataFrame, fate_key: str) -> list[Any]:
+    """Columns between 0 and 1 that add up to 1 in each cell: all such, or those that begin with the key."""
+    shares = obs[[name for name in obs if pd.api.types.is_float_dtype(obs[name])]]
+    shares = shares.loc[:, ((shares >= 0) & (shares <= 1)).all()]
+    for columns in (list(shares), [name for name in shares if str(name).startswith(fate_key)]):
+        if len(columns) > 1 and np.allclose(shares[columns].sum(axis=1), 1, atol=0.01):
+            return columns
+    return []
 
 
 def _absent(path: str, key: str, option: str, group: str, found: Sequence[str]) -> FatewalkError:
@@ -263,6 +309,7 @@ def _read_guides(parts: Sequence[Part], dataset: AnnDataDataset, cells: pd.Index
 def _of_cells(place: Place, dataset: AnnDataDataset, cells: pd.Index) -> Found:
     """The guides of a place, with a note of cells that it does not have, of whose guides it says nothing."""
     found = place.read(dataset)
+    _refuse_numbers_of_rows(place, cells)
     absent = cells[~cells.isin(place.part.cell_id)]
     if not 0 < len(absent) < len(cells):  # none in common: told, or matched, where names are compared
         return found
@@ -272,6 +319,19 @@ def _of_cells(place: Place, dataset: AnnDataDataset, cells: pd.Index) -> Found:
         "guides were not read."
     )
     return replace(found, notes=[*found.notes, note])
+
+
+def _refuse_numbers_of_rows(place: Place, cells: pd.Index) -> None:
+    """Refuse names that are the numbers of the rows on both sides, where these cannot be the same cells."""
+    guides = place.part.cell_id
+    if len(guides) != len(cells) and all(
+        names.equals(pd.RangeIndex(len(names)).astype(str)) for names in (guides, cells)
+    ):
+        raise FatewalkError(
+            f"{place.where} has {len(guides)} cells and the screen {len(cells)}, and in both they are named "
+            "by the numbers of their rows ('0', '1' ...), so that nothing says which cell is which; give the "
+            "cells their barcodes as obs_names in both"
+        )
 
 
 def _fate_names(cells: _Cells, matrix: Any, dataset: AnnDataDataset) -> list[str] | None:
@@ -301,11 +361,12 @@ def _read_fates(cells: _Cells, dataset: AnnDataDataset) -> pd.DataFrame:
     names = _fate_names(cells, matrix, dataset)
     place = f"{cells.holder.where}: obsm[{cells.fate_key!r}]"
     if names is None:
+        key = dataset.fate_names_key
+        nowhere = f", and there is no categorical obs[{key!r}] nor uns[{key!r}]" if key else ""
         raise FatewalkError(
-            f"{place} is an array without names of the fates, and there is no categorical "
-            f"obs[{dataset.fate_names_key!r}] nor uns[{dataset.fate_names_key!r}]. Set fate_names_key to "
-            "the obs column of the terminal states (CellRank 2: term_states_fwd; CellRank 1: "
-            "terminal_states), or fate_names to the names in the order of the columns"
+            f"{place} is an array without names of the fates{nowhere}. Set fate_names_key to the obs column "
+            "of the terminal states (CellRank 2: term_states_fwd; CellRank 1: terminal_states), or "
+            "fate_names to the names in the order of the columns"
         )
     if dataset.fate_names is None and names == [str(i) for i in range(len(names))]:
         raise FatewalkError(

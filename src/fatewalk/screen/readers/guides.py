@@ -47,7 +47,8 @@ _NTC_TYPES = {"nontargeting", "safetargeting", "negativecontrol", "ntc"}
 
 # what stands in a column of guides where there is none, beside words for what is missing, or more than
 # anyone told apart
-_NO_GUIDE = {"unassigned", "noguide", "nogrna", "nosgrna"}
+_NO_GUIDE = {"unassigned", "notassigned", "noguide", "noguides", "nogrna", "nosgrna", "nocall", "nocalls",
+             "unknown", "undetermined", "unmapped"}  # fmt: skip
 _SEVERAL = {"doublet", "doublets", "multiplet", "multiplets", "multiple", "multi", "ambiguous"}
 # between names; a + beside _ - : . | or at an end is the strand in a name ("A1BG_+_588")
 _SEPARATORS = {";": ";", "|": r"\|", ",": ",", "+": r"(?<![_\-:.|])(?<!^)\+(?![_\-:.|]|$)"}
@@ -58,8 +59,8 @@ def plain(name: object) -> str:
     return re.sub(r"[\W_]", "", str(name).lower())
 
 
-def sounds_like_guides(key: str) -> bool:
-    """Whether an obsm key can be of guides."""
+def sounds_like_guides(key: object) -> bool:
+    """Whether an obsm key, or another name, can be of guides."""
     return _GUIDES.search(plain(key)) is not None
 
 
@@ -71,6 +72,16 @@ def is_modality_of_guides(name: str) -> bool:
 def is_column_of_guides(key: object) -> bool:
     """Whether an obs column has a usual name of guides."""
     return plain(key) in _COLUMNS
+
+
+def names_no_guide(name: str) -> bool:
+    """Whether a name stands where no guide is known: ``NA``, ``unassigned``, ``*``."""
+    return is_missing(name) or plain(name) in {"", *_NO_GUIDE}
+
+
+def names_several(name: str) -> bool:
+    """Whether a name stands for guides that nobody told apart: ``multiplet``."""
+    return plain(name) in _SEVERAL
 
 
 @dataclass(frozen=True)
@@ -171,6 +182,7 @@ def find_guides(parts: Sequence[Part], dataset: AnnDataDataset, alone: bool = Fa
         return Place(parts[0], f"obsm/{DEFAULT}")
     places = [place for part in parts for place in _matrices(part, dataset.fate_key)]
     places = places or [place for part in parts for place in _columns(part)]
+    places = places or [_variables(part) for part in parts if sounds_like_guides(part.name)]
     if len(places) == 1:
         return places[0]
     if places:
@@ -184,7 +196,8 @@ def find_guides(parts: Sequence[Part], dataset: AnnDataDataset, alone: bool = Fa
     raise FatewalkError(
         f"{parts[0].path}: no guides were found; {_inventory(parts)}. Set guide_key to the obsm key of the "
         "cells x guides matrix, to the obs column that names the guides of a cell, or to X or a layer if the "
-        "variables are guides; or give protospacer_calls (10x) or guide_anndata (a second file)"
+        "variables are guides, in MuData to their modality; or give protospacer_calls (10x) or guide_anndata "
+        f"(a second file){''.join(f'. {hint}' for part in parts for hint in _elsewhere(part))}"
     )
 
 
@@ -291,8 +304,52 @@ def _shown(place: Place) -> str:
     return f"{place.label}, such as {str(values.iloc[0])!r}" if len(values) else f"{place.label}, empty"
 
 
+def _elsewhere(part: Part) -> list[str]:
+    """Where guides may be in a form that is not read, and how to bring them into one that is."""
+    hints = []
+    if "raw/var" in part.group and guide_variables(part.read("raw/var")) is not None:
+        hints.append(
+            "The guides are in raw: in Python, adata.raw.to_adata().write_h5ad('guides.h5ad'), to be named "
+            "as guide_anndata"
+        )
+    types = _feature_types(part.var)
+    if types is not None and (types != "Gene Expression").any():
+        hints.append(
+            f"var[{types.name!r}] holds {quoted(types.unique())}: those of guides must be "
+            "'CRISPR Guide Capture'"
+        )
+    hints += [
+        f"obs[{key!r}] holds numbers: if these are names of guides, in Python: {_as_names(key)}"
+        for key in part.obs
+        if is_column_of_guides(key) and not _is_text(part.obs[key])
+    ]
+    columns = [str(key) for key in part.obs if sounds_like_guides(key) and _is_text(part.obs[key])]
+    if columns:
+        hints.append(
+            f"Columns of obs whose names sound like guides: {quoted(columns, 10)}"
+            + (
+                f". If each holds one guide of a cell, in Python: adata.obs['guide'] = adata.obs[{columns}]"
+                ".apply(lambda row: ';'.join(row.dropna().astype(str)), axis=1)"
+                if len(columns) > 1
+                else ""
+            )
+        )
+    if others := [key for key in part.keys("uns") if sounds_like_guides(key)]:
+        hints.append(
+            f"Guides are not read from uns ({quoted(others, 10)}): put them into obsm, a data "
+            "frame of cells x guides, or into obs, the names of a cell's guides with ';' between"
+        )
+    return hints
+
+
+def _as_names(key: object) -> str:
+    """How a column of numbers becomes one of names."""
+    return f"adata.obs[{key!r}] = adata.obs[{key!r}].astype('Int64').astype(str)"
+
+
 def _inventory(parts: Sequence[Part]) -> str:
-    found = []
+    names = [part.name for part in parts if part.name]
+    found = [f"modalities: {', '.join(names)}"] if names else []
     for part in parts:
         of = f" of modality {part.name!r}" if part.name else ""
         groups = {"obsm": part.keys("obsm"), "obs": list(map(str, part.obs)), "layers": part.keys("layers")}
@@ -308,9 +365,9 @@ def _of_obsm(place: Place, dataset: AnnDataDataset) -> Found:
     element = place.part.group[place.element]
     shape = shape_of(element, place.where)
     names = guide_names(place, shape[-1], dataset)
-    entries = _checked(place, read_entries(element, place.where), shape[0])
+    entries = _checked(place, read_entries(element, place.where), *shape)
     by_itself = dataset.guide_key is None and place.element != f"obsm/{DEFAULT}"
-    if by_itself and (entries.value % 1 != 0).any():  # posteriors, say, are above 0 everywhere
+    if by_itself and (entries.value % 1 != 0).any():
         raise FatewalkError(
             f"{place.where} holds no counts, so that it may not be the calls. If each value above 0 is one, "
             f"set guide_key to {_key_of(place)!r}; else make it 0/1 with a threshold of your own"
@@ -371,14 +428,28 @@ def _of_variables(place: Place) -> Found:
         )
     wanted = np.ones(len(part.var), dtype=bool) if is_guide is None else is_guide
     names = part.var.index.astype(str)
-    entries = _checked(place, read_entries(part.group[place.element], place.where, wanted), len(part.obs))
+    element = part.group[place.element]
+    entries = _checked(place, read_entries(element, place.where, wanted), len(part.obs), int(wanted.sum()))
     notes = [] if wanted.all() else [f"{wanted.sum()} of {len(wanted)} variables are guides."]
+    notes += _note_of_names(place, part.var[wanted])
     umi = entries.value
     if place.assigned:
         umi, more = _umis_beside(place, entries, wanted)
         notes += more
     calls, more = _calls(place, entries, umi, names, wanted)
     return Found(calls, notes + more, _map_in(part.var[wanted]))
+
+
+def _note_of_names(place: Place, var: pd.DataFrame) -> list[str]:
+    """Tell of a column of names of guides that are not those of the variables."""
+    guide = var.index.astype(str)
+    return [
+        f"Guides of {place.where} are named as its variables are ({quoted(guide)}), not as "
+        f"var[{name!r}] has them ({quoted(or_blank(var[name]))}); for these, in Python: "
+        f"adata.var_names = adata.var[{name!r}]"
+        for name in var
+        if plain(name) in ("guidename", "guideid") and not or_blank(var[name]).isin(guide).any()
+    ]
 
 
 def _umis_beside(place: Place, called: Entries, wanted: np.ndarray) -> tuple[np.ndarray, list[str]]:
@@ -398,7 +469,7 @@ def _umis_beside(place: Place, called: Entries, wanted: np.ndarray) -> tuple[np.
     return umi, []
 
 
-def _checked(place: Place, entries: Entries, rows: int) -> Entries:
+def _checked(place: Place, entries: Entries, rows: int, width: int) -> Entries:
     """Refuse a matrix of other cells, or of values that are no counts; keep what is above zero."""
     place.part.refuse_rows(place.within, rows)
     if not (np.isfinite(entries.value).all() and (entries.value >= 0).all()):
@@ -406,7 +477,34 @@ def _checked(place: Place, entries: Entries, rows: int) -> Entries:
             f"{place.where} holds missing or negative values; it must hold UMI counts or 0/1, not normalised "
             "values"
         )
+    twice = pd.Series(entries.row * (entries.column.max(initial=0) + 1) + entries.column).duplicated()
+    if twice.any():
+        raise FatewalkError(
+            f"{place.where} is damaged: {twice.sum()} of {len(twice)} values stand in a place that has one, "
+            f"first of cell {place.part.cell_id[entries.row[twice]][0]!r}; copy the file again, or call "
+            f"adata.{place.within}.sum_duplicates() in Python and write it again"
+        )
+    _refuse_no_calls(place, entries.value, rows, width)
     return entries
+
+
+def _refuse_no_calls(place: Place, value: np.ndarray, cells: int, guides: int) -> None:
+    """Refuse probabilities, and values of nearly all guides, of which those above 0 are no calls."""
+    if (value % 1 == 0).all():
+        return
+    small, mean = int((value < 0.5).sum()), len(value) / cells
+    if value.max() <= 1 and small:
+        found = f"{small} of {len(value)} are below 0.5, so that they are probabilities or shares"
+    elif mean > guides / 2:
+        found = (
+            f"{len(value)} are above 0, so that a cell would have {mean:.3g} of {guides} guides on average"
+        )
+    else:
+        return
+    raise FatewalkError(
+        f"{place.where} must hold UMI counts or 0/1: of its values {found}; make it 0/1 with a threshold of "
+        f"your own, in Python: adata.{place.within} = (adata.{place.within} > 0.5).astype(int)"
+    )
 
 
 def _calls(
@@ -478,12 +576,12 @@ def _of_column(place: Place, dataset: AnnDataDataset) -> Found:
     if not _is_text(column):
         raise FatewalkError(
             f"{place.where} holds numbers ({first_few(column.unique())}); guide_key needs a column of names "
-            "of guides"
+            f"of guides; if these numbers are names, in Python: {_as_names(key)}"
         )
     if plain(key) == "featurecall" and "num_umis" in place.part.obs:
         return _of_tenx_columns(place, key)
     codes, distinct = pd.factorize(column)  # -1: missing
-    if lists := [text for text in map(str, distinct) if text.startswith("[") and text.endswith("]")]:
+    if lists := [text for text in map(str, distinct) if text[:1] + text[-1:] in ("[]", "()", "{}")]:
         raise FatewalkError(
             f"{place.where} holds lists, such as {lists[-1]!r}; write the guides of a cell as one text, in "
             f"Python: adata.obs[{key!r}] = [';'.join(guides) for guides in lists]"
@@ -491,8 +589,8 @@ def _of_column(place: Place, dataset: AnnDataDataset) -> Found:
     texts, notes = _split(place, pd.Series(distinct.astype(str)).str.strip(), dataset.guide_separator)
     guide, guides = pd.factorize(texts)
     names = pd.DataFrame({"value": texts.index, "guide": guide})  # one row a guide of a distinct value
-    several = np.array([plain(name) in _SEVERAL for name in guides], dtype=bool)
-    nothing = np.array([is_missing(name) or plain(name) in _NO_GUIDE for name in guides], dtype=bool)
+    several = np.array([names_several(name) for name in guides], dtype=bool)
+    nothing = np.array([names_no_guide(name) for name in guides], dtype=bool)
     if several.any():
         count = np.isin(codes, names["value"][several[guide]]).sum()
         raise FatewalkError(

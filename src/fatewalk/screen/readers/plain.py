@@ -38,6 +38,7 @@ COUNT_NAMES = [
 MEND_FATES = (
     "Correct the names of the columns p_<fate> (theirs would be {order}), or column {name!r} if that is wrong"
 )
+ONE_OF_GUIDES = re.compile(r"(guide|s?grna)[ _.-]?(id|name)?[ _.-]?([a-d]|\d+)", re.IGNORECASE)
 TIME = "time"  # column of times beside labels of days
 FATE = "fate"  # column of a label, instead of probabilities
 
@@ -206,6 +207,7 @@ def _read_calls(path: str) -> tuple[pd.DataFrame, str, list[str]]:
         )
     table, notes = with_names_of_rows(table, "cell_id", path)
     _refuse_matrix(table, path)
+    _refuse_wide(table, path)
     require_columns(table, GUIDE_CALLS, path)
     others = [str(name) for name in table if name not in (*GUIDE_CALLS, UNNAMED)]
     count = _count_column(others)
@@ -246,6 +248,18 @@ def _refuse_matrix(table: pd.DataFrame, path: str) -> None:
         f"({quoted(numbers)}); write one row for each call, in Python: "
         f"table.melt({own!r}, var_name={columns!r}, value_name='umi').query('umi > 0')"
         + (f".rename(columns={{{own!r}: {rows!r}}})" if own != rows else "")
+    )
+
+
+def _refuse_wide(table: pd.DataFrame, path: str) -> None:
+    """Refuse a table with one row a cell and several columns of guides."""
+    columns = [name for name in table if ONE_OF_GUIDES.fullmatch(str(name))]
+    if "guide" in table or len(columns) < 2:
+        return
+    raise FatewalkError(
+        f"{path}: has a column for each guide of a cell ({quoted(columns)}); write one row for "
+        f"each call, in Python: table.melt('cell_id', {columns}, value_name='guide').dropna()"
+        "[['cell_id', 'guide']]"
     )
 
 

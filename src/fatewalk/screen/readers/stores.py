@@ -4,15 +4,27 @@ from __future__ import annotations
 
 import functools
 from contextlib import contextmanager
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
-from fatewalk.core.errors import FatewalkError
+from fatewalk.core.errors import FatewalkError, quoted
 from fatewalk.core.files import opening
-from fatewalk.core.foreign import LOOM, SEURAT, TABLE, TABLES, TENX, foreign_form, suffix_of
+from fatewalk.core.foreign import (
+    LOOM,
+    SEURAT,
+    TABLE,
+    TABLES,
+    TENX,
+    foreign_form,
+    form_of_content,
+    is_zarr,
+    suffix_of,
+)
+from fatewalk.core.names import is_missing
 from fatewalk.screen.barcodes import refuse_repeated_cells
 
 if TYPE_CHECKING:
@@ -83,12 +95,14 @@ class Part:
         except Exception as error:  # whatever the reader raises, the user needs the element's name
             raise FatewalkError(
                 f"{self.where}: {name} cannot be read: it is damaged, or of a newer anndata than this one, "
-                f"{anndata.__version__}; copy the file again, or write it again with this anndata"
+                f"{version('anndata')}; copy the file again, or write it again with this anndata"
             ) from error
 
     def obsm(self, key: str) -> Any:
         """A matrix of the cells, [N, any]."""
         matrix = self.read(f"obsm/{key}")
+        if getattr(getattr(matrix, "dtype", None), "names", None):  # an array whose columns have names
+            matrix = pd.DataFrame(np.ravel(matrix))
         self.refuse_rows(f"obsm[{key!r}]", matrix.shape[0])
         return matrix
 
@@ -103,23 +117,27 @@ class Part:
     def names(self, key: str | None) -> list[str] | None:
         """Categories of an obs column, or a list in uns; None if there is neither."""
         if key in self.obs and isinstance(self.obs[key].dtype, pd.CategoricalDtype):
-            return [str(name) for name in self.obs[key].cat.categories]
+            return [name for name in map(str, self.obs[key].cat.categories) if not is_missing(name)]
         if key in self.keys("uns"):
             names = self.read(f"uns/{key}")
-            if isinstance(names, dict | pd.DataFrame):
+            listed = np.atleast_1d(np.squeeze(np.asarray(names)))
+            if isinstance(names, dict | pd.DataFrame) or listed.ndim > 1:
                 raise FatewalkError(
                     f"{self.where}: uns[{key!r}] is a table or a mapping, not a list of names in the order "
                     f"of the columns; in Python: adata.uns[{key!r}] = list(names)"
                 )
-            return [str(name) for name in np.atleast_1d(names)]
+            return [
+                name.decode(errors="replace") if isinstance(name, bytes) else str(name) for name in listed
+            ]
         return None
 
     def _table(self, name: str) -> pd.DataFrame:
         table = self.read(name) if name in self.group else None
         if not isinstance(table, pd.DataFrame):
             raise FatewalkError(
-                f"{self.where}: has no table {name} as anndata 0.7 and later write it; read and write the "
-                "file with a current anndata"
+                f"{self.where}: has no table {name} as anndata 0.7 and later write it; found: "
+                f"{quoted(self.group, 10) or 'nothing'}. If anndata wrote the file, read and "
+                "write it with a current one"
             )
         return table
 
@@ -135,7 +153,7 @@ def open_store(path: str) -> Iterator[list[Part]]:
     """
     with _open(path) as file:
         try:
-            if form := next((form for sign, form in SIGNS.items() if sign in file), None):
+            if form := _form_of(file):
                 raise _foreign(path, form)
             names = list(file["mod"].keys()) if "mod" in file else []
             parts = [*(Part(file[f"mod/{name}"], path, name) for name in names), Part(file, path)]
@@ -148,6 +166,14 @@ def open_store(path: str) -> Iterator[list[Part]]:
             raise FatewalkError(
                 f"{path}: is damaged or incomplete; copy it again, or write it again from the object"
             ) from error
+
+
+def _form_of(file: Any) -> tuple[str, str] | None:
+    """Tell a file of another form by its elements; None if it may be AnnData or MuData."""
+    form = next((form for sign, form in SIGNS.items() if sign in file), None)
+    if form is None and "obs" not in file and any(f"{name}/barcodes" in file for name in file):
+        return TENX  # of Cell Ranger before version 3, by genome
+    return form
 
 
 def _is_of_the_file(error: BaseException) -> bool:
@@ -176,6 +202,8 @@ def _open(path: str) -> Iterator[Any]:
         with opening(path):
             file = h5py.File(path, "r")
     except OSError as error:
+        if "signature not found" in str(error) and (form := form_of_content(Path(path))):
+            raise _foreign(path, form) from error
         meaning = next((words for sign, words in _HDF5.items() if sign in str(error)), str(error))
         raise FatewalkError(f"{path}: cannot be read as .h5ad or .h5mu: {meaning}") from error
     with file:
@@ -183,7 +211,7 @@ def _open(path: str) -> Iterator[Any]:
 
 
 def _open_zarr(path: str) -> Any:
-    if not any((Path(path) / name).is_file() for name in (".zgroup", "zarr.json")):
+    if not is_zarr(Path(path)):
         raise FatewalkError(
             f"{path}: is a folder, and no zarr store (it holds neither .zgroup nor zarr.json); name an .h5ad "
             "or .h5mu file, or the folder that adata.write_zarr wrote"

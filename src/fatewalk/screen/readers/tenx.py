@@ -65,6 +65,7 @@ def split_protospacer_calls(table: pd.DataFrame, where: str) -> tuple[pd.DataFra
     rows = table.loc[~without]
     guides, umis = rows["feature_call"].astype(str), rows["num_umis"].astype(str)
     uneven = guides.str.count(r"\|") != umis.str.count(r"\|")
+    _refuse_other_number(rows, guides, where)
     if uneven.any():
         barcodes = rows.loc[uneven, "cell_barcode"]
         raise FatewalkError(
@@ -75,6 +76,21 @@ def split_protospacer_calls(table: pd.DataFrame, where: str) -> tuple[pd.DataFra
         {"cell_id": rows["cell_barcode"], "guide": guides.str.split("|"), "umi": umis.str.split("|")}
     ).explode(["guide", "umi"], ignore_index=True)
     return calls, int(without.sum())
+
+
+def _refuse_other_number(rows: pd.DataFrame, guides: pd.Series, where: str) -> None:
+    """Refuse rows whose guides are not as many as they say: cut lists, or another sign between names."""
+    if "num_features" not in rows:
+        return
+    said, found = pd.to_numeric(rows["num_features"], errors="coerce"), guides.str.count(r"\|") + 1
+    other = said.notna() & (said != found)
+    if other.any():
+        first = rows[other].iloc[0]
+        raise FatewalkError(
+            f"{where}: {other.sum()} rows have another number of guides in feature_call than num_features "
+            f"says, first {first['cell_barcode']!r}: {first['feature_call']!r} for {first['num_features']}. "
+            "'|' stands between guides; name the file as Cell Ranger wrote it, or leave num_features out"
+        )
 
 
 def is_feature_reference(table: pd.DataFrame) -> bool:
@@ -121,12 +137,15 @@ def map_of_reference(table: pd.DataFrame, guides: pd.Index, where: str) -> tuple
     target = rows[targets].fillna("").astype(str)
     plain = target.apply(lambda column: column.str.strip().str.casefold())
     is_ntc = (plain.replace(r"[-_ ]", "", regex=True) == "nontargeting").any(axis=1)
-    gene = target.where(~plain.isin(NO_GENE), "").replace("", None).bfill(axis=1)[targets[0]]
+    named = target.where(~plain.isin(NO_GENE), "").replace("", None)
+    gene = named.bfill(axis=1)[targets[0]]
+    n_by_other = int((named[targets[0]].isna() & gene.notna() & ~is_ntc).sum())
+    by_other = f", and of {n_by_other} guides without one by {targets[-1]}" if n_by_other else ""
     column = max(
         [name for name in ("id", "name") if name in rows], key=lambda name: guides.isin(rows[name]).sum()
     )
     found = pd.DataFrame({"guide_name": rows[column], "gene_name": gene})
-    notes = [f"{where} is a 10x feature reference: guides by {column}, genes by {targets[0]}."]
+    notes = [f"{where} is a 10x feature reference: guides by {column}, genes by {targets[0]}{by_other}."]
     if others := int((~is_guide).sum()):
         notes.append(f"{others} features of {where} are no guides: left out.")
     return (found.assign(is_ntc=is_ntc) if is_ntc.any() else found), notes
