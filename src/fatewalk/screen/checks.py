@@ -15,13 +15,9 @@ import pandas as pd
 from fatewalk.core.errors import FatewalkError, first_few
 from fatewalk.core.names import (
     is_missing,
-    is_spoilt,
     is_unplaced,
     nearest_spelling,
-    refuse_missing,
-    refuse_same,
     same_to_the_ear,
-    same_to_the_eye,
     spellings,
 )
 from fatewalk.core.schema import BURDEN, CLUSTER, GUIDE_CALLS, GUIDE_MAP, NTC, PROB_PREFIX
@@ -31,11 +27,12 @@ from fatewalk.screen.barcodes import refuse_repeated_cells
 from fatewalk.screen.controls import warn_of_unmarked
 from fatewalk.screen.days import counts_days
 from fatewalk.screen.fates import match_fates
+from fatewalk.screen.map_names import check_names
 from fatewalk.screen.quality import warn_of_ambient, warn_of_burden
 from fatewalk.screen.text import as_codes, as_sorted_codes, or_blank
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Sequence
+    from collections.abc import Sequence
 
 ROUNDING = 1e-6  # single precision: a sum this far from one is rounding, not a finding
 MOST_DAYS = 1000  # no time course of cells takes so long
@@ -89,8 +86,14 @@ def check_guide_map(table: pd.DataFrame, report: Report) -> Guides:
     named = rows[rows["guide"] != ""]
     unique = named.drop_duplicates()
     _refuse_two_genes(unique)
-    _check_names(given[given["guide"] != ""], report)
+    check_names(given[given["guide"] != ""], report)
     warn_of_unmarked(given[given["guide"] != ""], report)
+    if len(repeated := named["guide"][named.duplicated()].unique()):
+        report["warnings"].append(
+            f"{count(len(repeated), 'guide stands', 'guides stand')} in several rows of the guide map: "
+            f"{first_few(map(repr, repeated))}; each counts as one guide. If names were cut short or lost a "
+            "number, calls of different guides count as one: write them in full, there and in the calls."
+        )
     report["guides"] = {
         "in_map": len(unique),
         "targeting_in_map": int((unique["gene"] != "").sum()),
@@ -114,59 +117,6 @@ def _refuse_two_genes(unique: pd.DataFrame) -> None:
             f"guide_map: {count(len(genes), 'guide stands', 'guides stand')} for more than one gene: "
             f"{first_few(f'{guide!r} ({both})' for guide, both in genes.items())}; a guide belongs to "
             "exactly one gene: correct gene_name, or leave the guide out"
-        )
-
-
-def _names_several(gene: str, genes: Container[str]) -> bool:
-    """Whether a gene is a list of others: ``A;B``, ``A|B``, ``A+B``."""
-    parts = re.split(r"\s*[;,|+/&]\s*", gene)
-    return len(parts) > 1 and all(part in genes for part in parts)
-
-
-def _check_names(rows: pd.DataFrame, report: Report) -> None:
-    """Refuse names of genes and guides that are spoilt or two for one; warn where they may be."""
-    targeting = rows[~rows["is_ntc"]]
-    genes = {str(gene): int(n) for gene, n in targeting["gene"].value_counts(sort=False).items()}
-    place = "guide_map: column 'gene_name'"
-    mend = "name their gene, set is_ntc to True, or leave these guides out"
-    refuse_missing({gene: n for gene, n in genes.items() if gene != "NA"}, "gene", place, mend)
-    if "NA" in genes:  # the neuraminidase of a virus has this name
-        report["warnings"].append(
-            f"Gene 'NA' of {count(genes['NA'], 'guide')} is taken for a gene; if the name is missing, name "
-            "the gene, set is_ntc to True, or leave these guides out."
-        )
-    if spoilt := [gene for gene in genes if is_spoilt(gene)]:
-        raise FatewalkError(
-            f"{place}: {first_few(map(repr, spoilt))} is what a spreadsheet makes of the name of a gene "
-            "(MARCH1, SEPT2, 2310009E13Rik), and several genes may have become one; write the symbols again, "
-            "and import such columns as text"
-        )
-    guides = list(rows["guide"].drop_duplicates())
-    for what, names in (("genes", list(genes)), ("guides", guides)):
-        column = f"guide_map: column '{what[:-1]}_name'"
-        refuse_same(same_to_the_eye(names), what, column)
-        if alike := same_to_the_ear(names):
-            report["warnings"].append(
-                f"{count(len(alike), f'pair or group of {what}', f'pairs or groups of {what}')} of the guide "
-                f"map differ only in case, dashes or the writing of a number: {spellings(alike)}. They are "
-                f"fitted as different {what}; if they are one, write each in one way."
-            )
-    if several := [gene for gene in genes if _names_several(gene, genes)]:
-        report["warnings"].append(
-            f"Gene {first_few(map(repr, several))} names several genes of the guide map and is fitted as one "
-            "of its own; a guide belongs to exactly one gene: leave such guides out if that is not meant."
-        )
-    gene_of = dict(zip(rows["guide"], rows["gene"], strict=True))
-    spoilt = [name for name in guides if is_spoilt(name) and not name.startswith(gene_of[name] or " ")]
-    if spoilt:  # JUN-01 is a guide of JUN
-        report["warnings"].append(
-            f"{count(len(spoilt), 'guide')} in the guide map: {first_few(map(repr, spoilt))}, named like a "
-            "date or a rounded number of a spreadsheet; if a spreadsheet did that, write the names again."
-        )
-    if missing := [guide for guide in guides if is_missing(guide)]:
-        report["warnings"].append(
-            f"The guide map has a guide {first_few(map(repr, missing))}. If that marks cells without a "
-            "guide, take it out of the map and of the calls."
         )
 
 
@@ -319,7 +269,7 @@ def check_groups(cells: pd.DataFrame, column: str, report: Report) -> tuple[list
     what = "replicate" if column == "rep" else column
     if alike := same_to_the_ear(names):
         report["warnings"].append(
-            f"{count(len(alike), 'pair or group', 'pairs or groups')} of {what}s differ only in case, dashes "
+            f"{count(len(alike), 'pair or group', 'pairs or groups')} of {what}s differ only in case, signs "
             f"or the writing of a number: {spellings(alike)}. They count as different; if they are one, "
             "write each in one way."
         )

@@ -173,7 +173,7 @@ def _encode(
         _warn_of_words(name, described["levels"], report)
         if alike := same_to_the_ear(described["levels"]):
             report["warnings"].append(
-                f"Levels of covariate {name!r} differ only in case, dashes or the writing of a number: "
+                f"Levels of covariate {name!r} differ only in case, signs or the writing of a number: "
                 f"{spellings(alike)}. They count as different; if they are one, write each in one way."
             )
     if not columns:

@@ -105,6 +105,11 @@ def without_day(s):
     s.write("cells.csv", cells)
 
 
+def map_of(change):
+    """Another guide map, made of the right one."""
+    return lambda s: s.write("guides.csv", change(s.table("guides.csv")))
+
+
 def unmarked(name):
     """The NTC guides under a gene name of their own, with is_ntc False but for one."""
 
@@ -160,6 +165,12 @@ UNMARKED = [
     "EGFP",
     "Luciferase",
     "scr",
+    "pLKO",
+    "zsGreen",
+    "cutting_control",
+    "ntgRNA",
+    "NTC-seq",
+    "NTC_07|NTC_08",
 ]
 LETTERS = [  # one name to the eye
     ("a Cyrillic letter", "rеp1"),
@@ -424,7 +435,10 @@ NAMES = [
     Case("genes that differ in a dash", "design", gene("Gene-002"), "warned", ("'Gene-002' and 'Gene002'",)),
     *(
         Case(f"gene {name!r}, a date", "design", gene(name), "refused", (repr(name), "spreadsheet", "MARCH1"))
-        for name in ("1-Mar", "2-Sep", "Mar-01", "2024-03-01 00:00:00", "01.Mrz", "2.31E+19")
+        for name in (
+            *("1-Mar", "2-Sep", "Mar-01", "2024-03-01 00:00:00", "01.Mrz", "2.31E+19"),
+            *("09-sept", "01-mars", "1-ago", "2-set", "1. déc."),
+        )
     ),
     *(
         Case(
@@ -445,7 +459,78 @@ NAMES = [
             "right",
             never=("spreadsheet",),
         )
-        for name in ("MARCHF1", "DEC1", "1110E01Rik", "OCT4", "NKX2-1")
+        for name in ("MARCHF1", "DEC1", "1110E01Rik", "OCT4", "NKX2-1", "sep-1", "jun-1", "mag-1")
+    ),
+    *(
+        Case(
+            f"a gene {name!r}, a number among names",
+            "design",
+            gene(name),
+            "warned",
+            (f"1 gene of the guide map is a number where most have names: {name!r} of 2 guides",),
+        )
+        for name in ("44256", "0", "7157.0")
+    ),
+    Case(
+        "genes that are Entrez identifiers",
+        "design",
+        map_of(lambda t: t.assign(gene_name=t["gene_name"].str.replace("Gene", "71"))),
+        "right",
+    ),
+    *(
+        Case(
+            f"genes that differ in {what}",
+            "design",
+            both(gene(first, (0,)), gene(second, (1,))),
+            "warned",
+            (f"{first!r} and {second!r}", "if they are one"),
+        )
+        for what, first, second in (
+            ("a spreadsheet's apostrophe", "SOX2", "'SOX2"),
+            ("quotes", '"SOX2"', "SOX2"),
+            ("the mark of a footnote", "SOX2", "SOX2*"),
+            ("the version of Ensembl", "ENSG00000181449", "ENSG00000181449.4"),
+        )
+    ),
+    *(
+        Case(
+            f"a gene {word!r}",
+            "design",
+            gene(word),
+            "warned",
+            (f"Gene {word!r} of 2 guides is taken for a gene; if the name is missing",),
+        )
+        for word in ("unknown", "TBD", "Multiplet", "not_found", "Unassigned")
+    ),
+    Case(
+        "genes moved down by a row",
+        "design",
+        map_of(lambda t: t.assign(gene_name=t["gene_name"].shift(1, fill_value="Gene001"))),
+        "warned",
+        ("4 guides are named after another gene", "'Gene002_g1' (gene_name 'Gene001')", "sorted apart"),
+    ),
+    Case(
+        "a gene mistyped for one guide",
+        "design",
+        gene("Gehe001", (1,)),
+        "warned",
+        ("1 guide is named after another gene", "'Gene001_g2' (gene_name 'Gehe001')"),
+    ),
+    *(
+        Case(f"genes {what}", "design", map_of(change), "right")
+        for what, change in (
+            (
+                "that no guide is named after",
+                lambda t: t.assign(gene_name=t["gene_name"].str.replace("Gene", "SOX")),
+            ),
+        )
+    ),
+    Case(
+        "a guide twice in the map",
+        "design",
+        map_of(lambda t: pd.concat([t, t[:1]])),
+        "warned",
+        ("1 guide stands in several rows of the guide map: 'Gene001_g1'", "cut short"),
     ),
 ]
 
