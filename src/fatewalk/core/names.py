@@ -50,6 +50,7 @@ SEPARATOR = "[-_. ]+"
 BETWEEN_DIGITS = re.compile(rf"(?<=\d){SEPARATOR}(?=\d)")
 BETWEEN_WORDS = re.compile(rf"(?<=[^\W\d_]){SEPARATOR}(?=[^\W_])|(?<=\d){SEPARATOR}(?=[^\W\d_])")
 LEADING_ZEROS = re.compile(r"(?<=[^\W\d_])0+(?=\d)")
+WORD_OF_REPLICATE = re.compile(r"(replicate|rep|r)(?=\d)")
 WHOLE_NUMBER = re.compile(r"0*(\d+)(\.0*)?")
 MARKS = "'\"`´‘’“”*†‡^ "  # of a spreadsheet's text, of quotation, of a footnote
 ENSEMBL_VERSION = re.compile(r"(?<=\d{11})\.\d+")  # ENSG00000141510.18
@@ -101,6 +102,11 @@ def same_to_the_eye(names: Iterable[str]) -> list[list[str]]:
 def same_to_the_ear(names: Iterable[str]) -> list[list[str]]:
     """Groups of distinct names that differ only so, or in case, signs and the writing of a number."""
     return _groups(names, _read_aloud)
+
+
+def same_replicates(names: Iterable[str]) -> list[list[str]]:
+    """Groups of names that are one to the ear, ``rep1``, ``replicate 1``, ``R1`` and ``1`` included."""
+    return _groups(names, lambda name: _read_aloud(WORD_OF_REPLICATE.sub("", _read_aloud(name))))
 
 
 def _groups(names: Iterable[str], form: Callable[[str], str]) -> list[list[str]]:

@@ -17,6 +17,7 @@ from fatewalk.core.names import (
     is_missing,
     is_unplaced,
     nearest_spelling,
+    same_replicates,
     same_to_the_ear,
     spellings,
 )
@@ -38,6 +39,8 @@ ROUNDING = 1e-6  # single precision: a sum this far from one is rounding, not a 
 MOST_DAYS = 1000  # no time course of cells takes so long
 MANY_REPEATS = 0.2  # of the calls
 FEW_CELLS_OF_REPLICATE = 10
+FEW_CLUSTERS = 5  # too few to say which is far larger than the others
+FAR_LARGER = 5  # times the second
 RARE_FATE = 1e-3  # mean probability below which a fate is warned of
 
 Report = dict[str, Any]
@@ -267,11 +270,11 @@ def check_groups(cells: pd.DataFrame, column: str, report: Report) -> tuple[list
     """Read replicates or clusters: names in alphabetical order, index of each cell [N]."""
     codes, names = as_sorted_codes(cells[column], "cells")
     what = "replicate" if column == "rep" else column
-    if alike := same_to_the_ear(names):
+    if alike := (same_to_the_ear if what == CLUSTER else same_replicates)(names):
         report["warnings"].append(
             f"{count(len(alike), 'pair or group', 'pairs or groups')} of {what}s differ only in case, signs "
-            f"or the writing of a number: {spellings(alike)}. They count as different; if they are one, "
-            "write each in one way."
+            f"or the writing of a number{' and the word before it' * (what != CLUSTER)}: {spellings(alike)}. "
+            "They count as different; if they are one, write each in one way."
         )
     cells_of = np.bincount(codes, minlength=len(names)).tolist()  # of each name
     if unplaced := [i for i, name in enumerate(names) if is_unplaced(name)]:
@@ -280,13 +283,13 @@ def check_groups(cells: pd.DataFrame, column: str, report: Report) -> tuple[list
             f"There is a {what} {found}: cells that no {what} was found for would count as one {what}. Leave "
             "them out if they are that."
         )
-    _warn_of_sizes(names, len(codes), what, report)
+    _warn_of_sizes(names, cells_of, what, report)
     return names.tolist(), codes
 
 
-def _warn_of_sizes(names: pd.Index, n_cells: int, what: str, report: Report) -> None:
-    """Warn of groups that are single cells, or all cells: their column names something else."""
-    n = len(names)
+def _warn_of_sizes(names: pd.Index, cells_of: list[int], what: str, report: Report) -> None:
+    """Warn of groups that are single cells, all cells or the rest: their column names something else."""
+    n, n_cells = len(names), sum(cells_of)
     if n_cells < 10 * FEW_CELLS_OF_REPLICATE:
         return
     found = f"{n_cells} cells are in {count(n, what)}: {first_few(map(repr, names))}."
@@ -295,6 +298,15 @@ def _warn_of_sizes(names: pd.Index, n_cells: int, what: str, report: Report) -> 
             f"{found} Does cluster_key name the column of the embryo, clone or well? Clusters say which "
             "cells are not independent."
         )
+    elif what == CLUSTER and n >= FEW_CLUSTERS:
+        second, most = sorted(cells_of)[-2:]  # sizes of clones are uneven, but not so
+        name = names[cells_of.index(most)]
+        if most > FAR_LARGER * second and most > n_cells / 10 and not is_unplaced(name):
+            report["warnings"].append(
+                f"Cluster {name!r} has {most} of {n_cells} cells, and no other of the {n} more than "
+                f"{second}. If it stands for the cells that no cluster was found for, leave these out: they "
+                "would count as one cluster."
+            )
     elif what != CLUSTER and n > 1 and n_cells < FEW_CELLS_OF_REPLICATE * n:
         report["warnings"].append(
             f"{found} Does rep_key name the column of the replicate? Embryos, clones and wells are clusters "

@@ -41,6 +41,7 @@ from fatewalk.screen.quality import (
     warn_of_clusters,
     warn_of_few_cells,
     warn_of_groups_without,
+    warn_of_hours,
 )
 
 if TYPE_CHECKING:
@@ -207,6 +208,7 @@ def build_design(
     )
     for what, names, group in (("day", days, day), ("replicate", reps, rep)):
         warn_of_groups_without(names, group, n_guides[row], what, report)
+    warn_of_hours(days, times, day, rep, report)
     burden = check_burden(cells, ids, n_guides[row], report)
     covariates, covariate_names = build_covariates(cells, ids, config.covariates, day, rep, report)
     warn_of_outcome(covariates, covariate_names, prob, burden, report)

@@ -283,6 +283,17 @@ NAMES = [
         )
         for word in ("NA", "nan", "None", "<NA>", "null", "-", " ", "#N/A", "NaN", "n/a")
     ),
+    *(
+        Case(
+            f"replicates rep1 and {name!r}",
+            "design",
+            some("cells.csv", "rep", name),
+            "warned",
+            (repr(name), "'rep1'", "the word before it", "if they are one"),
+        )
+        for name in ("replicate_1", "R1", "1")
+    ),
+    Case("replicates of two letters", "design", some("cells.csv", "rep", "A1"), "right", never=("if they",)),
     Case(
         "a cluster NA",
         "import",
@@ -358,6 +369,52 @@ NAMES = [
         rename("cells.csv", "day", ("day0", "20240301"), ("day2", "20240303")),
         "refused",
         ("'20240301'", "is a date"),
+    ),
+    *(
+        Case(
+            f"days 2 and {label}",
+            "import",
+            both(
+                rename("cells.csv", "day", ("day0", "0"), ("day2", "2")),
+                lambda s, label=label: s.change("cells.csv", "day", slice(-9, None), label),
+            ),
+            "refused",
+            ("column 'day'", "the same number, or nearly", f"'{label}'", "one spelling"),
+        )
+        for label in ("2.0000000000000004", "1.9999", "2.001")
+    ),
+    Case(
+        "days of half an hour",
+        "import",
+        rename("cells.csv", "day", ("day0", "0.02"), ("day2", "0.04")),
+        "right",
+    ),
+    Case(
+        "columns of day and replicate exchanged",
+        "import",
+        of_cells({}, day=lambda c: c["rep"], rep=lambda c: c["day"]),
+        "refused",
+        ("column 'day'", "'rep1', 'rep2' does not name a day", "set day_key"),
+    ),
+    Case(
+        "hours in one replicate without a unit",
+        "design",
+        of_cells(
+            {},
+            day=lambda c: [
+                {"rep1day0": "1", "rep1day2": "3", "rep2day0": "24", "rep2day2": "72"}[one]
+                for one in c["rep"] + c["day"]
+            ],
+        ),
+        "warned",
+        ("Days '1' and '24', '3' and '72' differ by a factor of 24", "in hours?"),
+    ),
+    Case(
+        "days 1 and 24 in every replicate",
+        "design",
+        rename("cells.csv", "day", ("day0", "1"), ("day2", "24")),
+        "right",
+        never=("factor",),
     ),
     Case(
         "a day of 1e6",
@@ -858,6 +915,9 @@ EXPERIMENT = [
             ("embryo_id", "cluster_key"),
             ("larry_barcode", "cluster_key"),
             ("Well", "cluster_key"),
+            ("clonotype", "cluster_key"),
+            ("EB", "cluster_key"),
+            ("dish", "rep_key"),
             ("orig.ident", "rep_key"),
             ("mouse", "rep_key"),
             ("batch", "rep_key"),
@@ -908,6 +968,45 @@ EXPERIMENT = [
         ),
         "warned",
         ("Each of the 10 clusters ('e0', 'e1', 'e2'", "all 2 replicates", "(rep1_e0)"),
+    ),
+    Case(
+        "clusters of days numbered anew in each replicate",
+        "design",
+        of_cells(
+            {"entry": {"cluster_key": "embryo"}},
+            embryo=lambda c: [f"{day}_e{i % 10}" for i, day in enumerate(c["day"])],
+        ),
+        "warned",
+        ("Each of the 20 clusters ('day0_e0'", "all 2 replicates"),
+    ),
+    Case(
+        "replicates as clusters",
+        "design",
+        of_cells({"entry": {"cluster_key": "unit"}}, unit=lambda c: c["rep"]),
+        "warned",
+        ("The 2 clusters ('rep1', 'rep2') are the replicates", "cluster_key"),
+    ),
+    *(
+        Case(
+            f"cells without a clone called {name!r}",
+            "design",
+            both(
+                column("clone", lambda i, name=name: name if i % 2 else f"{'AB'[i > 119]}-{i % 24}x"),
+                lambda s: s.config(entry={"cluster_key": "clone"}),
+            ),
+            "warned",
+            (repr(name), "120", "count as one cluster"),
+        )
+        for name in ("-1", "0", "no_clone", "singleton", "rest")
+    ),
+    Case(
+        "clones of uneven sizes",
+        "design",
+        both(
+            column("clone", lambda i: f"{'AB'[i > 119]}{int(np.log2(1 + i % 120))}x"),
+            lambda s: s.config(entry={"cluster_key": "clone"}),
+        ),
+        "right",
     ),
     Case(
         "clusters of each replicate",
