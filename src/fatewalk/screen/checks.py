@@ -41,6 +41,7 @@ MANY_REPEATS = 0.2  # of the calls
 FEW_CELLS_OF_REPLICATE = 10
 FEW_CLUSTERS = 5  # too few to say which is far larger than the others
 FAR_LARGER = 5  # times the second
+TOLERANCES = (0.005, 0.02, 0.05)  # that design.prob_tolerance may be
 RARE_FATE = 1e-3  # mean probability below which a fate is warned of
 
 Report = dict[str, Any]
@@ -228,7 +229,7 @@ def check_prob(
             more = f" (and {rows.size - 3} more)" if rows.size > 3 else ""
             raise FatewalkError(
                 f"cells: the fate probabilities ({', '.join(fates)}) of {rows.size} cells {complaint}: "
-                f"{', '.join(examples)}{more}; compute them again, or leave these cells out"
+                f"{', '.join(examples)}{more}; {_mend(prob[rows], off[rows])}"
             )
     prob = np.clip(prob, 0.0, None)
     prob /= prob.sum(axis=1, keepdims=True)
@@ -238,6 +239,16 @@ def check_prob(
     }
     _warn_of_rare_fates(prob, fates, report)
     return prob
+
+
+def _mend(prob: np.ndarray, off: np.ndarray) -> str:
+    """What to do with rows that are no probabilities, [n, F], and miss 1 by ``off``, [n]."""
+    percent = np.abs(prob.sum(axis=1) - 100) < 10
+    if percent.any():
+        return f"{percent.sum()} of these cells hold percentages: divide them by 100"
+    rounded = [tolerance for tolerance in TOLERANCES if off.max() <= tolerance]
+    advice = f", or set design.prob_tolerance to {rounded[0]:g} if they were rounded" if rounded else ""
+    return f"compute them again{advice}, or leave these cells out"
 
 
 def _warn_of_rare_fates(prob: np.ndarray, fates: Sequence[str], report: Report) -> None:

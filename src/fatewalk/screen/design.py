@@ -36,6 +36,7 @@ from fatewalk.screen.checks import (
 )
 from fatewalk.screen.controls import warn_of_controls
 from fatewalk.screen.covariates import build_covariates, warn_of_outcome
+from fatewalk.screen.fates import refuse_averages, warn_of_copies
 from fatewalk.screen.quality import (
     warn_of_cells_without,
     warn_of_clusters,
@@ -208,6 +209,8 @@ def build_design(
     )
     for what, names, group in (("day", days, day), ("replicate", reps, rep)):
         warn_of_groups_without(names, group, n_guides[row], what, report)
+    refuse_averages(prob, day, rep)
+    warn_of_copies(prob, ids, fates, report)
     warn_of_hours(days, times, day, rep, report)
     burden = check_burden(cells, ids, n_guides[row], report)
     covariates, covariate_names = build_covariates(cells, ids, config.covariates, day, rep, report)

@@ -123,6 +123,42 @@ def unmarked(name):
     return spoil
 
 
+FATES = ["p_EC", "p_MES", "p_NEU"]
+
+
+def soft(change, **config):
+    """Soft probabilities, changed; cells are rows of an array."""
+
+    def spoil(s):
+        cells = s.table("cells.csv")
+        p = np.random.default_rng(3).dirichlet([6, 4, 2], len(cells))
+        cells[FATES] = pd.DataFrame(change(p), dtype=object).to_numpy()
+        s.write("cells.csv", cells)
+        s.config(**config)
+
+    return spoil
+
+
+def put_rows(rows, value):
+    def change(p):
+        p[rows] = value
+        return p
+
+    return change
+
+
+def by_group(cells_of):
+    """Each cell has the average of its group."""
+
+    def spoil(s):
+        soft(lambda p: p)(s)
+        cells = s.table("cells.csv")
+        means = cells[FATES].astype(float).groupby(cells_of(cells)).transform("mean")
+        s.write("cells.csv", cells.assign(**means))
+
+    return spoil
+
+
 def of_cells(config, **columns):
     """Columns of the cells, each a function of the table, and keys of the config."""
 
@@ -1052,6 +1088,93 @@ EXPERIMENT = [
         of_cells({}, p_EC="0.2", p_MES="0.3", p_NEU="0.5"),
         "refused",
         ("every cell has the same fate probabilities (EC 0.2, MES 0.3, NEU 0.5)",),
+    ),
+    Case("soft probabilities", "design", soft(lambda p: p), "right"),
+    Case(
+        "probabilities that are averages of the days",
+        "design",
+        by_group(lambda c: c["day"]),
+        "refused",
+        ("all cells of a day and replicate have the same fate probabilities", "average"),
+    ),
+    Case(
+        "probabilities that are averages of the samples",
+        "design",
+        by_group(lambda c: c["day"] + c["rep"]),
+        "refused",
+        ("all cells of a day and replicate have the same fate probabilities",),
+    ),
+    Case(
+        "a day without predictions, filled in",
+        "design",
+        soft(put_rows(slice(0, 120), 1 / 3)),
+        "warned",
+        (
+            "120 cells share",
+            "120 have EC 0.333333, MES 0.333333",
+            "first 'cell0000001'",
+            "leave these cells out",
+        ),
+    ),
+    Case(
+        "cells filled down",
+        "design",
+        soft(put_rows(slice(50, 70), [0.2, 0.3, 0.5])),
+        "warned",
+        ("20 have EC 0.2, MES 0.3, NEU 0.5, first 'cell0000051'",),
+    ),
+    Case(
+        "terminal cells of probability 1",
+        "design",
+        soft(put_rows(slice(50, 90), [0, 0, 1])),
+        "right",
+    ),
+    Case(
+        "probabilities of groups of cells",
+        "design",
+        by_group(lambda c: np.arange(len(c)) // 15),
+        "right",
+    ),
+    Case(
+        "probabilities rounded to two digits",
+        "design",
+        soft(lambda p: p.round(2), design={"prob_tolerance": 0.02}),
+        "right",
+    ),
+    Case(
+        "rounded probabilities without a tolerance",
+        "design",
+        soft(lambda p: p.round(2)),
+        "refused",
+        ("do not sum to 1", "set design.prob_tolerance to 0.02 if they were rounded"),
+    ),
+    Case(
+        "a fate that is a copy of another",
+        "design",
+        soft(lambda p: np.c_[p[:, 0], p[:, 1:].sum(1) / 2, p[:, 1:].sum(1) / 2]),
+        "warned",
+        ("Fates 'MES' and 'NEU' have the same probability in every cell", "a copy"),
+    ),
+    Case(
+        "counts of walks for probabilities",
+        "import",
+        soft(lambda p: np.round(50 * p)),
+        "refused",
+        ("so they are counts; divide those of each cell by their sum",),
+    ),
+    Case(
+        "counts on a log scale",
+        "import",
+        soft(lambda p: np.log1p(100 * p)),
+        "refused",
+        ("no probabilities (counts on a log scale?)",),
+    ),
+    Case(
+        "percentages in a few cells",
+        "design",
+        soft(lambda p: np.r_[100 * p[:40], p[40:]]),
+        "refused",
+        ("exceed 1", "40 of these cells hold percentages: divide them by 100"),
     ),
     Case(
         "times in hours beside days",
