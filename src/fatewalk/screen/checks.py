@@ -429,7 +429,15 @@ def _report_unknown_cells(
             f"guide_calls: all calls {found}. The barcodes seem to be written differently (suffix '-1'? "
             "lane?): make them the same in both"
         )
-    report["warnings"].append(f"{(~known).sum()} guide calls {found}; these calls are dropped.")
+    bare = pd.Index(ids.str.strip().str.casefold())  # as people and spreadsheets change names
+    alike = names[unknown][names[unknown].str.strip().str.casefold().isin(bare)]
+    mend = (
+        f"; but for blanks and case, {len(alike)} of them are there, first {alike[0]!r}: write the names of "
+        "the cells alike in both"
+        if len(alike)
+        else ""
+    )
+    report["warnings"].append(f"{(~known).sum()} guide calls {found}; these calls are dropped{mend}.")
 
 
 def _refuse_unmapped(names: pd.Index, codes: np.ndarray, guides: Guides) -> None:

@@ -32,6 +32,8 @@ LABELS = re.compile(
     r"|embryo|well|mouse|animal|patient|chip|run|group|barcode|id|code|index)[_. -]?(id|no|number|code)?",
     re.IGNORECASE,
 )
+FEW_VALUES = 6  # doses may grow by tens, so that the highest is far from the others
+FAR_OFF = 20.0  # times the range of all other values
 FEW_WORDS = 0.2  # cells with words among numbers, of all
 OUTCOME = 0.8  # share of the variance of a fate above which a covariate is no nuisance
 CONSTANT = 1e-10  # range against magnitude below which numbers differ by rounding only
@@ -208,6 +210,20 @@ def alone(values: np.ndarray) -> int | None:
     return int(off.argmax()) if off.max() > 0.5 * off.sum() else None
 
 
+def _code_of_missing(values: np.ndarray) -> tuple[float, int, float, float] | None:
+    """An extreme value far from all others, such as -999; its cells, and the range of the others."""
+    distinct, cells = np.unique(values, return_counts=True)
+    if len(distinct) < FEW_VALUES:
+        return None
+    for value, n, low, high in (
+        (distinct[0], cells[0], distinct[1], distinct[-1]),
+        (distinct[-1], cells[-1], distinct[0], distinct[-2]),
+    ):
+        if max(low - value, value - high) > FAR_OFF * (high - low):
+            return float(value), int(n), float(low), float(high)
+    return None
+
+
 def _warn_of_numbers(name: str, values: np.ndarray, cell_ids: pd.Index, report: Report) -> None:
     """Warn of one cell that outweighs all others, and of codes that are read as a quantity."""
     cell, n = alone(values), len(np.unique(values))
@@ -215,6 +231,13 @@ def _warn_of_numbers(name: str, values: np.ndarray, cell_ids: pd.Index, report: 
         report["warnings"].append(
             f"Covariate {name!r} is {values[cell]:g} in cell {cell_ids[cell]!r} and {np.median(values):g} in "
             "the median: its slope rests on that one cell. Correct the value, or leave the cell out."
+        )
+    elif code := _code_of_missing(values):
+        value, n_cells, low, high = code
+        report["warnings"].append(
+            f"Covariate {name!r} is {value:g} in {count(n_cells, 'cell')}, far from all others ({low:g} to "
+            f"{high:g}): its slope rests on {'it' if n_cells == 1 else 'them'}. If the value stands for a "
+            "missing one, or slipped in, correct it or leave the cells out."
         )
     whole = not (values % 1).any()
     if whole and n == len(values) >= FEW_CELLS:

@@ -117,9 +117,10 @@ def refuse_averages(prob: np.ndarray, day: np.ndarray, rep: np.ndarray) -> None:
     FatewalkError
         If no cell differs from the others of its day and replicate.
     """
-    group = day * (int(rep.max()) + 1) + rep
-    n, code = len(np.unique(group)), _codes(prob)
-    if len(prob) >= FEW_CELLS * n and len(np.unique(group * (code.max() + 1) + code)) == n:
+    group = day * (int(rep.max()) + 1) + rep  # [N]
+    first = np.zeros(group.max() + 1, dtype=np.int64)
+    first[group[::-1]] = np.arange(len(prob))[::-1]  # the first cell of each group
+    if len(prob) >= FEW_CELLS * len(np.unique(first)) and np.array_equal(prob, prob[first[group]]):
         raise FatewalkError(
             "cells: all cells of a day and replicate have the same fate probabilities, so there is nothing "
             "to compare; give each cell its own, not the average of its day"

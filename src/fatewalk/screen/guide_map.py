@@ -142,7 +142,7 @@ def _refuse_several_in_one(guides: pd.Index, known: pd.Series, where: str) -> No
 
 
 def _each_its_own_gene(guides: pd.Index, where: str) -> str:
-    several = _several_of_a_gene(guides)
+    several = several_of_a_gene(guides)
     warning = (
         f" But names such as {several} look like guides of one gene: give guide_map, or their effects are "
         "estimated apart."
@@ -152,7 +152,7 @@ def _each_its_own_gene(guides: pd.Index, where: str) -> str:
     return f"No guide map: each of the {len(guides)} values of {where} is a gene of its own.{warning}"
 
 
-def _several_of_a_gene(guides: Iterable[str]) -> str:
+def several_of_a_gene(guides: Iterable[str]) -> str:
     """Two guides of what looks like one gene, if most names look so and of more than one gene; or nothing."""
     names = pd.Series([name for name in guides if not looks_like_control(name)], dtype=object)
     gene = names.str.extract(ONE_OF_SEVERAL)["gene"]
@@ -177,7 +177,7 @@ def _proposal(table: pd.DataFrame, calls: pd.DataFrame) -> str:
         what = f"None looks like a control; there are {first_few(listed, 10)}. Name the controls, pasting"
     names = likely or cells.index[:1].tolist()
     line = yaml.safe_dump(names, default_flow_style=True, width=1e9).strip()
-    several = _several_of_a_gene(guide) if guide.equals(gene) else ""
+    several = several_of_a_gene(guide) if guide.equals(gene) else ""
     better = (
         f". Names such as {several} look like guides of one gene: then give guide_map, a table "
         f"{', '.join(GUIDE_MAP)}, instead"

@@ -27,6 +27,7 @@ MANY_WITHOUT = 0.2  # cells without a guide call
 MANY_LOST = 0.3  # of the cells that had guides
 FEW_TWOS = 30  # cells of two guides, too few to tell how many have none
 FEW_CELLS_OF_DAY = 30
+FEW_GUIDES = 10  # a cell may well have most of them
 FAR_BEYOND = 5.0  # burden over guides called, in the median
 MOST_TIMES = 50.0  # burden of a cell over its guides and over the median burden
 FEW_CELLS_OF_GENE = 5
@@ -126,6 +127,24 @@ def warn_of_cells_without(n_guides: np.ndarray, kept: bool, report: Report) -> N
     if known:
         found += f", where the numbers of guides in the others let expect about {expected:.0%}"
     report["warnings" if known else "notes"].append(f"{found}. {use}.")
+
+
+def warn_of_many_guides(n_guides: np.ndarray, n_used: int, report: Report) -> None:
+    """Warn where the cells carry most of the guides: 0 and 1 exchanged, or calls without a threshold.
+
+    Parameters
+    ----------
+    n_guides : numpy.ndarray, int64 [N]
+        Guides called in each cell.
+    n_used
+        Guides that are in some cell.
+    """
+    middle = float(np.median(n_guides[n_guides > 0])) if n_guides.any() else 0.0
+    if n_used >= FEW_GUIDES and middle > n_used / 2:
+        report["warnings"].append(
+            f"The median cell carries {middle:g} of the {n_used} guides. Are calls and no calls exchanged (1 "
+            "for absent), or are the values probabilities or counts without a threshold (design.min_umi)?"
+        )
 
 
 def warn_of_groups_without(

@@ -678,6 +678,22 @@ NUMBERS = [
         "warned",
         ("-99999", "that one cell"),
     ),
+    *(
+        Case(
+            f"a covariate that is {code} where it is missing",
+            "design",
+            covariate(code, slice(0, 12)),
+            "warned",
+            (f"'x' is {code} in 12 cells, far from all others (0 to 6)", "stands for a missing one"),
+        )
+        for code in ("-999", "9999")
+    ),
+    Case(
+        "a covariate of doses",
+        "design",
+        covariate(lambda one: f"{10 ** int(one)}", slice(None)),
+        "right",
+    ),
     Case(
         "an infinite covariate",
         "import",
@@ -818,7 +834,48 @@ def depth(rng, n):
     return 1 + rng.negative_binomial(3, 0.25, n)
 
 
+def exchanged(s):
+    """Calls are the pairs of cell and guide that were not called."""
+    cells, calls, guides = (s.table(f"{name}.csv") for name in ("cells", "calls", "guides"))
+    pairs = pd.MultiIndex.from_product([cells["cell_id"], guides["guide_name"]], names=["cell_id", "guide"])
+    s.write("calls.csv", pairs.difference(pd.MultiIndex.from_frame(calls)).to_frame(index=False))
+
+
 CALLS = [
+    Case(
+        "calls and no calls exchanged",
+        "design",
+        exchanged,
+        "warned",
+        ("The median cell carries 12 of the 14 guides", "exchanged"),
+    ),
+    *(
+        Case(
+            f"cells of some calls {what}",
+            "design",
+            some("calls.csv", "cell_id", change),
+            "warned",
+            ("for blanks and case, 20 of them", f"first {change('cell0000001')!r}", "alike in both"),
+        )
+        for what, change in (
+            ("with a blank", lambda one: one + " "),
+            ("in another case", str.upper),
+        )
+    ),
+    Case(
+        "UMIs with a comma between thousands",
+        "import",
+        some("calls.csv", "umi", "1,234", slice(None)),
+        "refused",
+        ("calls.csv: column 'umi'", "'1,234' (row 1)", "between thousands, leave them out"),
+    ),
+    Case(
+        "genes that are guides",
+        "design",
+        map_of(lambda t: t.assign(gene_name=t["guide_name"].where(t["is_ntc"] != "True", "NTC"))),
+        "warned",
+        ("No gene has two or more guides", "'Gene001_g1', 'Gene001_g2' look like guides of one gene"),
+    ),
     Case("calls with the UMIs of a right screen", "design", umis(depth), "right", never=("ambient",)),
     Case(
         "calls of a shallow screen",
@@ -1211,6 +1268,17 @@ EXPERIMENT = [
         refit(guide_calls=of_all_cells),
         "warned",
         ("of the cells of a day", "the few cells without it"),
+    ),
+    Case(
+        "a guide in most cells, where the others are in few",
+        "fit_effects",
+        refit(
+            guide_calls=lambda t: pd.concat(
+                [t[t.index % 4 == 0], t.drop_duplicates("cell_id").assign(guide="Gene001_g1")]
+            ).drop_duplicates(["cell_id", "guide"])
+        ),
+        "warned",
+        ("Guide Gene001_g1 is called in", "a sum, ambient"),
     ),
     Case(
         "no control",
