@@ -181,7 +181,8 @@ def _refuse_mixed_units(texts: list[str], units: list[str], place: str) -> None:
 def _refuse_equal_times(texts: list[str], times: np.ndarray, place: str) -> None:
     order = np.argsort(times)
     late = times[order]
-    new = np.diff(late, prepend=-np.inf) > SAME_TIME * np.abs(late)
+    scale = np.minimum(np.abs(late), max(np.ptp(late), 1.0))  # days may count from a date long ago
+    new = np.diff(late, prepend=-np.inf) > SAME_TIME * scale
     groups: dict[int, list[str]] = {}
     for group, i in zip(np.cumsum(new).tolist(), order.tolist(), strict=True):
         groups.setdefault(group, []).append(texts[i])

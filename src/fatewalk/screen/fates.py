@@ -83,12 +83,14 @@ def refuse_scale(prob: pd.DataFrame, where: str) -> None:
     if not p.size:
         return
     low, high = p.min(), p.max()
-    total = np.median(p.sum(axis=1)) if np.isfinite(high) else np.inf
-    if low >= 0 and 90 < total < 110:
+    totals = p.sum(axis=1)
+    total = np.median(totals) if np.isfinite(high) else np.inf
+    percent = np.abs(totals - 100) < 10
+    if low >= 0 and percent.mean() > 0.5:
         what, mend = "percentages", "divide them by 100"
     elif low >= 0 and total > 1.5 and not (p % 1).any():
         what, mend = "counts", "divide those of each cell by their sum"
-    elif low >= 0 and high > 1 and total > 1.5:
+    elif low >= 0 and high > 1 and total > 1.5 and not percent.any():
         what, mend = "no probabilities (counts on a log scale?)", "give probabilities, which add up to 1"
     elif low < 0 and high <= 0:
         what, mend = "logarithms of probabilities", "take exp of them"

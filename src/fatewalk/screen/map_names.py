@@ -118,7 +118,7 @@ def _warn_of_other_genes(pairs: Iterable[tuple[str, str]], genes: Container[str]
     odd = [
         f"{guide!r} (gene_name {gene!r})"
         for guide, gene in dict(pairs).items()
-        if gene.lower() not in guide.lower() and _begins_with(guide, genes)
+        if _named_after(guide, genes) not in (None, gene) and not _names(guide, gene)
     ]
     if odd:
         its = "its" if len(odd) == 1 else "their"
@@ -129,8 +129,15 @@ def _warn_of_other_genes(pairs: Iterable[tuple[str, str]], genes: Container[str]
         )
 
 
-def _begins_with(guide: str, genes: Container[str]) -> bool:
-    """Whether the words that a guide's name begins with are a gene: ``sgTP53-2``, ``NKX2-1_g1``."""
+def _named_after(guide: str, genes: Container[str]) -> str | None:
+    """The gene that the first words of a guide's name are: of ``sgTP53-2``, ``NKX2-1_g1``."""
     bare = guide.removeprefix("sg").lstrip("-_. ")
     ends = [found.start() for found in re.finditer(r"[^A-Za-z0-9]", bare)]
-    return any(bare[:end] in genes for end in [*ends, len(bare)])
+    return next((bare[:end] for end in [len(bare), *reversed(ends)] if bare[:end] in genes), None)
+
+
+def _names(guide: str, gene: str) -> bool:
+    """Whether a guide's name has the words of its gene, or of one of several, whatever signs are between."""
+    words = (re.findall("[a-z0-9]+", one) for one in re.split("[;,|+/&]", gene.lower()))
+    sign = "[^a-z0-9]"
+    return any(re.search(f"(^|{sign})(sg)?{f'{sign}*'.join(one)}({sign}|$)", guide.lower()) for one in words)

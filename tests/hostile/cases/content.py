@@ -420,6 +420,13 @@ NAMES = [
         for label in ("2.0000000000000004", "1.9999", "2.001")
     ),
     Case(
+        "days counted from a date long ago",
+        "design",
+        rename("cells.csv", "day", ("day0", "45352"), ("day2", "45354")),
+        "warned",
+        ("'45352', '45354' is more than 1000 days",),
+    ),
+    Case(
         "days of half an hour",
         "import",
         rename("cells.csv", "day", ("day0", "0.02"), ("day2", "0.04")),
@@ -601,6 +608,19 @@ NAMES = [
         map_of(lambda t: t.assign(gene_name=t["gene_name"].shift(1, fill_value="Gene001"))),
         "warned",
         ("4 guides are named after another gene", "'Gene002_g1' (gene_name 'Gene001')", "sorted apart"),
+    ),
+    Case(
+        "a gene called by an older, short name for one guide",
+        "design",
+        both(
+            map_of(
+                lambda t: t.replace({"Gene001": "TBXT", "Gene001_g1": "TBXT_g1", "Gene001_g2": "TBXT_g2"})
+            ),
+            rename("calls.csv", "guide", ("Gene001_g1", "TBXT_g1"), ("Gene001_g2", "TBXT_g2")),
+            gene("T", (1,)),
+        ),
+        "warned",
+        ("1 guide is named after another gene", "'TBXT_g2' (gene_name 'T')"),
     ),
     Case(
         "a gene mistyped for one guide",
@@ -1227,11 +1247,11 @@ EXPERIMENT = [
         ("no probabilities (counts on a log scale?)",),
     ),
     Case(
-        "percentages in a few cells",
+        "percentages in one replicate",
         "design",
-        soft(lambda p: np.r_[100 * p[:40], p[40:]]),
+        soft(lambda p: np.r_[100 * p[:120], p[120:]]),
         "refused",
-        ("exceed 1", "40 of these cells hold percentages: divide them by 100"),
+        ("exceed 1", "120 of these cells hold percentages: divide them by 100"),
     ),
     Case(
         "times in hours beside days",
