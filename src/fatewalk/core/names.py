@@ -35,8 +35,12 @@ MONTH = "(Jan|Feb|Mar|Mrz|Apr|May|Mai|Jun|Jul|Aug|Sept?|Oct|Okt|Nov|Dec|Dez)"  #
 MONTH_ELSEWHERE = (  # in French, Spanish, Italian, Portuguese, Dutch, Nordic; genes may begin with them
     "janv|févr|mars|avr|juin|juil|août|déc|ene|abr|ago|dic|gen|mag|giu|lug|set|ott|fev|out|mrt|mei|maj|märz"
 )
+MONTH_IN_FULL = (
+    "January|February|March|April|June|July|August|September|October|November|December"  # May is above
+)
 DATE = re.compile(
-    rf"\d{{1,2}}[-. /]+(?i:{MONTH}|{MONTH_ELSEWHERE})\.?([-. /]+\d{{2,4}})?|{MONTH}[- /]\d{{2,4}}"
+    rf"\d{{1,2}}[-. /]+(?i:{MONTH}|{MONTH_IN_FULL}|{MONTH_ELSEWHERE})\.?([-. /]+\d{{2,4}})?"
+    rf"|{MONTH}[- /]\d{{2,4}}|({MONTH_IN_FULL}) \d{{1,2}}(,? \d{{4}})?|\d{{4}}/\d{{1,2}}/\d{{1,2}}"
     r"|\d{4}-\d{2}-\d{2}([ T]\d{2}:\d{2}(:\d{2})?)?|\d{1,2}[/.]\d{1,2}[/.](\d{2}|\d{4})"
 )
 ROUNDED = re.compile(r"\d[.,]\d+e[+-]?\d+|\de\+\d+", re.IGNORECASE)  # 1.2E+10
@@ -88,7 +92,7 @@ def _spelled(name: str) -> str:
 
 def _read_aloud(name: str) -> str:
     """The name without differences that no ear hears: case, dash or quotes, ``01`` or ``1.0`` for 1."""
-    name = ENSEMBL_VERSION.sub("", _spelled(name).casefold().strip(MARKS))
+    name = ENSEMBL_VERSION.sub("", _spelled(name).casefold().strip(MARKS).rstrip(".,;:"))
     if number := WHOLE_NUMBER.fullmatch(name):
         return number[1]
     return LEADING_ZEROS.sub("", BETWEEN_WORDS.sub("", BETWEEN_DIGITS.sub("_", name)))

@@ -215,12 +215,11 @@ def _code_of_missing(values: np.ndarray) -> tuple[float, int, float, float] | No
     distinct, cells = np.unique(values, return_counts=True)
     if len(distinct) < FEW_VALUES:
         return None
-    for value, n, low, high in (
-        (distinct[0], cells[0], distinct[1], distinct[-1]),
-        (distinct[-1], cells[-1], distinct[0], distinct[-2]),
-    ):
+    low, high = float(distinct[1]), float(distinct[-2])  # of the others, whichever end is the code
+    for end in (0, -1):
+        value = float(distinct[end])
         if max(low - value, value - high) > FAR_OFF * (high - low):
-            return float(value), int(n), float(low), float(high)
+            return value, int(cells[end]), low, high
     return None
 
 

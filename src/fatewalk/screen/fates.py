@@ -91,7 +91,10 @@ def refuse_scale(prob: pd.DataFrame, where: str) -> None:
     elif low >= 0 and total > 1.5 and not (p % 1).any():
         what, mend = "counts", "divide those of each cell by their sum"
     elif low >= 0 and high > 1 and total > 1.5 and not percent.any():
-        what, mend = "no probabilities (counts on a log scale?)", "give probabilities, which add up to 1"
+        what, mend = (
+            "no probabilities (logarithms of counts?)",
+            "give probabilities, which add up to 1",
+        )
     elif low < 0 and high <= 0:
         what, mend = "logarithms of probabilities", "take exp of them"
     elif low < 0 and high > 1:

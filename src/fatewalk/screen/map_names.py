@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from fatewalk.core.errors import FatewalkError, first_few
 from fatewalk.core.names import (
     is_missing,
@@ -19,18 +21,22 @@ from fatewalk.core.names import (
 )
 from fatewalk.core.words import count
 from fatewalk.screen.controls import looks_like_control
+from fatewalk.screen.guide_map import ONE_OF_SEVERAL
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Iterable
+    from collections.abc import Container
 
     import pandas as pd
 
 Report = dict[str, Any]
 
+WORD = re.compile(r"[^\W_]+")
+BETWEEN_GENES = re.compile(r"\s*[;,|+/&]\s*")
+
 
 def _names_several(gene: str, genes: Container[str]) -> bool:
     """Whether a gene is a list of others: ``A;B``, ``A|B``, ``A+B``."""
-    parts = re.split(r"\s*[;,|+/&]\s*", gene)
+    parts = BETWEEN_GENES.split(gene)
     return len(parts) > 1 and all(part in genes for part in parts)
 
 
@@ -72,7 +78,7 @@ def check_names(rows: pd.DataFrame, report: Report) -> None:
             f"The guide map has a guide {first_few(map(repr, missing))}. If that marks cells without a "
             "guide, take it out of the map and of the calls."
         )
-    _warn_of_other_genes(zip(targeting["guide"], targeting["gene"], strict=True), genes, report)
+    _warn_of_other_genes(targeting, genes, report)
 
 
 def _check_genes(genes: dict[str, int], report: Report) -> None:
@@ -113,31 +119,39 @@ def _warn_of_two_in_one(names: list[str], what: str, report: Report) -> None:
         )
 
 
-def _warn_of_other_genes(pairs: Iterable[tuple[str, str]], genes: Container[str], report: Report) -> None:
-    """Warn of guides that are named after another gene of the map than their own."""
-    odd = [
-        f"{guide!r} (gene_name {gene!r})"
-        for guide, gene in dict(pairs).items()
-        if _named_after(guide, genes) not in (None, gene) and not _names(guide, gene)
-    ]
-    if odd:
+def _warn_of_other_genes(targeting: pd.DataFrame, genes: Container[str], report: Report) -> None:
+    """Warn of guides that are named after another gene than theirs, of the map or of their neighbours."""
+    rows = targeting.drop_duplicates("guide")
+    rows = rows.assign(stem=rows["guide"].str.extract(ONE_OF_SEVERAL)["gene"].fillna(rows["guide"]))
+    other = rows[rows["stem"] != rows["gene"]]
+    pairs = zip(other["guide"], other["gene"], strict=True)
+    other = other[np.array([not _names(*pair) for pair in pairs], dtype=bool)]
+    found = np.array([_named_after(guide, genes) is not None for guide in other["guide"]], dtype=bool)
+    # beside guides that have the gene's name, several with another in common: filled down?
+    beside = other["gene"].isin(rows["gene"][~rows.index.isin(other.index)])
+    of_stem = other.groupby("stem")["gene"]
+    filled = beside & (of_stem.transform("size") > 1) & (of_stem.transform("nunique") == 1)
+    if len(odd := other[found | filled]):
+        shown = first_few(
+            f"{guide!r} (gene_name {gene!r})" for guide, gene in zip(odd["guide"], odd["gene"], strict=True)
+        )
         its = "its" if len(odd) == 1 else "their"
         report["warnings"].append(
-            f"{count(len(odd), 'guide is', 'guides are')} named after another gene of the guide map than "
-            f"{its} own: {first_few(odd)}. Correct gene_name if columns of the map were moved or sorted "
-            "apart, or a name was mistyped."
+            f"{count(len(odd), 'guide is', 'guides are')} named after another gene than {its} own: {shown}. "
+            "Correct gene_name if columns of the map were moved, sorted apart or filled down, or a name was "
+            "mistyped."
         )
 
 
 def _named_after(guide: str, genes: Container[str]) -> str | None:
     """The gene that the first words of a guide's name are: of ``sgTP53-2``, ``NKX2-1_g1``."""
     bare = guide.removeprefix("sg").lstrip("-_. ")
-    ends = [found.start() for found in re.finditer(r"[^A-Za-z0-9]", bare)]
+    ends = [found.start() for found in re.finditer(r"[\W_]", bare)]
     return next((bare[:end] for end in [len(bare), *reversed(ends)] if bare[:end] in genes), None)
 
 
 def _names(guide: str, gene: str) -> bool:
     """Whether a guide's name has the words of its gene, or of one of several, whatever signs are between."""
-    words = (re.findall("[a-z0-9]+", one) for one in re.split("[;,|+/&]", gene.lower()))
-    sign = "[^a-z0-9]"
-    return any(re.search(f"(^|{sign})(sg)?{f'{sign}*'.join(one)}({sign}|$)", guide.lower()) for one in words)
+    name = f"-{'-'.join(WORD.findall(guide.lower()))}-"
+    words = ("-".join(WORD.findall(one)) for one in BETWEEN_GENES.split(gene.lower()))
+    return any(f"-{one}-" in name or f"-sg{one}-" in name for one in words)

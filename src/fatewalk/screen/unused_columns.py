@@ -21,7 +21,7 @@ UNITS = {
     ),
     "rep_key": (
         "batch|sample|plate|replicate|rep|mouse|animal|fish|donor|patient|subject|individual|litter|cage|dish"
-        "|flask|lane|library|pool|hashtag|hto|orig[_. -]ident"
+        "|flask|slide|lane|library|pool|hashtag|hto|orig[_. -]ident"
     ),
 }
 OF_UNIT = "([_. -]?(id|no|nr|number|name|barcode|code))?"

@@ -110,6 +110,18 @@ def map_of(change):
     return lambda s: s.write("guides.csv", change(s.table("guides.csv")))
 
 
+def renamed_guides(stem):
+    """Guides called by a stem and their number in the map."""
+
+    def spoil(s):
+        guides = s.table("guides.csv")
+        name = {one: f"{stem}{i}" if i < 10 else one for i, one in enumerate(guides["guide_name"])}
+        for table, column in (("guides.csv", "guide_name"), ("calls.csv", "guide")):
+            s.change(table, column, slice(None), name.get)
+
+    return spoil
+
+
 def unmarked(name):
     """The NTC guides under a gene name of their own, with is_ntc False but for one."""
 
@@ -537,7 +549,8 @@ NAMES = [
         Case(f"gene {name!r}, a date", "design", gene(name), "refused", (repr(name), "spreadsheet", "MARCH1"))
         for name in (
             *("1-Mar", "2-Sep", "Mar-01", "2024-03-01 00:00:00", "01.Mrz", "2.31E+19"),
-            *("09-sept", "01-mars", "1-ago", "2-set", "1. déc."),
+            *("09-sept", "01-mars", "1-ago", "2-set", "1. déc.", "March 1", "2-September"),
+            "2024/3/1",
         )
     ),
     *(
@@ -589,6 +602,7 @@ NAMES = [
             ("a spreadsheet's apostrophe", "SOX2", "'SOX2"),
             ("quotes", '"SOX2"', "SOX2"),
             ("the mark of a footnote", "SOX2", "SOX2*"),
+            ("a dot at the end", "SOX2", "SOX2."),
             ("the version of Ensembl", "ENSG00000181449", "ENSG00000181449.4"),
         )
     ),
@@ -607,7 +621,7 @@ NAMES = [
         "design",
         map_of(lambda t: t.assign(gene_name=t["gene_name"].shift(1, fill_value="Gene001"))),
         "warned",
-        ("4 guides are named after another gene", "'Gene002_g1' (gene_name 'Gene001')", "sorted apart"),
+        ("4 guides are named after another gene than", "'Gene002_g1' (gene_name 'Gene001')", "sorted apart"),
     ),
     Case(
         "a gene called by an older, short name for one guide",
@@ -620,14 +634,25 @@ NAMES = [
             gene("T", (1,)),
         ),
         "warned",
-        ("1 guide is named after another gene", "'TBXT_g2' (gene_name 'T')"),
+        ("1 guide is named after another gene than", "'TBXT_g2' (gene_name 'T')"),
+    ),
+    Case(
+        "a gene filled down over the next",
+        "design",
+        gene("Gene001", (2, 3)),
+        "warned",
+        ("2 guides are named after another gene than", "'Gene002_g1' (gene_name 'Gene001')", "filled down"),
+    ),
+    *(
+        Case(f"guides called {name}1 of the genes", "design", renamed_guides(name), "right")
+        for name in ("lib_", "oligo.")
     ),
     Case(
         "a gene mistyped for one guide",
         "design",
         gene("Gehe001", (1,)),
         "warned",
-        ("1 guide is named after another gene", "'Gene001_g2' (gene_name 'Gehe001')"),
+        ("1 guide is named after another gene than", "'Gene001_g2' (gene_name 'Gehe001')"),
     ),
     *(
         Case(f"genes {what}", "design", map_of(change), "right")
@@ -707,6 +732,13 @@ NUMBERS = [
             (f"'x' is {code} in 12 cells, far from all others (0 to 6)", "stands for a missing one"),
         )
         for code in ("-999", "9999")
+    ),
+    Case(
+        "a covariate with two codes for missing",
+        "design",
+        both(covariate("-999", slice(0, 12)), lambda s: s.change("cells.csv", "x", slice(12, 24), "999")),
+        "warned",
+        ("'x' is -999 in 12 cells, far from all others",),
     ),
     Case(
         "a covariate of doses",
@@ -1244,7 +1276,7 @@ EXPERIMENT = [
         "import",
         soft(lambda p: np.log1p(100 * p)),
         "refused",
-        ("no probabilities (counts on a log scale?)",),
+        ("no probabilities (logarithms of counts?)",),
     ),
     Case(
         "percentages in one replicate",
