@@ -210,16 +210,15 @@ def alone(values: np.ndarray) -> int | None:
     return int(off.argmax()) if off.max() > 0.5 * off.sum() else None
 
 
-def _code_of_missing(values: np.ndarray) -> tuple[float, int, float, float] | None:
-    """An extreme value far from all others, such as -999; its cells, and the range of the others."""
+def _code_of_missing(values: np.ndarray) -> tuple[float, int] | None:
+    """An extreme value far from all others, such as -999, and its cells."""
     distinct, cells = np.unique(values, return_counts=True)
     if len(distinct) < FEW_VALUES:
         return None
-    low, high = float(distinct[1]), float(distinct[-2])  # of the others, whichever end is the code
-    for end in (0, -1):
-        value = float(distinct[end])
+    low, high = distinct[1], distinct[-2]  # of the others, whichever end is the code
+    for value, n in zip(distinct[[0, -1]].tolist(), cells[[0, -1]].tolist(), strict=True):
         if max(low - value, value - high) > FAR_OFF * (high - low):
-            return value, int(cells[end]), low, high
+            return value, n
     return None
 
 
@@ -232,11 +231,12 @@ def _warn_of_numbers(name: str, values: np.ndarray, cell_ids: pd.Index, report: 
             "the median: its slope rests on that one cell. Correct the value, or leave the cell out."
         )
     elif code := _code_of_missing(values):
-        value, n_cells, low, high = code
+        value, n_cells = code
+        its = "it" if n_cells == 1 else "them"
         report["warnings"].append(
-            f"Covariate {name!r} is {value:g} in {count(n_cells, 'cell')}, far from all others ({low:g} to "
-            f"{high:g}): its slope rests on {'it' if n_cells == 1 else 'them'}. If the value stands for a "
-            "missing one, or slipped in, correct it or leave the cells out."
+            f"Covariate {name!r} is {value:g} in {count(n_cells, 'cell')} and {np.median(values):g} in the "
+            f"median, far from all others: its slope rests on {its}. If the value stands for a missing one, "
+            "or slipped in, correct it or leave the cells out."
         )
     whole = not (values % 1).any()
     if whole and n == len(values) >= FEW_CELLS:

@@ -179,6 +179,8 @@ def _refuse_mixed_units(texts: list[str], units: list[str], place: str) -> None:
 
 
 def _refuse_equal_times(texts: list[str], times: np.ndarray, place: str) -> None:
+    if not len(times):
+        return
     order = np.argsort(times)
     late = times[order]
     scale = np.minimum(np.abs(late), max(np.ptp(late), 1.0))  # days may count from a date long ago

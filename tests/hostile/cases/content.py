@@ -729,7 +729,7 @@ NUMBERS = [
             "design",
             covariate(code, slice(0, 12)),
             "warned",
-            (f"'x' is {code} in 12 cells, far from all others (0 to 6)", "stands for a missing one"),
+            (f"'x' is {code} in 12 cells and 3 in the median, far from all others", "for a missing one"),
         )
         for code in ("-999", "9999")
     ),
@@ -738,7 +738,7 @@ NUMBERS = [
         "design",
         both(covariate("-999", slice(0, 12)), lambda s: s.change("cells.csv", "x", slice(12, 24), "999")),
         "warned",
-        ("'x' is -999 in 12 cells, far from all others",),
+        ("'x' is -999 in 12 cells and ", "far from all others"),
     ),
     Case(
         "a covariate of doses",
