@@ -16,7 +16,7 @@ from fatewalk.config.root import SECTIONS
 from fatewalk.core.delimited import UNNAMED
 from fatewalk.core.errors import FatewalkError, first_few, nearest, quoted
 from fatewalk.core.tables import refuse_lists, write_table
-from fatewalk.screen.readers.guides import (
+from fatewalk.screen.readers.guide_places import (
     ASSIGNMENT,
     guide_variables,
     is_column_of_guides,

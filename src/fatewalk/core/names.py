@@ -23,11 +23,24 @@ MISSING = frozenset(WORDS_FOR_MISSING.split())
 #: What programs that tell samples or clones apart write for cells that they could not place.
 UNPLACED = frozenset(
     ("unassigned", "not assigned", "unknown", "undetermined", "unmapped", "ambiguous", "negative", "doublet",
-     "multiplet", "singlet", "no clone", "noclone")
+     "multiplet", "singlet", "singleton", "no clone", "noclone", "no barcode", "no call", "unclustered",
+     "unlabeled", "unlabelled", "-1")
+)  # fmt: skip
+#: What people write for a gene that they do not know, or have not looked up.
+UNNAMED = frozenset(
+    ("not known", "not found", "no gene", "unnamed", "unspecified", "undefined", "unclear", "tbd", "tba",
+     "tbc", "todo", "to be determined", "other", "others", "misc", "various", "multiple", "error")
 )  # fmt: skip
 MONTH = "(Jan|Feb|Mar|Mrz|Apr|May|Mai|Jun|Jul|Aug|Sept?|Oct|Okt|Nov|Dec|Dez)"  # as spreadsheets write them
+MONTH_ELSEWHERE = (  # in French, Spanish, Italian, Portuguese, Dutch, Nordic; genes may begin with them
+    "janv|févr|mars|avr|juin|juil|août|déc|ene|abr|ago|dic|gen|mag|giu|lug|set|ott|fev|out|mrt|mei|maj|märz"
+)
+MONTH_IN_FULL = (
+    "January|February|March|April|June|July|August|September|October|November|December"  # May is above
+)
 DATE = re.compile(
-    rf"\d{{1,2}}[-. /]+{MONTH}([-. /]+\d{{2,4}})?|{MONTH}[- /]\d{{2,4}}"
+    rf"\d{{1,2}}[-. /]+(?i:{MONTH}|{MONTH_IN_FULL}|{MONTH_ELSEWHERE})\.?([-. /]+\d{{2,4}})?"
+    rf"|{MONTH}[- /]\d{{2,4}}|({MONTH_IN_FULL}) \d{{1,2}}(,? \d{{4}})?|\d{{4}}/\d{{1,2}}/\d{{1,2}}"
     r"|\d{4}-\d{2}-\d{2}([ T]\d{2}:\d{2}(:\d{2})?)?|\d{1,2}[/.]\d{1,2}[/.](\d{2}|\d{4})"
 )
 ROUNDED = re.compile(r"\d[.,]\d+e[+-]?\d+|\de\+\d+", re.IGNORECASE)  # 1.2E+10
@@ -41,7 +54,10 @@ SEPARATOR = "[-_. ]+"
 BETWEEN_DIGITS = re.compile(rf"(?<=\d){SEPARATOR}(?=\d)")
 BETWEEN_WORDS = re.compile(rf"(?<=[^\W\d_]){SEPARATOR}(?=[^\W_])|(?<=\d){SEPARATOR}(?=[^\W\d_])")
 LEADING_ZEROS = re.compile(r"(?<=[^\W\d_])0+(?=\d)")
+WORD_OF_REPLICATE = re.compile(r"(replicate|rep|r)(?=\d)")
 WHOLE_NUMBER = re.compile(r"0*(\d+)(\.0*)?")
+MARKS = "'\"`´‘’“”*†‡^ "  # of a spreadsheet's text, of quotation, of a footnote
+ENSEMBL_VERSION = re.compile(r"(?<=\d{11})\.\d+")  # ENSG00000141510.18
 
 
 def is_missing(name: str) -> bool:
@@ -51,7 +67,17 @@ def is_missing(name: str) -> bool:
 
 def is_unplaced(name: str) -> bool:
     """Whether a name is a word for cells that no sample or clone was found for."""
-    return _spelled(name).lower() in UNPLACED
+    return _spelled(name).lower().replace("_", " ") in UNPLACED
+
+
+def is_unnamed(name: str) -> bool:
+    """Whether a name is a word for a gene that is not known, or for cells without one."""
+    return is_unplaced(name) or _spelled(name).lower().replace("_", " ") in UNNAMED
+
+
+def is_whole_number(name: str) -> bool:
+    """Whether a name is a number such as ``44256`` or ``7157.0``."""
+    return bool(WHOLE_NUMBER.fullmatch(_spelled(name)))
 
 
 def is_spoilt(name: str) -> bool:
@@ -65,8 +91,8 @@ def _spelled(name: str) -> str:
 
 
 def _read_aloud(name: str) -> str:
-    """The name without differences that no ear hears: case, dash or underscore, ``01`` or ``1.0`` for 1."""
-    name = _spelled(name).casefold()
+    """The name without differences that no ear hears: case, dash or quotes, ``01`` or ``1.0`` for 1."""
+    name = ENSEMBL_VERSION.sub("", _spelled(name).casefold().strip(MARKS).rstrip(".,;:"))
     if number := WHOLE_NUMBER.fullmatch(name):
         return number[1]
     return LEADING_ZEROS.sub("", BETWEEN_WORDS.sub("", BETWEEN_DIGITS.sub("_", name)))
@@ -78,8 +104,13 @@ def same_to_the_eye(names: Iterable[str]) -> list[list[str]]:
 
 
 def same_to_the_ear(names: Iterable[str]) -> list[list[str]]:
-    """Groups of distinct names that differ only so, or in case, dashes and the writing of a number."""
+    """Groups of distinct names that differ only so, or in case, signs and the writing of a number."""
     return _groups(names, _read_aloud)
+
+
+def same_replicates(names: Iterable[str]) -> list[list[str]]:
+    """Groups of names that are one to the ear, ``rep1``, ``replicate 1``, ``R1`` and ``1`` included."""
+    return _groups(names, lambda name: _read_aloud(WORD_OF_REPLICATE.sub("", _read_aloud(name))))
 
 
 def _groups(names: Iterable[str], form: Callable[[str], str]) -> list[list[str]]:
@@ -109,7 +140,7 @@ def refuse_same(groups: list[list[str]], what: str, where: str) -> None:
     """
     if groups:
         raise FatewalkError(
-            f"{where}: {what} {spellings(groups)} differ only in blanks, case, dashes or the form of their "
+            f"{where}: {what} {spellings(groups)} differ only in blanks, case, signs or the form of their "
             "letters, so they are probably one and would count as two; write each name in one way"
         )
 
@@ -137,7 +168,7 @@ def refuse_missing(counts: Mapping[str, int], what: str, where: str, mend: str) 
 
 
 def nearest_spelling(name: str, allowed: Iterable[str]) -> str | None:
-    """The one allowed name that differs only in blanks, case, dashes; None if there is none."""
+    """The one allowed name that differs only in blanks, case, signs; None if there is none."""
     form = _read_aloud(name)
     found = [one for one in allowed if _read_aloud(one) == form]
     return found[0] if len(found) == 1 else None

@@ -25,7 +25,9 @@ if TYPE_CHECKING:
 
 TOGETHER = 0.9  # cells with both guides over cells with either: above it they are one guide
 N_EXAMPLES = 2
+FEW_SENTENCES = 3
 NEARLY_EVERY = 0.95  # share of the cells of a day
+MANY_CELLS, FAR_MORE = 0.5, 10.0  # ... that is odd where the median guide is in ten times fewer
 LARGE_BURDEN = 100.0  # SD within days
 NEIGHBOURS = 50  # pairs made of sets with the same hashes; identical sets are linked anyway
 HASHES = 16  # minimum hashes of a set of cells, compared two by two
@@ -190,21 +192,33 @@ def in_every_cell(design: Design, defects: Defects) -> None:
         ("Guide", design.guides, guides, defects.guides),
         ("Gene", design.genes, genes, defects.genes),
     ):
+        everywhere = {}
         for index in torch.nonzero(places.any(dim=1))[:, 0].tolist():
             days = on_days([design.days[d] for d in torch.nonzero(places[index])[:, 0].tolist()])
-            sentence = (
+            everywhere[names[index]] = (
                 f"{kind} {names[index]} is in every cell of {days}: its effect there cannot be told from "
                 "the intercept."
             )
-            found.setdefault(names[index], []).append(sentence)
-            defects.warnings.append(sentence)
+        for name, sentence in everywhere.items():
+            found.setdefault(name, []).append(sentence)
+        defects.warnings += _first_of(list(everywhere.values()), f"{kind.lower()}s")
     share = design.guide_cells / cells.clamp(min=1)  # [G, D]
-    for index in torch.nonzero(((share >= NEARLY_EVERY) & (share < 1)).any(dim=1))[:, 0].tolist():
-        defects.warnings.append(
-            f"Guide {design.guides[index]} is called in {float(share[index].max()):.1%} of the cells of a "
-            "day: its effect rests on the few cells without it. Is it a guide at all (a barcode of all "
-            "cells, the vector)? If not, leave it out."
-        )
+    far = (share >= MANY_CELLS) & (share > FAR_MORE * share.median(dim=0).values)
+    common = (((share >= NEARLY_EVERY) | far) & (share < 1)).any(dim=1)
+    sentences = [
+        f"Guide {design.guides[index]} is called in {float(share[index].max()):.1%} of the cells of a "
+        "day: its effect rests on the few cells without it. Is it a guide at all (a barcode of all "
+        "cells, the vector, a sum, ambient)? If not, leave it out."
+        for index in torch.nonzero(common)[:, 0].tolist()
+    ]
+    defects.warnings += _first_of(sentences, "guides")
+
+
+def _first_of(sentences: list[str], what: str) -> list[str]:
+    """All sentences if they are few, else the first, with the number of the others."""
+    if len(sentences) <= FEW_SENTENCES:
+        return sentences
+    return [f"{sentences[0]} The same holds of {len(sentences) - 1} other {what}."]
 
 
 def large_burden(design: Design, terms: Terms, defects: Defects) -> None:

@@ -15,13 +15,10 @@ import pandas as pd
 from fatewalk.core.errors import FatewalkError, first_few, quoted
 from fatewalk.core.names import (
     is_missing,
-    is_spoilt,
     is_unplaced,
     nearest_spelling,
-    refuse_missing,
-    refuse_same,
+    same_replicates,
     same_to_the_ear,
-    same_to_the_eye,
     spellings,
 )
 from fatewalk.core.schema import BURDEN, CLUSTER, GUIDE_CALLS, GUIDE_MAP, NTC, PROB_PREFIX
@@ -31,16 +28,20 @@ from fatewalk.screen.barcodes import refuse_repeated_cells
 from fatewalk.screen.controls import warn_of_unmarked
 from fatewalk.screen.days import counts_days
 from fatewalk.screen.fates import match_fates
+from fatewalk.screen.map_names import check_names
 from fatewalk.screen.quality import warn_of_ambient, warn_of_burden
 from fatewalk.screen.text import as_codes, as_sorted_codes, or_blank
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Sequence
+    from collections.abc import Sequence
 
 ROUNDING = 1e-6  # single precision: a sum this far from one is rounding, not a finding
 MOST_DAYS = 1000  # no time course of cells takes so long
 MANY_REPEATS = 0.2  # of the calls
 FEW_CELLS_OF_REPLICATE = 10
+FEW_CLUSTERS = 5  # too few to say which is far larger than the others
+FAR_LARGER = 5  # times the second
+TOLERANCES = (0.005, 0.02, 0.05)  # that design.prob_tolerance may be
 RARE_FATE = 1e-3  # mean probability below which a fate is warned of
 
 Report = dict[str, Any]
@@ -89,8 +90,14 @@ def check_guide_map(table: pd.DataFrame, report: Report) -> Guides:
     named = rows[rows["guide"] != ""]
     unique = named.drop_duplicates()
     _refuse_two_genes(unique)
-    _check_names(given[given["guide"] != ""], report)
+    check_names(given[given["guide"] != ""], report)
     warn_of_unmarked(given[given["guide"] != ""], report)
+    if len(repeated := named["guide"][named.duplicated()].unique()):
+        report["warnings"].append(
+            f"{count(len(repeated), 'guide stands', 'guides stand')} in several rows of the guide map: "
+            f"{quoted(repeated)}; each counts as one guide. If names were cut short or lost a "
+            "number, calls of different guides count as one: write them in full, there and in the calls."
+        )
     report["guides"] = {
         "in_map": len(unique),
         "targeting_in_map": int((unique["gene"] != "").sum()),
@@ -114,59 +121,6 @@ def _refuse_two_genes(unique: pd.DataFrame) -> None:
             f"guide_map: {count(len(genes), 'guide stands', 'guides stand')} for more than one gene: "
             f"{first_few(f'{guide!r} ({both})' for guide, both in genes.items())}; a guide belongs to "
             "exactly one gene: correct gene_name, or leave the guide out"
-        )
-
-
-def _names_several(gene: str, genes: Container[str]) -> bool:
-    """Whether a gene is a list of others: ``A;B``, ``A|B``, ``A+B``."""
-    parts = re.split(r"\s*[;,|+/&]\s*", gene)
-    return len(parts) > 1 and all(part in genes for part in parts)
-
-
-def _check_names(rows: pd.DataFrame, report: Report) -> None:
-    """Refuse names of genes and guides that are spoilt or two for one; warn where they may be."""
-    targeting = rows[~rows["is_ntc"]]
-    genes = {str(gene): int(n) for gene, n in targeting["gene"].value_counts(sort=False).items()}
-    place = "guide_map: column 'gene_name'"
-    mend = "name their gene, set is_ntc to True, or leave these guides out"
-    refuse_missing({gene: n for gene, n in genes.items() if gene != "NA"}, "gene", place, mend)
-    if "NA" in genes:  # the neuraminidase of a virus has this name
-        report["warnings"].append(
-            f"Gene 'NA' of {count(genes['NA'], 'guide')} is taken for a gene; if the name is missing, name "
-            "the gene, set is_ntc to True, or leave these guides out."
-        )
-    if spoilt := [gene for gene in genes if is_spoilt(gene)]:
-        raise FatewalkError(
-            f"{place}: {quoted(spoilt)} is what a spreadsheet makes of the name of a gene "
-            "(MARCH1, SEPT2, 2310009E13Rik), and several genes may have become one; write the symbols again, "
-            "and import such columns as text"
-        )
-    guides = list(rows["guide"].drop_duplicates())
-    for what, names in (("genes", list(genes)), ("guides", guides)):
-        column = f"guide_map: column '{what[:-1]}_name'"
-        refuse_same(same_to_the_eye(names), what, column)
-        if alike := same_to_the_ear(names):
-            report["warnings"].append(
-                f"{count(len(alike), f'pair or group of {what}', f'pairs or groups of {what}')} of the guide "
-                f"map differ only in case, dashes or the writing of a number: {spellings(alike)}. They are "
-                f"fitted as different {what}; if they are one, write each in one way."
-            )
-    if several := [gene for gene in genes if _names_several(gene, genes)]:
-        report["warnings"].append(
-            f"Gene {quoted(several)} names several genes of the guide map and is fitted as one "
-            "of its own; a guide belongs to exactly one gene: leave such guides out if that is not meant."
-        )
-    gene_of = dict(zip(rows["guide"], rows["gene"], strict=True))
-    spoilt = [name for name in guides if is_spoilt(name) and not name.startswith(gene_of[name] or " ")]
-    if spoilt:  # JUN-01 is a guide of JUN
-        report["warnings"].append(
-            f"{count(len(spoilt), 'guide')} in the guide map: {quoted(spoilt)}, named like a "
-            "date or a rounded number of a spreadsheet; if a spreadsheet did that, write the names again."
-        )
-    if missing := [guide for guide in guides if is_missing(guide)]:
-        report["warnings"].append(
-            f"The guide map has a guide {quoted(missing)}. If that marks cells without a "
-            "guide, take it out of the map and of the calls."
         )
 
 
@@ -273,7 +227,7 @@ def check_prob(
             more = f" (and {rows.size - 3} more)" if rows.size > 3 else ""
             raise FatewalkError(
                 f"cells: the fate probabilities ({', '.join(fates)}) of {rows.size} cells {complaint}: "
-                f"{', '.join(examples)}{more}; compute them again, or leave these cells out"
+                f"{', '.join(examples)}{more}; {_mend(prob[rows], off[rows])}"
             )
     prob = np.clip(prob, 0.0, None)
     prob /= prob.sum(axis=1, keepdims=True)
@@ -283,6 +237,16 @@ def check_prob(
     }
     _warn_of_rare_fates(prob, fates, report)
     return prob
+
+
+def _mend(prob: np.ndarray, off: np.ndarray) -> str:
+    """What to do with rows that are no probabilities, [n, F], and miss 1 by ``off``, [n]."""
+    percent = np.abs(prob.sum(axis=1) - 100) < 10
+    if percent.any():
+        return f"{percent.sum()} of these cells hold percentages: divide them by 100"
+    rounded = [tolerance for tolerance in TOLERANCES if off.max() <= tolerance]
+    advice = f", or set design.prob_tolerance to {rounded[0]:g} if they were rounded" if rounded else ""
+    return f"compute them again{advice}, or leave these cells out"
 
 
 def _warn_of_rare_fates(prob: np.ndarray, fates: Sequence[str], report: Report) -> None:
@@ -315,11 +279,11 @@ def check_groups(cells: pd.DataFrame, column: str, report: Report) -> tuple[list
     """Read replicates or clusters: names in alphabetical order, index of each cell [N]."""
     codes, names = as_sorted_codes(cells[column], "cells")
     what = "replicate" if column == "rep" else column
-    if alike := same_to_the_ear(names):
+    if alike := (same_to_the_ear if what == CLUSTER else same_replicates)(names):
         report["warnings"].append(
-            f"{count(len(alike), 'pair or group', 'pairs or groups')} of {what}s differ only in case, dashes "
-            f"or the writing of a number: {spellings(alike)}. They count as different; if they are one, "
-            "write each in one way."
+            f"{count(len(alike), 'pair or group', 'pairs or groups')} of {what}s differ only in case, signs "
+            f"or the writing of a number{' and the word before it' * (what != CLUSTER)}: {spellings(alike)}. "
+            "They count as different; if they are one, write each in one way."
         )
     cells_of = np.bincount(codes, minlength=len(names)).tolist()  # of each name
     if unplaced := [i for i, name in enumerate(names) if is_unplaced(name)]:
@@ -328,13 +292,13 @@ def check_groups(cells: pd.DataFrame, column: str, report: Report) -> tuple[list
             f"There is a {what} {found}: cells that no {what} was found for would count as one {what}. Leave "
             "them out if they are that."
         )
-    _warn_of_sizes(names, len(codes), what, report)
+    _warn_of_sizes(names, cells_of, what, report)
     return names.tolist(), codes
 
 
-def _warn_of_sizes(names: pd.Index, n_cells: int, what: str, report: Report) -> None:
-    """Warn of groups that are single cells, or all cells: their column names something else."""
-    n = len(names)
+def _warn_of_sizes(names: pd.Index, cells_of: list[int], what: str, report: Report) -> None:
+    """Warn of groups that are single cells, all cells or the rest: their column names something else."""
+    n, n_cells = len(names), sum(cells_of)
     if n_cells < 10 * FEW_CELLS_OF_REPLICATE:
         return
     found = f"{n_cells} cells are in {count(n, what)}: {quoted(names)}."
@@ -343,6 +307,15 @@ def _warn_of_sizes(names: pd.Index, n_cells: int, what: str, report: Report) -> 
             f"{found} Does cluster_key name the column of the embryo, clone or well? Clusters say which "
             "cells are not independent."
         )
+    elif what == CLUSTER and n >= FEW_CLUSTERS:
+        second, most = sorted(cells_of)[-2:]  # sizes of clones are uneven, but not so
+        name = names[cells_of.index(most)]
+        if most > FAR_LARGER * second and most > n_cells / 10 and not is_unplaced(name):
+            report["warnings"].append(
+                f"Cluster {name!r} has {most} of {n_cells} cells, and no other of the {n} more than "
+                f"{second}. If it stands for the cells that no cluster was found for, leave these out: they "
+                "would count as one cluster."
+            )
     elif what != CLUSTER and n > 1 and n_cells < FEW_CELLS_OF_REPLICATE * n:
         report["warnings"].append(
             f"{found} Does rep_key name the column of the replicate? Embryos, clones and wells are clusters "
@@ -454,7 +427,15 @@ def _report_unknown_cells(
             f"guide_calls: all calls {found}. The barcodes seem to be written differently (suffix '-1'? "
             "lane?): make them the same in both"
         )
-    report["warnings"].append(f"{(~known).sum()} guide calls {found}; these calls are dropped.")
+    bare = pd.Index(ids.str.strip().str.casefold())  # as people and spreadsheets change names
+    alike = names[unknown][names[unknown].str.strip().str.casefold().isin(bare)]
+    mend = (
+        f"; but for blanks and case, {len(alike)} of them are there, first {alike[0]!r}: write the names of "
+        "the cells alike in both"
+        if len(alike)
+        else ""
+    )
+    report["warnings"].append(f"{(~known).sum()} guide calls {found}; these calls are dropped{mend}.")
 
 
 def _refuse_unmapped(names: pd.Index, codes: np.ndarray, guides: Guides) -> None:

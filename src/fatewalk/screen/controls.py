@@ -29,6 +29,9 @@ USUAL_NAMES = """
     scramblectrl scramblecontrol scrambledcontrol shuffled random randomised randomized dummy mock
     empty emptyvector emptyplasmid emptybackbone vector vectoronly backbone intergenic genedesert
     olfactory olfactoryctrl olfactorycontrol offtarget wt wildtype unperturbed untreated uninjected
+    untransduced uninfected parental ev plko plkoempty plentiguide lentiguide zsgreen mvenus venus
+    mkate irfp mtagbfp ntgrna ntgrnas ntsgrna ntguide ntguides nogrna nosgrna noguide noguiderna
+    cutting cuttingcontrol cuttingctrl ctrlcutting controlcutting cas9 cas9only dcas9 dcas9only
 """
 CONTROLS = frozenset(USUAL_NAMES.split())
 #: A name that begins so, or holds this, is a control's whatever follows.
@@ -52,7 +55,13 @@ def _may_be_control(name: str) -> bool:
         return False
     bare = plain.removeprefix("sg")
     forms = {plain, bare, plain.rstrip("0123456789"), bare.rstrip("0123456789")}
-    return bool(forms & CONTROLS) or bare.startswith(BEGINS) or any(word in plain for word in HOLDS)
+    first, *others = re.split(r"[-_. ;,|+/&]+", name.strip().lower())
+    return (
+        bool(forms & CONTROLS)
+        or bare.startswith(BEGINS)
+        or any(word in plain for word in HOLDS)
+        or bool(others and re.fullmatch(r"(sg)?ntc\d*", first))  # NTC-seq, NTC_07|NTC_08
+    )
 
 
 def warn_of_unmarked(rows: pd.DataFrame, report: Report) -> None:

@@ -32,6 +32,8 @@ LABELS = re.compile(
     r"|embryo|well|mouse|animal|patient|chip|run|group|barcode|id|code|index)[_. -]?(id|no|number|code)?",
     re.IGNORECASE,
 )
+FEW_VALUES = 6  # doses may grow by tens, so that the highest is far from the others
+FAR_OFF = 20.0  # times the range of all other values
 FEW_WORDS = 0.2  # cells with words among numbers, of all
 OUTCOME = 0.8  # share of the variance of a fate above which a covariate is no nuisance
 CONSTANT = 1e-10  # range against magnitude below which numbers differ by rounding only
@@ -173,7 +175,7 @@ def _encode(
         _warn_of_words(name, described["levels"], report)
         if alike := same_to_the_ear(described["levels"]):
             report["warnings"].append(
-                f"Levels of covariate {name!r} differ only in case, dashes or the writing of a number: "
+                f"Levels of covariate {name!r} differ only in case, signs or the writing of a number: "
                 f"{spellings(alike)}. They count as different; if they are one, write each in one way."
             )
     if not columns:
@@ -208,6 +210,18 @@ def alone(values: np.ndarray) -> int | None:
     return int(off.argmax()) if off.max() > 0.5 * off.sum() else None
 
 
+def _code_of_missing(values: np.ndarray) -> tuple[float, int] | None:
+    """An extreme value far from all others, such as -999, and its cells."""
+    distinct, cells = np.unique(values, return_counts=True)
+    if len(distinct) < FEW_VALUES:
+        return None
+    low, high = distinct[1], distinct[-2]  # of the others, whichever end is the code
+    for value, n in zip(distinct[[0, -1]].tolist(), cells[[0, -1]].tolist(), strict=True):
+        if max(low - value, value - high) > FAR_OFF * (high - low):
+            return value, n
+    return None
+
+
 def _warn_of_numbers(name: str, values: np.ndarray, cell_ids: pd.Index, report: Report) -> None:
     """Warn of one cell that outweighs all others, and of codes that are read as a quantity."""
     cell, n = alone(values), len(np.unique(values))
@@ -215,6 +229,14 @@ def _warn_of_numbers(name: str, values: np.ndarray, cell_ids: pd.Index, report: 
         report["warnings"].append(
             f"Covariate {name!r} is {values[cell]:g} in cell {cell_ids[cell]!r} and {np.median(values):g} in "
             "the median: its slope rests on that one cell. Correct the value, or leave the cell out."
+        )
+    elif code := _code_of_missing(values):
+        value, n_cells = code
+        its = "it" if n_cells == 1 else "them"
+        report["warnings"].append(
+            f"Covariate {name!r} is {value:g} in {count(n_cells, 'cell')} and {np.median(values):g} in the "
+            f"median, far from all others: its slope rests on {its}. If the value stands for a missing one, "
+            "or slipped in, correct it or leave the cells out."
         )
     whole = not (values % 1).any()
     if whole and n == len(values) >= FEW_CELLS:

@@ -26,6 +26,12 @@ ONE_SPELLING = {
     **dict.fromkeys(["h", "hr", "hrs", "hour", "hours"], "hour"),
     **dict.fromkeys(["w", "wk", "week", "weeks"], "week"),
 }
+#: Words before the numbers of other things than days.
+NO_UNITS = frozenset(
+    ("rep", "replicate", "batch", "lane", "sample", "plate", "donor", "patient", "mouse", "animal", "embryo",
+     "well", "clone", "cluster", "library", "pool", "run")
+)  # fmt: skip
+SAME_TIME = 1e-3  # two times that differ by less than this share are one, written with other digits
 MAX_DAYS = 100  # more distinct labels than this are a continuous covariate, not days of sampling
 
 
@@ -113,6 +119,7 @@ def read_days(column: pd.Series, where: str) -> Days:
         )
     times = np.array([label[0] for label in parsed if label])  # [D]
     units = [label[1] for label in parsed if label]
+    _refuse_other_units(texts, units, place)
     _refuse_mixed_units(texts, units, place)
     _refuse_equal_times(found, times, place)
     order = np.argsort(times)
@@ -149,6 +156,17 @@ def _tidy(text: str, time: float) -> str:
     return f"{time:.15g}" if PLAIN_NUMBER.fullmatch(text) else text
 
 
+def _refuse_other_units(texts: list[str], units: list[str], place: str) -> None:
+    other = [
+        text for text, unit in zip(texts, units, strict=True) if unit and NO_UNITS.issuperset(unit.split())
+    ]
+    if other:
+        raise FatewalkError(
+            f"{place}: {_quoted(other)} does not name a day; set day_key to the column of the day of "
+            "sampling, and rep_key to that of the replicate"
+        )
+
+
 def _refuse_mixed_units(texts: list[str], units: list[str], place: str) -> None:
     examples: dict[str, list[str]] = {}
     for text, unit in zip(texts, units, strict=True):
@@ -162,12 +180,19 @@ def _refuse_mixed_units(texts: list[str], units: list[str], place: str) -> None:
 
 
 def _refuse_equal_times(texts: list[str], times: np.ndarray, place: str) -> None:
-    groups: dict[float, list[str]] = {}
-    for text, time in zip(texts, times.tolist(), strict=True):
-        groups.setdefault(time, []).append(text)
+    if not len(times):
+        return
+    order = np.argsort(times)
+    late = times[order]
+    scale = np.minimum(np.abs(late), max(np.ptp(late), 1.0))  # days may count from a date long ago
+    new = np.diff(late, prepend=-np.inf) > SAME_TIME * scale
+    groups: dict[int, list[str]] = {}
+    for group, i in zip(np.cumsum(new).tolist(), order.tolist(), strict=True):
+        groups.setdefault(group, []).append(texts[i])
     if same := [_quoted(group) for group in groups.values() if len(group) > 1]:
         raise FatewalkError(
-            f"{place}: different labels have the same number: {first_few(same)}; give each day one spelling"
+            f"{place}: different labels have the same number, or nearly: {first_few(same)}; give each day "
+            "one spelling"
         )
 
 

@@ -36,11 +36,15 @@ from fatewalk.screen.checks import (
 )
 from fatewalk.screen.controls import warn_of_controls
 from fatewalk.screen.covariates import build_covariates, warn_of_outcome
+from fatewalk.screen.fates import refuse_averages, warn_of_copies
+from fatewalk.screen.guide_map import several_of_a_gene
 from fatewalk.screen.quality import (
     warn_of_cells_without,
     warn_of_clusters,
     warn_of_few_cells,
     warn_of_groups_without,
+    warn_of_hours,
+    warn_of_many_guides,
 )
 
 if TYPE_CHECKING:
@@ -207,6 +211,9 @@ def build_design(
     )
     for what, names, group in (("day", days, day), ("replicate", reps, rep)):
         warn_of_groups_without(names, group, n_guides[row], what, report)
+    refuse_averages(prob, day, rep)
+    warn_of_copies(prob, ids, fates, report)
+    warn_of_hours(days, times, day, rep, report)
     burden = check_burden(cells, ids, n_guides[row], report)
     covariates, covariate_names = build_covariates(cells, ids, config.covariates, day, rep, report)
     warn_of_outcome(covariates, covariate_names, prob, burden, report)
@@ -214,6 +221,7 @@ def build_design(
         warn_of_clusters(clusters, cluster, reps, rep, report)
 
     used = np.bincount(guide, minlength=len(guides.names)) > 0  # [M]
+    warn_of_many_guides(n_guides, int(used.sum()), report)
     kept, genes, guide_to_gene = _keep_guides(guides, used, config, report)
     is_ntc = guides.gene[guide] < 0  # [E']
     n_ntc = np.bincount(cell[is_ntc], minlength=len(row))
@@ -435,9 +443,11 @@ def _describe_genes(design: Design, report: Report) -> None:
             number = f"All {several} genes have two or more guides"
         elif not several:
             number = "No gene has two or more guides"
+        alike = "" if several else several_of_a_gene(design.guides)
+        question = f" But {alike} look like guides of one gene: is gene_name the gene?" if alike else ""
         report["warnings"].append(
             f"{number}, and {MIN_MULTI_GUIDE_GENES} such genes are needed to learn how much the guides of a "
-            "gene differ: that rests on its prior (with one guide delta is 0)."
+            f"gene differ: that rests on its prior (with one guide delta is 0).{question}"
         )
 
 

@@ -17,7 +17,7 @@ from fatewalk.core.errors import FatewalkError, first_few, nearest, quoted
 from fatewalk.core.schema import GUIDE_MAP
 from fatewalk.core.tables import as_bool, read_table, require_columns, with_names_of_rows
 from fatewalk.screen.controls import looks_like_control
-from fatewalk.screen.readers.guides import names_no_guide, names_several
+from fatewalk.screen.readers.guide_places import names_no_guide, names_several
 from fatewalk.screen.readers.tenx import FEATURE_REFERENCE, is_feature_reference, map_of_reference
 from fatewalk.screen.text import or_blank
 
@@ -153,7 +153,7 @@ def _refuse_no_guides(guides: pd.Index, where: str) -> None:
 
 
 def _each_its_own_gene(guides: pd.Index, where: str) -> str:
-    several = _several_of_a_gene(guides)
+    several = several_of_a_gene(guides)
     warning = (
         f" But names such as {several} look like guides of one gene: give guide_map, or their effects are "
         "estimated apart."
@@ -178,7 +178,7 @@ def _warning_of_pairs(guides: pd.Index) -> str:
     )
 
 
-def _several_of_a_gene(guides: Iterable[str]) -> str:
+def several_of_a_gene(guides: Iterable[str]) -> str:
     """Two guides of what looks like one gene, if most names look so and of more than one gene; or nothing."""
     names = pd.Series([name for name in guides if not looks_like_control(name)], dtype=object)
     gene = names.str.extract(ONE_OF_SEVERAL)["gene"]
@@ -203,7 +203,7 @@ def _proposal(table: pd.DataFrame, calls: pd.DataFrame) -> str:
         what = f"None looks like a control; there are {first_few(listed, 10)}. Name the controls, pasting"
     names = likely or cells.index[:1].tolist()
     line = yaml.safe_dump(names, default_flow_style=True, width=1e9).strip()
-    several = _several_of_a_gene(guide) if guide.equals(gene) else ""
+    several = several_of_a_gene(guide) if guide.equals(gene) else ""
     better = (
         f". Names such as {several} look like guides of one gene: then give guide_map, a table "
         f"{', '.join(GUIDE_MAP)}, instead"

@@ -27,11 +27,13 @@ MANY_WITHOUT = 0.2  # cells without a guide call
 MANY_LOST = 0.3  # of the cells that had guides
 FEW_TWOS = 30  # cells of two guides, too few to tell how many have none
 FEW_CELLS_OF_DAY = 30
+FEW_GUIDES = 10  # a cell may well have most of them
 FAR_BEYOND = 5.0  # burden over guides called, in the median
 MOST_TIMES = 50.0  # burden of a cell over its guides and over the median burden
 FEW_CELLS_OF_GENE = 5
 
-NUMBERED = re.compile(r"[^\W\d]{0,10}[-_. ]?\d{1,3}")  # 7, e7, embryo_7
+NUMBERED = re.compile(r"([^\W_]{1,10}[-_. ]+)*[^\W\d]{0,10}[-_. ]?\d{1,3}")  # 7, e7, embryo_7, d3_e7
+DAYS_IN = {24: "hours", 1440: "minutes"}
 
 Report = dict[str, Any]
 
@@ -127,6 +129,24 @@ def warn_of_cells_without(n_guides: np.ndarray, kept: bool, report: Report) -> N
     report["warnings" if known else "notes"].append(f"{found}. {use}.")
 
 
+def warn_of_many_guides(n_guides: np.ndarray, n_used: int, report: Report) -> None:
+    """Warn where the cells carry most of the guides: 0 and 1 exchanged, or calls without a threshold.
+
+    Parameters
+    ----------
+    n_guides : numpy.ndarray, int64 [N]
+        Guides called in each cell.
+    n_used
+        Guides that are in some cell.
+    """
+    middle = float(np.median(n_guides[n_guides > 0])) if n_guides.any() else 0.0
+    if n_used >= FEW_GUIDES and middle > n_used / 2:
+        report["warnings"].append(
+            f"The median cell carries {middle:g} of the {n_used} guides. Are calls and no calls exchanged (1 "
+            "for absent), or are the values probabilities or counts without a threshold (design.min_umi)?"
+        )
+
+
 def warn_of_groups_without(
     names: Sequence[str], group: np.ndarray, n_guides: np.ndarray, what: str, report: Report
 ) -> None:
@@ -155,7 +175,7 @@ def warn_of_groups_without(
 def warn_of_clusters(
     clusters: Sequence[str], cluster: np.ndarray, reps: Sequence[str], rep: np.ndarray, report: Report
 ) -> None:
-    """Warn of numbers of clusters that begin anew in each replicate.
+    """Warn of numbers of clusters that begin anew in each replicate, and of clusters that are replicates.
 
     Parameters
     ----------
@@ -166,6 +186,12 @@ def warn_of_clusters(
     """
     seen = np.zeros((len(clusters), len(reps)), dtype=bool)
     seen[cluster, rep] = True
+    if len(reps) > 1 and len(clusters) == len(reps) == seen.sum():
+        report["warnings"].append(
+            f"The {len(reps)} clusters ({quoted(clusters)}) are the replicates, whose "
+            "differences the model has anyway. Set cluster_key to the column of the embryo, clone or well, "
+            "or leave it out."
+        )
     if len(reps) < 2 or len(clusters) < 2 or not seen.all() or not all(map(NUMBERED.fullmatch, clusters)):
         return
     report["warnings"].append(
@@ -173,6 +199,33 @@ def warn_of_clusters(
         f"{len(reps)} replicates, and counts as one. If their numbers begin anew in each replicate, write "
         f"the replicate into their names ({reps[0]}_{clusters[0]})."
     )
+
+
+def warn_of_hours(
+    days: Sequence[str], times: np.ndarray, day: np.ndarray, rep: np.ndarray, report: Report
+) -> None:
+    """Warn of replicates whose days seem to be written in hours or minutes.
+
+    Parameters
+    ----------
+    days
+        Labels, [D].
+    times : numpy.ndarray, float64 [D]
+        Their numbers.
+    day, rep : numpy.ndarray, int64 [N]
+        Of each cell.
+    """
+    seen = np.zeros((int(rep.max()) + 1, len(days)), dtype=bool)
+    seen[rep, day] = True
+    for factor, unit in DAYS_IN.items():
+        early, late = np.nonzero(np.isclose(times[:, None] * factor, times, rtol=1e-6, atol=0) & (times > 0))
+        apart = ~(seen[:, early] & seen[:, late]).any(axis=0)
+        if apart.any():
+            pairs = (f"{days[i]!r} and {days[j]!r}" for i, j in zip(early[apart], late[apart], strict=True))
+            report["warnings"].append(
+                f"Days {first_few(pairs)} differ by a factor of {factor}, and no replicate has both: is the "
+                f"time of some replicates in {unit}? They count as different days; write all in one unit."
+            )
 
 
 def warn_of_few_cells(

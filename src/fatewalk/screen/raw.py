@@ -17,7 +17,7 @@ from fatewalk.screen.barcodes import match_barcodes, refuse_repeated_cells
 from fatewalk.screen.covariates import read_covariate
 from fatewalk.screen.days import read_days
 from fatewalk.screen.fates import match_fates, refuse_scale
-from fatewalk.screen.text import DECIMAL_COMMA, as_codes, as_sorted_codes, as_text
+from fatewalk.screen.text import DECIMAL_COMMA, THOUSANDS, as_codes, as_sorted_codes, as_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -213,7 +213,13 @@ def _numbers(column: pd.Series, where: str, what: str = "") -> np.ndarray:
         bad = column.isin(words).to_numpy(dtype=bool)
         values = column.to_numpy(dtype=object)[bad]
         first = (f"{value!r} (row {row})" for value, row in zip(values, np.flatnonzero(bad) + 1, strict=True))
-        comma = pd.Series(values).astype(str).str.fullmatch(DECIMAL_COMMA).all()
-        mend = "; these are decimal commas: write a decimal point" if comma else "; correct these values"
+        text = pd.Series(values).astype(str).str
+        mend = (
+            "; if the commas stand between thousands, leave them out; if they are decimal, write a point"
+            if text.fullmatch(THOUSANDS).all()
+            else "; these are decimal commas: write a decimal point"
+            if text.fullmatch(DECIMAL_COMMA).all()
+            else "; correct these values"
+        )
         raise FatewalkError(f"{where}: {what} must hold numbers; found {first_few(first)}{mend}")
     return numbers.to_numpy(dtype=float, na_value=np.nan)

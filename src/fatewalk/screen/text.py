@@ -8,6 +8,7 @@ import pandas as pd
 from fatewalk.core.errors import FatewalkError, first_few
 from fatewalk.core.tables import refuse_lists
 
+THOUSANDS = r"\s*[-+]?\d{1,3}(,\d{3})+(\.\d+)?\s*"
 DECIMAL_COMMA = r"\s*[-+]?\d*,\d+\s*"
 
 

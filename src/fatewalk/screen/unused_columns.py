@@ -15,10 +15,13 @@ if TYPE_CHECKING:
 
 #: Names of units that cells may share, by the key that names their column.
 UNITS = {
-    "cluster_key": "clone|clonal|larry|lineage[_. -]?barcode|embryo|well|organoid|gastruloid|colony|tumou?r",
+    "cluster_key": (
+        "clone|clonal|clonotype|larry|lineage[_. -]?barcode|celltag|embryo|well|organoid|gastruloid|blastoid"
+        "|embryoid([_. -]?bod(y|ie))?|eb|spheroid|tumou?roid|explant|larva|colony|tumou?r"
+    ),
     "rep_key": (
-        "batch|sample|plate|replicate|rep|mouse|animal|donor|patient|individual|litter|lane|library|pool|hashtag"
-        "|hto|orig[_. -]ident"
+        "batch|sample|plate|replicate|rep|mouse|animal|fish|donor|patient|subject|individual|litter|cage|dish"
+        "|flask|slide|lane|library|pool|hashtag|hto|orig[_. -]ident"
     ),
 }
 OF_UNIT = "([_. -]?(id|no|nr|number|name|barcode|code))?"

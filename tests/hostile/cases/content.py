@@ -105,6 +105,23 @@ def without_day(s):
     s.write("cells.csv", cells)
 
 
+def map_of(change):
+    """Another guide map, made of the right one."""
+    return lambda s: s.write("guides.csv", change(s.table("guides.csv")))
+
+
+def renamed_guides(stem):
+    """Guides called by a stem and their number in the map."""
+
+    def spoil(s):
+        guides = s.table("guides.csv")
+        name = {one: f"{stem}{i}" if i < 10 else one for i, one in enumerate(guides["guide_name"])}
+        for table, column in (("guides.csv", "guide_name"), ("calls.csv", "guide")):
+            s.change(table, column, slice(None), name.get)
+
+    return spoil
+
+
 def unmarked(name):
     """The NTC guides under a gene name of their own, with is_ntc False but for one."""
 
@@ -114,6 +131,42 @@ def unmarked(name):
         guides.loc[rows, "gene_name"] = name
         guides.loc[rows, "is_ntc"] = "False"
         s.write("guides.csv", guides)
+
+    return spoil
+
+
+FATES = ["p_EC", "p_MES", "p_NEU"]
+
+
+def soft(change, **config):
+    """Soft probabilities, changed; cells are rows of an array."""
+
+    def spoil(s):
+        cells = s.table("cells.csv")
+        p = np.random.default_rng(3).dirichlet([6, 4, 2], len(cells))
+        cells[FATES] = pd.DataFrame(change(p), dtype=object).to_numpy()
+        s.write("cells.csv", cells)
+        s.config(**config)
+
+    return spoil
+
+
+def put_rows(rows, value):
+    def change(p):
+        p[rows] = value
+        return p
+
+    return change
+
+
+def by_group(cells_of):
+    """Each cell has the average of its group."""
+
+    def spoil(s):
+        soft(lambda p: p)(s)
+        cells = s.table("cells.csv")
+        means = cells[FATES].astype(float).groupby(cells_of(cells)).transform("mean")
+        s.write("cells.csv", cells.assign(**means))
 
     return spoil
 
@@ -160,6 +213,12 @@ UNMARKED = [
     "EGFP",
     "Luciferase",
     "scr",
+    "pLKO",
+    "zsGreen",
+    "cutting_control",
+    "ntgRNA",
+    "NTC-seq",
+    "NTC_07|NTC_08",
 ]
 LETTERS = [  # one name to the eye
     ("a Cyrillic letter", "rеp1"),
@@ -272,6 +331,17 @@ NAMES = [
         )
         for word in ("NA", "nan", "None", "<NA>", "null", "-", " ", "#N/A", "NaN", "n/a")
     ),
+    *(
+        Case(
+            f"replicates rep1 and {name!r}",
+            "design",
+            some("cells.csv", "rep", name),
+            "warned",
+            (repr(name), "'rep1'", "the word before it", "if they are one"),
+        )
+        for name in ("replicate_1", "R1", "1")
+    ),
+    Case("replicates of two letters", "design", some("cells.csv", "rep", "A1"), "right", never=("if they",)),
     Case(
         "a cluster NA",
         "import",
@@ -347,6 +417,59 @@ NAMES = [
         rename("cells.csv", "day", ("day0", "20240301"), ("day2", "20240303")),
         "refused",
         ("'20240301'", "is a date"),
+    ),
+    *(
+        Case(
+            f"days 2 and {label}",
+            "import",
+            both(
+                rename("cells.csv", "day", ("day0", "0"), ("day2", "2")),
+                lambda s, label=label: s.change("cells.csv", "day", slice(-9, None), label),
+            ),
+            "refused",
+            ("column 'day'", "the same number, or nearly", f"'{label}'", "one spelling"),
+        )
+        for label in ("2.0000000000000004", "1.9999", "2.001")
+    ),
+    Case(
+        "days counted from a date long ago",
+        "design",
+        rename("cells.csv", "day", ("day0", "45352"), ("day2", "45354")),
+        "warned",
+        ("'45352', '45354' is more than 1000 days",),
+    ),
+    Case(
+        "days of half an hour",
+        "import",
+        rename("cells.csv", "day", ("day0", "0.02"), ("day2", "0.04")),
+        "right",
+    ),
+    Case(
+        "columns of day and replicate exchanged",
+        "import",
+        of_cells({}, day=lambda c: c["rep"], rep=lambda c: c["day"]),
+        "refused",
+        ("column 'day'", "'rep1', 'rep2' does not name a day", "set day_key"),
+    ),
+    Case(
+        "hours in one replicate without a unit",
+        "design",
+        of_cells(
+            {},
+            day=lambda c: [
+                {"rep1day0": "1", "rep1day2": "3", "rep2day0": "24", "rep2day2": "72"}[one]
+                for one in c["rep"] + c["day"]
+            ],
+        ),
+        "warned",
+        ("Days '1' and '24', '3' and '72' differ by a factor of 24", "in hours?"),
+    ),
+    Case(
+        "days 1 and 24 in every replicate",
+        "design",
+        rename("cells.csv", "day", ("day0", "1"), ("day2", "24")),
+        "right",
+        never=("factor",),
     ),
     Case(
         "a day of 1e6",
@@ -424,7 +547,11 @@ NAMES = [
     Case("genes that differ in a dash", "design", gene("Gene-002"), "warned", ("'Gene-002' and 'Gene002'",)),
     *(
         Case(f"gene {name!r}, a date", "design", gene(name), "refused", (repr(name), "spreadsheet", "MARCH1"))
-        for name in ("1-Mar", "2-Sep", "Mar-01", "2024-03-01 00:00:00", "01.Mrz", "2.31E+19")
+        for name in (
+            *("1-Mar", "2-Sep", "Mar-01", "2024-03-01 00:00:00", "01.Mrz", "2.31E+19"),
+            *("09-sept", "01-mars", "1-ago", "2-set", "1. déc.", "March 1", "2-September"),
+            "2024/3/1",
+        )
     ),
     *(
         Case(
@@ -445,7 +572,103 @@ NAMES = [
             "right",
             never=("spreadsheet",),
         )
-        for name in ("MARCHF1", "DEC1", "1110E01Rik", "OCT4", "NKX2-1")
+        for name in ("MARCHF1", "DEC1", "1110E01Rik", "OCT4", "NKX2-1", "sep-1", "jun-1", "mag-1")
+    ),
+    *(
+        Case(
+            f"a gene {name!r}, a number among names",
+            "design",
+            gene(name),
+            "warned",
+            (f"1 gene of the guide map is a number where most have names: {name!r} of 2 guides",),
+        )
+        for name in ("44256", "0", "7157.0")
+    ),
+    Case(
+        "genes that are Entrez identifiers",
+        "design",
+        map_of(lambda t: t.assign(gene_name=t["gene_name"].str.replace("Gene", "71"))),
+        "right",
+    ),
+    *(
+        Case(
+            f"genes that differ in {what}",
+            "design",
+            both(gene(first, (0,)), gene(second, (1,))),
+            "warned",
+            (f"{first!r} and {second!r}", "if they are one"),
+        )
+        for what, first, second in (
+            ("a spreadsheet's apostrophe", "SOX2", "'SOX2"),
+            ("quotes", '"SOX2"', "SOX2"),
+            ("the mark of a footnote", "SOX2", "SOX2*"),
+            ("a dot at the end", "SOX2", "SOX2."),
+            ("the version of Ensembl", "ENSG00000181449", "ENSG00000181449.4"),
+        )
+    ),
+    *(
+        Case(
+            f"a gene {word!r}",
+            "design",
+            gene(word),
+            "warned",
+            (f"Gene {word!r} of 2 guides is taken for a gene; if the name is missing",),
+        )
+        for word in ("unknown", "TBD", "Multiplet", "not_found", "Unassigned")
+    ),
+    Case(
+        "genes moved down by a row",
+        "design",
+        map_of(lambda t: t.assign(gene_name=t["gene_name"].shift(1, fill_value="Gene001"))),
+        "warned",
+        ("4 guides are named after another gene than", "'Gene002_g1' (gene_name 'Gene001')", "sorted apart"),
+    ),
+    Case(
+        "a gene called by an older, short name for one guide",
+        "design",
+        both(
+            map_of(
+                lambda t: t.replace({"Gene001": "TBXT", "Gene001_g1": "TBXT_g1", "Gene001_g2": "TBXT_g2"})
+            ),
+            rename("calls.csv", "guide", ("Gene001_g1", "TBXT_g1"), ("Gene001_g2", "TBXT_g2")),
+            gene("T", (1,)),
+        ),
+        "warned",
+        ("1 guide is named after another gene than", "'TBXT_g2' (gene_name 'T')"),
+    ),
+    Case(
+        "a gene filled down over the next",
+        "design",
+        gene("Gene001", (2, 3)),
+        "warned",
+        ("2 guides are named after another gene than", "'Gene002_g1' (gene_name 'Gene001')", "filled down"),
+    ),
+    *(
+        Case(f"guides called {name}1 of the genes", "design", renamed_guides(name), "right")
+        for name in ("lib_", "oligo.")
+    ),
+    Case(
+        "a gene mistyped for one guide",
+        "design",
+        gene("Gehe001", (1,)),
+        "warned",
+        ("1 guide is named after another gene than", "'Gene001_g2' (gene_name 'Gehe001')"),
+    ),
+    *(
+        Case(f"genes {what}", "design", map_of(change), "right")
+        for what, change in (
+            (
+                "that no guide is named after",
+                lambda t: t.assign(gene_name=t["gene_name"].str.replace("Gene", "SOX")),
+            ),
+        )
+    ),
+    Case(
+        "a guide twice in the map",
+        "design",
+        map_of(lambda t: pd.concat([t, t[:1]])),
+        "warned",
+        ("1 guide stands in several rows of the guide map: 'Gene001_g1'", "cut short"),
     ),
 ]
 
@@ -499,6 +722,29 @@ NUMBERS = [
         covariate("-99999", [7]),
         "warned",
         ("-99999", "that one cell"),
+    ),
+    *(
+        Case(
+            f"a covariate that is {code} where it is missing",
+            "design",
+            covariate(code, slice(0, 12)),
+            "warned",
+            (f"'x' is {code} in 12 cells and 3 in the median, far from all others", "for a missing one"),
+        )
+        for code in ("-999", "9999")
+    ),
+    Case(
+        "a covariate with two codes for missing",
+        "design",
+        both(covariate("-999", slice(0, 12)), lambda s: s.change("cells.csv", "x", slice(12, 24), "999")),
+        "warned",
+        ("'x' is -999 in 12 cells and ", "far from all others"),
+    ),
+    Case(
+        "a covariate of doses",
+        "design",
+        covariate(lambda one: f"{10 ** int(one)}", slice(None)),
+        "right",
     ),
     Case(
         "an infinite covariate",
@@ -640,7 +886,48 @@ def depth(rng, n):
     return 1 + rng.negative_binomial(3, 0.25, n)
 
 
+def exchanged(s):
+    """Calls are the pairs of cell and guide that were not called."""
+    cells, calls, guides = (s.table(f"{name}.csv") for name in ("cells", "calls", "guides"))
+    pairs = pd.MultiIndex.from_product([cells["cell_id"], guides["guide_name"]], names=["cell_id", "guide"])
+    s.write("calls.csv", pairs.difference(pd.MultiIndex.from_frame(calls)).to_frame(index=False))
+
+
 CALLS = [
+    Case(
+        "calls and no calls exchanged",
+        "design",
+        exchanged,
+        "warned",
+        ("The median cell carries 12 of the 14 guides", "exchanged"),
+    ),
+    *(
+        Case(
+            f"cells of some calls {what}",
+            "design",
+            some("calls.csv", "cell_id", change),
+            "warned",
+            ("for blanks and case, 20 of them", f"first {change('cell0000001')!r}", "alike in both"),
+        )
+        for what, change in (
+            ("with a blank", lambda one: one + " "),
+            ("in another case", str.upper),
+        )
+    ),
+    Case(
+        "UMIs with a comma between thousands",
+        "import",
+        some("calls.csv", "umi", "1,234", slice(None)),
+        "refused",
+        ("calls.csv: column 'umi'", "'1,234' (row 1)", "between thousands, leave them out"),
+    ),
+    Case(
+        "genes that are guides",
+        "design",
+        map_of(lambda t: t.assign(gene_name=t["guide_name"].where(t["is_ntc"] != "True", "NTC"))),
+        "warned",
+        ("No gene has two or more guides", "'Gene001_g1', 'Gene001_g2' look like guides of one gene"),
+    ),
     Case("calls with the UMIs of a right screen", "design", umis(depth), "right", never=("ambient",)),
     Case(
         "calls of a shallow screen",
@@ -773,6 +1060,9 @@ EXPERIMENT = [
             ("embryo_id", "cluster_key"),
             ("larry_barcode", "cluster_key"),
             ("Well", "cluster_key"),
+            ("clonotype", "cluster_key"),
+            ("EB", "cluster_key"),
+            ("dish", "rep_key"),
             ("orig.ident", "rep_key"),
             ("mouse", "rep_key"),
             ("batch", "rep_key"),
@@ -825,6 +1115,45 @@ EXPERIMENT = [
         ("Each of the 10 clusters ('e0', 'e1', 'e2'", "all 2 replicates", "(rep1_e0)"),
     ),
     Case(
+        "clusters of days numbered anew in each replicate",
+        "design",
+        of_cells(
+            {"entry": {"cluster_key": "embryo"}},
+            embryo=lambda c: [f"{day}_e{i % 10}" for i, day in enumerate(c["day"])],
+        ),
+        "warned",
+        ("Each of the 20 clusters ('day0_e0'", "all 2 replicates"),
+    ),
+    Case(
+        "replicates as clusters",
+        "design",
+        of_cells({"entry": {"cluster_key": "unit"}}, unit=lambda c: c["rep"]),
+        "warned",
+        ("The 2 clusters ('rep1', 'rep2') are the replicates", "cluster_key"),
+    ),
+    *(
+        Case(
+            f"cells without a clone called {name!r}",
+            "design",
+            both(
+                column("clone", lambda i, name=name: name if i % 2 else f"{'AB'[i > 119]}-{i % 24}x"),
+                lambda s: s.config(entry={"cluster_key": "clone"}),
+            ),
+            "warned",
+            (repr(name), "120", "count as one cluster"),
+        )
+        for name in ("-1", "0", "no_clone", "singleton", "rest")
+    ),
+    Case(
+        "clones of uneven sizes",
+        "design",
+        both(
+            column("clone", lambda i: f"{'AB'[i > 119]}{int(np.log2(1 + i % 120))}x"),
+            lambda s: s.config(entry={"cluster_key": "clone"}),
+        ),
+        "right",
+    ),
+    Case(
         "clusters of each replicate",
         "design",
         of_cells(
@@ -869,6 +1198,93 @@ EXPERIMENT = [
         "refused",
         ("every cell has the same fate probabilities (EC 0.2, MES 0.3, NEU 0.5)",),
     ),
+    Case("soft probabilities", "design", soft(lambda p: p), "right"),
+    Case(
+        "probabilities that are averages of the days",
+        "design",
+        by_group(lambda c: c["day"]),
+        "refused",
+        ("all cells of a day and replicate have the same fate probabilities", "average"),
+    ),
+    Case(
+        "probabilities that are averages of the samples",
+        "design",
+        by_group(lambda c: c["day"] + c["rep"]),
+        "refused",
+        ("all cells of a day and replicate have the same fate probabilities",),
+    ),
+    Case(
+        "a day without predictions, filled in",
+        "design",
+        soft(put_rows(slice(0, 120), 1 / 3)),
+        "warned",
+        (
+            "120 cells share",
+            "120 have EC 0.333333, MES 0.333333",
+            "first 'cell0000001'",
+            "leave these cells out",
+        ),
+    ),
+    Case(
+        "cells filled down",
+        "design",
+        soft(put_rows(slice(50, 70), [0.2, 0.3, 0.5])),
+        "warned",
+        ("20 have EC 0.2, MES 0.3, NEU 0.5, first 'cell0000051'",),
+    ),
+    Case(
+        "terminal cells of probability 1",
+        "design",
+        soft(put_rows(slice(50, 90), [0, 0, 1])),
+        "right",
+    ),
+    Case(
+        "probabilities of groups of cells",
+        "design",
+        by_group(lambda c: np.arange(len(c)) // 15),
+        "right",
+    ),
+    Case(
+        "probabilities rounded to two digits",
+        "design",
+        soft(lambda p: p.round(2), design={"prob_tolerance": 0.02}),
+        "right",
+    ),
+    Case(
+        "rounded probabilities without a tolerance",
+        "design",
+        soft(lambda p: p.round(2)),
+        "refused",
+        ("do not sum to 1", "set design.prob_tolerance to 0.02 if they were rounded"),
+    ),
+    Case(
+        "a fate that is a copy of another",
+        "design",
+        soft(lambda p: np.c_[p[:, 0], p[:, 1:].sum(1) / 2, p[:, 1:].sum(1) / 2]),
+        "warned",
+        ("Fates 'MES' and 'NEU' have the same probability in every cell", "a copy"),
+    ),
+    Case(
+        "counts of walks for probabilities",
+        "import",
+        soft(lambda p: np.round(50 * p)),
+        "refused",
+        ("so they are counts; divide those of each cell by their sum",),
+    ),
+    Case(
+        "counts on a log scale",
+        "import",
+        soft(lambda p: np.log1p(100 * p)),
+        "refused",
+        ("no probabilities (logarithms of counts?)",),
+    ),
+    Case(
+        "percentages in one replicate",
+        "design",
+        soft(lambda p: np.r_[100 * p[:120], p[120:]]),
+        "refused",
+        ("exceed 1", "120 of these cells hold percentages: divide them by 100"),
+    ),
     Case(
         "times in hours beside days",
         "import",
@@ -904,6 +1320,17 @@ EXPERIMENT = [
         refit(guide_calls=of_all_cells),
         "warned",
         ("of the cells of a day", "the few cells without it"),
+    ),
+    Case(
+        "a guide in most cells, where the others are in few",
+        "fit_effects",
+        refit(
+            guide_calls=lambda t: pd.concat(
+                [t[t.index % 4 == 0], t.drop_duplicates("cell_id").assign(guide="Gene001_g1")]
+            ).drop_duplicates(["cell_id", "guide"])
+        ),
+        "warned",
+        ("Guide Gene001_g1 is called in", "a sum, ambient"),
     ),
     Case(
         "no control",

@@ -18,7 +18,8 @@ from fatewalk.core.errors import FatewalkError
 from fatewalk.core.files import read_json
 from fatewalk.screen.readers import matrices
 from fatewalk.screen.readers.anndata import AnnDataDataset
-from fatewalk.screen.readers.guides import Place
+from fatewalk.screen.readers.guide_places import Place
+from fatewalk.screen.readers.guides import read_guides
 from fatewalk.stages import import_screen
 
 FATES = ["EC", "MES"]
@@ -402,7 +403,7 @@ def test_any_text_gives_calls_or_one_refusal(texts):
     obs = pd.DataFrame({"guide": pd.Series(texts, index=names, dtype=object)})
     part = SimpleNamespace(obs=obs, cell_id=names, path="x.h5ad", name="")
     try:
-        found = Place(part, "obs/guide").read(AnnDataDataset(anndata="x.h5ad", guide_key="guide"))
+        found = read_guides(Place(part, "obs/guide"), AnnDataDataset(anndata="x.h5ad", guide_key="guide"))
     except FatewalkError as error:
         words = ("no cell has a guide", "several signs", "tells none of their guides", "holds numbers")
         assert any(word in str(error) for word in words)  # noqa: PT017 - only some are refused

@@ -19,7 +19,8 @@ from pydantic import Field, model_validator
 from fatewalk.config.datasets import GUIDE_MAP_TEXT, NTC_NAMES_TEXT, Covariates, Dataset, NtcNames
 from fatewalk.core.errors import FatewalkError, nearest, quoted
 from fatewalk.screen.raw import RawScreen
-from fatewalk.screen.readers.guides import Found, Place, find_guides, guide_variables
+from fatewalk.screen.readers.guide_places import Place, find_guides, guide_variables
+from fatewalk.screen.readers.guides import Found, read_guides
 from fatewalk.screen.readers.stores import open_store
 from fatewalk.screen.readers.tenx import read_protospacer_calls
 from fatewalk.screen.terminal import TERMINAL_STATES, check_terminal
@@ -308,7 +309,7 @@ def _read_guides(parts: Sequence[Part], dataset: AnnDataDataset, cells: pd.Index
 
 def _of_cells(place: Place, dataset: AnnDataDataset, cells: pd.Index) -> Found:
     """The guides of a place, with a note of cells that it does not have, of whose guides it says nothing."""
-    found = place.read(dataset)
+    found = read_guides(place, dataset)
     _refuse_numbers_of_rows(place, cells)
     absent = cells[~cells.isin(place.part.cell_id)]
     if not 0 < len(absent) < len(cells):  # none in common: told, or matched, where names are compared
