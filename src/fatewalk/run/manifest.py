@@ -2,6 +2,9 @@
 
 Every script enters its own files, so that the manifest is right after a partial rerun. No rule
 declares it as an output. When a run gets another fit, the files of the one before are set aside.
+
+The folders that a stage has for itself (input tables, designs, fits, summaries) have a ``manifest.json``
+each: the stage seals its folder, and those that read there look whether it is still what was sealed.
 """
 
 from __future__ import annotations
@@ -17,10 +20,13 @@ from filelock import FileLock
 from fatewalk.core.errors import FatewalkError
 from fatewalk.core.files import make_folder, need, read_json, reading, write_json
 from fatewalk.core.versions import STAGE_VERSION
+from fatewalk.run.layout import in_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from fatewalk.run.registry.entries import Where
 
 NAME = "manifest.json"
 STALE = "stale"
@@ -104,6 +110,59 @@ def verify(run: Path, path: Path) -> None:
             f"{path}: is not what {entry['stage']} wrote there ({NAME} has its checksum): {size}; delete it "
             "and run the same command again"
         )
+
+
+def fit_of_run(run: Path) -> dict[str, str]:
+    """What tells the fit that a run has; empty where ``check_delta`` has not entered its card."""
+    return _fit_of(_read(run).get(CARD, {}))
+
+
+def seal(folder: Path, stage: str, where: Where, fit: dict[str, str] | None = None) -> None:
+    """Keep the checksums of the files that a stage has written to a folder of its own.
+
+    Parameters
+    ----------
+    folder
+        The folder.
+    stage
+        The stage.
+    where
+        What the folder is of.
+    fit
+        What tells the fit (`fit_entry`), where the files are made of one.
+    """
+    write_json(
+        {
+            name: {"stage": stage, "folder": folder.name, **(fit or {}), "sha256": _sha256(folder / name)}
+            for name in in_folder(stage, where)
+            if (folder / name).is_file()
+        },
+        folder / NAME,
+    )
+
+
+def need_sealed(folder: Path, fit: dict[str, str] | None = None) -> None:
+    """Refuse a folder of a stage in which a file was edited or replaced since, or that is another one's.
+
+    Parameters
+    ----------
+    folder
+        The folder; one without a manifest, of an earlier version, is passed over.
+    fit
+        The fit that it must be made of; None: of none.
+
+    Raises
+    ------
+    FatewalkError
+        Naming the file, or the folder.
+    """
+    for name, entry in _read(folder).items():
+        verify(folder, folder / name)
+        if entry.get("folder") != folder.name or (fit and _fit_of(entry) != fit):
+            raise FatewalkError(
+                f"{folder}: is not what {entry['stage']} wrote there ({NAME} has what it is made of): it was "
+                "copied from elsewhere; delete the folder and run the same command again"
+            )
 
 
 def set_aside(run: Path, fit: dict[str, str]) -> list[str]:
