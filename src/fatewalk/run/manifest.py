@@ -80,7 +80,7 @@ def fit_entry(folder: str, card: dict[str, Any]) -> dict[str, str]:
     return {"fit": folder, "fit_sha256": card["hash_of_config_and_design"]}
 
 
-def verify(run: Path, path: Path) -> None:
+def verify(run: Path, path: Path, entered: bool = False) -> None:
     """Refuse a file of a run that is not what its stage wrote: edited, cut off, or of another run.
 
     What R wrote is entered only after it was read, and files that no stage has entered are passed over.
@@ -91,6 +91,8 @@ def verify(run: Path, path: Path) -> None:
         Folder ``<results_dir>/<dataset>/<run>``.
     path
         The file, which need not be there.
+    entered
+        A stage must have entered it: the run is finished.
 
     Raises
     ------
@@ -100,6 +102,11 @@ def verify(run: Path, path: Path) -> None:
     manifest = _read(run)
     name = str(path.relative_to(run)) if path.is_relative_to(run) else ""
     entry = manifest.get(name)
+    if entered and not entry and path.is_file():
+        raise FatewalkError(
+            f"{path}: {NAME} does not name it, so no stage of this run wrote it there; delete it and run the "
+            "same command again"
+        )
     if not entry or entry["stage"] == "run_mashr" or not path.is_file():
         return
     with reading(path):
