@@ -261,9 +261,11 @@ def _mend(found: list[dict[str, Any]], value: Any, python: bool) -> str:
             name = "yes" if value else "no"
             said = "yes, on and true" if value else "no, off and false"
             return f'; YAML reads {said} as {short(value)}: put a name in quotes, "{name}"'
-        return f'; put it in quotes: "{value}"'
+        return f'; put it in quotes: "{_as_in_yaml(value)}"'
     if "string_type" in kinds and isinstance(value, Mapping) and not python:
         return "; put text with braces in quotes"
+    if "string_type" in kinds and isinstance(value, list | tuple):
+        return "; give one, without brackets"
     if kinds == {"list_type"} and isinstance(value, str):
         return _list_meant(value, python)
     if kinds == {"too_short"} and isinstance(value, list | tuple) and " " in str(value[:1]):

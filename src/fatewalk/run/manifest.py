@@ -23,7 +23,7 @@ from fatewalk.core.versions import STAGE_VERSION
 from fatewalk.run.layout import in_folder
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
     from pathlib import Path
 
     from fatewalk.run.registry.entries import Where
@@ -148,7 +148,7 @@ def seal(folder: Path, stage: str, where: Where, fit: dict[str, str] | None = No
     )
 
 
-def need_sealed(folder: Path, fit: dict[str, str] | None = None) -> None:
+def need_sealed(folder: Path, fit: dict[str, str] | None = None, names: Collection[str] = ()) -> None:
     """Refuse a folder of a stage in which a file was edited or replaced since, or that is another one's.
 
     Parameters
@@ -157,6 +157,8 @@ def need_sealed(folder: Path, fit: dict[str, str] | None = None) -> None:
         The folder; one without a manifest, of an earlier version, is passed over.
     fit
         The fit that it must be made of; None: of none.
+    names
+        Only these files; empty: all.
 
     Raises
     ------
@@ -164,8 +166,14 @@ def need_sealed(folder: Path, fit: dict[str, str] | None = None) -> None:
         Naming the file, or the folder.
     """
     for name, entry in _read(folder).items():
-        verify(folder, folder / name)
-        if entry.get("folder") != folder.name or (fit and _fit_of(entry) != fit):
+        if not names or name in names:
+            verify(folder, folder / name)
+        if fit and _fit_of(entry) != fit:
+            raise FatewalkError(
+                f"{folder}: is of another fit than the files it is read with ({NAME} has which): something was "
+                "copied from elsewhere; add -F to the command to make all of it anew"
+            )
+        if entry.get("folder") != folder.name:
             raise FatewalkError(
                 f"{folder}: is not what {entry['stage']} wrote there ({NAME} has what it is made of): it was "
                 "copied from elsewhere; delete the folder and run the same command again"

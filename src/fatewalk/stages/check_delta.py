@@ -42,7 +42,7 @@ def main(run: Run, fit: Path, summary: Path) -> None:
     moments = Moments.load(summary / "moments.npz")
     card = read_json(fit / "fit_card.json", OF_CARD)
     marks, entry = marks_of_card(card), fit_entry(fit.name, card)
-    need_sealed(fit, entry)
+    need_sealed(fit, entry, copies("check_delta"))  # a posterior can be of gigabytes
     need_sealed(summary, entry)
     if moved := set_aside(run.folder, entry):
         log.info("%d files of another fit were moved to %s", len(moved), run.folder / STALE)

@@ -60,6 +60,7 @@ WRITTEN_BY_HAND = [
         "fates without commas", text(ENTRY + "model: {fates: [EC MES NEU]}\n"),
         "found ['EC MES NEU']; allowed: a list of at least 2; write [EC, MES, NEU]",
     ),
+    refused("two files", keys(entry={"cells": ["a.csv", "b.csv"]}), "text; give one, without brackets"),
     refused("none for an empty list", lines("design: {covariates: none}\n"), "write [] for none"),
     refused(
         "a name that is a number of base 16", text(ENTRY + "model: {fates: [0x1F, MES, NEU]}\n"),

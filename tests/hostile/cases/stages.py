@@ -316,7 +316,7 @@ CASES = [
     changed("export_effects", "summary/gene_power.csv", a_line_less, ("summarise_posterior",)),
     Case(
         "what was read off another fit", "check_delta", of_another_fit, "refused",
-        ("summary: is not what summarise_posterior wrote there", "copied from elsewhere"),
+        ("summary: is of another fit than the files it is read with", "add -F to the command"),
     ),
     Case(
         "a fit of another folder", "summarise_posterior", of_another_place, "refused",
