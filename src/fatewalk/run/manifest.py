@@ -170,7 +170,7 @@ def need_sealed(folder: Path, fit: dict[str, str] | None = None, names: Collecti
             verify(folder, folder / name)
         if fit and _fit_of(entry) != fit:
             raise FatewalkError(
-                f"{folder}: is of another fit than the files it is read with ({NAME} has which): something was "
+                f"{folder}: is of another fit than the files it is read with ({NAME} has which): one was "
                 "copied from elsewhere; add -F to the command to make all of it anew"
             )
         if entry.get("folder") != folder.name:
