@@ -7,4 +7,7 @@ two checkouts of the workflow never share a library, whatever is installed.
 import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "src"))
+HERE = Path(__file__).resolve().parent
+if Path(sys.argv[0]).resolve().parent == HERE:  # Snakemake runs a copy of the script
+    sys.exit(f"{sys.argv[0]}: is run by Snakemake alone: snakemake --cores 4 --configfile my_screen.yaml")
+sys.path.insert(0, str(HERE.parent / "src"))

@@ -1,8 +1,12 @@
 """Wrong arguments of the library: each is refused in words of the one who wrote them."""
 
+import shutil
+import tempfile
+
 import numpy as np
 import pandas as pd
 import pytest
+from anndata import AnnData
 
 import fatewalk
 from fatewalk import mash
@@ -73,6 +77,13 @@ OF_FIT = {
         lambda: fit(CELLS.assign(p_EC=CELLS["p_EC"].astype(complex)), MAP, CALLS), "'EC' must hold numbers"),
     "intervals for days": (
         lambda: fit(CELLS.assign(day=pd.cut(CELLS["time"], 2)), MAP, CALLS), "cannot read a time"),
+    "an index that is not its column": (
+        lambda: fit(CELLS.set_index(CELLS["cell_id"].to_numpy()[::-1]).rename_axis("cell_id"), MAP, CALLS),
+        "cells: its index and a column have the name 'cell_id' and differ"),
+    "a class for an object": (lambda: fit(AnnData, MAP), "data: found the class AnnData; allowed"),
+    "a prior by itself": (lambda: fit(*RIGHT, s_tau=1), "s_tau: is a prior; write priors={'s_tau': ...}"),
+    "a key of the workflow": (lambda: fit(*RIGHT, results_dir="x"), "is a key of the workflow alone"),
+    "a key by another program's name": (lambda: fit(*RIGHT, batch_key="rep"), "(did you mean 'rep_key'?)"),
     "calls as a matrix": (
         lambda: fit(CELLS, MAP, pd.crosstab(CALLS["cell_id"], CALLS["guide"])), ".query('umi > 0')"),
 }  # fmt: skip
@@ -85,6 +96,48 @@ def test_a_wrong_argument_of_fit_is_told(name):
         call()
     assert words in str(told.value)
     assert [word for word in INTERNAL if word in str(told.value)] == []
+
+
+def test_no_folder_for_temporary_files_is_told(monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", "/no/such/folder")
+    with pytest.raises(fatewalk.FatewalkError, match=r"no folder for temporary files.*set TMPDIR"):
+        fit(*RIGHT)
+
+
+def test_a_result_stays_where_it_is_when_the_process_moves(chain, tmp_path, monkeypatch):
+    monkeypatch.chdir(chain / "results" / "screen")
+    opened = fatewalk.load("main")
+    monkeypatch.chdir(tmp_path)
+    saved = opened.save("mine")
+    monkeypatch.chdir(chain)
+    assert fatewalk.load(saved).hits().equals(opened.hits())
+
+
+def test_a_run_that_was_made_anew_is_not_mixed_with_what_was_read_before(chain, tmp_path):
+    shutil.copytree(chain, tmp_path, dirs_exist_ok=True)
+    folder = tmp_path / "results" / "screen" / "main"
+    opened = fatewalk.load(folder)
+    opened.hits()
+    settings = folder / "settings.json"
+    settings.write_text(settings.read_text().replace('"fdr": 0.05', '"fdr": 0.3'))
+    with pytest.raises(fatewalk.FatewalkError, match="was made anew since it was opened; open it again"):
+        opened.effects()
+
+
+@pytest.mark.parametrize(
+    ("spoil", "words"),
+    [
+        (lambda folder: (folder / "manifest.json").unlink(), "no manifest.json"),
+        (lambda folder: (folder / "manifest.json").write_text("{}"), "manifest.json does not name it"),
+        (lambda folder: (folder / "settings.json").write_text("{}"), "settings.json: has no entry 'model'"),
+    ],
+)
+def test_a_run_that_nothing_vouches_for_is_not_opened(chain, tmp_path, spoil, words):
+    shutil.copytree(chain, tmp_path, dirs_exist_ok=True)
+    folder = tmp_path / "results" / "screen" / "main"
+    spoil(folder)
+    with pytest.raises(fatewalk.FatewalkError, match=words):
+        fatewalk.load(folder).effects()
 
 
 BETA = np.random.default_rng(0).normal(size=(60, 3))

@@ -158,3 +158,11 @@ def test_two_checkouts_do_not_share_a_library(tmp_path):
         done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=120)
         assert (done.returncode == 0) is works, done.stderr
         assert ("the library of the other checkout" in done.stderr) is not works
+
+
+@pytest.mark.parametrize("name", ["import_screen", "rank_hits"])
+def test_a_script_that_is_run_by_hand_says_who_runs_it(name):
+    done = subprocess.run([sys.executable, ROOT / "scripts" / f"{name}.py"], capture_output=True, text=True)
+    assert done.returncode == 1
+    assert "is run by Snakemake alone" in done.stderr
+    assert "Traceback" not in done.stderr

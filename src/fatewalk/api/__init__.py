@@ -224,7 +224,13 @@ class _TemporaryFolder:
     """A folder that goes when nothing holds it any more."""
 
     def __init__(self) -> None:
-        self.path = Path(tempfile.mkdtemp(prefix="fatewalk-"))
+        try:
+            self.path = Path(tempfile.mkdtemp(prefix="fatewalk-"))
+        except OSError as error:
+            raise FatewalkError(
+                f"no folder for temporary files can be made ({error.strerror or error}); set TMPDIR to one "
+                "that can be written to"
+            ) from error
         self.remove = weakref.finalize(self, shutil.rmtree, self.path, ignore_errors=True)
 
 

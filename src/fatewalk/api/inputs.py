@@ -11,10 +11,12 @@ import numpy as np
 import pandas as pd
 
 from fatewalk.config.datasets import SimulatedDataset, kinds
+from fatewalk.config.messages import meant_key
 from fatewalk.config.retired import RETIRED
-from fatewalk.config.root import SECTIONS
+from fatewalk.config.root import RootConfig
+from fatewalk.config.sections import SECTIONS, PriorsConfig
 from fatewalk.core.delimited import UNNAMED
-from fatewalk.core.errors import FatewalkError, first_few, nearest, quoted
+from fatewalk.core.errors import FatewalkError, first_few, quoted
 from fatewalk.core.tables import refuse_lists, write_table
 from fatewalk.screen.readers.guide_places import (
     ASSIGNMENT,
@@ -45,6 +47,8 @@ def as_config(
     FatewalkError
         For arguments that are neither tables nor paths.
     """
+    if isinstance(data, type):
+        raise FatewalkError(f"data: found the class {data.__name__}; allowed: an object of it, or a path")
     kind = kinds()["anndata"] if hasattr(data, "obsm") else _kind_of(data)
     _refuse_calls(kind, data, guide_calls)
     tables = {kind.key, "guide_map", "guide_calls"}
@@ -98,8 +102,12 @@ def _advice(key: str, known: list[str]) -> str:
     if key in SECTIONS:
         first = next(iter(SECTIONS[key].model_fields))
         return f"is a section of a config; give its keys by themselves: {first}=..."
+    if key in PriorsConfig.model_fields:
+        return f"is a prior; write priors={{{key!r}: ...}}"
+    if key in RootConfig.model_fields:
+        return "is a key of the workflow alone; leave it out. result.save(folder) keeps the files"
     retired = {path.split(".")[-1]: words for path, words in RETIRED.items()}
-    return retired.get(key) or f"unknown key{nearest(key, known)}; see docs/configuration.md"
+    return retired.get(key) or f"unknown key{meant_key(key, known)}; see docs/configuration.md"
 
 
 def in_words_of_fit(error: Exception, folder: Path) -> str:
@@ -135,11 +143,7 @@ def _path(key: str, value: Any, folder: Path) -> str:
     if table.columns.has_duplicates:
         twice = first_few(table.columns[table.columns.duplicated()].unique())
         raise FatewalkError(f"{key}: more than one column has the name {twice}; rename all but one")
-    for level, name in enumerate(value.index.names):
-        if name is not None and str(name) not in table:
-            table.insert(level, str(name), value.index.get_level_values(level))
-    if value.index.names == [None] and not pd.api.types.is_numeric_dtype(value.index.dtype):
-        table.insert(0, UNNAMED, value.index)
+    table = _with_index(table, value.index, key)
     for name in table.columns.intersection(list(NAMES)):
         refuse_lists(table[name], key)
     dense = {str(name): np.asarray(table[name]) for name in table if _is_sparse(table[name])}
@@ -153,6 +157,25 @@ def _path(key: str, value: Any, folder: Path) -> str:
             "leave it out, or turn it into numbers or text"
         ) from error
     return str(path)
+
+
+def _with_index(table: pd.DataFrame, index: pd.Index, key: str) -> pd.DataFrame:
+    """A table with the names of its rows as columns, unless they are numbers of rows."""
+    for level, name in enumerate(index.names):
+        if name is None:
+            continue
+        rows = index.get_level_values(level)
+        if str(name) not in table:
+            table.insert(level, str(name), rows)
+        elif not (table[str(name)].to_numpy() == rows.to_numpy()).all():
+            raise FatewalkError(
+                f"{key}: its index and a column have the name {str(name)!r} and differ: "
+                f"{rows[0]!r} and {table[str(name)].iloc[0]!r} in row 1; keep one, such as "
+                "table.reset_index(drop=True)"
+            )
+    if index.names == [None] and not pd.api.types.is_numeric_dtype(index.dtype):
+        table.insert(0, UNNAMED, index)
+    return table
 
 
 def _unfit(table: pd.DataFrame) -> list[str]:
@@ -299,6 +322,8 @@ def _has_x(adata: Any) -> bool:
 
 def _listed(names: Any) -> Any:
     """A list of names as text; what is no list is refused where it is read."""
+    if isinstance(names, set | frozenset):
+        raise FatewalkError("uns: found a set for a list of names, and a set has no order; allowed: a list")
     return names if isinstance(names, dict | pd.DataFrame) else np.asarray(names).astype(str)
 
 

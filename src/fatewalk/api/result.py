@@ -180,7 +180,7 @@ class Result:
 
 
 def folder_of(path: Any) -> Path:
-    """The folder that an argument names, ``~`` written out.
+    """The folder that an argument names, ``~`` written out, wherever the process works later on.
 
     Raises
     ------
@@ -191,7 +191,7 @@ def folder_of(path: Any) -> Path:
         shown = isinstance(path, str | bytes | None)
         found = repr(path) if shown else f"an object of type {type(path).__name__}"
         raise FatewalkError(f"folder: found {found}; allowed: the path of a folder")
-    return Path(os.path.expanduser(path))  # noqa: PTH111 (Path raises for a user that there is not)
+    return Path(os.path.expanduser(path)).absolute()  # noqa: PTH111 (Path raises for no such user)
 
 
 def _two_fates(run: Run, pair: Any) -> tuple[str, str]:

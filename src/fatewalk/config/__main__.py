@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import sys
 from pathlib import Path
 
@@ -11,10 +12,12 @@ from fatewalk.config.root import load_config
 from fatewalk.core.errors import FatewalkError
 
 
-def main(paths: list[str]) -> int:
+def main(arguments: list[str]) -> int:
     """Say of each file what is wrong with it, or which data sets and runs it names; the exit status."""
+    parser = argparse.ArgumentParser("python -m fatewalk.config", description="Check configs of fatewalk.")
+    parser.add_argument("configs", nargs="+", metavar="my_screen.yaml", help="config files, YAML or JSON")
     wrong = 0
-    for path in paths:
+    for path in parser.parse_args(arguments).configs:
         try:
             config = load_config(read_config(path), Problems(Path(path).name))
         except FatewalkError as error:

@@ -6,13 +6,17 @@ import datetime
 import math
 import re
 from collections.abc import Mapping
-from typing import Any, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 from pydantic import BaseModel, ValidationError
 
+from fatewalk.config.datasets import Dataset, kinds
 from fatewalk.config.retired import RETIRED
-from fatewalk.config.sections import SECTIONS
+from fatewalk.config.sections import SECTIONS, PriorsConfig
 from fatewalk.core.errors import FatewalkError, nearest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 Layers = Mapping[str, Mapping[str, Any]]
 Place = tuple[str, ...]
@@ -43,6 +47,13 @@ BOUNDS = {
     "string_too_short": "text that is not empty",
     "too_long": "a list of at most {max_length}",
     "too_short": "a list of at least {min_length}",
+}
+
+MEANINGS = {  # what other programs call our keys
+    "day_key": ("time_key", "timepoint_key", "time_point_key", "stage_key"),
+    "rep_key": ("batch_key", "replicate_key", "sample_key"),
+    "cluster_key": ("embryo_key", "clone_key", "well_key"),
+    "ntc_names": ("ntc", "ntcs", "ntc_genes", "ntc_guides", "controls", "control_names"),
 }
 
 
@@ -174,8 +185,7 @@ def _explain(
         if advice := RETIRED.get(".".join([path, *location])):
             return f"{where}: {advice}"
         allowed = _keys_at(model, location[:-1])
-        homes = [name for name, section in SECTIONS.items() if location[-1] in section.model_fields]
-        meant = f", it belongs to section {homes[0]}" if homes else nearest(location[-1], allowed)
+        meant = _home_of(location[-1], where) or meant_key(location[-1], allowed)
         meant = ", a blank is missing after its colon" if ":" in location[-1] else meant
         return f"{where}: unknown key{meant}; allowed: {', '.join(allowed)}"
     value = error["input"]
@@ -187,6 +197,37 @@ def _explain(
         most = max(int(item["loc"][-1]) for item in found) + 1
         return f"{where}: found {short(value, python)}; allowed: a list of {most}"
     return f"{where}: found {short(value, python)}{_allowed(found)}{_mend(found, value, python)}"
+
+
+def meant_key(key: str, allowed: Iterable[str]) -> str:
+    """`` (did you mean 'rep_key'?)`` of a key that there is not: of the same meaning, or spelt nearly so."""
+    known = list(allowed)
+    same = [name for name, words in MEANINGS.items() if name in known and key.lower() in words]
+    if same:
+        return f" (did you mean {same[0]!r}?)"
+    ends = key.endswith("_key")  # which says nothing: time_key is no rep_key
+    stems = {name.removesuffix("_key"): name for name in known if ends == name.endswith("_key") or not ends}
+    close = nearest(key.removesuffix("_key") if ends else key, stems if ends else known)
+    found = re.search(r"'(.*)'", close)
+    return f" (did you mean {stems[found[1]]!r}?)" if found and ends else close
+
+
+def _home_of(key: str, where: str) -> str:
+    """Where a key belongs that stands elsewhere."""
+    if homes := [name for name, section in SECTIONS.items() if key in section.model_fields]:
+        return f", it belongs to section {homes[0]}"
+    if key in PriorsConfig.model_fields:
+        return ", it belongs to model.priors"
+    if of := [
+        kind.key for kind in kinds().values() if key in set(kind.model_fields) - set(Dataset.model_fields)
+    ]:
+        in_entry = where.startswith("datasets.") and ".runs." not in where
+        return (
+            f", it belongs to entries with {' or '.join(of)}"
+            if in_entry
+            else ", it belongs to an entry of datasets"
+        )
+    return ""
 
 
 def _allowed(found: list[dict[str, Any]]) -> str:
@@ -220,15 +261,27 @@ def _mend(found: list[dict[str, Any]], value: Any, python: bool) -> str:
             name = "yes" if value else "no"
             said = "yes, on and true" if value else "no, off and false"
             return f'; YAML reads {said} as {short(value)}: put a name in quotes, "{name}"'
-        return f'; put it in quotes: "{value}"'
+        return f'; put it in quotes: "{_as_in_yaml(value)}"'
     if "string_type" in kinds and isinstance(value, Mapping) and not python:
         return "; put text with braces in quotes"
+    if "string_type" in kinds and isinstance(value, list | tuple):
+        return "; give one, without brackets"
     if kinds == {"list_type"} and isinstance(value, str):
-        names = [name.strip() for name in value.split(",")]
-        return f"; write [{', '.join(map(repr, names) if python else names)}]"
+        return _list_meant(value, python)
+    if kinds == {"too_short"} and isinstance(value, list | tuple) and " " in str(value[:1]):
+        return _list_meant(str(value[0]).replace(" ", ","), python)
     if kinds & {"int_parsing", "float_parsing"} and isinstance(value, str):
         return _number_meant(value, "int_parsing" in kinds)
     return ""
+
+
+def _list_meant(text: str, python: bool) -> str:
+    """``; write [EC, MES]`` of "EC, MES", "(EC, MES)" or "- EC - MES" with typographic dashes."""
+    names = [name.strip() for name in re.split(r"[,;]|(?:^|\s)[–—•](?=\s)", text.strip("() "))]
+    names = [name for name in names if name]
+    if not names or names in (["none"], ["None"], ["null"]):
+        return "; write [] for none"
+    return f"; write [{', '.join(map(repr, names) if python else names)}]"
 
 
 def _number_meant(text: str, whole: bool) -> str:

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 OCTAL = re.compile(r"[-+]?0[0-7_]+")
+BASES = re.compile(rf"{OCTAL.pattern}|[-+]?0[xb][0-9A-Fa-f_]+")
+NO_BLANK = re.compile(r"\s*-[^\s\d.-]")
+TOML = re.compile(r"\s*\[+[\w.-]+\]+\s*")
 TAG = "tag:yaml.org,2002:"
 QUOTES = "“”„‘’‚«»"
 INVISIBLE = "\u00a0\u2007\u202f\u200b\u2060\ufeff"  # blanks that do not break a line, and none at all
@@ -146,6 +149,12 @@ def _words_of(error: yaml.YAMLError, text: str, path: str) -> str:
     around = lines[max(0, number - 1) : number + 1]
     if any("\t" in line[: len(line) - len(line.lstrip())] for line in around):
         meant = TABS
+    elif any(line.startswith(("<<<<<<<", ">>>>>>>")) for line in lines):
+        meant = "marks of git (<<<<<<<, =======, >>>>>>>) stand in the file: keep one side and delete them"
+    elif TOML.fullmatch(next((line for line in lines if line.strip() and line[0] != "#"), "")):
+        meant = "the file looks like TOML, and a config is YAML: write 'key: value'"
+    elif "could not find expected ':'" in said and any(NO_BLANK.match(line) for line in around):
+        meant = "a blank is missing after the dash: write '- name'"
     else:
         reason = str(getattr(error, "problem", None) or "cannot be read")
         meant = next((meant for words, meant in MENDS.items() if words in said), f"{reason}: mend the line")
@@ -216,9 +225,10 @@ def _of_scalar(node: yaml.Node, never: tuple[str, ...] = ()) -> Iterator[tuple[i
         yield line, f"{text} is a date to YAML; {mend}"
     elif kind in ("int", "float") and ":" in text:
         yield line, f"{text} is a number of base 60 to YAML; {mend}"
-    elif kind == "int" and OCTAL.fullmatch(text):
-        value = int(text.replace("_", ""), 8)
-        yield line, f"{text} is octal to YAML, the number {value}; write {value}, or {mend}"
+    elif kind == "int" and BASES.fullmatch(text):
+        base = "octal" if OCTAL.fullmatch(text) else "of base 16 or 2"
+        value = int(yaml.safe_load(text))
+        yield line, f"{text} is {base} to YAML, the number {value}; write {value}, or {mend}"
     elif kind == "int" and len(text) > MOST_DIGITS:
         yield line, f"a number of {len(text)} digits; no key takes one"
     elif kind in never:

@@ -354,7 +354,8 @@ def _check_names(raw: Mapping[str, Any], problems: Problems) -> Given:
     """
     datasets = raw.get("datasets")
     if not isinstance(datasets, Mapping) or not datasets:
-        found = short(datasets) if datasets else "nothing"
+        names = [key for key in raw if str(key).lower() == "datasets" and key != "datasets"]
+        found = short(datasets) if datasets else f"{names[0]!r} instead" if names else "nothing"
         problems.add(
             f"datasets: found {found}; allowed: names with their keys, for example\n"
             "      datasets: {demo: {simulate: {cells: 12000, genes: 50}}}"

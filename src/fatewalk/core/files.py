@@ -240,8 +240,8 @@ def read_json(path: str | Path, entries: Sequence[str] = (), delete: str | Path 
     """
     with reading(path, delete):
         found = json.loads(Path(path).read_text(encoding="utf-8"))
-        if not isinstance(found, dict | list):
-            raise ValueError("a bare value")
+        if not isinstance(found, dict):
+            raise ValueError("no entries by name")
     need(path, "entry", entries, found)
     return found
 

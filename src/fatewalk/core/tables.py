@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import os
 import re
+import unicodedata
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -92,9 +93,18 @@ def require_file(path: str | Path) -> None:
     if path.is_dir():
         raise FatewalkError(f"{path}: is a folder; name the file in it")
     if not path.is_file():
-        raise FatewalkError(f"{path}: no such file; correct the path")
+        raise FatewalkError(f"{path}: no such file{_near(path)}; correct the path")
     if not os.access(path, os.R_OK):
         raise FatewalkError(f"{path}: may not be read; see who owns it and who may read it (ls -l)")
+
+
+def _near(path: Path) -> str:
+    """A file of nearly this name in the folder, shown so that letters which look alike are told apart."""
+    names = [one.name for one in path.parent.iterdir()] if path.parent.is_dir() else []
+    for name in names:
+        if unicodedata.normalize("NFC", name) == unicodedata.normalize("NFC", path.name):
+            return f" (there is {name!a}, with other characters that look the same)"
+    return nearest(path.name, names)
 
 
 def _read_parquet(path: Path, text: Sequence[str]) -> pd.DataFrame:

@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fatewalk.core.errors import FatewalkError, one_of
-from fatewalk.core.files import copy_file, read_json, write_json
+from fatewalk.core.files import copy_file, need, read_json, write_json
 from fatewalk.core.schema import TRUTH_THETA, Estimand
 from fatewalk.core.tables import FOR_PEOPLE, read_arrays, read_own_table, unshield, write_table
 from fatewalk.evaluate.recovery import truth_for_contrast
 from fatewalk.run.layout import contrast_folder, in_contract, made_by
-from fatewalk.run.manifest import verify
+from fatewalk.run.manifest import NAME as MANIFEST
+from fatewalk.run.manifest import fit_of_run, verify
 from fatewalk.run.settings import NAME as SETTINGS
 from fatewalk.run.settings import read_settings
 
@@ -48,6 +49,7 @@ class Run:
     contrasts: Sequence[str]
     settings: RunSettings | SimpleNamespace
     keep: Any = field(default=None, repr=False, compare=False)
+    _opened: Any = field(default=None, repr=False, compare=False)  # what a finished run was made of
     _own: set[Path] = field(default_factory=set, repr=False, compare=False)  # written by this very object
     _held: dict[tuple[str, Path], Any] = field(default_factory=dict, repr=False, compare=False)
 
@@ -61,11 +63,13 @@ class Run:
             If it is none.
         """
         folder = Path(folder)
-        for name in ("run.json", SETTINGS):
+        for name in ("run.json", SETTINGS, MANIFEST):
             if not (folder / name).is_file():
                 raise FatewalkError(f"{folder}: is no folder of a run as this version writes it: no {name}")
         made_of = read_json(folder / "run.json", ["contrasts"])
-        return cls(folder, made_of["contrasts"], read_settings(folder))
+        settings = read_settings(folder)
+        need(folder / SETTINGS, "entry", ["model"], vars(settings))
+        return cls(folder, made_of["contrasts"], settings, _opened=_identity(folder))
 
     # ------------------------------------------------------------- what it is
 
@@ -164,7 +168,7 @@ class Run:
             If it was edited, cut off or replaced since.
         """
         if path not in self._own:  # those are entered only when their stage has ended
-            verify(self.folder, path)
+            verify(self.folder, path, entered=self._opened is not None)
         return path
 
     def _read(self, path: Path, rows: Mapping[str, str] | None = None) -> pd.DataFrame:
@@ -173,7 +177,17 @@ class Run:
         return unshield(table) if path.name in FOR_PEOPLE else table
 
     def _hold(self, kind: str, path: Path, read: Callable[[], Any]) -> Any:
-        """What a file holds, read once as one kind of thing."""
+        """What a file holds, read once as one kind of thing.
+
+        Raises
+        ------
+        FatewalkError
+            If the run was made anew since it was opened: old and new would stand side by side.
+        """
+        if self._opened and self.folder.is_dir() and _identity(self.folder) != self._opened:
+            raise FatewalkError(
+                f"{self.folder}: was made anew since it was opened; open it again with fatewalk.load"
+            )
         if (kind, path) not in self._held:
             self._held[kind, path] = read()
         return self._held[kind, path]
@@ -219,3 +233,8 @@ class Run:
         mash = getattr(self.settings, "mash", None)  # only of some stages do files depend on it
         modes = mash.modes if mash else ()
         return [self.folder / name for name in made_by(stage, self.contrasts, modes)]
+
+
+def _identity(folder: Path) -> tuple[Any, Any]:
+    """What the files of a run are made of: the fit, and the settings of each stage."""
+    return fit_of_run(folder), read_settings(folder)

@@ -2,6 +2,9 @@
 
 Every script enters its own files, so that the manifest is right after a partial rerun. No rule
 declares it as an output. When a run gets another fit, the files of the one before are set aside.
+
+The folders that a stage has for itself (input tables, designs, fits, summaries) have a ``manifest.json``
+each: the stage seals its folder, and those that read there look whether it is still what was sealed.
 """
 
 from __future__ import annotations
@@ -17,10 +20,13 @@ from filelock import FileLock
 from fatewalk.core.errors import FatewalkError
 from fatewalk.core.files import make_folder, need, read_json, reading, write_json
 from fatewalk.core.versions import STAGE_VERSION
+from fatewalk.run.layout import in_folder
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
     from pathlib import Path
+
+    from fatewalk.run.registry.entries import Where
 
 NAME = "manifest.json"
 STALE = "stale"
@@ -74,7 +80,7 @@ def fit_entry(folder: str, card: dict[str, Any]) -> dict[str, str]:
     return {"fit": folder, "fit_sha256": card["hash_of_config_and_design"]}
 
 
-def verify(run: Path, path: Path) -> None:
+def verify(run: Path, path: Path, entered: bool = False) -> None:
     """Refuse a file of a run that is not what its stage wrote: edited, cut off, or of another run.
 
     What R wrote is entered only after it was read, and files that no stage has entered are passed over.
@@ -85,6 +91,8 @@ def verify(run: Path, path: Path) -> None:
         Folder ``<results_dir>/<dataset>/<run>``.
     path
         The file, which need not be there.
+    entered
+        A stage must have entered it: the run is finished.
 
     Raises
     ------
@@ -94,6 +102,11 @@ def verify(run: Path, path: Path) -> None:
     manifest = _read(run)
     name = str(path.relative_to(run)) if path.is_relative_to(run) else ""
     entry = manifest.get(name)
+    if entered and not entry and path.is_file():
+        raise FatewalkError(
+            f"{path}: {NAME} does not name it, so no stage of this run wrote it there; delete it and run the "
+            "same command again"
+        )
     if not entry or entry["stage"] == "run_mashr" or not path.is_file():
         return
     with reading(path):
@@ -104,6 +117,67 @@ def verify(run: Path, path: Path) -> None:
             f"{path}: is not what {entry['stage']} wrote there ({NAME} has its checksum): {size}; delete it "
             "and run the same command again"
         )
+
+
+def fit_of_run(run: Path) -> dict[str, str]:
+    """What tells the fit that a run has; empty where ``check_delta`` has not entered its card."""
+    return _fit_of(_read(run).get(CARD, {}))
+
+
+def seal(folder: Path, stage: str, where: Where, fit: dict[str, str] | None = None) -> None:
+    """Keep the checksums of the files that a stage has written to a folder of its own.
+
+    Parameters
+    ----------
+    folder
+        The folder.
+    stage
+        The stage.
+    where
+        What the folder is of.
+    fit
+        What tells the fit (`fit_entry`), where the files are made of one.
+    """
+    write_json(
+        {
+            name: {"stage": stage, "folder": folder.name, **(fit or {}), "sha256": _sha256(folder / name)}
+            for name in in_folder(stage, where)
+            if (folder / name).is_file()
+        },
+        folder / NAME,
+    )
+
+
+def need_sealed(folder: Path, fit: dict[str, str] | None = None, names: Collection[str] = ()) -> None:
+    """Refuse a folder of a stage in which a file was edited or replaced since, or that is another one's.
+
+    Parameters
+    ----------
+    folder
+        The folder; one without a manifest, of an earlier version, is passed over.
+    fit
+        The fit that it must be made of; None: of none.
+    names
+        Only these files; empty: all.
+
+    Raises
+    ------
+    FatewalkError
+        Naming the file, or the folder.
+    """
+    for name, entry in _read(folder).items():
+        if not names or name in names:
+            verify(folder, folder / name)
+        if fit and _fit_of(entry) != fit:
+            raise FatewalkError(
+                f"{folder}: is of another fit than the files it is read with ({NAME} has which): one was "
+                "copied from elsewhere; add -F to the command to make all of it anew"
+            )
+        if entry.get("folder") != folder.name:
+            raise FatewalkError(
+                f"{folder}: is not what {entry['stage']} wrote there ({NAME} has what it is made of): it was "
+                "copied from elsewhere; delete the folder and run the same command again"
+            )
 
 
 def set_aside(run: Path, fit: dict[str, str]) -> list[str]:

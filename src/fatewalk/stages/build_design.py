@@ -9,6 +9,7 @@ from fatewalk.core.errors import FatewalkError
 from fatewalk.core.files import read_json, write_json
 from fatewalk.core.schema import GUIDE_CALLS, GUIDE_MAP
 from fatewalk.core.tables import read_own_table
+from fatewalk.run.manifest import need_sealed, seal
 from fatewalk.screen.design import build_design, in_words, save_design
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ def main(source: Path, design: Path, settings: SimpleNamespace) -> None:
     cells = read_own_table(source / "cells.parquet", ["cell_id", "day"])
     calls = read_own_table(source / "guide_calls.parquet", GUIDE_CALLS)
     guide_map = read_own_table(source / "guide_map.csv", GUIDE_MAP, text=GUIDE_MAP)
+    need_sealed(source)
     try:
         found, report = build_design(cells, calls, guide_map, settings.design, settings.model.fates)
     except FatewalkError as error:
@@ -48,6 +50,7 @@ def main(source: Path, design: Path, settings: SimpleNamespace) -> None:
         log.warning(warning)
     save_design(found, cells["cell_id"], design)
     write_json(report, design / "design_report.json")
+    seal(design, "build_design", "design")
 
 
 def _with_file(message: str, report: Path) -> str:

@@ -11,7 +11,7 @@ from fatewalk.core.tables import read_own_table
 from fatewalk.diagnostics.centring import delta_mean_table, delta_verdict, offset_table, run_verdict
 from fatewalk.estimates.arrays import Moments
 from fatewalk.run.layout import copies
-from fatewalk.run.manifest import STALE, enter, fit_entry, set_aside
+from fatewalk.run.manifest import STALE, enter, fit_entry, need_sealed, set_aside
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -42,6 +42,8 @@ def main(run: Run, fit: Path, summary: Path) -> None:
     moments = Moments.load(summary / "moments.npz")
     card = read_json(fit / "fit_card.json", OF_CARD)
     marks, entry = marks_of_card(card), fit_entry(fit.name, card)
+    need_sealed(fit, entry, copies("check_delta"))  # a posterior can be of gigabytes
+    need_sealed(summary, entry)
     if moved := set_aside(run.folder, entry):
         log.info("%d files of another fit were moved to %s", len(moved), run.folder / STALE)
     for c, contrast in enumerate(moments.contrasts.tolist()):

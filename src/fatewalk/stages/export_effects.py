@@ -23,7 +23,7 @@ from fatewalk.estimates.export import (
     pairwise_table,
     summaries,
 )
-from fatewalk.run.manifest import STALE, set_aside_export
+from fatewalk.run.manifest import STALE, fit_of_run, need_sealed, set_aside_export
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -51,17 +51,18 @@ def main(run: Run, summary: Path) -> None:
     card = run.json("fit_card.json")
     _refuse_or_go_on(run, card)
     moments, marks = Moments.load(summary / "moments.npz"), marks_of_card(card)
+    change, unshrunk = FateChange.load(summary / "fate_change.npz"), Unshrunk.load(summary / "likelihood.npz")
+    FateEvidence.load(summary / "evidence.npz")
+    read_own_table(summary / "gene_power.csv", ["gene"])
+    need_sealed(summary, fit_of_run(run.folder))
     arrays = summaries(moments, marks)
     write_arrays(arrays["theta"], run.folder / "theta_posterior_summary.npz")
     write_arrays(arrays["delta"], run.folder / "delta_posterior_summary.npz")
-    change = fate_change_table(FateChange.load(summary / "fate_change.npz"), moments, marks)
     write_table(pairwise_table(moments, marks), run.folder / "pairwise_fate_effects.csv")
-    write_table(change, run.folder / "fate_probability_change.csv")
-    read_own_table(summary / "gene_power.csv", ["gene"])
-    FateEvidence.load(summary / "evidence.npz")
+    write_table(fate_change_table(change, moments, marks), run.folder / "fate_probability_change.csv")
     for name in ("gene_power.csv", "evidence.npz"):  # only what can be read is handed on
         copy_file(summary / name, run.folder / name)
-    _write_by_contrast(run, moments, Unshrunk.load(summary / "likelihood.npz"), arrays, card)
+    _write_by_contrast(run, moments, unshrunk, arrays, card)
     shutil.rmtree(run.folder / STALE, ignore_errors=True)  # this fit takes their place
     log.info(
         "out: %d genes, %d guides, %d days, %d contrasts; %d gene-days without cells are left empty",

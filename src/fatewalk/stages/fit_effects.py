@@ -25,7 +25,7 @@ from fatewalk import __version__
 from fatewalk.config import FitConfig, ModelConfig, RunSettings
 from fatewalk.config.keys import keys_of
 from fatewalk.core.errors import FatewalkError
-from fatewalk.core.files import write_json
+from fatewalk.core.files import read_json, write_json
 from fatewalk.core.outcome import NumericalError
 from fatewalk.core.tables import write_table
 from fatewalk.diagnostics.card import describe_fit
@@ -41,6 +41,7 @@ from fatewalk.model import FateModel, Rows, Terms, make_rows, make_terms
 from fatewalk.model.cells import guides_vary_in_clusters
 from fatewalk.model.coordinates import Coordinates
 from fatewalk.model.information import fate_probabilities
+from fatewalk.run.manifest import CARD, fit_entry, need_sealed, seal
 from fatewalk.screen.design import Design, load_design
 
 if TYPE_CHECKING:
@@ -79,10 +80,12 @@ def main(design: Path, fit: Path, settings: RunSettings, threads: int, resumes: 
     model = ModelConfig(**read["model"])
     config = FitConfig(**read["fit"], device=settings.fit.device, threads=threads)
     found = load_design(path)
+    need_sealed(design)
     file = checkpoint_path(fit, path, model, config) if resumes else None
     checkpoint = Checkpoint(file, 60 * settings.fit.checkpoint_minutes)
     results = fit_effects(found, model, config, checkpoint=checkpoint)
     write_fit(*results, path, fit / "posterior.pt", fit / "fit_card.json", fit / "fit_trace.csv")
+    seal(fit, "fit_effects", "fit", fit_entry(fit.name, read_json(fit / CARD)))
 
 
 def choose_device(device: str) -> tuple[torch.device, str]:
@@ -332,13 +335,19 @@ def write_fit(
     posterior_path: Path, card_path: Path, trace_path: Path,
 ) -> None:  # fmt: skip
     """Write the outputs of the stage, the card with the hash of its inputs."""
-    steering = {one.name for one in keys_of(FitConfig) if not one.reruns}  # the same fit on another machine
-    config = {
-        section: {key: value for key, value in values.items() if key not in steering}
-        for section, values in card["config"].items()
-    }
-    inputs = hashlib.sha256(design_path.read_bytes())
-    inputs.update(json.dumps(config, sort_keys=True).encode())
     save_posterior(posterior, posterior_path)
     write_table(trace, trace_path)
-    write_json({**card, "hash_of_config_and_design": inputs.hexdigest()}, card_path)
+    made_of = hash_of_config_and_design(card["config"], design_path)
+    write_json({**card, "hash_of_config_and_design": made_of}, card_path)
+
+
+def hash_of_config_and_design(config: dict[str, Any], design_path: Path) -> str:
+    """What a fit is made of: the config on its card, but for keys that steer it, and the design."""
+    steering = {one.name for one in keys_of(FitConfig) if not one.reruns}  # the same fit on another machine
+    made_by = {
+        section: {key: value for key, value in values.items() if key not in steering}
+        for section, values in config.items()
+    }
+    inputs = hashlib.sha256(design_path.read_bytes())
+    inputs.update(json.dumps(made_by, sort_keys=True).encode())
+    return inputs.hexdigest()

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from fatewalk.core.files import write_json
 from fatewalk.core.tables import write_table
+from fatewalk.run.manifest import seal
 from fatewalk.run.settings import note_entry
 from fatewalk.screen.guide_map import read_guide_map
 from fatewalk.screen.raw import canonical_calls, canonical_cells
@@ -57,6 +58,7 @@ def main(source: Path, dataset: Dataset, fates: Sequence[str]) -> None:
     report["notes"] = cells_report["notes"] + calls_report["notes"] + map_notes
     write_json(report, source / "import_report.json")
     note_entry(source, dataset.own_keys())
+    seal(source, "import_screen", "input")
     log.info("in: %s", ", ".join(dict.fromkeys(sources.values())))
     log.info(
         "out: %d cells on %d days, %d guide calls of %d guides; dropped: %d calls without UMIs",

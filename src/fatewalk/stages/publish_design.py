@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from fatewalk.core.files import copy_file, write_json
 from fatewalk.run.layout import at_top, copies
-from fatewalk.run.manifest import enter
+from fatewalk.run.manifest import enter, need_sealed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -38,6 +38,7 @@ def main(
     mash
         The keys of section ``mash`` that tell which tables the run has.
     """
+    need_sealed(design)
     for name in copies("publish_design"):
         copy_file(design / Path(name).name, run / name)
     results = run.parent.parent

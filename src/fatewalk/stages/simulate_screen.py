@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
+from fatewalk.run.manifest import seal
 from fatewalk.run.settings import note_entry
 from fatewalk.screen.simulate import simulate_screen, write_screen
 
@@ -29,6 +30,7 @@ def main(source: Path, config: SimulateConfig) -> None:
     screen = simulate_screen(config)
     write_screen(screen, source)
     note_entry(source, {"simulate": config.model_dump(mode="json")})
+    seal(source, "simulate_screen", "input")
     log.info(
         "out: %d cells, %d guide calls, %d guides (simulated)",
         len(screen.cells),

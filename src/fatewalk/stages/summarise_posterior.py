@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from fatewalk.core.errors import FatewalkError
+from fatewalk.core.files import read_json
 from fatewalk.core.outcome import NumericalError
 from fatewalk.core.tables import write_table
 from fatewalk.diagnostics.power import gene_power
@@ -17,7 +18,9 @@ from fatewalk.estimates.from_draws import posterior_moments
 from fatewalk.estimates.likelihood_only import label_evidence, likelihood_estimates
 from fatewalk.infer.checkpoint import delete_checkpoints
 from fatewalk.infer.fitted import load_posterior
+from fatewalk.run.manifest import CARD, fit_entry, need_sealed, seal
 from fatewalk.screen.design import load_design
+from fatewalk.stages.fit_effects import hash_of_config_and_design
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -42,12 +45,13 @@ def main(design: Path, fit: Path, summary: Path, draws: int, seed: int, threads:
     Raises
     ------
     FatewalkError
-        If the fit has no estimates in numbers.
+        If the fit has no estimates in numbers, or is not the one that was made of the design.
     """
     torch.set_num_threads(threads)
     delete_checkpoints(fit)
     found = load_design(design / "design.pt")
     posterior = load_posterior(fit / "posterior.pt", found)
+    entry = _need_fit_of_design(fit, design)
     log.info("in: fit of %d genes, %d guides, %d days", *map(len, (found.genes, found.guides, found.days)))
     posterior_moments(posterior, found, draws, seed).save(summary / "moments.npz")
     log.info("moments from %d draws", draws)
@@ -65,3 +69,18 @@ def main(design: Path, fit: Path, summary: Path, draws: int, seed: int, threads:
         ) from error
     write_table(gene_power(found, posterior.model.terms, rows), summary / "gene_power.csv")
     log.info("power")
+    seal(summary, "summarise_posterior", "summary", entry)
+
+
+def _need_fit_of_design(fit: Path, design: Path) -> dict[str, str]:
+    """Refuse a fit of another design, or files that are not what their stage wrote; what tells the fit."""
+    card = read_json(fit / CARD, ["config", "hash_of_config_and_design"])
+    entry = fit_entry(fit.name, card)
+    need_sealed(design)
+    need_sealed(fit, entry)
+    if hash_of_config_and_design(card["config"], design / "design.pt") != entry["fit_sha256"]:
+        raise FatewalkError(
+            f"{fit}: is no fit of the design in {design}: one of the two was replaced; delete the folder "
+            f"{fit} and run the same command again"
+        )
+    return entry

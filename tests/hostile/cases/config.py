@@ -40,6 +40,73 @@ def right(name, spoil, stage="config"):
     return Case(name, stage, spoil, "right", never=("problem",))
 
 
+# what people write by hand, and what the message makes of it
+WRITTEN_BY_HAND = [
+    refused(
+        "a list item without a blank after its dash",
+        text(ENTRY + "model:\n  fates:\n    - EC\n    -MES\n    - NEU\n"),
+        "line 6, column 5 is no YAML", "a blank is missing after the dash: write '- name'",
+    ),
+    refused(
+        "fates with typographic dashes",
+        text(ENTRY + "model:\n  fates:\n    \u2013 EC\n    \u2013 MES\n    \u2013 NEU\n"),
+        "allowed: a list in brackets; write [EC, MES, NEU]",
+    ),
+    refused(
+        "fates in round brackets", text(ENTRY + "model: {fates: '(EC, MES, NEU)'}\n"),
+        "allowed: a list in brackets; write [EC, MES, NEU]",
+    ),
+    refused(
+        "fates without commas", text(ENTRY + "model: {fates: [EC MES NEU]}\n"),
+        "found ['EC MES NEU']; allowed: a list of at least 2; write [EC, MES, NEU]",
+    ),
+    refused("two files", keys(entry={"cells": ["a.csv", "b.csv"]}), "text; give one, without brackets"),
+    refused("none for an empty list", lines("design: {covariates: none}\n"), "write [] for none"),
+    refused(
+        "a name that is a number of base 16", text(ENTRY + "model: {fates: [0x1F, MES, NEU]}\n"),
+        '0x1F is of base 16 or 2 to YAML, the number 31; write 31, or put it in quotes: "0x1F"',
+    ),
+    refused(
+        "TOML", text('[datasets.screen]\ncells = "cells.csv"\n[model]\nfates = ["EC", "MES"]\n'),
+        "looks like TOML, and a config is YAML", never=("document start",),
+    ),
+    refused(
+        "marks of git", lines("<<<<<<< HEAD\nfit:\n  seed: 1\n=======\nfit:\n  seed: 2\n>>>>>>> other\n"),
+        "marks of git", "keep one side and delete them", snakemake=True,
+    ),
+    refused(
+        "a section with a capital", text((ENTRY + MODEL).replace("datasets", "Datasets")),
+        "datasets: found 'Datasets' instead",
+    ),
+    refused(
+        "a key of an entry at the top", lines("day_key: time\n"),
+        "day_key: unknown key, it belongs to an entry of datasets",
+    ),
+    refused(
+        "a key of an entry in a run", lines("runs: {b: {rep_key: null}}\n"),
+        "runs.b.rep_key: unknown key, it belongs to an entry of datasets",
+    ),
+    refused("a prior in its section", text(ENTRY + "model: {s_tau: 1}\n"), "it belongs to model.priors"),
+    refused(
+        "a key of the other kind of entry", keys(entry={"fate_key": "x"}),
+        "fate_key: unknown key, it belongs to entries with anndata", never=("did you mean",),
+    ),
+    refused("a batch", keys(entry={"batch_key": "rep"}), "batch_key: unknown key (did you mean 'rep_key'?)"),
+    refused("a time", keys(entry={"time_key": "day"}), "time_key: unknown key (did you mean 'day_key'?)"),
+    refused("controls", keys(entry={"ntc": ["NTC"]}), "ntc: unknown key (did you mean 'ntc_names'?)"),
+    Case(
+        "a file name that only looks the same", "import",
+        lambda s: (
+            s.path("cells.csv").rename(s.path("zellu\u0308.csv")), s.config(entry={"cells": "zell\u00fc.csv"})
+        ),
+        "refused", ("no such file (there is 'zellu\\u0308.csv', with other characters that look the same)",),
+    ),
+    Case(
+        "a file name in another spelling", "import", keys(entry={"cells": "cell.csv"}), "refused",
+        ("cell.csv: no such file (did you mean 'cells.csv'?)",),
+    ),
+]  # fmt: skip
+
 # keys that say one thing and would do another
 AGAINST_EACH_OTHER = [
     refused(
@@ -760,4 +827,4 @@ SIMULATION = [
     ),
 ]
 
-CASES = [*AGAINST_EACH_OTHER, *FILE, *YAML, *VALUES, *FATES, *PLACES, *SIMULATION]
+CASES = [*AGAINST_EACH_OTHER, *WRITTEN_BY_HAND, *FILE, *YAML, *VALUES, *FATES, *PLACES, *SIMULATION]

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 
 from fatewalk.core.tables import write_table
+from fatewalk.run.manifest import seal
 from fatewalk.run.settings import sections
 from fatewalk.stages import build_design
 from tests.hostile.screen import Case, config_of
@@ -972,6 +973,7 @@ def refit(**changes):
         for name, change in changes.items():
             tables[name] = change(tables[name])
             write_table(tables[name], source / (f"{name}.csv" if name == "guide_map" else f"{name}.parquet"))
+        seal(source, "import_screen", "input")
         settings = config_of(folder.parents[1]).settings("screen", "main")
         build_design.main(source, folder / "design", sections(settings.read_by("build_design")))
 

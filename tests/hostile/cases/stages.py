@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import torch
 
+from fatewalk.run.manifest import seal
 from tests.hostile.screen import Case
 
 AGAIN = ("delete it and run the same command again",)
@@ -73,6 +74,25 @@ def saved_by_a_spreadsheet(path):
     path.write_bytes(path.read_bytes().replace(b"\n", b"\r\n"))
 
 
+def other_numbers(path):
+    """A right file of its kind and shapes with other numbers, as that of another fit or screen."""
+    if path.suffix == ".npz":
+        with np.load(path) as arrays:
+            np.savez(path, **{name: x * 2 if x.dtype.kind == "f" else x for name, x in arrays.items()})
+    elif path.suffix == ".parquet":
+        pd.read_parquet(path).assign(p_EC=lambda table: table["p_MES"], p_MES=0.0).to_parquet(path)
+    else:
+        content = torch.load(path, weights_only=False)
+        for name, x in content.items():
+            content[name] = x * 2 if torch.is_tensor(x) and x.is_floating_point() else x
+        torch.save(content, path)
+
+
+def edited(path):
+    """A card that says what one would like it to say."""
+    path.write_text(path.read_text().replace('"status": "', '"status": "converged", "was": "'))
+
+
 def pickled(path):
     """An archive that would run code when it is opened."""
     np.savez(path, genes=np.array([{"a": 1}], dtype=object))
@@ -114,7 +134,7 @@ READ = {
         "summary/moments.npz": (empty, cut, foreign, folder, gone, other_content, pickled),
         "fit/fit_card.json": (empty, cut, foreign, folder, gone, other_content, bare),
         "fit/fit_trace.csv": (empty, folder, other_content),
-        "main/manifest.json": (cut, other_content),
+        "main/manifest.json": (cut, other_content, bare),
     },
     "export_effects": {
         "main/fit_card.json": (cut, other_content),
@@ -176,6 +196,26 @@ def changed(stage, name, change, words=(), snakemake=False):
         f"{stage} finds {name} {change.__name__}", stage, lambda folder: change(folder / name), "refused",
         (Path(name).name, "is not what", "wrote there", *AGAIN, *words), snakemake=snakemake,
     )  # fmt: skip
+
+
+def of_another_fit(folder):
+    """All that was read off another fit, with its manifest."""
+    path = folder / "summary" / "manifest.json"
+    path.write_text(path.read_text().replace('"fit_sha256": "', '"fit_sha256": "0'))
+
+
+def of_another_place(folder):
+    """A fit that was copied from the folder of another one."""
+    (folder / "fit").rename(folder / "fit2")
+    path = folder / "fit2" / "manifest.json"
+    path.write_text(path.read_text().replace('"folder": "fit"', '"folder": "0123456789"'))
+    (folder / "fit2").rename(folder / "fit")
+
+
+def another_design(folder):
+    """A design that its stage wrote, though not the one that was fitted."""
+    other_numbers(folder / "design" / "design.pt")
+    seal(folder / "design", "build_design", "design")
 
 
 def a_checkpoint(content):
@@ -260,6 +300,31 @@ CASES = [
         for stage, files in READ.items()
         for name, changes in files.items()
         for change in changes
+    ),
+    changed("build_design", "input/guide_map.csv", saved_by_a_spreadsheet, ("import_screen",)),
+    changed("build_design", "input/cells.parquet", other_numbers, ("import_screen",)),
+    changed("fit_effects", "design/design.pt", other_numbers, ("build_design",)),
+    changed("summarise_posterior", "design/design.pt", other_numbers, ("build_design",)),
+    changed("summarise_posterior", "fit/posterior.pt", other_numbers, ("fit_effects",), snakemake=True),
+    changed("check_delta", "fit/fit_card.json", edited, ("fit_effects",)),
+    changed("check_delta", "fit/fit_trace.csv", a_line_less, ("fit_effects",)),
+    changed("check_delta", "summary/moments.npz", other_numbers, ("summarise_posterior",)),
+    changed("export_effects", "summary/moments.npz", other_numbers, ("summarise_posterior",)),
+    changed("export_effects", "summary/likelihood.npz", other_numbers, ("summarise_posterior",)),
+    changed("export_effects", "summary/evidence.npz", other_numbers, ("summarise_posterior",)),
+    changed("export_effects", "summary/fate_change.npz", other_numbers, ("summarise_posterior",)),
+    changed("export_effects", "summary/gene_power.csv", a_line_less, ("summarise_posterior",)),
+    Case(
+        "what was read off another fit", "check_delta", of_another_fit, "refused",
+        ("summary: is of another fit than the files it is read with", "add -F to the command"),
+    ),
+    Case(
+        "a fit of another folder", "summarise_posterior", of_another_place, "refused",
+        ("fit: is not what fit_effects wrote there", "copied from elsewhere", "delete the folder"),
+    ),
+    Case(
+        "a fit of another design", "summarise_posterior", another_design, "refused",
+        ("fit: is no fit of the design in", "one of the two was replaced", "delete the folder"),
     ),
     changed("fit_mash", f"main/{FIRST}/gene_daywise_for_mash.csv", a_line_less, ("export_effects",)),
     changed("fit_mash", f"main/{FIRST}/guide_daywise_likelihood.csv", saved_by_a_spreadsheet),

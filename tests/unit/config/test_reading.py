@@ -116,3 +116,10 @@ def test_the_check_is_a_command(tmp_path):
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 1
     assert done.stderr == f"{tmp_path}/nosuch.yaml: no such file; correct the path of the config\n"
+
+
+def test_the_check_without_a_file_says_how_it_is_used(capsys):
+    with pytest.raises(SystemExit) as ended:
+        main([])
+    assert ended.value.code == 2
+    assert "the following arguments are required: my_screen.yaml" in capsys.readouterr().err

@@ -272,7 +272,8 @@ def test_the_script_ends_with_143_and_resumes(small_design, whole, tmp_path, sto
     assert kept.exists()  # until Snakemake has accepted the outputs
     (fit / ".77.checkpoint-0123456789abcdef.pt").write_bytes(b"of a job that was killed while it wrote")
     delete_checkpoints(fit)
-    assert sorted(path.name for path in fit.iterdir()) == ["fit_card.json", "fit_trace.csv", "posterior.pt"]
+    left = sorted(path.name for path in fit.iterdir())
+    assert left == ["fit_card.json", "fit_trace.csv", "manifest.json", "posterior.pt"]
     resumed = load_posterior(fit / "posterior.pt", load_design(fit.parent / "design.pt"))
     expected = whole["structured"][0].family.state_dict()
     for name, value in resumed.family.state_dict().items():

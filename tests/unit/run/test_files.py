@@ -33,6 +33,7 @@ def test_a_folder_is_opened_as_the_run_that_wrote_it(run):
     write_json({"contrasts": run.contrasts}, run.folder / "run.json")
     note_settings(run.folder, "check_delta", {"model": {"contrast_fate": "NEU"}})
     note_settings(run.folder, "plot_figures", {"calls": {"lfsr_day": 0.01}, "model": MODEL})
+    write_json({}, run.folder / "manifest.json")
     opened = Run.load(run.folder)
     assert (opened.contrasts, opened.primary, opened.reference) == (["MES", "NEU"], "NEU", "EC")
     assert opened.settings.calls.lfsr_day == 0.01
