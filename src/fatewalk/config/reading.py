@@ -149,8 +149,8 @@ def _words_of(error: yaml.YAMLError, text: str, path: str) -> str:
     around = lines[max(0, number - 1) : number + 1]
     if any("\t" in line[: len(line) - len(line.lstrip())] for line in around):
         meant = TABS
-    elif any(line.startswith(("<<<<<<<", ">>>>>>>")) for line in lines):
-        meant = "marks of git (<<<<<<<, =======, >>>>>>>) stand in the file: keep one side and delete them"
+    elif any(line.startswith(("<" * 7, ">" * 7)) for line in lines):
+        meant = "marks of git (<<<<<<< and the like) stand in the file: keep one side and delete them"
     elif TOML.fullmatch(next((line for line in lines if line.strip() and line[0] != "#"), "")):
         meant = "the file looks like TOML, and a config is YAML: write 'key: value'"
     elif "could not find expected ':'" in said and any(NO_BLANK.match(line) for line in around):

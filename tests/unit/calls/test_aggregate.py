@@ -85,7 +85,7 @@ def test_aggregate_guides_refuses_bad_input():
         aggregate(table.assign(guide="s0"))
     with pytest.raises(FatewalkError, match="gene is empty for guide 's1'"):
         aggregate(table.assign(gene=["A", None]))
-    with pytest.raises(FatewalkError, match="negative postsd for guide s0"):
+    with pytest.raises(FatewalkError, match="negative postsd for guide 's0'"):
         aggregate(table.assign(postsd_d0=[-1.0, 1.0]))
-    with pytest.raises(FatewalkError, match="lfsr: s0 on d0"):
+    with pytest.raises(FatewalkError, match="lfsr: 's0' on d0"):
         aggregate(table.assign(lfsr_d0=[NAN, 0.5]))

@@ -37,7 +37,7 @@ def test_compare_modes_refuses_bad_input():
     table = mash_genes([[0.05, 0.1], [0.01, 0.1]])
     with pytest.raises(FatewalkError, match="no mash table"):
         compare_modes({}, 0.05)
-    with pytest.raises(FatewalkError, match="mode enriched: gene g1, x"):
+    with pytest.raises(FatewalkError, match="mode enriched: gene 'g1', 'x'"):
         compare_modes({"conservative": table, "enriched": table.assign(gene=["g0", "x"])}, 0.05)
     with pytest.raises(FatewalkError, match="mode enriched: the number of days"):
         compare_modes({"conservative": table, "enriched": mash_genes([[0.1], [0.1]])}, 0.05)

@@ -202,7 +202,7 @@ def test_sigterm_is_heard_only_during_the_fit(tmp_path):
 # ------------------------------------------------------------------ the script of the rule
 
 SLOW = """
-import logging, runpy, sys, time, types
+import logging, runpy, shutil, sys, time, types
 from pathlib import Path
 from fatewalk.infer import laplace, svi
 
@@ -227,7 +227,8 @@ snakemake = name(
     wildcards=name(dataset="tiny", fit=load_config(config).settings("tiny", "main").fit_id),
     log=[str(folder / "log.txt")],
 )
-runpy.run_path(sys.argv[1], init_globals={"snakemake": snakemake})
+copy = shutil.copy(sys.argv[1], folder)  # as Snakemake does
+runpy.run_path(copy, init_globals={"snakemake": snakemake})
 """
 
 

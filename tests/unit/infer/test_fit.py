@@ -125,9 +125,9 @@ def test_an_elbo_that_is_not_finite_is_called_diverged(small_design, monkeypatch
         "round", "log_posterior", "newton_step", "scale_step", "weight_step", "solve_residual", "seconds",
     ]  # fmt: skip
     verdict = delta_verdict(posterior_moments(posterior, small_design, 100, 1), center_delta=True)
-    write_json([card, verdict], tmp_path / "both.json")
+    write_json({"card": card, "verdict": verdict}, tmp_path / "both.json")
     with pytest.raises(FatewalkError, match="the fit diverged"):
-        refuse(*read_json(tmp_path / "both.json"), "none")
+        refuse(*read_json(tmp_path / "both.json").values(), "none")
 
 
 def test_card_holds_the_keys_that_were_given_and_no_others(small_design, short_fit):

@@ -13,12 +13,11 @@ from fatewalk.diagnostics import card, identifiability, power
 from fatewalk.estimates import likelihood_only
 from fatewalk.infer import dispersion, laplace, systems
 from fatewalk.infer.checkpoint import Checkpoint
-from fatewalk.infer.fitted import save_posterior
 from fatewalk.model import make_rows, make_terms
 from fatewalk.model.linalg import cholesky, eigh, inverse, solve
 from fatewalk.screen.design import save_design
 from fatewalk.stages import summarise_posterior
-from fatewalk.stages.fit_effects import fit_effects
+from fatewalk.stages.fit_effects import fit_effects, write_fit
 from tests.conftest import CutOff, make_design
 
 
@@ -194,8 +193,9 @@ def test_a_fit_without_estimates_ends_the_stage_in_words(design, monkeypatch, tm
         raise NumericalError("the covariance of a gene is singular")
 
     save_design(design, [f"cell{i}" for i in range(design.n_cells)], tmp_path)
-    posterior = fit_effects(design, ModelConfig(), FitConfig(family="laplace"), False)[0]
-    save_posterior(posterior, tmp_path / "posterior.pt")
+    found = fit_effects(design, ModelConfig(), FitConfig(family="laplace"), False)
+    files = (tmp_path / name for name in ("design.pt", "posterior.pt", "fit_card.json", "fit_trace.csv"))
+    write_fit(*found, *files)
     monkeypatch.setattr(likelihood_only, "inverse", broken)
     with pytest.raises(FatewalkError, match="no estimates: the covariance of a gene is singular"):
         summarise_posterior.main(tmp_path, tmp_path, tmp_path, 50, 0, 1)

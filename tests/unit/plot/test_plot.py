@@ -547,7 +547,7 @@ def test_marks_are_read_from_any_table() -> None:
 def test_calls_on_an_unknown_day_are_refused() -> None:
     s = make_screen()
     s.hits["active_days"] = "d9"
-    with pytest.raises(FatewalkError, match="found d9"):
+    with pytest.raises(FatewalkError, match="found 'd9'"):
         draw("heatmap", s)
 
 
