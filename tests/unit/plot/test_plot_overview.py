@@ -536,7 +536,7 @@ def test_recovery_pools_the_days() -> None:
 def test_recovery_refuses_what_does_not_match() -> None:
     for truth, words in (
         ({"NEU": lambda of: of.iloc[:, :3]}, "truth_theta table: theta is missing for gene 'gene00'"),
-        (dict.fromkeys(FATES, lambda of: of.iloc[1:]), "truth: no row for gene gene00"),
+        (dict.fromkeys(FATES, lambda of: of.iloc[1:]), "truth: no row for gene 'gene00'"),
         (dict.fromkeys(FATES, lambda of: of.iloc[:, :3]), "found 3 days; the estimates have 4"),
     ):
         s = make_screen()
