@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fatewalk.core.errors import FatewalkError, quoted
+from fatewalk.core.names import is_spoilt
 from fatewalk.core.words import count
 
 if TYPE_CHECKING:
@@ -34,6 +35,12 @@ def refuse_repeated_cells(ids: pd.Index, where: str) -> None:
     """
     if ids.has_duplicates:
         twice = ids[ids.duplicated()].unique()
+        if spoilt := [name for name in twice if is_spoilt(name)]:
+            raise FatewalkError(
+                f"{where}: {count(len(spoilt), 'name of a cell', 'names of cells')}, {quoted(spoilt)}, "
+                f"{'stands' if len(spoilt) == 1 else 'stand'} in several rows, and a spreadsheet rounded "
+                "numbers or made dates there; write the names again, and import such columns as text"
+            )
         raise FatewalkError(
             f"{where}: {count(len(twice), 'name of a cell occurs', 'names of cells occur')} more than once: "
             f"{quoted(twice)}. If these are barcodes of several lanes, {LANES} (numbering them "

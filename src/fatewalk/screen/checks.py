@@ -454,13 +454,15 @@ def _refuse_unmapped(names: pd.Index, codes: np.ndarray, guides: Guides) -> None
         shown.append(f"{name!r} (the map has {near!r})" if near else repr(name))
     more = f" (and {len(unmapped) - 3} more)" if len(unmapped) > 3 else ""
     of_genes = unmapped[unmapped.isin(guides.genes)]
-    joined = next((found for name in unmapped if (found := _joined(name, guides.names))), None)
-    parted = joined or next((found for name in guides.names if (found := _joined(name, unmapped))), None)
+    known, others = frozenset(guides.names), frozenset(unmapped)
+    joined = next((found for name in unmapped if (found := _joined(name, known))), None)
+    parted = joined or next((found for name in guides.names if (found := _joined(name, others))), None)
     n_of_genes = int(np.isin(codes, names.get_indexer(of_genes)).sum())
     if joined:
         advice = (
             f"{joined[0]!r} is several guides of the map with {joined[1]!r} between: write one row for each "
-            "call, or, of a column of obs, set guide_separator"
+            "call, or, in a column of obs, a sign between them that is in no name, such as ';' "
+            "(guide_separator)"
         )
     elif parted:
         advice = (
@@ -481,11 +483,16 @@ def _refuse_unmapped(names: pd.Index, codes: np.ndarray, guides: Guides) -> None
     )
 
 
-def _joined(name: str, guides: pd.Index) -> tuple[str, str] | None:
-    """A name that is several guides with a sign between, and that sign."""
-    signs = dict.fromkeys(re.findall(r"[\W_]", name))
-    several = (sign for sign in signs if pd.Index(name.split(sign)).str.strip().isin(guides).all())
-    return next(((name, sign) for sign in several), None)
+def _joined(name: str, guides: frozenset[str]) -> tuple[str, str] | None:
+    """A name that is several guides with a sign between, and that sign, which may stand in the guides."""
+    for sign in dict.fromkeys(re.findall(r"[\W_]", name)):
+        words, ends = name.split(sign), [0]  # ends: words that make whole guides
+        for end in range(1, len(words) + 1):
+            if any(sign.join(words[start:end]).strip() in guides for start in ends):
+                ends.append(end)
+        if ends[-1] == len(words):
+            return name, sign
+    return None
 
 
 def _umis(calls: pd.DataFrame) -> np.ndarray:

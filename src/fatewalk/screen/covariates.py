@@ -35,7 +35,13 @@ LABELS = re.compile(
 FEW_VALUES = 6  # doses may grow by tens, so that the highest is far from the others
 FAR_OFF = 20.0  # times the range of all other values
 FEW_WORDS = 0.2  # cells with words among numbers, of all
-OUTCOME = 0.8  # share of the variance of a fate above which a covariate is no nuisance
+OUTCOME = 0.5  # share of the variance of a fate within a day above which a covariate is no nuisance
+OUTCOME_OF_STATE = 0.1  # ... that is called a state of cells
+STATE = re.compile(
+    r"cell[_. -]?(type|state)|annotation|leiden|louvain|cluster|fate|lineage|macrostate"
+    r"|term(inal)?[_. -]?state|pseudotime",
+    re.IGNORECASE,
+)
 CONSTANT = 1e-10  # range against magnitude below which numbers differ by rounding only
 DEPENDENT = 1e-8  # share of a column's variance that the others leave, below which it is a copy
 
@@ -265,9 +271,15 @@ def _warn_of_words(name: str, cells_of: dict[str, int], report: Report) -> None:
 
 
 def warn_of_outcome(
-    values: np.ndarray, names: Sequence[str], prob: np.ndarray, burden: np.ndarray, report: Report
+    values: np.ndarray,
+    names: Sequence[str],
+    prob: np.ndarray,
+    day: np.ndarray,
+    burden: np.ndarray,
+    n_targeting: np.ndarray,
+    report: Report,
 ) -> None:
-    """Warn of covariates that are the fates themselves, or the burden.
+    """Warn of covariates that are the fates themselves, the burden, or the number of targeting guides.
 
     Parameters
     ----------
@@ -277,11 +289,15 @@ def warn_of_outcome(
         Of the columns, [K].
     prob : numpy.ndarray, float64 [N, F]
         Fate probabilities.
-    burden : numpy.ndarray, float64 [N]
-        Guide burden.
+    day : numpy.ndarray, int64 [N]
+        Of each cell.
+    burden, n_targeting : numpy.ndarray, float64 [N]
+        Guide burden, and targeting guides called.
     report
         Has ``covariates``; gets ``warnings``.
     """
+    guides = np.column_stack([burden, n_targeting, n_targeting > 0]).astype(float)  # [N, 3]
+    guides -= guides.mean(0)
     for described in report["covariates"]:
         name, own = described["name"], [names.index(column) for column in described["columns"]]
         if not own or len(prob) < FEW_CELLS * len(own):
@@ -294,13 +310,25 @@ def warn_of_outcome(
                 f"Covariate {name!r} is the guide burden, whose slope the model has unless "
                 "model.burden_slope is none: take it out of covariates."
             )
-        share = float(_explained(values[:, own], prob).max())
-        if share > OUTCOME:
+        elif _explained(guides, values[:, own]).min() > 1 - DEPENDENT:
+            report["warnings"].append(
+                f"Covariate {name!r} follows from the guides of a cell (how many target a gene, and how many "
+                "there are): it takes what the effects of all genes have in common with it. Take it out of "
+                "covariates."
+            )
+        share = float(_explained(within(values[:, own], day), within(prob, day)).max())
+        if share > (OUTCOME_OF_STATE if STATE.search(name) else OUTCOME):
             report["warnings"].append(
                 f"Covariate {name!r} explains {share:.0%} of how the fates of cells differ: it seems to be "
                 "the fate itself, or a state that leads to it, and takes the effects of the genes with it. "
                 "Take it out of covariates."
             )
+
+
+def within(values: np.ndarray, group: np.ndarray) -> np.ndarray:
+    """Differences of values [N, any] from the mean of the group [N] of each cell."""
+    table = pd.DataFrame(values)
+    return (table - table.groupby(group).transform("mean")).to_numpy()
 
 
 def _explained(values: np.ndarray, outcome: np.ndarray) -> np.ndarray:

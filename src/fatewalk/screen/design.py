@@ -45,6 +45,7 @@ from fatewalk.screen.quality import (
     warn_of_groups_without,
     warn_of_hours,
     warn_of_many_guides,
+    warn_of_states,
 )
 
 if TYPE_CHECKING:
@@ -216,8 +217,9 @@ def build_design(
     warn_of_hours(days, times, day, rep, report)
     burden = check_burden(cells, ids, n_guides[row], report)
     covariates, covariate_names = build_covariates(cells, ids, config.covariates, day, rep, report)
-    warn_of_outcome(covariates, covariate_names, prob, burden, report)
-    if clusters:
+    n_targeting = np.bincount(cell, weights=guides.gene[guide] >= 0, minlength=len(cells))  # [N]
+    warn_of_outcome(covariates, covariate_names, prob, day, burden, n_targeting, report)
+    if clusters and not warn_of_states(clusters, cluster, rep, day, prob, report):
         warn_of_clusters(clusters, cluster, reps, rep, report)
 
     used = np.bincount(guide, minlength=len(guides.names)) > 0  # [M]

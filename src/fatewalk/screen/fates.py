@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from fatewalk.screen.text import as_codes
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+NUMBERED = re.compile(r"(V|X|col|column|fate|lineage|state)?[_. -]?\d+(\.0)?", re.IGNORECASE)  # V1, 0, fate_2
 FEW_CELLS = 10  # of a day and replicate, or with the same soft probabilities
 MANY_ALIKE = 0.01  # share of the cells with the same soft probabilities
 DISTINCT = 0.9  # probabilities over cells, of the other cells
@@ -62,10 +64,16 @@ def match_fates(prob: pd.DataFrame, fates: Sequence[str], where: str) -> tuple[p
         if name not in zero
     ]
     if problems:
+        numbered = found and not set(found) & set(fates) and all(map(NUMBERED.fullmatch, found))
+        mend = (
+            "Those of the data are numbers: write the name of each fate in their place, or list them as they "
+            "are in model.fates, in quotes"
+            if numbered
+            else "List every fate of the data in model.fates, spelled alike"
+        )
         raise FatewalkError(
             f"{where}: the fates differ: {'; '.join(problems)}. model.fates: "
-            f"{', '.join(map(repr, fates))}. Data: {', '.join(map(repr, found)) or 'none'}. List "
-            "every fate of the data in model.fates, spelled alike"
+            f"{', '.join(map(repr, fates))}. Data: {', '.join(map(repr, found)) or 'none'}. {mend}"
         )
     return prob[[name for name in found if name in fates]], zero
 

@@ -9,14 +9,14 @@ import re
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pandas as pd
 
 from fatewalk.core.errors import first_few, quoted
 from fatewalk.core.words import count
+from fatewalk.screen.covariates import OUTCOME, within
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-    import pandas as pd
 
 MANY_SINGLE = 0.1  # calls of one UMI beyond what counts of guides have, of all calls
 MANY_SINGLE_OF_GUIDE = 0.3  # of the calls of one guide
@@ -25,12 +25,14 @@ VALLEY = 1.5  # both peaks of the UMIs, low and high, over what lies between
 LOW_PEAK = 0.05  # calls below the valley, of all
 MANY_WITHOUT = 0.2  # cells without a guide call
 MANY_LOST = 0.3  # of the cells that had guides
+MOST_ABOVE = 1.5  # mean of a Poisson number by its ones and twos, over that of the cells with guides
 FEW_TWOS = 30  # cells of two guides, too few to tell how many have none
 FEW_CELLS_OF_DAY = 30
 FEW_GUIDES = 10  # a cell may well have most of them
 FAR_BEYOND = 5.0  # burden over guides called, in the median
 MOST_TIMES = 50.0  # burden of a cell over its guides and over the median burden
 FEW_CELLS_OF_GENE = 5
+FEW_CELLS_OF_CLUSTER = 30  # on average: below it a share of the fates may be chance, or a clone's
 
 NUMBERED = re.compile(r"([^\W_]{1,10}[-_. ]+)*[^\W\d]{0,10}[-_. ]?\d{1,3}")  # 7, e7, embryo_7, d3_e7
 DAYS_IN = {24: "hours", 1440: "minutes"}
@@ -112,9 +114,11 @@ def warn_of_cells_without(n_guides: np.ndarray, kept: bool, report: Report) -> N
         Gets ``warnings``.
     """
     n, (none, one, two) = len(n_guides), np.bincount(np.minimum(n_guides, 3), minlength=4)[:3].tolist()
-    expected = np.exp(-2 * two / one) if one else 0.0  # of a Poisson number with as many of 1 and 2
+    mean = 2 * two / one if one else np.inf  # of a Poisson number with as many of 1 and 2
+    expected = np.exp(-mean)
     lost = (none / n - expected) / (1 - expected) if expected < 1 else 0.0  # of the cells that had guides
-    known = two >= FEW_TWOS and lost > MANY_LOST
+    poisson = mean < MOST_ABOVE * n_guides.sum() / max(n - none, 1)  # not so where guides come in pairs
+    known = two >= FEW_TWOS and lost > MANY_LOST and poisson
     if none < MANY_WITHOUT * n or not (known or none > n / 2):
         return
     use = (
@@ -199,6 +203,50 @@ def warn_of_clusters(
         f"{len(reps)} replicates, and counts as one. If their numbers begin anew in each replicate, write "
         f"the replicate into their names ({reps[0]}_{clusters[0]})."
     )
+
+
+def warn_of_states(
+    clusters: Sequence[str],
+    cluster: np.ndarray,
+    rep: np.ndarray,
+    day: np.ndarray,
+    prob: np.ndarray,
+    report: Report,
+) -> bool:
+    """Warn of clusters that are states of cells: few, in several replicates or days, each of its own fate.
+
+    Parameters
+    ----------
+    clusters
+        Names, [C].
+    cluster, rep, day : numpy.ndarray, int64 [N]
+        Of each cell.
+    prob : numpy.ndarray, float64 [N, F]
+        Fate probabilities.
+
+    Returns
+    -------
+    bool
+        Whether it did.
+    """
+    n = len(clusters)
+    places = pd.DataFrame({"cluster": cluster, "rep": rep, "day": day}).groupby("cluster").nunique()
+    spread = (places > 1).any(axis=1).mean()  # of the clusters
+    if n < 2 or len(cluster) < FEW_CELLS_OF_CLUSTER * n or spread < 1 / 2:
+        return False
+    apart = within(prob, day)
+    total = np.square(apart).sum(0)
+    rest = np.square(within(apart, cluster)).sum(0)
+    share = 1 - (rest[total > 0] / total[total > 0]).min(initial=1.0)
+    if share < OUTCOME:
+        return False
+    report["warnings"].append(
+        f"The {n} clusters ({quoted(clusters)}) explain {share:.0%} of how the fates of cells differ, and "
+        "most have cells of several replicates or days: they seem to be states of cells, such as clusters of "
+        "expression, and take the effects of the genes with them. Set cluster_key to the column of the "
+        "embryo, clone or well, or leave it out."
+    )
+    return True
 
 
 def warn_of_hours(

@@ -25,7 +25,7 @@ UNITS = {
     ),
 }
 OF_UNIT = "([_. -]?(id|no|nr|number|name|barcode|code))?"
-MOST = 0.5  # values of a column over cells, above which it names cells, not groups of them
+SHARING = 0.2  # cells that share their value with another, below which a column names cells, not groups
 
 
 def note_unused(columns: pd.DataFrame, used: Collection[str | None], day: str, rep: str | None) -> list[str]:
@@ -60,7 +60,8 @@ def note_unused(columns: pd.DataFrame, used: Collection[str | None], day: str, r
                 continue
             codes, values = pd.factorize(columns[name])  # [N] -1: no value
             n_pairs = len(np.unique(place * (len(values) + 1) + codes + 1))
-            if 2 <= len(values) <= MOST * len(codes) and n_pairs > n_places:
+            sharing = np.bincount(codes[codes >= 0], minlength=1)[codes] > 1
+            if len(values) > 1 and sharing[codes >= 0].sum() > SHARING * len(codes) and n_pairs > n_places:
                 notes.append(
                     f"Column {str(name)!r} ({len(values)} values) is not used. If its cells belong together, "
                     f"set {key}: {name}, or name it under covariates; else their labels count as independent."

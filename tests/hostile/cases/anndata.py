@@ -104,6 +104,22 @@ def fewer_guides(screen):
     anndata(change, guide_anndata="guides.h5ad")(screen)
 
 
+def scaled(screen, **keys):
+    """A file of guides whose X is scaled, its counts in a layer."""
+
+    def change(adata, guides):
+        del adata.obsm["guide"]
+        guides.layers["counts"] = guides.X.copy()
+        guides.X = guides.X.toarray() - 0.1
+        guides.write_h5ad(screen.path("guides.h5ad"))
+
+    anndata(change, guide_anndata="guides.h5ad", **keys)(screen)
+
+
+def counts_in_layer(screen):
+    scaled(screen, guide_key="counts")
+
+
 def two_places(adata, guides):
     adata.obsm["guide_counts"] = adata.obsm["guide_calls"] = table_of(guides)
     del adata.obsm["guide"]
@@ -255,7 +271,17 @@ CASES = [
     Case(
         "missing values in the guide matrix", "import",
         obsm(guide=lambda guides: table_of(guides).replace(1, np.nan)), "refused",
-        ("obsm['guide']", "missing or negative"),
+        ("obsm['guide']", "missing or infinite", "first of cell", "fillna(0)"),
+    ),
+    Case(
+        "a scaled guide matrix", "import", scaled, "refused",
+        ("guides.h5ad: X holds negative values", "of cell", "layers['counts']", "set guide_key to its name"),
+    ),
+    Case("counts in the layer that the message names", "design", counts_in_layer, "right"),
+    Case(
+        "genes for the names of guides", "import",
+        anndata(lambda adata, guides: adata.uns.update(guide_names=guides.var_names.str[:7].to_numpy())),
+        "refused", ("obsm['guide']", "'Gene001'", "stands in several columns", "names of genes"),
     ),
     Case(
         "posteriors instead of calls", "import",

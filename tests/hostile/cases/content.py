@@ -186,6 +186,29 @@ def fate_of(cells):
     return cells[["p_EC", "p_MES", "p_NEU"]].astype(float).idxmax(axis=1)
 
 
+def state_of(of_all):
+    """A state of the cells that is their fate in so many of them, and any other in the rest."""
+
+    def state(cells):
+        rng = np.random.default_rng(0)
+        fate, n = fate_of(cells), len(cells)
+        return fate.where(rng.random(n) < of_all, rng.choice(fate.unique(), n))
+
+    return state
+
+
+def targeting(cells, s):
+    """Targeting guides of each cell."""
+    calls = s.table("calls.csv")
+    n = calls[~calls["guide"].str.startswith("NTC")].groupby("cell_id").size()
+    return cells["cell_id"].map(n).fillna(0).astype(int)
+
+
+def perturbed(s):
+    """A covariate that tells cells with a targeting guide from others."""
+    of_cells(COVARIATE, x=lambda c: np.where(targeting(c, s) > 0, "perturbed", "control"))(s)
+
+
 def burden_twice(s):
     calls = s.table("calls.csv").groupby("cell_id").size()
     of_cells(COVARIATE, x=lambda c: c["cell_id"].map(calls).fillna(0))(s)
@@ -1099,6 +1122,48 @@ EXPERIMENT = [
         of_cells(COVARIATE, x=fate_of),
         "warned",
         ("Covariate 'x' explains 100% of how the fates of cells differ", "out of covariates"),
+    ),
+    Case(
+        "a covariate that is the fate in most cells",
+        "design",
+        of_cells(COVARIATE, x=state_of(0.85)),
+        "warned",
+        ("Covariate 'x' explains", "or a state that leads to it", "out of covariates"),
+    ),
+    Case(
+        "a covariate that is called a type of cells",
+        "design",
+        of_cells({"entry": {"covariates": ["cell_type"]}}, cell_type=state_of(0.5)),
+        "warned",
+        ("Covariate 'cell_type' explains", "or a state that leads to it", "out of covariates"),
+    ),
+    Case(
+        "a covariate that has little to do with the fate",
+        "design",
+        of_cells(COVARIATE, x=state_of(0.2)),
+        "right",
+    ),
+    Case(
+        "a covariate that tells perturbed cells from others",
+        "design",
+        perturbed,
+        "warned",
+        ("Covariate 'x' follows from the guides of a cell", "out of covariates"),
+    ),
+    Case(
+        "clusters of expression as clusters",
+        "design",
+        of_cells({"entry": {"cluster_key": "leiden"}}, leiden=lambda c: pd.factorize(state_of(0.9)(c))[0]),
+        "warned",
+        ("The 3 clusters ('0', '1', '2') explain", "states of cells", "embryo, clone or well"),
+        ("begin anew",),
+    ),
+    Case(
+        "clones of one or two cells that no key names",
+        "import",
+        of_cells({}, clone_id=lambda c: [f"c{i}" if i % 5 else f"c{i + 2}" for i in range(len(c))]),
+        "warned",
+        ("Column 'clone_id' (192 values) is not used", "set cluster_key: clone_id"),
     ),
     Case(
         "a covariate that is the burden",

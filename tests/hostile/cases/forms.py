@@ -466,6 +466,20 @@ TABLES = [
          "refused", ("guides.csv: is a guide map", "as guide_map", "as guide_calls")),
     Case("guides of a cell in one field, with '/'", "design", joined("/"), "refused",
          ("is several guides of the map with '/' between", "one row for each call", "guide_separator")),
+    Case("guides of a cell in one field, with a sign of their names", "design", joined("_"),
+         "refused", ("is several guides of the map with '_' between", "a sign between them", "in no name")),
+    Case("how many cells have guides, of 10x", "import", rewrite(
+        "calls.csv", lambda b: b"Category,# Cells,Median UMIs,Std. Dev UMIs\nNo guide molecules,20,1,0\n"
+    ), "refused", ("calls.csv", "summary over all cells", "protospacer_calls_per_cell.csv")),
+    Case("the thresholds of 10x", "import",
+         rewrite("calls.csv", lambda b: b"Protospacer,UMI threshold\nGene001_g1,3\n"),
+         "refused", ("calls.csv", "summary over all cells", "protospacer_calls_per_cell.csv")),
+    Case("names of cells that a spreadsheet rounded", "import",
+         lambda s: s.change("cells.csv", "cell_id", slice(None), "2.02E+10"), "refused",
+         ("cells.csv", "'2.02E+10'", "a spreadsheet rounded", "as text"), ("lane",)),
+    Case("numbers of columns for fates", "import",
+         rewrite("cells.csv", lambda b: b.replace(b"p_EC,p_MES,p_NEU", b"p_V1,p_V2,p_V3")), "refused",
+         ("cells.csv", "'V1', 'V2', 'V3'", "write the name of each fate in their place")),
     Case("a comment above the header", "import", rewrite("cells.csv", lambda b: b"# exported\n" + b),
          "refused", ("cells.csv: the line of names", "is line 2", "'# exported'")),
 ]  # fmt: skip

@@ -142,8 +142,8 @@ def test_only_counts_become_umis(screen):
     _, calls, report = screen(make(obsm={"guide": sp.csr_matrix(UMI * 0.3)}))
     assert ("umi" in calls, len(calls)) == (False, len(CALLS))
     assert "holds no counts" in report["notes"][0]
-    for bad in (-1.0, np.nan):
-        with pytest.raises(FatewalkError, match="missing or negative"):
+    for bad, told in ((-1.0, "holds negative"), (np.nan, "missing or infinite")):
+        with pytest.raises(FatewalkError, match=told):
             screen(make(obsm={"guide": sp.csr_matrix(np.where(UMI == 4, bad, UMI))}))
 
 

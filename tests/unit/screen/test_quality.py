@@ -80,6 +80,14 @@ def test_cells_without_guides_of_a_poisson_screen(moi):
     assert len(report["notes"]) == (moi <= 0.5)  # how many they are is said, and how they are used
 
 
+def test_cells_without_cassettes():
+    # guides come in pairs: the few cells of one guide let expect cells of dozens
+    report = {"warnings": [], "notes": []}
+    pairs = np.random.default_rng(0).poisson(0.9, 5000)
+    warn_of_cells_without(2 * pairs - (np.arange(5000) % 40 == 0) * (pairs > 0), True, report)
+    assert report == {"warnings": [], "notes": []}
+
+
 @pytest.mark.parametrize("moi", [0.3, 1, 2, 5])
 def test_cells_that_lost_their_guides(moi):
     rng, report = np.random.default_rng(0), {"warnings": []}

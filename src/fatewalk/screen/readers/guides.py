@@ -198,11 +198,7 @@ def _umis_beside(place: Place, called: Entries, wanted: np.ndarray) -> tuple[np.
 def _checked(place: Place, entries: Entries, rows: int, width: int) -> Entries:
     """Refuse a matrix of other cells, or of values that are no counts; keep what is above zero."""
     place.part.refuse_rows(place.within, rows)
-    if not (np.isfinite(entries.value).all() and (entries.value >= 0).all()):
-        raise FatewalkError(
-            f"{place.where} holds missing or negative values; it must hold UMI counts or 0/1, not normalised "
-            "values"
-        )
+    _refuse_no_counts(place, entries)
     twice = pd.Series(entries.row * (entries.column.max(initial=0) + 1) + entries.column).duplicated()
     if twice.any():
         raise FatewalkError(
@@ -212,6 +208,26 @@ def _checked(place: Place, entries: Entries, rows: int, width: int) -> Entries:
         )
     _refuse_no_calls(place, entries.value, rows, width)
     return entries
+
+
+def _refuse_no_counts(place: Place, entries: Entries) -> None:
+    """Refuse missing values, which stand for no call perhaps, and negative ones, which are no counts."""
+    missing, negative = ~np.isfinite(entries.value), entries.value < 0
+    cells = place.part.cell_id
+    if missing.any():
+        raise FatewalkError(
+            f"{place.where} holds missing or infinite values ({missing.sum()}, first of cell "
+            f"{cells[entries.row[missing]][0]!r}); it must hold UMI counts or 0/1: where no guide was seen, "
+            f"write 0, of a data frame in Python: adata.{place.within} = adata.{place.within}.fillna(0)"
+        )
+    if negative.any():
+        others = [f"layers[{key!r}]" for key in place.part.keys("layers") if key != place.element[7:]]
+        layers = f" (is that {' or '.join(others)}? then set guide_key to its name)" if others else ""
+        raise FatewalkError(
+            f"{place.where} holds negative values ({negative.sum()}, first {entries.value[negative][0]:.3g} "
+            f"of cell {cells[entries.row[negative]][0]!r}), so that it is scaled or background was taken "
+            f"off; name the UMI counts{layers}, or calls as 0/1"
+        )
 
 
 def _refuse_no_calls(place: Place, value: np.ndarray, cells: int, guides: int) -> None:
@@ -244,7 +260,11 @@ def _calls(
     index = pd.Index(names)
     used = index if wanted is None else index[wanted]
     if repeated := used[used.duplicated()].unique().tolist():
-        raise FatewalkError(f"{place.where}: guide {quoted(repeated)} stands in several columns; keep one")
+        raise FatewalkError(
+            f"{place.where}: guide {quoted(repeated)} stands in several columns; give each guide a name of "
+            "its own (if these are names of genes, the names of the guides are needed here), and leave a "
+            "column out only where it is a copy"
+        )
     if len(blank := np.flatnonzero(used.astype(str).str.strip() == "")):
         raise FatewalkError(
             f"{place.where}: column {first_few(blank + 1)} of {len(used)} has no name; name its guide, or "

@@ -18,7 +18,12 @@ from fatewalk.core.tables import read_table, require_columns, with_names_of_rows
 from fatewalk.screen.days import read_days
 from fatewalk.screen.fates import one_hot
 from fatewalk.screen.raw import RawScreen
-from fatewalk.screen.readers.tenx import TENX_CALLS, is_protospacer_table, split_protospacer_calls
+from fatewalk.screen.readers.tenx import (
+    TENX_CALLS,
+    is_protospacer_table,
+    refuse_summary,
+    split_protospacer_calls,
+)
 from fatewalk.screen.terminal import TERMINAL_STATES, check_terminal
 from fatewalk.screen.unused_columns import note_unused
 
@@ -205,6 +210,7 @@ def _read_calls(path: str) -> tuple[pd.DataFrame, str, list[str]]:
             f"{path}: is a guide map (columns guide_name, gene_name), not calls; name it as guide_map, and "
             "the table of cell_id and guide as guide_calls"
         )
+    refuse_summary(table, path)
     table, notes = with_names_of_rows(table, "cell_id", path)
     _refuse_matrix(table, path)
     _refuse_wide(table, path)
@@ -236,11 +242,6 @@ def _refuse_matrix(table: pd.DataFrame, path: str) -> None:
     numbers = table.select_dtypes(["number", "bool"]).columns
     if set(GUIDE_CALLS) <= set(table) or len(numbers) < 3 or len(numbers) < len(table.columns) - 2:
         return
-    if {"num_cells", "pct_cells"} <= set(table):
-        raise FatewalkError(
-            f"{path}: is Cell Ranger's summary over all cells (num_cells, pct_cells); name "
-            "protospacer_calls_per_cell.csv, which lies beside it"
-        )
     own = next((name for name in table if name not in numbers), table.columns[0])
     rows, columns = ("guide", "cell_id") if own == "guide" else ("cell_id", "guide")
     raise FatewalkError(

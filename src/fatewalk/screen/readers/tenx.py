@@ -19,6 +19,22 @@ GUIDE_FEATURES = "CRISPR Guide Capture"
 NO_GENE = ("", "none", "ignore")  # targets, in Cell Ranger's words, that are neither genes nor controls
 
 
+SUMMARIES = (  # other tables of Cell Ranger in the same folder, by columns: of guides, not of cells
+    {"Category", "# Cells"},
+    {"num_cells", "pct_cells"},
+    {"Protospacer", "UMI threshold"},
+)
+
+
+def refuse_summary(table: pd.DataFrame, where: str) -> None:
+    """Refuse the tables of Cell Ranger that lie beside the calls and sum them up."""
+    if any(columns <= set(table) for columns in SUMMARIES) and "cell_barcode" not in table:
+        raise FatewalkError(
+            f"{where}: is Cell Ranger's summary over all cells (columns {quoted(table.columns)}); name "
+            "protospacer_calls_per_cell.csv, which lies beside it"
+        )
+
+
 def is_protospacer_table(table: pd.DataFrame) -> bool:
     """Tell the 10x table by its columns."""
     return set(TENX_CALLS) <= set(table.columns)
@@ -51,6 +67,7 @@ def split_protospacer_calls(table: pd.DataFrame, where: str) -> tuple[pd.DataFra
     FatewalkError
         If a column is missing, a barcode has two rows, or a row has not one UMI count per guide.
     """
+    refuse_summary(table, where)
     require_columns(table, TENX_CALLS, where)
     barcode = table["cell_barcode"]
     if (repeated := barcode.duplicated() & barcode.notna()).any():
