@@ -85,3 +85,13 @@ def test_a_table_that_was_edited_is_told_where_nothing_is_to_be_done(copied):
     found = last_words(copied)
     assert "NOT AS WRITTEN: 'hits.csv' of " in found
     assert "Delete what is named and run the same command again" in found
+
+
+def test_results_that_were_renamed_are_summed_up_by_their_new_name(copied):
+    made_here(copied)
+    last_words(copied)
+    summary = copied.path("results/screen/main/summary.txt")
+    summary.write_text(summary.read_text().replace("screen/main", "mouse/main"))  # as of the old name
+    found = last_words(copied)
+    assert "screen/main: fit converged" in found
+    assert "mouse" not in found

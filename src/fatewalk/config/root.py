@@ -388,18 +388,20 @@ def _check_names(raw: Mapping[str, Any], problems: Problems) -> Given:
 def _check_indents(datasets: Mapping[str, Any], problems: Problems) -> None:
     """Refuse sections, and keys of an entry, that stand where the name of a data set should."""
     of_entries = {key for kind in kinds().values() for key in kind.model_fields}
+    found = {}
     for name, value in datasets.items():
         is_entry = isinstance(value, Mapping) and dataset_kind(value) is not None
         if name in RootConfig.model_fields and not is_entry:
-            problems.add(
-                f"datasets.{name}: found below datasets; let '{name}:' begin its line, without blanks"
-            )
+            found[name] = f"found below datasets; let '{name}:' begin its line, without blanks"
         elif name in of_entries and not isinstance(value, Mapping):
-            problems.add(
-                f"datasets.{name}: found {short(value)}; it is a key of a data set: give it more blanks than "
-                "the name of the data set has"
+            found[name] = (
+                f"found {short(value)}; it is a key of a data set: give it more blanks than the name of the "
+                "data set has"
             )
-    problems.raise_if_any()
+    for name, words in found.items():
+        problems.add(f"datasets.{name}: {words}")
+    if found:  # what else is wrong follows from that
+        problems.raise_if_any()
 
 
 def _of_no_kind(entry: Mapping[str, Any]) -> str:

@@ -100,7 +100,7 @@ def verify(run: Path, path: Path, entered: bool = False) -> None:
         If its checksum is another one.
     """
     manifest = _read(run)
-    if path.is_file() and not (run / NAME).is_file():
+    if path.is_file() and (run / "run.json").is_file() and not (run / NAME).is_file():
         raise FatewalkError(
             f"{path}: {NAME}, which says what stages wrote there, is gone; delete the folder {run} and run "
             "the same command again"

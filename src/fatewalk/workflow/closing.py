@@ -249,8 +249,9 @@ def summarise(folder: Path, name: str, took: str) -> list[str]:
         Three to six lines.
     """
     path = folder / "summary.txt"
-    if not took and path.exists():
-        return path.read_text().splitlines()
+    said = path.read_text() if not took and path.exists() else ""
+    if said.startswith(f"{name}: ") and f"{folder}/" in said:  # else results were renamed or moved
+        return said.splitlines()
     lines = [f"{name}: {_verdict(folder)}"]
     if (folder / "hits.csv").exists():
         lines += [f"  {line}" for line in _hits(folder / "hits.csv")]
