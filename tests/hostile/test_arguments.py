@@ -1,5 +1,6 @@
 """Wrong arguments of the library: each is refused in words of the one who wrote them."""
 
+import json
 import shutil
 import tempfile
 
@@ -10,6 +11,7 @@ from anndata import AnnData
 
 import fatewalk
 from fatewalk import mash
+from fatewalk.run.settings import note_settings
 from tests.hostile.screen import FATES
 from tests.hostile.test_hostile import INTERNAL
 
@@ -28,6 +30,13 @@ OF_RESULT = {
     "levels as an array": (lambda r: r.effects(np.array(["gene", "guide"])), "allowed: gene, guide"),
     "scales as an array": (lambda r: r.effects(scale=np.array(["fate", "x"])), "allowed: fate, contrast"),
     "no table": (lambda r: r.table(None), "table: found None; allowed: the name of a file"),
+    "a table of a contrast": (
+        lambda r: r.table("guide_concordance.csv"),
+        "'guide_concordance.csv' is for each contrast; write table('guide_concordance.csv', 'MES')",
+    ),
+    "a table of all contrasts": (
+        lambda r: r.table("hits.csv", "MES"), "is for all contrasts together; write table('hits.csv')",
+    ),
     "a list of tables": (lambda r: r.table(["hits.csv"]), "table: found ['hits.csv']"),
     "an empty contrast": (lambda r: r.table("gene_daywise_for_mash.csv", ""), "contrast: found ''; allowed"),
     "contrast 0": (lambda r: r.table("gene_daywise_for_mash.csv", 0), "contrast: found 0; allowed: MES"),
@@ -72,6 +81,9 @@ OF_FIT = {
     "priors as a Series": (lambda: fit(*RIGHT, priors=pd.Series({"s_tau": 1})), "keys with"),
     "a column for its name": (lambda: fit(*RIGHT, day_key=CELLS["day"]), "day_key: found an"),
     "a table without columns": (lambda: fit(pd.DataFrame(), MAP, CALLS), "cells: has no columns"),
+    "the screen instead of its tables": (
+        lambda: fit(SCREEN), "give its tables: fit(screen.cells, screen.guide_map, screen.guide_calls"),
+    "a config": (lambda: fit("my.yaml"), "my.yaml: is a config by its ending, and that is for snakemake"),
     "a path of no known ending": (lambda: fit("screen.h5", MAP), "guide_calls beside it"),
     "complex probabilities": (
         lambda: fit(CELLS.assign(p_EC=CELLS["p_EC"].astype(complex)), MAP, CALLS), "'EC' must hold numbers"),
@@ -118,10 +130,14 @@ def test_a_run_that_was_made_anew_is_not_mixed_with_what_was_read_before(chain, 
     folder = tmp_path / "results" / "screen" / "main"
     opened = fatewalk.load(folder)
     opened.hits()
-    settings = folder / "settings.json"
-    settings.write_text(settings.read_text().replace('"fdr": 0.05', '"fdr": 0.3'))
+    made = json.loads((folder / "settings.json").read_text())["rank_hits"]
+    note_settings(folder, "rank_hits", made | {"calls": made["calls"] | {"fdr": 0.3}})
     with pytest.raises(fatewalk.FatewalkError, match="was made anew since it was opened; open it again"):
         opened.effects()
+
+
+def edit(path, old, new):
+    path.write_text(path.read_text().replace(old, new))
 
 
 @pytest.mark.parametrize(
@@ -130,6 +146,11 @@ def test_a_run_that_was_made_anew_is_not_mixed_with_what_was_read_before(chain, 
         (lambda folder: (folder / "manifest.json").unlink(), "no manifest.json"),
         (lambda folder: (folder / "manifest.json").write_text("{}"), "manifest.json does not name it"),
         (lambda folder: (folder / "settings.json").write_text("{}"), "settings.json: has no entry 'model'"),
+        (lambda folder: edit(folder / "settings.json", "0.05", "0.2"), "settings.json: was edited; it says"),
+        (
+            lambda folder: edit(folder / "run.json", "MES", "XES"),
+            "run.json: is not what publish_design wrote",
+        ),
     ],
 )
 def test_a_run_that_nothing_vouches_for_is_not_opened(chain, tmp_path, spoil, words):
@@ -138,6 +159,14 @@ def test_a_run_that_nothing_vouches_for_is_not_opened(chain, tmp_path, spoil, wo
     spoil(folder)
     with pytest.raises(fatewalk.FatewalkError, match=words):
         fatewalk.load(folder).effects()
+
+
+def test_effects_on_a_pair_rest_on_what_was_written(chain, tmp_path):
+    shutil.copytree(chain, tmp_path, dirs_exist_ok=True)
+    folder = tmp_path / "results" / "screen" / "main"
+    shutil.copy(folder / "shrunk_fates_guide.npz", folder / "shrunk_fates_gene.npz")
+    with pytest.raises(fatewalk.FatewalkError, match="is not what fit_mash wrote"):
+        fatewalk.load(folder).effects(pair=("MES", "NEU"))
 
 
 BETA = np.random.default_rng(0).normal(size=(60, 3))

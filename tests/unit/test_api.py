@@ -493,12 +493,12 @@ def test_a_table_that_is_not_there_is_told_with_those_that_are(result):
         fatewalk.FatewalkError, match=r"did you mean 'hits_ranked.csv'\?\); allowed: .*hits.csv"
     ):
         result.table("hits_ranked")
-    words = r"gene_daywise_likelihood.csv.*; and, for each contrast: .*gene_daywise_likelihood.csv"
+    words = r"gene_daywise.csv.*; and, for each contrast: .*gene_daywise_likelihood.csv"
     with pytest.raises(fatewalk.FatewalkError, match=words):
-        result.table("gene_daywise_likelihood.csv")
+        result.table("gene_daywise.csv")
     words = r"and, for all contrasts together: .*hits.csv"
     with pytest.raises(fatewalk.FatewalkError, match=words):
-        result.table("hits.csv", "MES")
+        result.table("hits", "MES")
     with pytest.raises(AttributeError, match=r"found 'heatmaps' \(did you mean 'heatmap'\?\); allowed: "):
         _ = result.plot.heatmaps
     with pytest.raises(AttributeError, match="found 'recovery'; allowed"):

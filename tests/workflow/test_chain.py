@@ -347,7 +347,7 @@ def test_files_of_a_mode_that_is_named_no_more_are_removed(finished, tmp_path):
     ]
     figure = both.path("contrast=MES/figures/heatmap.png")
     assert all(path.exists() for path in [*enriched, figure])
-    one = both.changed(mash={"modes": ["conservative"]}, calls={"lfsr_day": 0.01})
+    one = both.changed(mash={"modes": ["conservative"]}, calls={"fdr": 0.01})
     one.finish("all_hits")
     assert not any(path.exists() for path in [*enriched, figure])  # nor are figures of the earlier calls left
     names = json.loads(one.path("manifest.json").read_text())

@@ -94,7 +94,7 @@ def test_a_fit_that_is_not_converged_exports_nothing_or_is_marked(fresh):
     assert all(fresh.path(name).is_file() for name in manifest)
 
 
-LOOSE = {"loose": {"calls": {"lfsr_day": 0.5}}}
+LOOSE = {"loose": {"calls": {"fdr": 0.5}}}
 
 
 def test_tables_of_another_fit_are_set_aside_in_every_run_of_a_refused_one(finished, tmp_path):

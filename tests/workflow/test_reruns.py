@@ -174,7 +174,7 @@ def test_a_forced_fit_redoes_what_depends_on_it(finished):
 @pytest.mark.parametrize(
     ("section", "keys", "first"),
     [
-        ("calls", {"lfsr_day": 0.01}, "check_delta"),
+        ("calls", {"fdr": 0.01}, "check_delta"),
         ("mash", {"null_weight": 1}, "check_delta"),
         ("fit", {"device": "cpu"}, "check_delta"),
         ("fit", {"require": "none"}, "check_delta"),
@@ -200,7 +200,7 @@ def test_a_second_run_shares_design_fit_and_draws_as_far_as_they_are_the_same(fi
 
 
 def test_a_second_run_whichever_came_first_makes_the_same_as_alone(finished, tmp_path):
-    both = finished.copied_to(tmp_path / "copy").changed(runs={"loose": {"calls": {"lfsr_day": 0.5}}})
+    both = finished.copied_to(tmp_path / "copy").changed(runs={"loose": {"calls": {"fdr": 0.5}}})
     posterior = next((both.folder / "results" / "tiny" / "fits").glob("*/posterior.pt"))
     before = posterior.stat().st_mtime_ns
     both.finish("all_hits")
@@ -211,7 +211,7 @@ def test_a_second_run_whichever_came_first_makes_the_same_as_alone(finished, tmp
     loose, strict = (pd.read_csv(both.path("hits_ranked.csv", run)) for run in ("loose", "main"))
     assert loose["n_active_days"].sum() >= strict["n_active_days"].sum()
     # the run that came second alone, as main: nothing before the calls is made again
-    swapped = replace(both, config=finished.changed(calls={"lfsr_day": 0.5}).config)
+    swapped = replace(both, config=finished.changed(calls={"fdr": 0.5}).config)
     assert set(planned_jobs(both.folder, swapped.config, ["all_hits"])) == {"rank_hits", "all_hits"}
 
 

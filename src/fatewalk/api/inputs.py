@@ -24,6 +24,7 @@ from fatewalk.screen.readers.guide_places import (
     is_column_of_guides,
     sounds_like_guides,
 )
+from fatewalk.screen.simulate import SimulatedScreen
 from fatewalk.screen.terminal import TERMINAL_STATES
 
 if TYPE_CHECKING:
@@ -90,6 +91,11 @@ def _refuse_calls(kind: type[Dataset], data: Any, guide_calls: Any) -> None:
             "out, or give 10x calls as protospacer_calls"
         )
     is_path = isinstance(data, str | os.PathLike)
+    if is_path and str(data).endswith((".yaml", ".yml")):
+        raise FatewalkError(
+            f"{data}: is a config by its ending, and that is for snakemake; give its files and keys by "
+            "themselves: fit('cells.csv', 'guides.csv', 'calls.csv', fates=[...])"
+        )
     if is_path and str(data) and "guide_calls" in kind.model_fields and guide_calls is None:
         raise FatewalkError(
             f"{data}: is taken for a table of cells by its ending; allowed: guide_calls beside it, or a "
@@ -137,8 +143,14 @@ def _path(key: str, value: Any, folder: Path) -> str:
     if isinstance(value, str | os.PathLike):
         return os.path.expanduser(value)  # noqa: PTH111 (Path raises for a user that there is not)
     if not isinstance(value, pd.DataFrame):
+        if isinstance(value, SimulatedScreen):
+            raise FatewalkError(
+                f"{key}: found a simulated screen; give its tables: fit(screen.cells, screen.guide_map, "
+                "screen.guide_calls, fates=[...])"
+            )
         found = "nothing" if value is None else f"an object of type {type(value).__name__}"
-        raise FatewalkError(f"{key}: found {found}; allowed: a DataFrame, or the path of a table")
+        mend = "; give that with .to_pandas()" if hasattr(value, "to_pandas") else ""
+        raise FatewalkError(f"{key}: found {found}; allowed: a DataFrame, or the path of a table{mend}")
     table = value.set_axis([str(name) for name in value.columns], axis=1).reset_index(drop=True)
     if table.columns.has_duplicates:
         twice = first_few(table.columns[table.columns.duplicated()].unique())

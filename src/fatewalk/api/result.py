@@ -141,8 +141,12 @@ class Result:
             elsewhere = sorted(
                 set(_tables_in(self.folder, None if chosen else self.run.primary)) - set(known)
             )
+            if name in elsewhere:
+                call = f"table({name!r})" if chosen else f"table({name!r}, {self.run.primary!r})"
+                raise FatewalkError(f"table: {name!r} is {other}; write {call}")
             raise FatewalkError(
-                f"table: found {name!r}{nearest(name, [*known, *elsewhere])}; allowed: {', '.join(known)}"
+                f"table: found {name!r}{nearest(name, [*known, *elsewhere])}; allowed: "
+                f"{', '.join(known) or 'none, they are not in the folder'}"
                 + (f"; and, {other}: {', '.join(elsewhere)}" if elsewhere else "")
             )
         return self.run.table(name, chosen).copy()
@@ -210,7 +214,7 @@ def _pair_effects(run: Run, level: str, pair: tuple[str, str]) -> pd.DataFrame:
     """Effects on two fates, by the prior that the run fitted."""
     return pair_effects_table(
         level,
-        FateEffects.load(run.folder / f"shrunk_fates_{level}.npz"),
+        FateEffects.load(run.checked(run.folder / f"shrunk_fates_{level}.npz")),
         run.arrays("evidence.npz"),
         pair,
         run.table(f"{level}_daywise_for_mash.csv", run.primary),

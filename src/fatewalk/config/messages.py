@@ -276,8 +276,9 @@ def _mend(found: list[dict[str, Any]], value: Any, python: bool) -> str:
 
 
 def _list_meant(text: str, python: bool) -> str:
-    """``; write [EC, MES]`` of "EC, MES", "(EC, MES)" or "- EC - MES" with typographic dashes."""
-    names = [name.strip() for name in re.split(r"[,;]|(?:^|\s)[–—•](?=\s)", text.strip("() "))]
+    """``; write [EC, MES]`` of "EC, MES", "(EC, MES)", "['EC', 'MES']", "-EC -MES" with any dashes."""
+    dashes = r"[,;]|(?:^|\s)[–—•](?=\s)|(?:^|\s)-(?=\S)"
+    names = [name.strip("'\" ") for name in re.split(dashes, text.strip("()[] "))]
     names = [name for name in names if name]
     if not names or names in (["none"], ["None"], ["null"]):
         return "; write [] for none"

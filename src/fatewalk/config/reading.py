@@ -27,6 +27,9 @@ COMMA = "a comma in a number: write it with a point, and without commas between 
 TABS = "a tab at the start of the line: indent with blanks, never with tabs"
 MENDS = {  # what the parser says: what it means
     "unknown escape character": "a backslash in double quotes begins a code: take single quotes",
+    "expected escape sequence": "a backslash in double quotes begins a code: take single quotes",
+    "expected chomping or indentation": "text that begins with '>' or '|' must stand in quotes; a number "
+    "stands without signs",
     "undefined alias": "text that begins with '*' must stand in quotes",
     "expected alphabetic or numeric character": "text that begins with '*' or '&' must stand in quotes",
     "mapping values are not allowed here": "text that holds ': ' must stand in quotes, and the keys of a "

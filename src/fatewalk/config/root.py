@@ -362,6 +362,7 @@ def _check_names(raw: Mapping[str, Any], problems: Problems) -> Given:
         )
         problems.raise_if_any()
     assert isinstance(datasets, Mapping)
+    _check_indents(datasets, problems)
     by_path = {f"datasets.{name}": name for name in datasets}
     check_names(by_path, (*RESERVED_DATASETS, "ablation-*"), problems)
     top_runs = {f"runs.{run}": run for run in _section(raw, "runs")}
@@ -382,6 +383,25 @@ def _check_names(raw: Mapping[str, Any], problems: Problems) -> Given:
             own_runs = {f"{path}.runs.{run}": run for run in _section(entry, "runs")}
             check_names(top_runs | own_runs, RESERVED_RUNS, problems)
     return known
+
+
+def _check_indents(datasets: Mapping[str, Any], problems: Problems) -> None:
+    """Refuse sections, and keys of an entry, that stand where the name of a data set should."""
+    of_entries = {key for kind in kinds().values() for key in kind.model_fields}
+    found = {}
+    for name, value in datasets.items():
+        is_entry = isinstance(value, Mapping) and dataset_kind(value) is not None
+        if name in RootConfig.model_fields and not is_entry:
+            found[name] = f"found below datasets; let '{name}:' begin its line, without blanks"
+        elif name in of_entries and not isinstance(value, Mapping):
+            found[name] = (
+                f"found {short(value)}; it is a key of a data set: give it more blanks than the name of the "
+                "data set has"
+            )
+    for name, words in found.items():
+        problems.add(f"datasets.{name}: {words}")
+    if found:  # what else is wrong follows from that
+        problems.raise_if_any()
 
 
 def _of_no_kind(entry: Mapping[str, Any]) -> str:

@@ -354,6 +354,7 @@ READ_WITH = {
     "fdr": {"rule": "fdr"},
     "fdr_prob_large_min": {"rule": "fdr"},
     "effect_prob_large_min": {"rule": "lfsr"},
+    "lfsr_day": {"rule": "lfsr"},  # by rule fdr it moves a line of a figure alone
     "anyday_correction": {"rule": "lfsr"},
     "anyday_fdr": {"rule": "lfsr", "anyday_correction": "fdr"},
 }

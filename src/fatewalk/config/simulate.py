@@ -29,7 +29,7 @@ class SimulateConfig(Section):
     genes: PositiveInt = Field(50, le=10**5, description="targeted genes")
     guides_per_gene: Guides | dict[Guides, Weight] = Field(
         {1: 0.05, 2: 0.1, 4: 0.7, 6: 0.15},
-        description="guides of a gene: a number, or {number: probability}",
+        description="guides of a gene: a number, or {number: weight}; weights are shares of their sum",
     )
     ntc_guides: int = Field(20, ge=0, le=10**5, description="non-targeting (NTC) guides")
     ntc_share: float = Field(

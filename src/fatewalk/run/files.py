@@ -67,6 +67,7 @@ class Run:
             if not (folder / name).is_file():
                 raise FatewalkError(f"{folder}: is no folder of a run as this version writes it: no {name}")
         made_of = read_json(folder / "run.json", ["contrasts"])
+        verify(folder, folder / "run.json")
         settings = read_settings(folder)
         need(folder / SETTINGS, "entry", ["model"], vars(settings))
         return cls(folder, made_of["contrasts"], settings, _opened=_identity(folder))

@@ -100,6 +100,11 @@ def verify(run: Path, path: Path, entered: bool = False) -> None:
         If its checksum is another one.
     """
     manifest = _read(run)
+    if path.is_file() and (run / "run.json").is_file() and not (run / NAME).is_file():
+        raise FatewalkError(
+            f"{path}: {NAME}, which says what stages wrote there, is gone; delete the folder {run} and run "
+            "the same command again"
+        )
     name = str(path.relative_to(run)) if path.is_relative_to(run) else ""
     entry = manifest.get(name)
     if entered and not entry and path.is_file():
@@ -117,6 +122,15 @@ def verify(run: Path, path: Path, entered: bool = False) -> None:
             f"{path}: is not what {entry['stage']} wrote there ({NAME} has its checksum): {size}; delete it "
             "and run the same command again"
         )
+
+
+def edited(run: Path) -> list[str]:
+    """Files of a run that are there, and no more what their stage wrote."""
+    return [
+        name
+        for name, entry in _read(run).items()
+        if entry["stage"] != "run_mashr" and (run / name).is_file() and _sha256(run / name) != entry["sha256"]
+    ]
 
 
 def fit_of_run(run: Path) -> dict[str, str]:

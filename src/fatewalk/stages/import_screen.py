@@ -57,7 +57,7 @@ def main(source: Path, dataset: Dataset, fates: Sequence[str]) -> None:
     del report["notes"]  # they stand last, where they are found
     report["notes"] = cells_report["notes"] + calls_report["notes"] + map_notes
     write_json(report, source / "import_report.json")
-    note_entry(source, dataset.own_keys())
+    note_entry(source, dataset.own_keys(), dataset.paths)
     seal(source, "import_screen", "input")
     log.info("in: %s", ", ".join(dict.fromkeys(sources.values())))
     log.info(

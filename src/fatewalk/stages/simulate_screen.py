@@ -29,7 +29,7 @@ def main(source: Path, config: SimulateConfig) -> None:
     """
     screen = simulate_screen(config)
     write_screen(screen, source)
-    note_entry(source, {"simulate": config.model_dump(mode="json")})
+    note_entry(source, {"simulate": config.model_dump(mode="json")}, {})
     seal(source, "simulate_screen", "input")
     log.info(
         "out: %d cells, %d guide calls, %d guides (simulated)",

@@ -19,10 +19,11 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from fatewalk.core.errors import quoted
 from fatewalk.core.files import atomic_path, read_json
 from fatewalk.core.schema import SHIELDED
-from fatewalk.run.manifest import CARD, NAME, STALE, fit_entry, prune, set_aside
-from fatewalk.run.settings import of_another_entry, of_other_settings
+from fatewalk.run.manifest import CARD, NAME, STALE, edited, fit_entry, fit_of_run, prune, set_aside
+from fatewalk.run.settings import of_another_entry, of_other_files, of_other_settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -144,6 +145,7 @@ class Closing(logging.Handler):
                 continue
             if not self.failed:
                 lines += _not_of_this_config(folder, settings, dataset, self.datasets[dataset])
+                lines += _not_as_written(folder)
         return [*lines, "Nothing was to be done."] if self.idle and lines else lines
 
     def failures(self) -> list[str]:
@@ -247,8 +249,9 @@ def summarise(folder: Path, name: str, took: str) -> list[str]:
         Three to six lines.
     """
     path = folder / "summary.txt"
-    if not took and path.exists():
-        return path.read_text().splitlines()
+    said = path.read_text() if not took and path.exists() else ""
+    if said.startswith(f"{name}: ") and f"{folder}/" in said:  # else results were renamed or moved
+        return said.splitlines()
     lines = [f"{name}: {_verdict(folder)}"]
     if (folder / "hits.csv").exists():
         lines += [f"  {line}" for line in _hits(folder / "hits.csv")]
@@ -303,15 +306,34 @@ def _not_of_this_config(folder: Path, settings: RunSettings, name: str, dataset:
     found = {f"datasets.{name}.{key}": pair for key, pair in entry.items()}
     found |= of_other_settings(folder, settings.read_by)
     words = [f"{key} was {then} and is {now} in the config" for key, (then, now) in found.items()]
-    fit = _entry(folder / NAME).get(CARD, {}).get("fit", settings.fit_id)
-    if fit != settings.fit_id:
-        words.append(f"they are of fit {fit}, and the config asks for fit {settings.fit_id}")
+    words += [
+        f"datasets.{name}.{key}: {dataset.paths[key]} is not the file that was read, or has changed since"
+        for key in of_other_files(folder.parent / "input", dataset.paths)
+        if key not in entry
+    ]
+    fit = fit_of_run(folder)
+    card = _entry(folder.parent / "fits" / settings.fit_id / CARD)
+    if fit and fit["fit"] != settings.fit_id:
+        words.append(f"they are of fit {fit['fit']}, and the config asks for fit {settings.fit_id}")
+    elif fit and card and fit != fit_entry(settings.fit_id, card):
+        words.append(f"they are of another fit than fits/{settings.fit_id}: one of the two was copied here")
     if not words:
         return []
     more = f" (and {len(words) - NAMED} more)" if len(words) > NAMED else ""
     return [
         f"  NOT OF THIS CONFIG: {'; '.join(words[:NAMED])}{more}. Files that Snakemake did not make here are "
         "taken as they are. Add -F to the command to make all of them anew"
+    ]
+
+
+def _not_as_written(folder: Path) -> list[str]:
+    """Of tables that were edited, which Snakemake does not see."""
+    names = edited(folder)
+    if not names:
+        return []
+    return [
+        f"  NOT AS WRITTEN: {quoted(names)} of {folder} (edited, cut off or replaced since). Delete what "
+        "is named and run the same command again"
     ]
 
 

@@ -48,6 +48,42 @@ WRITTEN_BY_HAND = [
         "line 6, column 5 is no YAML", "a blank is missing after the dash: write '- name'",
     ),
     refused(
+        "a list whose dashes have no blank", text(ENTRY + "model:\n  fates:\n    -EC\n    -MES\n    -NEU\n"),
+        "found '-EC -MES -NEU'; allowed: a list in brackets; write [EC, MES, NEU]",
+    ),
+    refused(
+        "a list that a script wrote as text", text(ENTRY + "model: {fates: \"['EC', 'MES', 'NEU']\"}\n"),
+        "allowed: a list in brackets; write [EC, MES, NEU]",
+    ),
+    refused(
+        "a threshold with its sign", lines("design:\n  min_umi: >=3\n"),
+        "text that begins with '>' or '|' must stand in quotes; a number stands without signs",
+    ),
+    refused(
+        "a path of Windows in double quotes",
+        text('datasets:\n  screen:\n    cells: "C:\\Users\\me\\cells.csv"\n' + MODEL),
+        "line 3", "a backslash in double quotes begins a code: take single quotes",
+    ),
+    refused(
+        "a section below datasets",
+        text("datasets:\n  screen: {cells: cells.csv, guide_calls: calls.csv, guide_map: guides.csv}\n"
+             "  model:\n    fates: [EC, MES, NEU]\n"),
+        "datasets.model: found below datasets; let 'model:' begin its line, without blanks",
+    ),
+    refused(
+        "keys beside the name of their data set",
+        text("datasets:\n  screen:\n  cells: cells.csv\n  guide_calls: calls.csv\n" + MODEL),
+        "datasets.cells: found 'cells.csv'; it is a key of a data set: give it more blanks than",
+    ),
+    refused(
+        "a threshold of the other rule", lines("calls: {lfsr_day: 0.01}\n"),
+        "calls.lfsr_day: found 0.01, which is read with rule lfsr alone; leave it out, or set that",
+    ),
+    Case(
+        "no clusters, in the word of R", "import", keys(entry={"cluster_key": "NA"}), "refused",
+        ("column 'NA' is missing", "Set cluster_key to one of them, or to null"),
+    ),
+    refused(
         "fates with typographic dashes",
         text(ENTRY + "model:\n  fates:\n    \u2013 EC\n    \u2013 MES\n    \u2013 NEU\n"),
         "allowed: a list in brackets; write [EC, MES, NEU]",

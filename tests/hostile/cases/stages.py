@@ -387,6 +387,11 @@ CASES = [
         ("checkpoint-", "cannot be read", "the fit starts anew"),
     ),
     Case(
+        "the checksums of the run gone", "rank_hits",
+        lambda folder: (folder / "main" / "manifest.json").unlink(), "refused",
+        ("manifest.json, which says what stages wrote there, is gone", "delete the folder"),
+    ),
+    Case(
         "a folder where the table goes", "rank_hits", in_the_way("main/effects.parquet"), "refused",
         ("effects.parquet", "cannot be written", "Is a directory", "move it away"),
     ),

@@ -65,8 +65,12 @@ FILES = (
         stage="simulate_screen",
         also="import_screen",
         where="input",
-        text="The keys of the data set's entry in the config that these tables were made with.",
-        columns=(Column("<key>", "as in the config, defaults written out"),),
+        text="The keys of the data set's entry in the config that these tables were made with, and what its "
+        "files held.",
+        columns=(
+            Column("<key>", "as in the config, defaults written out"),
+            Column("contents", "checksum of each file, by key; of large ones of blocks spread over them"),
+        ),
     ),
     File(
         "truth_theta.csv",

@@ -289,7 +289,7 @@ def _columns_of_fates(obs: pd.DataFrame, fate_key: str) -> list[Any]:
 
 
 def _absent(path: str, key: str, option: str, group: str, found: Sequence[str]) -> FatewalkError:
-    unset = ", or to null" if option == "rep_key" else ""
+    unset = ", or to null" if option in ("rep_key", "cluster_key", "burden_key") else ""
     return FatewalkError(
         f"{path}: {group}[{key!r}] is missing{nearest(key, found)}; found in {group}: "
         f"{', '.join(map(repr, map(str, found))) or 'nothing'}. Set {option} to the right key{unset}"

@@ -147,7 +147,7 @@ def _read(path: str, text: Sequence[str]) -> pd.DataFrame:
 
 def _column(cells: pd.DataFrame, key: str, option: str, where: str) -> pd.Series:
     if key not in cells:
-        unset = ", or to null" if option == "rep_key" else ""
+        unset = ", or to null" if option in ("rep_key", "cluster_key", "burden_key") else ""
         raise FatewalkError(
             f"{where}: column {key!r} is missing{nearest(key, cells.columns)}; found: "
             f"{', '.join(map(repr, cells.columns))}. Set {option} to one of them{unset}"
