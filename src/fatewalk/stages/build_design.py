@@ -46,6 +46,8 @@ def main(source: Path, design: Path, settings: SimpleNamespace) -> None:
         raise FatewalkError(_with_file(str(error), source / "import_report.json")) from error
     for line in in_words(report):
         log.info(line)
+    for note in report["notes"]:
+        log.info(note)
     for warning in report["warnings"]:
         log.warning(warning)
     save_design(found, cells["cell_id"], design)
