@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 Status = Literal["converged", "budget", "diverged"]
 
-WELL_TOLD = 0.5  # SD of the common shift, in logit: below it only a tiny prior can be smaller
+WELL_TOLD = 1.0  # SD of the common shift, in logit: below it the default of s_tau would do
 
 
 class NumericalError(ArithmeticError):

@@ -78,22 +78,28 @@ def judge_anchor(design: Design, limit: float, sd: np.ndarray, against: list[str
     best = sd.min(axis=0)  # [D] the contrast with the most information
     has_guides = design.gene_cells.sum(dim=0).numpy() > 0
     lost = has_guides & (best > limit)
-    if lost[has_guides].all() and best[has_guides].min() < WELL_TOLD:
+    least = best[has_guides].min(initial=np.inf)
+    if lost[has_guides].all() and least < WELL_TOLD:
         return True, [
             f"The prior allows the effects of the first day an SD of {limit:.2g} (model.priors.s_tau), less "
-            f"than the {best[has_guides].min():.2g} to which controls tell the common shift of all genes: "
-            "labels say nothing against such a prior. Raise model.priors.s_tau; its default is 1."
+            f"than the {least:.2g} to which controls tell the common shift of all genes: "
+            "labels say little against such a prior. Raise model.priors.s_tau; its default is 1."
         ]
     if lost[has_guides].all():
+        sloped = "the burden slope" in against  # cells without guides have no burden either
+        differ = "no cells differ" if np.isinf(least) else "cells hardly differ"
+        size = "" if np.isinf(least) else f" (SD {least:.2g}, more than the prior's {limit:g})"
+        mend = (
+            "Add NTC guides or cells with them (cells without any guide do not help beside a burden slope), "
+            "or set model.burden_slope: none if cells with more guides are known to behave alike."
+            if sloped
+            else "Add NTC guides or cells without targeting guides."
+        )
         return True, [
-            "The common shift of all genes is not known on any day: no cells differ in their number of "
-            "targeting guides beyond what intercepts"
-            + (" and the burden slope" if "the burden slope" in against else "")
-            + " explain. Effects are only known relative to each other and to their prior. Add NTC guides "
-            "or cells without targeting guides"
-            + (", or set model.burden_slope: none if cells with more guides are known to behave alike."
-               if "the burden slope" in against else ".")
-        ]  # fmt: skip
+            f"The common shift of all genes is not known on any day: {differ} in their number of targeting "
+            f"guides beyond what intercepts{' and the burden slope' * sloped} explain{size}. Effects are "
+            f"only known relative to each other and to their prior. {mend}"
+        ]
     found = []
     for name, is_lost, value, what in zip(design.days, lost, best, against, strict=True):
         if is_lost:

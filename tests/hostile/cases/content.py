@@ -7,7 +7,7 @@ from fatewalk.core.tables import write_table
 from fatewalk.run.manifest import seal
 from fatewalk.run.settings import sections
 from fatewalk.stages import build_design
-from tests.hostile.screen import Case, config_of
+from tests.hostile.screen import Case, Screen, config_of
 
 COVARIATE = {"entry": {"covariates": ["x"]}}
 
@@ -1408,7 +1408,28 @@ EXPERIMENT = [
             )
         ),
         "warned",
-        ("not known on any day", "Add NTC guides"),
+        ("no cells differ", "not known on any day", "Add NTC guides"),
+    ),
+    Case(
+        "guides called in a quarter of the cells",
+        "fit_effects",
+        refit(guide_calls=lambda t: t[t["cell_id"].str[-2:].astype(int) % 4 == 0]),
+        "warned",
+        (
+            "have no guide call",
+            "cells hardly differ",
+            "than the prior's 1)",
+            "Add NTC guides or cells with them",
+        ),
+        never=("no cells differ", "or cells without targeting guides"),
+    ),
+    Case(
+        "a prior below what controls tell",
+        "fit_effects",
+        lambda folder: Screen(folder.parents[1]).config(model={"priors": {"s_tau": 0.01}}),
+        "warned",
+        ("SD of 0.01 (model.priors.s_tau), less than the 0.54", "Raise model.priors.s_tau"),
+        never=("Add NTC guides", "no cells differ"),
     ),
 ]
 

@@ -8,8 +8,9 @@ import pandas as pd
 import pytest
 import torch
 
-from fatewalk.config import DesignConfig, ModelConfig, SimulateConfig
+from fatewalk.config import DesignConfig, ModelConfig, PriorsConfig, SimulateConfig
 from fatewalk.core.files import write_json
+from fatewalk.core.outcome import WELL_TOLD
 from fatewalk.diagnostics import directions
 from fatewalk.diagnostics.defects import same_sets
 from fatewalk.diagnostics.identifiability import check_identifiability
@@ -262,6 +263,10 @@ def test_a_tiny_prior_is_not_a_lack_of_controls():
     sentence = warned(found, "SD of 0.001 (model.priors.s_tau)", "Raise model.priors.s_tau")
     assert found.unanchored
     assert "Add NTC guides" not in sentence
+
+
+def test_controls_are_enough_where_the_default_prior_would_do():
+    assert PriorsConfig().s_tau == WELL_TOLD
 
 
 def test_genes_that_occur_together_on_one_day():
