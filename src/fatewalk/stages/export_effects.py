@@ -149,8 +149,8 @@ def refuse(card: dict[str, Any], verdict: dict[str, Any], require: str) -> None:
             "nothing anchors the effects (status unanchored): the labels cannot tell a common shift of all "
             f"genes from the burden slope or the intercepts on any day; {words}. Nothing was exported. Add "
             "cells with NTC guides (without a burden slope, cells without guides do as well); if the burden "
-            "does not matter in this screen, set model.burden_slope: none; or set fit.require: none to export "
-            "tables that are marked provisional."
+            "does not matter in this screen, set model.burden_slope: none; or set fit.require: none to "
+            "export tables that are marked provisional."
         )
     if card["status"] != "converged" and require == "converged":
         missed = [name for name, item in card["criterion"].items() if not is_met(item)]
