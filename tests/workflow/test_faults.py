@@ -56,7 +56,7 @@ def test_a_disk_that_is_full_is_told_and_room_is_all_that_it_takes(tmp_path):
     screen = write_screen(tmp_path)
     screen.text(screen.path("config.yaml").read_text() + "results_dir: small/results\n")
     target = "small/results/screen/main/run.json"
-    with mounted(tmp_path / "small", "size=60k") as folder:
+    with mounted(tmp_path / "small", "size=76k") as folder:
         end = end_of(snakemake(tmp_path, target))
         assert "design.pt: cannot be written: No space left on device; make room on that disk and run" in end
         assert list(folder.rglob(".[0-9]*")) == []
