@@ -29,10 +29,8 @@ from fatewalk.workflow.kinds import OF_KIND, find_kinds, followed_by, kind_of
 # A user's --configfile replaces config.yaml instead of being merged into it: otherwise the
 # simulated demo would run beside every real screen. Defaults live in the config models.
 FILES_OF_CONFIG = [str(path) for path in workflow.overwrite_configfiles]
-if (
-    workflow.modifier.skip_configfile
-):  # a module: its config is what the outer workflow gives
-    FILES_OF_CONFIG = []
+if workflow.modifier.skip_configfile:
+    FILES_OF_CONFIG = []  # a module: its config is what the outer workflow gives
 elif not FILES_OF_CONFIG and "datasets" not in config:
     if not Path("config.yaml").exists():
         raise WorkflowError(
@@ -51,11 +49,8 @@ def or_refuse(step, *given):
         raise WorkflowError(str(error)) from None
 
 
-for (
-    path
-) in (
-    FILES_OF_CONFIG
-):  # before Snakemake, which takes the last of two keys and names no line
+# Read before Snakemake, which takes the last of two keys and names no line.
+for path in FILES_OF_CONFIG:
     or_refuse(read_config, path)
 if FILES_OF_CONFIG == ["config.yaml"]:
 
