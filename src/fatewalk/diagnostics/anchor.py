@@ -78,28 +78,8 @@ def judge_anchor(design: Design, limit: float, sd: np.ndarray, against: list[str
     best = sd.min(axis=0)  # [D] the contrast with the most information
     has_guides = design.gene_cells.sum(dim=0).numpy() > 0
     lost = has_guides & (best > limit)
-    least = best[has_guides].min(initial=np.inf)
-    if lost[has_guides].all() and least < WELL_TOLD:
-        return True, [
-            f"The prior allows the effects of the first day an SD of {limit:.2g} (model.priors.s_tau), less "
-            f"than the {least:.2g} to which controls tell the common shift of all genes: "
-            "labels say little against such a prior. Raise model.priors.s_tau; its default is 1."
-        ]
     if lost[has_guides].all():
-        sloped = "the burden slope" in against  # cells without guides have no burden either
-        differ = "no cells differ" if np.isinf(least) else "cells hardly differ"
-        size = "" if np.isinf(least) else f" (SD {least:.2g}, more than the prior's {limit:g})"
-        mend = (
-            "Add NTC guides or cells with them (cells without any guide do not help beside a burden slope), "
-            "or set model.burden_slope: none if cells with more guides are known to behave alike."
-            if sloped
-            else "Add NTC guides or cells without targeting guides."
-        )
-        return True, [
-            f"The common shift of all genes is not known on any day: {differ} in their number of targeting "
-            f"guides beyond what intercepts{' and the burden slope' * sloped} explain{size}. Effects are "
-            f"only known relative to each other and to their prior. {mend}"
-        ]
+        return True, [_unanchored(limit, best[has_guides].min(initial=np.inf), against)]
     found = []
     for name, is_lost, value, what in zip(design.days, lost, best, against, strict=True):
         if is_lost:
@@ -122,3 +102,29 @@ def judge_anchor(design: Design, limit: float, sd: np.ndarray, against: list[str
             f"{join(weak)}: an error of that size is shared by all effects of the day."
         )
     return False, found
+
+
+def _unanchored(limit: float, least: float, against: list[str]) -> str:
+    """Why no day has an anchor, where the best told has an SD of ``least``: a tiny prior or few controls."""
+    if least < WELL_TOLD:
+        return (
+            f"The prior allows the effects of the first day an SD of {limit:.2g} (model.priors.s_tau), less "
+            f"than the {least:.2g} to which controls tell the common shift of all genes: "
+            "labels say little against such a prior. Raise model.priors.s_tau; its default is 1."
+        )
+    if "the burden slope" in against:  # cells without guides have no burden either
+        explained = "intercepts and the burden slope"
+        mend = (
+            "Add NTC guides or cells with them (cells without any guide do not help beside a burden slope), "
+            "or set model.burden_slope: none if cells with more guides are known to behave alike."
+        )
+    else:
+        explained = "intercepts"
+        mend = "Add NTC guides or cells without targeting guides."
+    differ = "no cells differ" if np.isinf(least) else "cells hardly differ"
+    size = "" if np.isinf(least) else f" (SD {least:.2g}, more than the prior's {limit:g})"
+    return (
+        f"The common shift of all genes is not known on any day: {differ} in their number of targeting "
+        f"guides beyond what {explained} explain{size}. Effects are only known relative to each other and to "
+        f"their prior. {mend}"
+    )
