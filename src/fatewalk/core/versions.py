@@ -25,6 +25,7 @@ STAGE_VERSION = {
     "plot_figures": 3,
     "plot_contrast": 1,
     "tabulate_ablation": 2,
+    "tabulate_sweep": 1,
 }
 
 STAGES = tuple(STAGE_VERSION)
