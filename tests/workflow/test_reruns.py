@@ -83,6 +83,8 @@ SIMULATED = {
     "effect_size": [0.5, 1.0], "effect_patterns": {"early": 1}, "clusters": 4, "covariate_effect": 0.2,
     "ntc_share": 0.2, "burden_slope": 0.1, "active_genes": 3, "fate_shares": [2, 1],
     "cluster_shares_guides": None,  # asks for clusters
+    "dispersion_by_fate": None,  # asks for soft labels
+    "growth": {"Gene001": {"MES": 0.5}}, "label_shrink": 0.5, "guide_dropout": 0.1, "ambient_guides": 0.1,
 }  # fmt: skip
 
 

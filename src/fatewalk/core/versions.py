@@ -9,7 +9,7 @@ checkpoint.
 from __future__ import annotations
 
 STAGE_VERSION = {
-    "simulate_screen": 2,
+    "simulate_screen": 3,
     "import_screen": 2,
     "build_design": 3,
     "publish_design": 1,
