@@ -276,7 +276,7 @@ def contrast_figures():
         f"{RESULTS}/{d}/{r}/contrast={c}/figures/{name}.png"
         for d, r in MAIN_RUNS
         for c in CONFIG.settings(d, r).model.contrasts
-        for name in layout.figures_of("plot_figures", 1)
+        for name in layout.figures_of_contrast("plot_figures")
     ]
 
 

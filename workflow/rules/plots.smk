@@ -77,11 +77,11 @@ rule plot_contrast:
     output:
         figures=[
             figure(name, f"{CONTRAST}/figures", "{contrast}")
-            for name in layout.figures_of("plot_figures", 1)
+            for name in layout.figures_of_contrast("plot_figures")
         ],
         pdfs=[
             f"{CONTRAST}/figures/{name}.pdf"
-            for name in layout.figures_of("plot_figures", 1)
+            for name in layout.figures_of_contrast("plot_figures")
         ],
     log:
         f"{RESULTS}/logs/plot_contrast/{{dataset}}/{{run}}/{{contrast}}.log",
