@@ -14,17 +14,18 @@ STAGE_VERSION = {
     "build_design": 3,
     "publish_design": 1,
     "fit_effects": 4,
-    "summarise_posterior": 6,
+    "summarise_posterior": 7,
     "check_delta": 2,
     "export_effects": 5,
     "fit_mash": 10,
     "run_mashr": 1,
-    "rank_hits": 6,
+    "rank_hits": 7,
     "evaluate_recovery": 4,
     "plot_convergence": 1,
     "plot_figures": 3,
     "plot_contrast": 1,
     "tabulate_ablation": 2,
+    "tabulate_sweep": 1,
 }
 
 STAGES = tuple(STAGE_VERSION)
