@@ -8,8 +8,8 @@ need what labels really scatter. A unit with probabilities pi has labels of cova
 on each day: what all fates scatter like a multinomial draw, b, and what each fate does beyond it, x_f pi_f
 (1 - pi_f), which the other fates share in proportion, because labels sum to one. u is phi or
 phi [1 + (n - 1) rho] for the n cells of a cluster that share their guides; over a day Sigma is as large as a
-multinomial draw, so that it only says how a day's scatter falls on its fates. All fates are treated alike, the
-reference too, and the covariance follows pi: what a gene moves scatters as much as where it moves to.
+multinomial draw, so that it only says how a day's scatter falls on its fates. All fates are treated
+alike, the reference too. The covariance follows pi: a fate that a gene raises scatters as a common one does.
 
 b and x come from the residual covariance of a day by least squares, none below zero, where multinomial
 draws are white, with a ridge that pulls each x_f to 0: as strong as it is uncertain. A is what is
