@@ -100,6 +100,13 @@ FILES = (
                 "correlation of labels within clusters; `null` without such correlation, and unless"
                 " all cells of each cluster carry the same guides",
             ),
+            Column("dispersion", "`fit.dispersion`"),
+            Column(
+                "error_factor_by_fate_and_day",
+                "by how much the scatter of each fate's labels widens (above 1) or narrows the errors of "
+                "likelihood-only estimates and of mash over fates, against one dispersion for all fates "
+                "([method](method.md#likelihood_weight)); `null` with `dispersion: pooled`",
+            ),
             Column(
                 "scales",
                 "`tau`, `sigma_time` (a list, one per step), `sigma_guide` and, with cluster "
@@ -242,6 +249,20 @@ FILES = (
             Column("genes, guides, fates, days", "names along the axes, the reference first"),
             Column("guide_to_gene", "index of each guide's gene", shape="G"),
             Column("gene_cells, guide_cells", "cells by day", unit="cells", shape="L, D; G, D"),
+        ),
+    ),
+    File(
+        "guide_parts.npz",
+        stage="summarise_posterior",
+        where="summary",
+        text="What the cells of each guide, replicate and day say of each fate, one step from the mode: hits "
+        "are judged without parts of their cells by it.",
+        columns=(
+            Column("score", "of the logit of the fate's probability", "1/logit", "G, R, F, D"),
+            Column("information", "its slope, 0 without cells", "1/logit²", "G, R, F, D"),
+            Column("cells", "cells with the guide", "cells", "G, R, D"),
+            Column("at_mode", "effects of the guides that the step starts from", "logit", "G, F*, D"),
+            Column("guides, replicates", "names along the axes"),
         ),
     ),
     File(
