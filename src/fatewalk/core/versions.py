@@ -20,11 +20,11 @@ STAGE_VERSION = {
     "fit_mash": 10,
     "run_mashr": 1,
     "rank_hits": 6,
-    "evaluate_recovery": 4,
-    "plot_convergence": 1,
-    "plot_figures": 3,
-    "plot_contrast": 1,
-    "tabulate_ablation": 2,
+    "evaluate_recovery": 5,
+    "plot_convergence": 2,
+    "plot_figures": 4,
+    "plot_contrast": 2,
+    "tabulate_ablation": 3,
 }
 
 STAGES = tuple(STAGE_VERSION)
