@@ -9,22 +9,23 @@ checkpoint.
 from __future__ import annotations
 
 STAGE_VERSION = {
-    "simulate_screen": 2,
+    "simulate_screen": 3,
     "import_screen": 2,
     "build_design": 3,
     "publish_design": 1,
     "fit_effects": 4,
-    "summarise_posterior": 6,
+    "summarise_posterior": 7,
     "check_delta": 2,
     "export_effects": 5,
     "fit_mash": 10,
     "run_mashr": 1,
-    "rank_hits": 6,
+    "rank_hits": 7,
     "evaluate_recovery": 5,
     "plot_convergence": 2,
     "plot_figures": 4,
     "plot_contrast": 2,
     "tabulate_ablation": 3,
+    "tabulate_sweep": 1,
 }
 
 STAGES = tuple(STAGE_VERSION)
