@@ -23,6 +23,7 @@ ROOMS = (
     "stages",
     "workflow",
     "api",
+    "cli",
 )
 MODULES = sorted(path.relative_to(PACKAGE) for path in PACKAGE.rglob("*.py"))
 

@@ -28,7 +28,8 @@ if TYPE_CHECKING:
     from fatewalk.config import RunSettings
     from fatewalk.estimates.estimand import Chosen
 
-NAMES = ("gene", "guide", "fate", "contrast", "active_days", "best_day", "best_day_among_active", "pattern")
+NAMES = ("gene", "guide", "fate", "contrast", "active_days", "best_day", "best_day_among_active", "pattern",
+         "marks")  # fmt: skip
 
 
 @dataclass(frozen=True)
