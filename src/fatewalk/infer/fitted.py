@@ -12,6 +12,7 @@ from fatewalk.config import ModelConfig
 from fatewalk.core.files import atomic_path, reading
 from fatewalk.infer.families import Family, MakeFamily, make_family
 from fatewalk.infer.further_errors import FurtherErrors
+from fatewalk.infer.scatter import Scatter, load_scatter
 from fatewalk.model import FateModel, Rows, Terms, make_rows, make_terms
 
 if TYPE_CHECKING:
@@ -42,6 +43,8 @@ class Posterior:
         Section ``model`` of the fit.
     further
         Errors of effects beside those of the labels.
+    scatter
+        Of the labels by fate; None: one dispersion for all fates of a day.
     """
 
     model: FateModel
@@ -52,6 +55,7 @@ class Posterior:
     weight: Tensor
     config: ModelConfig
     further: FurtherErrors
+    scatter: Scatter | None = None
 
     def rows(self, design: Design) -> Rows:
         """Rows of the design that it was fitted to, with the weights of the fit."""
@@ -68,6 +72,7 @@ def save_posterior(posterior: Posterior, path: Path) -> None:
         "symmetric": posterior.symmetric,
         "weight": posterior.weight,
         "further": posterior.further.to_dict(),
+        "scatter": posterior.scatter.state() if posterior.scatter else None,
         "state": {
             name: value
             for name, value in posterior.family.state_dict().items()
@@ -107,4 +112,6 @@ def load_posterior(
         made = make_family(family or name, model, laplace)
         made.load_state_dict(made.state_dict() | content["state"])
         further = FurtherErrors.from_dict(content["further"])
-        return Posterior(model, name, made, laplace, content["symmetric"], content["weight"], config, further)
+        scatter = load_scatter(content.get("scatter"))  # none in a fit of before it was estimated
+        symmetric, weight = content["symmetric"], content["weight"]
+        return Posterior(model, name, made, laplace, symmetric, weight, config, further, scatter)
