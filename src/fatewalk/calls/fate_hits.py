@@ -110,7 +110,7 @@ def fate_hits_table(
         itself), who_moved (``this fate``, or ``cannot be told``), also_moved (other fates that more likely
         moved than not, hits or not; where that cannot be told, the other fates with an effect), guides_agree
         ("3 of 4" guides with cells on that day have the sign of the gene) and n_cells of that day; pattern,
-        pattern_prob, not_resolved (see `hit_patterns`), n_guides, and the marks of the fit.
+        pattern_prob, not_resolved (see `hit_patterns`), and the marks of the fit.
     """
     row, fate = np.nonzero(calls.named)  # [m]
     days = np.asarray(genes.days, dtype=object)
@@ -120,7 +120,7 @@ def fate_hits_table(
     of = np.arange(len(row))
     effect, sd = mean[of, best], genes.sd[row, fate, best]
     lfsr = np.where(active, genes.lfsr[row, fate], np.inf).min(axis=1, initial=np.inf)
-    counts = Daywise.of(gene_table, "gene_daywise table", ["n_cells"], ["gene", "n_guides"])
+    counts = Daywise.of(gene_table, "gene_daywise table", ["n_cells"], ["gene"])
     points = _points(change, genes.fates, genes.names)  # [3, n, F, D]
     agree, seen = _agreement(genes, guides, guide_table)
     pattern, pattern_prob, not_resolved = hit_patterns(genes, calls, row, fate)
@@ -150,7 +150,6 @@ def fate_hits_table(
         "pattern": pattern,
         "pattern_prob": pattern_prob,
         "not_resolved": not_resolved,
-        "n_guides": counts["n_guides"][row],
     }
     return rounded(in_order(pd.DataFrame(columns), "fate")).assign(**counts.marks)
 

@@ -66,8 +66,8 @@ def figures_of(stage: str, n_contrasts: int) -> list[str]:
     return [figure.name for figure in own] + [f"overview_{name}" for name in overviews]
 
 
-def figures_of_contrast(stage: str) -> list[str]:
-    """Names of the figures of a stage that every contrast has."""
+def contrast_figures(stage: str) -> list[str]:
+    """Names of the figures of a stage that there is one of for each contrast."""
     return [figure.name for figure in FIGURES if figure.stage == stage and figure.by_contrast]
 
 

@@ -169,6 +169,10 @@ FILES = (
                 "(one fate moves), `flow` (cells diverted between two) or `all`",
             ),
             Column("n_effects", "expected number of rows with any effect"),
+            Column(
+                "estimand, estimand_because",
+                "of genes: what the calls ask for, `calls.estimand: auto` resolved, and why",
+            ),
             Column("loglik", "log likelihood, against that of no effect anywhere", unit="nats"),
             Column("rounds", "rounds of EM that found the weights"),
             Column("gain", "what the last round added to the log posterior of the weights", unit="nats"),
@@ -253,7 +257,7 @@ FILES = (
                 "scale fate: days whose labels resolve too little to say that there is no effect; empty if "
                 "the pattern stands",
             ),
-            Column("n_guides", "guides of the gene (scale contrast: also `n_sources_hit`)"),
+            Column("n_guides, n_sources_hit", "scale contrast: guides of the gene; sources that call it"),
             Column(
                 "marks",
                 "what to look at before the hit is believed, in words, `; ` between them; empty: nothing. "
@@ -388,7 +392,10 @@ FILES = (
                 unit="probability",
             ),
             Column("n_sources_hit", "by how many of the sources the gene is a hit"),
-            Column("source, estimand", "what the calls rest on (`calls.source`, `calls.estimand`)"),
+            Column(
+                "source, estimand",
+                "what the calls rest on (`calls.source`; `calls.estimand`, `auto` resolved)",
+            ),
             Column(
                 "postmean_d*, postsd_d*, lfsr_d*",
                 "posterior mean and SD and local false sign rate, by that source",
