@@ -24,6 +24,7 @@ STAGE_VERSION = {
     "plot_convergence": 1,
     "plot_figures": 3,
     "plot_contrast": 1,
+    "write_report": 1,
     "tabulate_ablation": 2,
 }
 

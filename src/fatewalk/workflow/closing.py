@@ -257,6 +257,8 @@ def summarise(folder: Path, name: str, took: str) -> list[str]:
         lines += [f"  {line}" for line in _hits(folder / "hits.csv")]
         figures = f", figures: {folder / 'figures'}/" if (folder / "figures").is_dir() else ""
         lines.append(f"  hits: {folder / 'hits.csv'}, all effects: {folder / 'effects.parquet'}{figures}")
+        if (folder / "report.html").exists():
+            lines.append(f"  the page, for any browser: {folder / 'report.html'}")
     else:
         lines.append(f"  {_without_hits(folder)}")
     if took:
