@@ -18,6 +18,7 @@ include: "workflow/rules/hits.smk"
 include: "workflow/rules/evaluate.smk"
 include: "workflow/rules/plots.smk"
 include: "workflow/rules/report.smk"
+include: "workflow/rules/over_runs.smk"
 
 
 report: "workflow/report/workflow.rst"
@@ -32,6 +33,7 @@ localrules:
     all_report,
     all_recovery,
     all_ablation,
+    all_sweep,
 
 
 rule all:
@@ -81,3 +83,8 @@ rule all_recovery:
 rule all_ablation:
     input:
         ablation_files,
+
+
+rule all_sweep:
+    input:
+        sweep_files,
