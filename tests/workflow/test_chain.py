@@ -243,7 +243,7 @@ def test_the_verdict_has_values_limits_and_words(finished):
 
 def test_every_log_says_what_went_in_and_came_out(finished):
     logs = list((finished.folder / "results" / "logs").rglob("*.log"))
-    assert len(logs) == 12
+    assert len(logs) == 13
     for log in logs:
         lines = log.read_text().splitlines()
         assert lines, log
