@@ -24,6 +24,7 @@ STAGE_VERSION = {
     "plot_convergence": 2,
     "plot_figures": 5,
     "plot_contrast": 2,
+    "write_report": 1,
     "tabulate_ablation": 3,
     "tabulate_sweep": 1,
 }
