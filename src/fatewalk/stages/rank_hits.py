@@ -77,9 +77,11 @@ def main(run: Run) -> None:
     if settings.calls.scale == "contrast":
         change = run.table("fate_probability_change.csv")
         hits = hits_table(ranked, concordance, change, run.days, run.reference)
-    write_table(hits, run.folder / "hits.csv")
+    withheld = is_withheld(run)
+    write_table(hits.head(0) if withheld else hits, run.folder / "hits.csv")
+    write_table(hits if withheld else hits.head(0), run.folder / "hits_withheld.csv")
     effects = pd.concat([of_fates, effects_table(genes, guides, run.days)], ignore_index=True)
-    write_table(effects, run.folder / "effects.parquet")
+    write_table(with_p_values(effects, run.table("gene_p_values.csv")), run.folder / "effects.parquet")
     enter(run.folder, "rank_hits", run.made_by("rank_hits"))
     enter(run.folder, "run_mashr", publish_mashr(run, settings.mash))
     enter(run.folder, "plot_contrast", [])  # figures of earlier calls, which only all_figures makes anew
@@ -90,6 +92,25 @@ def main(run: Run) -> None:
         len(ranked[run.primary]), len(contrasts), settings.calls.source, scale,
     )  # fmt: skip
     log.info("out: %d hits%s", len(hits), f" ({counts})" if counts else "")
+    if withheld:
+        log.warning("the certificate failed, so the hits are withheld: they stand in hits_withheld.csv")
+
+
+def is_withheld(run: Run) -> bool:
+    """Whether hits are kept out of hits.csv, as the certificate failed and the config asks for it."""
+    verdict = run.json("certificate.json")["verdict"]
+    return bool(run.settings.calls.require == "certified" and verdict == "fail")
+
+
+def with_p_values(effects: pd.DataFrame, p_values: pd.DataFrame) -> pd.DataFrame:
+    """Effects with the randomisation p-value of each gene on each fate."""
+    of_genes = (effects["level"] == "gene") & (effects["scale"] == "fate")
+    key = pd.MultiIndex.from_frame(effects.loc[of_genes, ["gene", "fate"]])
+    found = p_values.set_index(["gene", "fate"])["p_value"].reindex(key)
+    column = pd.Series(np.nan, index=effects.index)
+    column[of_genes] = found.to_numpy(dtype=float)
+    effects.insert(effects.columns.get_loc("n_cells"), "p_value", column)
+    return effects
 
 
 def by_fate(run: Run) -> tuple[pd.DataFrame, pd.DataFrame]:

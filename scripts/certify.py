@@ -1,0 +1,16 @@
+"""Rule certify: proof on the user's own data, before hits are told."""
+
+from pathlib import Path
+
+import checkout  # noqa: F401
+
+from fatewalk.mash import MashError
+from fatewalk.stages import certify
+from fatewalk.workflow.stage import run_of, run_stage
+
+
+def main(snakemake):
+    certify.main(run_of(snakemake), Path(snakemake.input.nulls).parent)
+
+
+run_stage("certify", main, snakemake, MashError)  # noqa: F821
