@@ -10,7 +10,9 @@ from fatewalk.workflow.stage import run_of, run_stage
 
 
 def main(snakemake):
-    certify.main(run_of(snakemake), Path(snakemake.input.nulls).parent)
+    files = snakemake.input
+    folders = [Path(file).parent for file in (files.design, files.posterior, files.nulls)]
+    certify.main(run_of(snakemake), *folders, snakemake.threads)
 
 
 run_stage("certify", main, snakemake, MashError)  # noqa: F821

@@ -5,7 +5,10 @@ for kind in KINDS.values():
         name:
             kind.name("certify")
         input:
+            design=design_of_run("design.pt"),
+            posterior=fit_of_run("posterior.pt"),
             nulls=summary_of_run("nulls.npz"),
+            evidence=f"{RUN}/evidence.npz",
             card=f"{RUN}/fit_card.json",
             genes=f"{RUN}/shrunk_fates_gene.npz",
         output:

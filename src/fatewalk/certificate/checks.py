@@ -34,6 +34,7 @@ MIDDLE_WARN, MIDDLE_FAIL = 1.15, 1.25  # spread of the middle half of all z
 IQR_OF_NORMAL = 1.349
 SLOPE_WARN, SLOPE_FAIL = 3.0, 5.0  # z of the slope on the number of NTC guides
 WEIGHT_WARN, WEIGHT_FAIL = 1.2, 1.5  # weight of a label times its dispersion, or one over them
+COVERAGE_WARN, COVERAGE_FAIL = (0.92, 0.975), (0.9, 0.99)  # of 95 % intervals of planted effects
 FALSE_HITS = 0.02  # hits per gene in a screen whose guides were shuffled, and at least one a screen
 ORDER: tuple[Verdict, ...] = ("pass", "warn", "fail")
 
@@ -190,6 +191,23 @@ def false_hits(hits: Sequence[int], n_genes: int) -> Check:
     total = count(sum(hits), "hit") if sum(hits) else "no hit"
     words = f"{count(len(hits), 'screen')} with guides shuffled between cells gave {total} in all."
     return Check("false_hits", verdict, value, limit, words)
+
+
+def planted_effects(coverage: float, n: int) -> Check:
+    """Do 95 % intervals hold 95 % of effects that were planted in this very screen.
+
+    Parameters
+    ----------
+    coverage
+        Share of them that their interval holds.
+    n
+        How many.
+    """
+    low, high = COVERAGE_FAIL
+    inside = COVERAGE_WARN[0] <= coverage <= COVERAGE_WARN[1]
+    verdict: Verdict = "pass" if inside else "warn" if low <= coverage <= high else "fail"
+    words = f"95 % intervals hold {100 * coverage:.1f} % of {n} effects planted in this screen."
+    return Check("planted_effects", verdict, coverage, low if coverage < 0.95 else high, words)
 
 
 def certificate(kind: str, checks: Sequence[Check], notes: Sequence[str]) -> dict[str, Any]:

@@ -21,6 +21,9 @@ from fatewalk.model.information import fate_probabilities
 from fatewalk.model.rows import linear_predictor, make_rows, row_of_cells
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
+
     from numpy.typing import NDArray
 
     from fatewalk.infer.fitted import Posterior
@@ -51,8 +54,8 @@ def draw_nulls(
     times, seed
         Shuffles.
     """
-    cells = _Cells.of(posterior, design, phi)
-    unit = _units(design)
+    cells = Cells.of(posterior, design, phi)
+    unit = units_of(design)
     units = _summed(cells, design, unit, posterior.scatter)
     gains = _gains(cells, design, unit)
     found, p_value, variance, told = permute(gains, units, times, seed)
@@ -78,7 +81,7 @@ def draw_nulls(
 
 
 @dataclass(frozen=True)
-class _Cells:
+class Cells:
     """Cells at the mode under the prior that treats all fates alike, where the evidence is taken too.
 
     Attributes
@@ -100,7 +103,8 @@ class _Cells:
     beta: Tensor
 
     @classmethod
-    def of(cls, posterior: Posterior, design: Design, phi: Numbers | None) -> _Cells:
+    def of(cls, posterior: Posterior, design: Design, phi: Numbers | None) -> Cells:
+        """Of a fit; arguments as of `draw_nulls`."""
         terms, mode = posterior.model.terms, posterior.symmetric
         c = Coordinates(terms, symmetric=terms.n_contrasts > 1)
         rows = make_rows(design, terms).weighted(mode["weight"])
@@ -117,7 +121,14 @@ class _Cells:
         return cls(eta, fate_probabilities(eta), weight, dispersion, beta)
 
 
-def _units(design: Design) -> Places:
+def given_phi(card: Mapping[str, Any], design: Design) -> Numbers | None:
+    """Dispersion by day where the weight of a label was given, from fit_card.json; None: it was estimated."""
+    if card["likelihood_weight"] == "auto":
+        return None
+    return np.array([card["phi_by_day"][day] for day in design.days])
+
+
+def units_of(design: Design) -> Places:
     """Unit of each cell: itself, or its cluster on the day if all cells of a cluster carry the same."""
     if not design.clusters or guides_vary_in_clusters(design):
         return np.arange(design.n_cells)
@@ -125,7 +136,7 @@ def _units(design: Design) -> Places:
     return np.unique(own, return_inverse=True)[1].astype(np.int64)
 
 
-def _summed(cells: _Cells, design: Design, unit: Places, scatter: Scatter | None) -> Units:
+def _summed(cells: Cells, design: Design, unit: Places, scatter: Scatter | None) -> Units:
     """Residuals of the units, and what the errors of the estimates take for their covariance.
 
     The fit follows the labels it is made of, so that residuals fall short; they are stretched to the
@@ -187,7 +198,7 @@ def _carried(unit: Places, counts: Places, item: Places, n_items: int) -> tuple[
     return Carried(of_unit, of_item, np.bincount(pair) / size[of_unit], n_items), pair
 
 
-def _gains(cells: _Cells, design: Design, unit: Places) -> Gains:
+def _gains(cells: Cells, design: Design, unit: Places) -> Gains:
     """Genes of each unit, and what each adds there to the fitted probabilities, times the weight."""
     counts = design.cell_offsets.diff()
     gene = design.guide_to_gene[design.cell_guides]

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from scipy.stats import norm
 
-from fatewalk.calls import FateEffects
+from fatewalk.calls import FateCalls, FateEffects, shrink_fates
 from fatewalk.certificate import checks
 from fatewalk.certificate.null_calls import hits_of_shuffled
 from fatewalk.certificate.nulls import Nulls
@@ -20,22 +20,29 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import Any
 
+    from fatewalk.infer.fitted import Posterior
     from fatewalk.run.files import Run
+    from fatewalk.screen.design import Design
 
 log = logging.getLogger(__name__)
 
+MANY = 10_000  # shuffles of the full certificate
+SCREENS = 10  # with planted effects
+PLANTED = ("size_from", "size_to", "n", "covered", "called", "wrong_sign")
 QUANTILES = np.linspace(0.005, 0.995, 100)
 
 
-def main(run: Run, summary: Path) -> None:
-    """Write the certificate of a run, quantiles of its nulls and p-values.
+def main(run: Run, design: Path, fit: Path, summary: Path, threads: int) -> None:
+    """Write the certificate of a run, quantiles of its nulls, p-values, and what planted effects showed.
 
     Parameters
     ----------
     run
         The run, with tables of mash; reads section ``calls`` and ``mash.null_weight``.
-    summary
-        Folder of what was read off the fit.
+    design, fit, summary
+        Folders of the design, of the fit and of what was read off it.
+    threads
+        CPU threads.
 
     Raises
     ------
@@ -45,7 +52,12 @@ def main(run: Run, summary: Path) -> None:
     kind = run.settings.calls.certificate
     nulls = Nulls.load(summary / "nulls.npz")
     certified = kind != "none"
-    found = _checks(run, nulls) if certified else []
+    planted = pd.DataFrame(columns=PLANTED)
+    found = []
+    if kind == "full":
+        nulls, planted, found = _in_full(run, design, fit, threads)
+    if certified:
+        found = _checks(run, nulls) + found
     certificate = checks.certificate(kind, found, checks.cannot_tell(nulls))
     write_json(certificate, run.folder / "certificate.json")
     write_table(quantiles(nulls) if certified else quantiles(nulls).head(0), run.folder / "certificate_z.csv")
@@ -56,6 +68,7 @@ def main(run: Run, summary: Path) -> None:
         "p_value": p.ravel(),
     }
     write_table(pd.DataFrame(of_genes), run.folder / "gene_p_values.csv")
+    write_table(planted, run.folder / "certificate_planted.csv")
     log.info("in: %d shuffles of the guides of %d units", int(nulls.permutations), int(nulls.units))
     log.info("out: %s", certificate["words"])
     for check in found:
@@ -77,6 +90,48 @@ def _checks(run: Run, nulls: Nulls) -> list[checks.Check]:
         checks.label_weight(nulls),
         checks.false_hits(hits, len(nulls.genes)),
     ]
+
+
+def _in_full(
+    run: Run, folder: Path, fit: Path, threads: int
+) -> tuple[Nulls, pd.DataFrame, list[checks.Check]]:
+    """Nulls of many shuffles, and planted effects; torch is imported only where this is asked for."""
+    import torch
+
+    from fatewalk.certificate.from_fit import draw_nulls, given_phi
+    from fatewalk.certificate.plasmode import by_size
+    from fatewalk.infer.fitted import load_posterior
+    from fatewalk.screen.design import load_design
+
+    torch.set_num_threads(threads)
+    design = load_design(folder / "design.pt")
+    posterior = load_posterior(fit / "posterior.pt", design)
+    nulls = draw_nulls(posterior, design, given_phi(run.json("fit_card.json"), design), MANY)
+    effects = pd.concat([_plant(run, posterior, design, threads, seed) for seed in range(SCREENS)])
+    log.info("planted effects in %d screens", SCREENS)
+    check = checks.planted_effects(float(effects["covered"].mean()), len(effects))
+    return nulls, by_size(effects), [check]
+
+
+def _plant(run: Run, posterior: Posterior, design: Design, threads: int, seed: int) -> pd.DataFrame:
+    """Plant effects, fit the screen and call its genes: every effect beside the planted one."""
+    from fatewalk.certificate.plasmode import compare, plant
+    from fatewalk.config import FitConfig
+    from fatewalk.estimates.arrays import name_evidence
+    from fatewalk.estimates.likelihood_only import label_evidence
+    from fatewalk.stages.fit_effects import fit_effects
+
+    genes = FateEffects.load(run.checked(run.folder / "shrunk_fates_gene.npz"))
+    guide_sd = float(np.sqrt(run.arrays("evidence.npz")["guide_variance"]))
+    screen, theta = plant(posterior, design, genes.prior, guide_sd, seed)
+    asked = run.json("fit_card.json")["config"]["fit"]
+    given = {key: asked[key] for key in ("likelihood_weight", "dispersion", "dense_limit")}
+    config = FitConfig(family="laplace", device="cpu", threads=threads, **given)
+    found = fit_effects(screen, posterior.config, config, progress=False)[0]
+    evidence = vars(name_evidence(label_evidence(found, screen), screen))
+    calls, weight = run.settings.calls, run.settings.mash.null_weight
+    shrunk = shrink_fates(evidence, "gene", "library", weight, calls.effect_size_eps).by_fate
+    return compare(shrunk, theta, FateCalls.of(shrunk, calls).active)
 
 
 def quantiles(nulls: Nulls) -> pd.DataFrame:

@@ -196,6 +196,20 @@ FILES = (
         ),
     ),
     File(
+        "certificate_planted.csv",
+        stage="certify",
+        where="run",
+        text="Coverage and power in screens like this one, with effects planted into its own labels "
+        "(`calls.certificate: full`; else without rows).",
+        columns=(
+            Column("size_from, size_to", "class of the absolute change of a fate", unit="logit"),
+            Column("n", "planted effects"),
+            Column("covered", "share that the 95 % interval of the unshrunk estimate holds"),
+            Column("called", "share called active"),
+            Column("wrong_sign", "share of the called ones with the wrong sign"),
+        ),
+    ),
+    File(
         "gene_p_values.csv",
         stage="certify",
         where="run",
