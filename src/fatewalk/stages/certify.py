@@ -85,7 +85,7 @@ def _checks(run: Run, nulls: Nulls) -> list[checks.Check]:
     return [
         checks.shuffled_guides(nulls),
         controls,
-        checks.middle_of_genes(genes.estimate / genes.se, controls),
+        checks.quiet_genes(genes.estimate / genes.se, controls),
         checks.ntc_slope(run.json("fit_card.json")),
         checks.label_weight(nulls),
         checks.false_hits(hits, len(nulls.genes)),
