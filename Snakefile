@@ -17,6 +17,7 @@ include: "workflow/rules/mash.smk"
 include: "workflow/rules/hits.smk"
 include: "workflow/rules/evaluate.smk"
 include: "workflow/rules/plots.smk"
+include: "workflow/rules/over_runs.smk"
 
 
 report: "workflow/report/workflow.rst"
@@ -31,6 +32,7 @@ localrules:
     all_report,
     all_recovery,
     all_ablation,
+    all_sweep,
 
 
 rule all:
@@ -74,3 +76,8 @@ rule all_recovery:
 rule all_ablation:
     input:
         ablation_files,
+
+
+rule all_sweep:
+    input:
+        sweep_files,

@@ -24,6 +24,7 @@ ROOMS = (
     "stages",
     "workflow",
     "api",
+    "cli",
 )
 MODULES = sorted(path.relative_to(PACKAGE) for path in PACKAGE.rglob("*.py"))
 

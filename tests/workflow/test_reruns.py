@@ -83,6 +83,8 @@ SIMULATED = {
     "effect_size": [0.5, 1.0], "effect_patterns": {"early": 1}, "clusters": 4, "covariate_effect": 0.2,
     "ntc_share": 0.2, "burden_slope": 0.1, "active_genes": 3, "fate_shares": [2, 1],
     "cluster_shares_guides": None,  # asks for clusters
+    "dispersion_by_fate": None,  # asks for soft labels
+    "growth": {"Gene001": {"MES": 0.5}}, "label_shrink": 0.5, "guide_dropout": 0.1, "ambient_guides": 0.1,
 }  # fmt: skip
 
 
@@ -263,3 +265,14 @@ def test_a_second_kind_of_run_has_rules_of_its_own(finished, tmp_path):
     assert "mash on the tables" not in text
     assert hits.stat().st_mtime_ns > before
     assert both.path("hits.csv").stat().st_mtime_ns == of_first
+
+
+def test_a_sweep_runs_for_its_target_alone_and_refits_only_what_its_keys_touch(finished):
+    """Runs of a key of the calls share fit and draws with main; that of a prior has a fit of its own."""
+    workflow = finished.changed(sweep={"model.priors.s_tau": [2], "calls.fdr": [0.01, 0.2]})
+    assert planned_jobs(finished.folder, workflow.config) == {}
+    jobs = planned_jobs(finished.folder, workflow.config, ["all_sweep"])
+    assert (jobs["fit_effects"], jobs["summarise_posterior"], jobs["check_delta"]) == (1, 1, 3)
+    assert (jobs["rank_hits"], jobs["evaluate_recovery"], jobs["tabulate_sweep"]) == (3, 3, 1)
+    assert "plot_figures" not in jobs
+    assert "build_design" not in jobs

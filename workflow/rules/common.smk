@@ -77,7 +77,9 @@ FIT = f"{DATASET}/fits/{{fit}}"
 SUMMARY = f"{FIT}/draws={{draws}}"
 RUN = f"{DATASET}/{{run}}"
 CONTRAST = f"{RUN}/contrast={{contrast}}"
+OVER_RUNS = f"{DATASET}/over_runs"
 ABLATION = f"{RESULTS}/ablation"
+FOLDERS = ("input", "designs", "fits", "over_runs")  # of a data set, beside its runs
 ENVIRONMENT = "../../envs/environment.yaml"
 
 SIMULATED = [
@@ -85,7 +87,11 @@ SIMULATED = [
 ]
 IMPORTED = [name for name in CONFIG.datasets if name not in SIMULATED]
 RUNS = [(dataset, run) for dataset, runs in CONFIG.runs.items() for run in runs]
-MAIN_RUNS = [(d, r) for d, r in RUNS if d not in CONFIG.ablation_datasets]
+MAIN_RUNS = [
+    (d, r)
+    for d, r in RUNS
+    if d not in CONFIG.ablation_datasets and r not in CONFIG.sweep
+]
 ALL_SETTINGS = {(d, r): CONFIG.settings(d, r) for d, r in RUNS}
 KINDS = find_kinds(RUN, ALL_SETTINGS)
 CATEGORY = {figure.name: figure.category for figure in FIGURES}
@@ -116,9 +122,7 @@ def where(condition):
 
 
 wildcard_constraints:
-    dataset=followed_by(
-        [(d, f) for d in CONFIG.datasets for f in ("input", "designs", "fits")] + RUNS
-    ),
+    dataset=followed_by([(d, f) for d in CONFIG.datasets for f in FOLDERS] + RUNS),
     run=one_of(run for _, run in RUNS),
     design=one_of(s.design_id for s in ALL_SETTINGS.values()),
     fit=one_of(s.fit_id for s in ALL_SETTINGS.values()),
@@ -287,6 +291,25 @@ def ablation_files(wildcards):
     return [
         f"{ABLATION}/{name}" for name in (*made, *(f"{name}.png" for name in figures))
     ]
+
+
+def of_sweep(wildcards, stage):
+    """What a stage makes of run main and of the runs of the sweep."""
+    return made_by(
+        stage, runs=[(wildcards.dataset, run) for run in ("main", *CONFIG.sweep)]
+    )
+
+
+def sweep_files(wildcards):
+    """Files of target all_sweep."""
+    if not CONFIG.sweep:
+        raise WorkflowError(
+            "all_sweep: this config has no section sweep; name keys with their values, for example "
+            "sweep: {model.priors.s_tau: [0.5, 1, 2]}"
+        )
+    datasets = [d for d in CONFIG.datasets if d not in CONFIG.ablation_datasets]
+    names = layout.in_folder("tabulate_sweep", "over_runs")
+    return [f"{RESULTS}/{d}/over_runs/{name}" for d in datasets for name in names]
 
 
 def of_ablation(name):

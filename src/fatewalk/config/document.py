@@ -41,6 +41,12 @@ DATASETS_HEADER = """\
 # carry any section below (design, model, fit, export, mash, calls, runs): it then holds for that
 # data set only."""
 RUNS = """\
+# Target ``all_sweep``: lists of values by key, each value a run `key=value` that differs from main in it, and
+# a table over them. Keys that do not touch the fit refit nothing:
+# sweep:
+#   model.priors.s_tau: [0.5, 1, 2]
+#   calls.effect_size_eps: [0.1, 0.2, 0.3]
+
 # Further runs: sections whose keys differ from the run `main`. Runs share design, fit and draws as far as
 # their keys are the same. This one leaves the guide deviations uncentred, to show what centring repairs:
 # runs:

@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -28,11 +28,12 @@ from fatewalk.config.sections import (
     ModelConfig,
 )
 from fatewalk.config.simulate import SimulateConfig
+from fatewalk.config.sweep import Swept, swept_runs
 from fatewalk.core.errors import nearest, quoted
 
 MAIN_RUN = "main"
 RESERVED_DATASETS = ("ablation", "benchmarks", "logs")
-RESERVED_RUNS = ("input", "designs", "fits", MAIN_RUN)
+RESERVED_RUNS = ("input", "designs", "fits", "over_runs", MAIN_RUN)
 Given = dict[str, tuple[type[Dataset], Mapping[str, Any]]]  # kind and keys of the data sets, by name
 
 
@@ -48,6 +49,10 @@ class RootConfig(Overrides):
         default_factory=dict, description="further runs: sections whose keys differ from run main"
     )
     ablation: AblationConfig = Field(default_factory=AblationConfig)
+    sweep: dict[str, Any] = Field(
+        default_factory=dict,
+        description="target all_sweep: lists of values by key, each value a run that differs from main in it",
+    )
 
 
 @dataclass(frozen=True)
@@ -101,12 +106,15 @@ class Config:
         Settings by dataset and run; run ``main`` first.
     ablation_datasets
         Names of the datasets that target ``all_ablation`` adds.
+    sweep
+        Runs that target ``all_sweep`` adds to every other data set, by name.
     """
 
     results_dir: str
     datasets: dict[str, Dataset]
     runs: dict[str, dict[str, RunSettings]]
     ablation_datasets: list[str]
+    sweep: dict[str, Swept] = field(default_factory=dict)
 
     def settings(self, dataset: str, run: str) -> RunSettings:
         """Settings of one run of one dataset."""
@@ -149,6 +157,7 @@ def load_config(raw: Mapping[str, Any], problems: Problems | None = None) -> Con
     problems = Problems() if problems is None else problems
     given = _check_names(raw, problems)
     root = cast("RootConfig | None", problems.validate(RootConfig, raw))
+    sweep = swept_runs(raw.get("sweep", {}), problems)
     datasets = _datasets(given, root, problems)
     generated = {} if root is None or problems else _ablation_entries(raw, root, problems)
     for name, added in generated.items():
@@ -159,6 +168,7 @@ def load_config(raw: Mapping[str, Any], problems: Problems | None = None) -> Con
         runs[name] = _runs(
             f"datasets.{name}", entry, raw, _section(raw, "runs"), datasets.get(name), problems
         )
+        runs[name] |= _swept(f"datasets.{name}", entry, raw, sweep, problems)
     problems.raise_if_any()  # sections of the ablation are those of its base
     for name, added in generated.items():
         runs[name] = _runs("ablation", added, raw, {}, datasets[name], problems)
@@ -170,7 +180,7 @@ def load_config(raw: Mapping[str, Any], problems: Problems | None = None) -> Con
         name: {run: _explicit(settings, datasets[name]) for run, settings in of_dataset.items()}
         for name, of_dataset in runs.items()
     }
-    return Config(os.path.normpath(root.results_dir), datasets, runs, list(generated))
+    return Config(os.path.normpath(root.results_dir), datasets, runs, list(generated), sweep)
 
 
 def _datasets(given: Given, root: RootConfig | None, problems: Problems) -> dict[str, Dataset]:
@@ -212,6 +222,20 @@ def _runs(
             _check_fates(path, dataset, layers, found[run], problems)
             _check_covariates(path, dataset, found[run], problems)
     return found
+
+
+def _swept(
+    path: str,
+    entry: Mapping[str, Any],
+    raw: Mapping[str, Any],
+    sweep: Mapping[str, Swept],
+    problems: Problems,
+) -> dict[str, RunSettings]:
+    """Settings of the runs that a sweep adds to a data set: those of ``main`` but for one key."""
+    return {
+        run: _resolve({"": raw, path: entry, f"sweep ({run})": one.sections}, problems)
+        for run, one in sweep.items()
+    }
 
 
 def _section(raw: Mapping[str, Any], name: str) -> Mapping[str, Any]:
@@ -313,7 +337,7 @@ def _merge(base: Mapping[str, Any], change: Mapping[str, Any]) -> dict[str, Any]
 
 def _without_nulls(raw: Mapping[str, Any], parent: str = "") -> dict[str, Any]:
     """Read a section or run without keys, which YAML gives as null, as an empty one."""
-    nested = {"datasets", "runs", "simulate", "ablation", "priors", *SECTIONS}
+    nested = {"datasets", "runs", "simulate", "ablation", "sweep", "priors", *SECTIONS}
     out: dict[str, Any] = {}
     for key, value in raw.items():
         if value is None and (key in nested or parent in ("datasets", "runs")):

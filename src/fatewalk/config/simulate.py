@@ -14,6 +14,8 @@ Pattern = Literal["single_day", "sustained", "early", "late", "transient", "sign
 Guides = Annotated[int, Field(ge=1, le=1000)]  # of a gene
 Concentration = Annotated[float, Field(ge=1e-3, le=1e6)]
 Day = Annotated[float, Field(ge=-1e9, le=1e9)]
+Factor = Annotated[float, Field(ge=1e-3, le=1e3)]
+Kept = Annotated[float, Field(ge=0, le=1)]  # 1: all
 Share = Annotated[float, Field(ge=1e-6, le=1e6)]
 
 
@@ -109,8 +111,10 @@ class SimulateConfig(Section):
     clusters: int = Field(
         0, ge=0, le=10**6, description="clusters (embryos, clones) in each replicate and day; 0: none"
     )
-    cluster_sd: Size = Field(
-        0.3, description="SD of a cluster's own intercepts by fate: overdispersion between clusters"
+    cluster_sd: Size | list[Size] = Field(
+        0.3,
+        description="SD of a cluster's own intercepts by fate: overdispersion between clusters; a number, or "
+        "one per fate but the first",
     )
     cluster_shares_guides: bool = Field(
         False, description="all cells of a cluster carry the same guides (as embryos do)"
@@ -120,6 +124,51 @@ class SimulateConfig(Section):
         description="logit per SD of a numeric cell covariate (column `covariate`, normal), in all "
         "contrasts; 0: no such column",
     )
+    dispersion_by_fate: list[Factor] | None = Field(
+        None,
+        description="soft labels whose fates scatter unequally: a factor of the variance of each fate; the "
+        "fate that scatters most has its own exactly, the others take a little of its noise, because labels "
+        "sum to one; null: all alike",
+    )
+    ntc_guide_sd: Size = Field(
+        0.0, description="SD of an NTC guide's own effect by contrast (logit), the same on all days"
+    )
+    gene_replicate_sd: Size = Field(
+        0.0, description="SD of a gene's deviation by contrast, day and replicate (logit), not centred"
+    )
+    clones: int = Field(
+        0,
+        ge=0,
+        le=10**6,
+        description="clones, dealt to the replicates in turn; cells of one share their guides",
+    )
+    clone_cells: PositiveInt = Field(20, le=10**6, description="cells of a clone, over all days")
+    clone_sd: Size = Field(0.5, description="SD of a clone's own deviation by contrast (logit)")
+    jackpot_cells: int = Field(
+        0,
+        ge=0,
+        le=10**6,
+        description="cells of one clone that carries a guide of a gene without effect alone; "
+        "0: no such clone",
+    )
+    jackpot_deviation: Logit = Field(
+        1.5, description="deviation of that clone towards the second fate (logit)"
+    )
+    growth: dict[str, dict[str, Factor]] = Field(
+        {},
+        description="{gene: {fate: factor a day}}: how cells of the fate with a guide of the gene multiply, "
+        "counted from time 0; {Gene001: {MES: 0.67}}: a third of them dies a day",
+    )
+    label_shrink: Kept | list[Kept] = Field(
+        1.0,
+        description="labels are drawn towards the mean of their day, to this share of their distance: a "
+        "number, or one per day; 1: as they are",
+    )
+    label_smoothing: int = Field(
+        0, ge=0, le=10**4, description="labels are averaged over this many nearest cells of the day; 0: not"
+    )
+    guide_dropout: float = Field(0.0, ge=0, lt=1, description="share of the guides of cells that is not seen")
+    ambient_guides: float = Field(0.0, ge=0, le=0.9, description="share of the guide calls that is false")
 
     @field_validator("days")
     @classmethod
@@ -151,7 +200,7 @@ class SimulateConfig(Section):
 
     @model_validator(mode="after")
     def _consistent(self) -> SimulateConfig:
-        for key in ("concentration", "burden_slope"):
+        for key in ("concentration", "burden_slope", "label_shrink"):
             value = getattr(self, key)
             if isinstance(value, list) and len(value) != len(self.days):
                 raise ValueError(
@@ -179,4 +228,68 @@ class SimulateConfig(Section):
             )
         if self.ntc_share > 0 and self.ntc_guides == 0:
             raise ValueError("ntc_share: found a share above 0, but ntc_guides is 0; set it to 0")
+        return self
+
+    @model_validator(mode="after")
+    def _unequal_fates(self) -> SimulateConfig:
+        n_contrasts = len(self.fates) - 1
+        if isinstance(self.cluster_sd, list) and len(self.cluster_sd) != n_contrasts:
+            raise ValueError(
+                f"cluster_sd: found {len(self.cluster_sd)} values; allowed: one, or one per fate but the "
+                f"first ({n_contrasts})"
+            )
+        factors = self.dispersion_by_fate
+        if factors is None:
+            return self
+        if len(factors) != len(self.fates):
+            raise ValueError(
+                f"dispersion_by_fate: found {len(factors)} values; allowed: one per fate ({len(self.fates)})"
+            )
+        if self.labels == "one_hot":
+            raise ValueError(
+                "dispersion_by_fate: found factors, but labels are one_hot, whose scatter is fixed; set "
+                "labels: dirichlet, or give clusters and cluster_sd by fate"
+            )
+        least = min(self.concentration if isinstance(self.concentration, list) else [self.concentration])
+        if max(factors) >= least + 1:
+            raise ValueError(
+                f"dispersion_by_fate: found a factor of {max(factors):g}, more than one-hot labels scatter; "
+                f"allowed: below concentration + 1 ({least + 1:g})"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _places_for_cells(self) -> SimulateConfig:
+        wanted = -(-self.clones // self.replicates) * self.clone_cells + self.jackpot_cells
+        room = self.cells // self.replicates // 2
+        if self.clones + self.jackpot_cells and wanted > room:
+            raise ValueError(
+                f"clones: found up to {wanted} cells of clones in a replicate; allowed: at most half of its "
+                f"cells ({room}); lower clones, clone_cells or jackpot_cells, or raise cells"
+            )
+        if self.cluster_shares_guides and (self.clones or self.jackpot_cells):
+            raise ValueError("clones: found clones, but cells share guides by cluster; use one of both")
+        if self.label_smoothing > self.cells // len(self.days):
+            raise ValueError(
+                f"label_smoothing: found {self.label_smoothing}; allowed: at most the cells of a day "
+                f"({self.cells // len(self.days)})"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _growth_has_its_fates(self) -> SimulateConfig:
+        if not self.growth:
+            return self
+        unknown = [fate for factors in self.growth.values() for fate in factors if fate not in self.fates]
+        if unknown:
+            raise ValueError(f"growth: found fate {unknown[0]!r}; allowed: {', '.join(self.fates)}")
+        if self.days[0] < 0:
+            raise ValueError(
+                f"growth: found day {self.days[0]:g}; it counts from time 0, so days start there"
+            )
+        if self.cluster_shares_guides or self.clones or self.jackpot_cells:
+            raise ValueError(
+                "growth: found together with clones or cluster_shares_guides; it takes cells one by one, so "
+                "use one of both"
+            )
         return self

@@ -9,7 +9,7 @@ checkpoint.
 from __future__ import annotations
 
 STAGE_VERSION = {
-    "simulate_screen": 2,
+    "simulate_screen": 3,
     "import_screen": 2,
     "build_design": 3,
     "publish_design": 1,
@@ -26,6 +26,7 @@ STAGE_VERSION = {
     "plot_figures": 3,
     "plot_contrast": 1,
     "tabulate_ablation": 2,
+    "tabulate_sweep": 1,
 }
 
 STAGES = tuple(STAGE_VERSION)

@@ -195,6 +195,30 @@ class FateEvidence(ArrayFile):
     guide_cells: np.ndarray
 
 
+@dataclass(frozen=True)
+class GuideParts(ArrayFile):
+    """What the cells of each guide, replicate and day say of each fate, one step from the mode.
+
+    Attributes
+    ----------
+    score, information : array [G, R, F, D]
+        Of the logit of the fate's probability, the reference first; 0 without cells.
+    cells : array [G, R, D]
+        Cells with the guide.
+    at_mode : array [G, F*, D]
+        Effects of the guides that the step starts from, by contrast, in logit.
+    guides, replicates : array of str
+        Names along the axes.
+    """
+
+    score: np.ndarray
+    information: np.ndarray
+    cells: np.ndarray
+    at_mode: np.ndarray
+    guides: np.ndarray
+    replicates: np.ndarray
+
+
 def name_evidence(evidence: LabelEvidence, design: Design) -> FateEvidence:
     """Put names to the evidence of the labels of a design."""
     return FateEvidence(

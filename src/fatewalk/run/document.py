@@ -24,6 +24,7 @@ FOLDERS = {
     "fit": "fits/<hash>/",
     "summary": "fits/<hash>/draws=<n>/",
     "ablation": "../ablation/",
+    "over_runs": "over_runs/",
     "run": "<run>/",
     "contract": "<run>/",
     "contrast": "<run>/contrast=<fate>/",
@@ -33,7 +34,7 @@ WORDS = {".json": "entry", ".npz": "array"}  # what a column is called elsewhere
 
 def documents(root: Path) -> dict[Path, str]:
     """Path and text of each document below the repository's root."""
-    pages = [root / "README.md", root / "docs" / "outputs.md"]
+    pages = [root / "README.md", root / "docs" / "outputs.md", root / "docs" / "resampling.md"]
     captions = {root / "workflow" / "report" / f"{figure.name}.rst": figure.caption for figure in FIGURES}
     return {page: MARKED.sub(_fill, page.read_text()) for page in pages} | {
         path: _in_report(caption) for path, caption in captions.items()

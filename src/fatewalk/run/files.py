@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 
     from fatewalk.config import RunSettings
 
-NAMES = ("gene", "guide", "fate", "contrast", "active_days", "best_day", "best_day_among_active", "pattern")
+NAMES = ("gene", "guide", "fate", "contrast", "active_days", "best_day", "best_day_among_active", "pattern",
+         "marks")  # fmt: skip
 
 
 @dataclass(frozen=True)

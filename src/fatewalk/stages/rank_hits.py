@@ -26,11 +26,13 @@ from fatewalk.calls import (
     rank_hits,
     read_sources,
 )
+from fatewalk.calls.support import Parts, marks_of_parts, support_table, with_marks
 from fatewalk.core.daywise import Daywise, active_matrix
 from fatewalk.core.schema import LEVELS
 from fatewalk.core.tables import write_table
+from fatewalk.estimates.arrays import GuideParts
 from fatewalk.run.layout import by_contrast, contract, engine_folder
-from fatewalk.run.manifest import enter
+from fatewalk.run.manifest import enter, fit_of_run, need_sealed
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -43,14 +45,16 @@ log = logging.getLogger(__name__)
 Reader = Callable[[str], pd.DataFrame]
 
 
-def main(run: Run) -> None:
-    """Write calls and hits of a run, and all its effects.
+def main(run: Run, summary: Path) -> None:
+    """Write calls and hits of a run, what hits rest on, and all effects.
 
     Parameters
     ----------
     run
         The run, with tables of effects and of mash; reads sections ``calls`` and ``mash``,
         ``model.ref_fate`` and ``model.contrast_fate``.
+    summary
+        Folder of what was read off the fit.
 
     Raises
     ------
@@ -73,13 +77,16 @@ def main(run: Run) -> None:
         concordance[contrast] = read("guide_concordance.csv")
         genes[contrast] = effects_of_genes(read, shrunk, sources[settings.calls.source], ranked[contrast])
         guides[contrast] = effects_of_guides(read, of_guides)
-    hits, of_fates = by_fate(run)
+    of_genes = FateEffects.load(run.checked(run.folder / "shrunk_fates_gene.npz"))
+    hits, of_fates = by_fate(run, of_genes)
     if settings.calls.scale == "contrast":
         change = run.table("fate_probability_change.csv")
         hits = hits_table(ranked, concordance, change, run.days, run.reference)
-    withheld = is_withheld(run)
+    support, marks = rests_on(run, summary, hits, of_genes)
+    hits, withheld = with_marks(hits, support, marks), is_withheld(run)
     write_table(hits.head(0) if withheld else hits, run.folder / "hits.csv")
     write_table(hits if withheld else hits.head(0), run.folder / "hits_withheld.csv")
+    write_table(support.assign(marks=["; ".join(one) for one in marks]), run.folder / "hit_support.csv")
     effects = pd.concat([of_fates, effects_table(genes, guides, run.days)], ignore_index=True)
     write_table(with_p_values(effects, run.table("gene_p_values.csv")), run.folder / "effects.parquet")
     enter(run.folder, "rank_hits", run.made_by("rank_hits"))
@@ -92,6 +99,7 @@ def main(run: Run) -> None:
         len(ranked[run.primary]), len(contrasts), settings.calls.source, scale,
     )  # fmt: skip
     log.info("out: %d hits%s", len(hits), f" ({counts})" if counts else "")
+    log.info("%d of them carry a mark (column marks of hits.csv)", sum(map(bool, marks)))
     if withheld:
         log.warning("the certificate failed, so the hits are withheld: they stand in hits_withheld.csv")
 
@@ -113,11 +121,19 @@ def with_p_values(effects: pd.DataFrame, p_values: pd.DataFrame) -> pd.DataFrame
     return effects
 
 
-def by_fate(run: Run) -> tuple[pd.DataFrame, pd.DataFrame]:
+def rests_on(
+    run: Run, summary: Path, hits: pd.DataFrame, genes: FateEffects
+) -> tuple[pd.DataFrame, list[list[str]]]:
+    """What each hit rests on, and its marks."""
+    parts = GuideParts.load(summary / "guide_parts.npz")
+    need_sealed(summary, fit_of_run(run.folder), ["guide_parts.npz"])
+    support = support_table(hits, genes, Parts.of(parts, run.arrays("evidence.npz")))
+    return support, marks_of_parts(support)
+
+
+def by_fate(run: Run, genes: FateEffects) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Hits by fate, and the effects of genes and guides on each fate."""
-    genes, guides = (
-        FateEffects.load(run.checked(run.folder / f"shrunk_fates_{level}.npz")) for level in LEVELS
-    )
+    guides = FateEffects.load(run.checked(run.folder / "shrunk_fates_guide.npz"))
     calls = FateCalls.of(genes, run.settings.calls)
     of_genes, of_guides = (run.read(run.primary, f"{level}_daywise_for_mash.csv") for level in LEVELS)
     change = run.table("fate_probability_change.csv")

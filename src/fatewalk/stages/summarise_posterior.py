@@ -17,6 +17,7 @@ from fatewalk.estimates.arrays import name_estimates, name_evidence
 from fatewalk.estimates.fate_change import average_fate_change
 from fatewalk.estimates.from_draws import posterior_moments
 from fatewalk.estimates.likelihood_only import label_evidence, likelihood_estimates
+from fatewalk.estimates.parts import guide_parts
 from fatewalk.infer.checkpoint import delete_checkpoints
 from fatewalk.infer.fitted import load_posterior
 from fatewalk.run.manifest import CARD, fit_entry, need_sealed, seal
@@ -62,6 +63,8 @@ def main(design: Path, fit: Path, summary: Path, draws: int, seed: int, threads:
         log.info("likelihood-only estimates")
         name_evidence(label_evidence(posterior, found), found).save(summary / "evidence.npz")
         log.info("evidence on all fates")
+        guide_parts(posterior, found).save(summary / "guide_parts.npz")
+        log.info("evidence of each guide in each replicate")
         card = read_json(fit / CARD, ["likelihood_weight", "phi_by_day"])
         draw_nulls(posterior, found, given_phi(card, found)).save(summary / "nulls.npz")
         log.info("guides shuffled between cells")

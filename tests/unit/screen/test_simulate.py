@@ -17,8 +17,8 @@ from fatewalk.core.errors import FatewalkError
 from fatewalk.core.files import read_json
 from fatewalk.core.schema import prob_columns
 from fatewalk.core.tables import read_table
-from fatewalk.screen import simulate
-from fatewalk.screen.simulate import SimulatedScreen, simulate_screen, write_screen
+from fatewalk.screen.simulate import STREAMS, SimulatedScreen, guides, simulate_screen, write_screen
+from fatewalk.screen.simulate import screen as screen_module
 
 
 @functools.cache
@@ -223,7 +223,7 @@ def test_scales_and_nuisance_have_the_size_that_was_asked_for() -> None:
 
 def test_streams_keep_their_place() -> None:
     """The place is the stream: a name that moves changes the screens of every seed."""
-    assert simulate.STREAMS[:16] == (
+    assert STREAMS[:16] == (
         "guides_per_gene", "abundance", "moi", "guides", "active", "pattern", "size", "hit", "walk",
         "guide_effect", "intercept", "replicate", "cluster", "label", "covariate", "burden_slope",
     )  # fmt: skip
@@ -435,12 +435,11 @@ def test_guides_are_drawn_by_their_shares() -> None:
 
 def test_sampling_without_replacement_is_exact() -> None:
     shares = np.array([0.6, 0.3, 0.1])
-    drawn = simulate._draw_distinct(np.full(30_000, 2), shares, np.random.default_rng(1))
-    guides = drawn.reshape(-1, 2)
-    assert (guides[:, 0] < guides[:, 1]).all()
+    drawn = guides.draw_distinct(np.full(30_000, 2), shares, np.random.default_rng(1)).reshape(-1, 2)
+    assert (drawn[:, 0] < drawn[:, 1]).all()
     for a, b in ((0, 1), (0, 2), (1, 2)):
         expected = shares[a] * shares[b] * (1 / (1 - shares[a]) + 1 / (1 - shares[b]))
-        found = ((guides == (a, b)).all(axis=1)).mean()
+        found = ((drawn == (a, b)).all(axis=1)).mean()
         assert abs(found - expected) < 4 * np.sqrt(expected / 30_000)
 
 
@@ -466,7 +465,7 @@ def test_more_guides_than_the_library_has_are_refused() -> None:
 
 
 def test_hardly_drawable_guides_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(simulate, "MAX_ROUNDS", 20)
+    monkeypatch.setattr(guides, "MAX_ROUNDS", 20)
     with pytest.raises(FatewalkError, match="some are hardly ever drawn"):
         draw(genes=4, active_genes=1, guides_per_gene=1, ntc_share=1e-9, ntc_guides=1, moi=5,
              moi_distribution="fixed")  # fmt: skip
@@ -503,13 +502,13 @@ SCREENS: dict[str, dict[str, Any]] = {
 @pytest.mark.parametrize("settings", SCREENS.values(), ids=SCREENS.keys())
 def test_eta_is_the_sum_of_its_terms(settings: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
     seen = []
-    real = simulate._draw_labels
+    real = screen_module.draw_labels
 
     def spy(config: SimulateConfig, eta: np.ndarray, *others: Any) -> np.ndarray:
         seen.append(eta)
         return real(config, eta, *others)
 
-    monkeypatch.setattr(simulate, "_draw_labels", spy)
+    monkeypatch.setattr(screen_module, "draw_labels", spy)
     # Few clusters that share guides have mean burdens that differ between days.
     screen = simulate_screen(SimulateConfig.model_validate({"cells": 1000, "genes": 20, **settings}))
     (eta,) = seen
@@ -659,10 +658,27 @@ KNOBS: dict[str, tuple[Any, str]] = {
     "cluster_sd": (2, "cells"),
     "cluster_shares_guides": (True, "guide_calls"),
     "covariate_effect": (1.5, "cells"),
+    "dispersion_by_fate": ([1, 2, 5], "cells"),
+    "ntc_guide_sd": (2, "cells"),
+    "gene_replicate_sd": (2, "cells"),
+    "clones": (3, "guide_calls"),
+    "clone_cells": (40, "guide_calls"),
+    "clone_sd": (3, "cells"),
+    "jackpot_cells": (50, "guide_calls"),
+    "jackpot_deviation": (6, "cells"),
+    "growth": ({"Gene001": {"MES": 0.3}}, "cells"),
+    "label_shrink": (0.5, "cells"),
+    "label_smoothing": (5, "cells"),
+    "guide_dropout": (0.2, "guide_calls"),
+    "ambient_guides": (0.2, "guide_calls"),
 }
 NEEDED: dict[str, dict[str, Any]] = {
     "concentration": {"labels": "dirichlet"},
     "cluster_sd": {"clusters": 4},
+    "dispersion_by_fate": {"labels": "dirichlet"},
+    "clone_cells": {"clones": 3},
+    "clone_sd": {"clones": 3},
+    "jackpot_deviation": {"jackpot_cells": 200},
     "cluster_shares_guides": {"clusters": 4},
     "walk_start_sd": {"effect_patterns": {"random_walk": 1}},
     "walk_step_sd": {"effect_patterns": {"random_walk": 1}},

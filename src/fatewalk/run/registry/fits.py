@@ -263,6 +263,20 @@ FILES = (
         ),
     ),
     File(
+        "guide_parts.npz",
+        stage="summarise_posterior",
+        where="summary",
+        text="What the cells of each guide, replicate and day say of each fate, one step from the mode: hits "
+        "are judged without parts of their cells by it.",
+        columns=(
+            Column("score", "of the logit of the fate's probability", "1/logit", "G, R, F, D"),
+            Column("information", "its slope, 0 without cells", "1/logit²", "G, R, F, D"),
+            Column("cells", "cells with the guide", "cells", "G, R, D"),
+            Column("at_mode", "effects of the guides that the step starts from", "logit", "G, F*, D"),
+            Column("guides, replicates", "names along the axes"),
+        ),
+    ),
+    File(
         "likelihood.npz",
         stage="summarise_posterior",
         where="summary",

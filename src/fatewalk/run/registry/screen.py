@@ -115,6 +115,19 @@ FILES = (
             Column("guide_shares", "how often each guide is drawn"),
             Column("mean_burden", "guides of a cell, mean by day", shape="D"),
             Column("n_cells_capped", "cells that wanted more guides than can be drawn"),
+            Column(
+                "ntc_effects, gene_replicate",
+                "effects of NTC guides; deviations of genes by day and replicate",
+                unit="logit",
+            ),
+            Column("clones", "replicate, cells and deviation of each clone; the guide of the jackpot"),
+            Column(
+                "label_dispersion",
+                "variance of labels by fate over that of one-hot labels, before smoothing and shrinking",
+                shape="D x F",
+            ),
+            Column("n_cells_lost", "cells drawn that did not survive"),
+            Column("n_calls_lost, n_calls_false", "guides of cells that are not seen; false calls"),
         ),
     ),
     File(

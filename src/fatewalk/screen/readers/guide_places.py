@@ -125,11 +125,7 @@ def find_guides(parts: Sequence[Part], dataset: AnnDataDataset, alone: bool = Fa
     """
     if dataset.guide_key is not None:
         return _named(parts, dataset.guide_key)
-    if len(parts) == 1 and DEFAULT in parts[0].keys("obsm"):
-        return Place(parts[0], f"obsm/{DEFAULT}")
-    places = [place for part in parts for place in _matrices(part, dataset.fate_key)]
-    places = places or [place for part in parts for place in _columns(part)]
-    places = places or [_variables(part) for part in parts if sounds_like_guides(part.name)]
+    places = places_of_guides(parts, dataset.fate_key)
     if len(places) == 1:
         return places[0]
     if places:
@@ -169,6 +165,15 @@ def _named(parts: Sequence[Part], key: str) -> Place:
         f"{parts[0].path}: guide_key {key!r} is neither in obsm nor in obs, and no layer"
         f"{nearest(key, known)}; {_inventory(parts)}. Set guide_key to the right key"
     )
+
+
+def places_of_guides(parts: Sequence[Part], fate_key: str) -> list[Place]:
+    """Every place that can only be of guides, by usual names: matrices, or else columns of obs."""
+    if len(parts) == 1 and DEFAULT in parts[0].keys("obsm"):
+        return [Place(parts[0], f"obsm/{DEFAULT}")]
+    places = [place for part in parts for place in _matrices(part, fate_key)]
+    places = places or [place for part in parts for place in _columns(part)]
+    return places or [_variables(part) for part in parts if sounds_like_guides(part.name)]
 
 
 def _at(part: Part, key: str) -> list[Place]:

@@ -1,0 +1,124 @@
+"""The command line: ``fatewalk init | check | run | explain | power | report``.
+
+A command here has its options and its help, and a module of its own that does the work, imported when the
+command runs: help must come at once, and torch takes seconds.
+"""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+from typing import Any
+
+import click
+
+from fatewalk import __version__
+from fatewalk.core.errors import FatewalkError, is_out_of_memory
+
+
+class Commands(click.Group):
+    """A group whose commands end with a sentence where the user made a mistake, and not with a traceback."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command that was asked for."""
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # of libraries, for their programmers
+                return super().invoke(ctx)
+        except FatewalkError as error:
+            raise click.ClickException(str(error)) from None
+        except Exception as error:
+            if not is_out_of_memory(error):
+                raise
+            raise click.ClickException(
+                "the machine has too little memory for this screen; use a larger one"
+            ) from None
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """In the order in which they are used."""
+        return list(self.commands)
+
+
+def example(*lines: str, title: str = "Example") -> str:
+    """The end of a command's help; its first line keeps click from filling the others."""
+    return "\n".join(["\b", f"{title}:", *(f"    {line}" for line in lines)])
+
+
+@click.group(
+    cls=Commands,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog=example(
+        "fatewalk init screen.h5ad      looks into the file and writes screen.yaml",
+        "fatewalk check screen.yaml     cells, guides, what can be found; seconds",
+        "fatewalk run screen.yaml       the analysis, with a page at its end",
+        "fatewalk explain TBXT          one gene in words",
+        title="From a file to a page",
+    ),
+)
+@click.version_option(__version__, "-V", "--version", prog_name="fatewalk")
+def main() -> None:
+    """Which genes shift which cell fate, on which day, by how much, how sure."""
+
+
+@main.command(epilog=example("fatewalk init screen.h5ad --guide-map guides.csv"))
+@click.argument("screen", type=click.Path(path_type=Path))
+@click.option(
+    "--guide-map", help="Table of guides: guide_name, gene_name, is_ntc; or 10x feature_reference.csv."
+)
+@click.option(
+    "--guide-calls",
+    help="Guides in a file of their own: 10x protospacer_calls_per_cell.csv, a table cell_id, guide, or an "
+    ".h5ad whose variables are guides.",
+)
+@click.option("--day-key", help="Column of the day, if it is not found by itself.")
+@click.option("--rep-key", help="Column of the replicate.")
+@click.option("--cluster-key", help="Column of the embryo, clone or well.")
+@click.option("--fate-key", help="Where the fate probabilities are (obsm).")
+@click.option("--fates", help="Names of their columns in order, with commas between, if the file has none.")
+@click.option("--guide-key", help="Where the guides are (obsm, a column of obs, a modality, X).")
+@click.option("--ntc", multiple=True, help="A guide or gene that is a control; may be given several times.")
+@click.option("--reference", help="Fate that others are compared with; left out: the commonest.")
+@click.option(
+    "-o", "--output", type=click.Path(path_type=Path), help="Config to write; left out: SCREEN's name."
+)
+def init(screen: Path, **options: Any) -> None:
+    """Look into a screen and write a config for it.
+
+    SCREEN is an AnnData or MuData file with CellRank's fate probabilities (.h5ad, .h5mu, .zarr), or a table
+    of cells. The config goes into the current folder; nothing is overwritten.
+    """
+    from fatewalk.cli.init import write_config
+
+    click.echo("\n".join(write_config(screen, {name: value for name, value in options.items() if value})))
+
+
+@main.command(epilog=example("fatewalk check screen.yaml"))
+@click.argument("config", type=click.Path(path_type=Path))
+def check(config: Path) -> None:
+    """Check a config and its data in seconds, before any hour of computing.
+
+    Says what is in the screen, the smallest effect that it can show, how large the fit will be, and what
+    looks odd.
+    """
+    from fatewalk.cli.check import describe
+
+    for line in describe(config):
+        click.echo(line)
+
+
+@main.command(epilog=example("fatewalk explain TBXT --run results/screen/main"))
+@click.argument("gene")
+@click.option(
+    "--run",
+    "folder",
+    type=click.Path(path_type=Path),
+    help="Folder of a finished run; left out: the only one below ./results.",
+)
+def explain(gene: str, folder: Path | None) -> None:
+    """Say what a finished run found of one gene: what moved, when, how sure.
+
+    A gene without a hit is explained too.
+    """
+    from fatewalk.cli.explain import find_run, in_words
+
+    click.echo("\n".join(in_words(find_run(folder), gene)))

@@ -1,0 +1,256 @@
+"""``fatewalk explain``: one gene of a finished run, in a paragraph and a small table."""
+
+from __future__ import annotations
+
+import difflib
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from fatewalk.api import load
+from fatewalk.cli.tables import aligned
+from fatewalk.core.errors import FatewalkError, first_few
+from fatewalk.core.words import count, join, on_days
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from fatewalk.api import Result
+
+NEAR = 5  # names suggested for one that is not there
+INTERVAL = 1.96
+DETECTABLE = 1.96 + 0.84  # effect over standard error that is seen with probability 0.8
+CHANGE = {"gain": "becomes more frequent", "loss": "becomes rarer"}
+LEGEND = (
+    "  odds: by how much the odds of the fate are multiplied, after shrinkage (uncertain effects are pulled",
+    "  towards none); lfsr: the chance that the direction is wrong, or that there is no effect",
+)
+TINY = 1e-4  # chances below this are not told apart
+
+
+def find_run(folder: Path | None) -> Result:
+    """Open a finished run: the one that is named, or the only one below ``results``.
+
+    Raises
+    ------
+    FatewalkError
+        If there is none, or there are several to choose from.
+    """
+    if folder is not None:
+        return load(folder)
+    runs = sorted(path.parent for path in Path("results").glob("*/*/run.json"))
+    if len(runs) != 1:
+        found = f"{len(runs)} runs: {first_few(runs, 6)}" if runs else "no run below ./results"
+        raise FatewalkError(f"found {found}; name the folder of one with --run results/screen/main")
+    return load(runs[0])
+
+
+def in_words(result: Result, gene: str) -> list[str]:
+    """Explain a gene.
+
+    Parameters
+    ----------
+    result
+        The run.
+    gene
+        Its name; case does not matter where only one gene is meant.
+
+    Returns
+    -------
+    list of str
+        Lines for the terminal.
+
+    Raises
+    ------
+    FatewalkError
+        If the run has no such gene; near names are suggested.
+    """
+    effects = result.effects("gene", "fate")
+    gene = _name_of(gene, effects["gene"].unique().tolist(), result.folder)
+    own = effects[effects["gene"] == gene]
+    hits = result.hits()
+    hits = hits[hits["gene"] == gene]
+    changes = _changes(result, gene)
+    lines = [f"{gene} in {result.folder}", ""]
+    if hits.empty:
+        lines += _without_hit(result, own)
+    elif "fate" in hits:
+        lines += [sentence for _, hit in hits.iterrows() for sentence in [*_of_hit(hit), ""]][:-1]
+    else:
+        lines += [_of_contrast(hit) for _, hit in hits.iterrows()]
+    lines += ["", "Each fate by day (change of its probability in percentage points, with 95 % interval)"]
+    lines += [*aligned(_rows(own, changes)), *LEGEND, "", *_guides(result, gene, hits, own)]
+    return lines
+
+
+def _name_of(gene: str, genes: list[str], folder: Path) -> str:
+    """The gene as the run spells it."""
+    if gene in genes:
+        return gene
+    alike = [name for name in genes if name.lower() == gene.strip().lower()]
+    if len(alike) == 1:
+        return alike[0]
+    by_small = {name.lower(): name for name in genes}
+    near = [by_small[name] for name in difflib.get_close_matches(gene.lower(), list(by_small), NEAR, 0.5)]
+    meant = f"did you mean {', '.join(near)}?" if near else f"the first are {first_few(sorted(genes), NEAR)}"
+    raise FatewalkError(f"{gene!r} is no gene of {folder}, which has {len(genes)}; {meant}")
+
+
+def _of_hit(hit: pd.Series) -> list[str]:
+    """A hit in sentences."""
+    points = f"{hit['percent_points']:+.1f} percentage points"
+    span = f"{hit['percent_points_low']:+.1f} to {hit['percent_points_high']:+.1f}"
+    low, middle, high = (np.exp(hit[name]) for name in ("effect_low", "effect", "effect_high"))
+    days = _days(hit["active_days"])
+    lines = [
+        f"Perturbed, {hit['fate']} {CHANGE.get(hit['direction'], hit['direction'])} on {days} "
+        f"(rank {hit['rank']} of all hits).",
+        f"Strongest on {_days(hit['strongest_day'])}: {points} (95 % interval {span}), odds times "
+        f"{middle:.2f} ({low:.2f} to {high:.2f}).",
+        f"How sure: the chance that the direction is wrong is {_chance(hit['lfsr'])}; {hit['guides_agree']} "
+        f"guides agree{_replicates(hit)}; {count(int(hit['n_cells']), 'cell')} on that day.",
+        f"Course over the days: {str(hit['pattern']).replace('_', ' ')} (probability "
+        f"{hit['pattern_prob']:.2f}).",
+    ]
+    if hit.get("who_moved") == "cannot be told":
+        others = str(hit["also_moved"]).replace("; ", ", ") if pd.notna(hit["also_moved"]) else ""
+        lines.append(
+            f"Fates add up to one, so others follow: whether {hit['fate']} moved itself or "
+            f"{others or 'another'} did cannot be told."
+        )
+    if (words := _text(hit, "not_resolved")) != "":
+        lines.append(f"Labels do not tell fates apart well on: {words}.")
+    if (words := _text(hit, "marks")) != "":
+        lines.append(f"Look twice: {words}.")
+    return lines
+
+
+def _of_contrast(hit: pd.Series) -> str:
+    """A hit of the scale ``contrast`` in a sentence."""
+    return (
+        f"Perturbed, it changes the odds of {hit['contrast']} against {hit['reference']}: {hit['direction']} "
+        f"on {_days(hit['active_days'])}; on the strongest day times {np.exp(hit['effect']):.2f} "
+        f"({np.exp(hit['effect_low']):.2f} to {np.exp(hit['effect_high']):.2f}). The chance that the "
+        f"direction is wrong is {_chance(hit['lfsr'])}."
+    )
+
+
+def _without_hit(result: Result, own: pd.DataFrame) -> list[str]:
+    """Why a gene is no hit: nothing there, or nothing to be seen."""
+    seen = own[own["mash_mean"].notna()]
+    if seen.empty:
+        return ["No hit: no cell carries a guide of this gene on a day on which a fate could be judged."]
+    calls = result.run.settings.calls
+    best = seen.iloc[int(np.nanargmin(seen["lfsr"].to_numpy()))]
+    lines = [
+        f"No hit. The clearest effect is on {best['fate']}, {_days(best['day'])}: odds times "
+        f"{np.exp(best['mash_mean']):.2f}, and the chance that its direction is wrong, or that there is "
+        f"none, is {_chance(best['lfsr'])}.",
+        f"That the odds change by more than {np.exp(calls.effect_size_eps) - 1:.0%} has probability "
+        f"{best['plarge']:.2f}.",
+    ]
+    power = DETECTABLE * seen["se"].min()
+    if np.isfinite(power):
+        lines.append(
+            f"With its {count(int(seen['n_cells'].max()), 'cell')} on the best day, odds changed by a factor "
+            f"of {np.exp(power):.2f} would be seen 4 times in 5: less than that cannot be excluded."
+        )
+    called = own[own["called"].fillna(False).astype(bool)]
+    if len(called):
+        lines.append(
+            f"It is called active on {join(called['fate'].unique().tolist())}, as a follower: another fate's "
+            "change explains it, because fates add up to one."
+        )
+    return lines
+
+
+# -------------------------------------------------------------------------------- tables
+
+
+def _changes(result: Result, gene: str) -> pd.DataFrame:
+    """Change of each fate's probability by day in percentage points: fate, day, change, low, high."""
+    table = result.table("fate_probability_change.csv")
+    table = table[table["gene"] == gene]
+    parts = [
+        pd.DataFrame(
+            {
+                "fate": table["fate"],
+                "day": label,
+                **{x: table[f"{x}_d{d}"] for x in ("change", "low", "high")},
+            }
+        )
+        for d, label in enumerate(result.run.days)
+    ]
+    return pd.concat(parts, ignore_index=True)
+
+
+def _rows(own: pd.DataFrame, changes: pd.DataFrame) -> list[list[str]]:
+    """The table of a gene, its head first."""
+    table = own.merge(changes, on=["fate", "day"], how="left")
+    rows = [["fate", "day", "points", "interval", "odds", "lfsr", "cells", ""]]
+    before = None
+    for row in table.to_dict("records"):
+        known = pd.notna(row["mash_mean"])
+        span = f"{row['low']:+.1f} to {row['high']:+.1f}" if pd.notna(row["low"]) else "-"
+        rows.append(
+            [
+                str(row["fate"]) if row["fate"] != before else "",
+                str(row["day"]),
+                f"{row['change']:+.1f}" if pd.notna(row["change"]) else "-",
+                span,
+                f"x {np.exp(row['mash_mean']):.2f}" if known else "-",
+                f"{row['lfsr']:.1g}" if known else "-",
+                f"{row['n_cells']:,}",
+                "called" if pd.notna(row["called"]) and row["called"] else "",
+            ]
+        )
+        before = row["fate"]
+    return rows
+
+
+def _guides(result: Result, gene: str, hits: pd.DataFrame, own: pd.DataFrame) -> Iterator[str]:
+    """The guides of a gene on the fate and day where it is clearest."""
+    if len(hits) and "fate" in hits:
+        fate, day = hits.iloc[0]["fate"], hits.iloc[0]["strongest_day"]
+    elif own["lfsr"].notna().any():
+        best = own.iloc[int(np.nanargmin(own["lfsr"].to_numpy()))]
+        fate, day = best["fate"], best["day"]
+    else:
+        return
+    guides = result.effects("guide", "fate")
+    guides = guides[(guides["gene"] == gene) & (guides["fate"] == fate) & (guides["day"] == day)]
+    yield f"Its guides on {fate}, {_days(day)} (log odds before shrinkage, with 95 % interval)"
+    rows = [["guide", "log odds", "interval", "cells"]]
+    for guide in guides.to_dict("records"):
+        known = pd.notna(guide["estimate"])
+        low, high = (guide["estimate"] + sign * INTERVAL * guide["se"] for sign in (-1, 1))
+        rows.append(
+            [
+                str(guide["guide"]),
+                f"{guide['estimate']:+.2f}" if known else "-",
+                f"{low:+.2f} to {high:+.2f}" if known else "-",
+                f"{guide['n_cells']:,}",
+            ]
+        )
+    yield from aligned(rows)
+
+
+def _days(labels: object) -> str:
+    """Days of a column, such as ``day1; day2``, in words."""
+    return on_days(str(labels).split("; "))
+
+
+def _chance(value: float) -> str:
+    return f"below {TINY:g}" if value < TINY else f"{value:.2g}"
+
+
+def _replicates(hit: pd.Series) -> str:
+    words = _text(hit, "replicates_agree")
+    return f", {words} replicates agree" if words else ""
+
+
+def _text(hit: pd.Series, name: str) -> str:
+    """A column that not every run has, or that is mostly empty."""
+    return str(hit[name]) if name in hit and pd.notna(hit[name]) else ""
