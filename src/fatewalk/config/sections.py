@@ -171,6 +171,12 @@ class FitConfig(Section):
         "(1 is right for independent one-hot labels)",
         read_by=["fit_effects"],
     )
+    dispersion: Literal["by_fate", "pooled"] = key(
+        "by_fate",
+        description="scatter of the labels in the errors of likelihood-only estimates and mash over fates: "
+        "by_fate (found for each fate and day) | pooled (one value for all fates of a day)",
+        read_by=["fit_effects"],
+    )
     dense_limit: PositiveInt = key(
         12000,
         le=10**6,

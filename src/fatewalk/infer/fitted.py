@@ -11,6 +11,7 @@ from torch import Tensor
 from fatewalk.config import ModelConfig
 from fatewalk.core.files import atomic_path, reading
 from fatewalk.infer.families import Family, MakeFamily, make_family
+from fatewalk.infer.scatter import Scatter, load_scatter
 from fatewalk.model import FateModel, Rows, Terms, make_rows, make_terms
 
 if TYPE_CHECKING:
@@ -39,6 +40,8 @@ class Posterior:
         Weight of a cell's label in each row of ``make_rows``.
     config
         Section ``model`` of the fit.
+    scatter
+        Of the labels by fate; None: one dispersion for all fates of a day.
     """
 
     model: FateModel
@@ -48,6 +51,7 @@ class Posterior:
     symmetric: dict[str, Tensor]
     weight: Tensor
     config: ModelConfig
+    scatter: Scatter | None = None
 
     def rows(self, design: Design) -> Rows:
         """Rows of the design that it was fitted to, with the weights of the fit."""
@@ -63,6 +67,7 @@ def save_posterior(posterior: Posterior, path: Path) -> None:
         "laplace": laplace,
         "symmetric": posterior.symmetric,
         "weight": posterior.weight,
+        "scatter": posterior.scatter.state() if posterior.scatter else None,
         "state": {
             name: value
             for name, value in posterior.family.state_dict().items()
@@ -101,4 +106,5 @@ def load_posterior(
         name, laplace = content["family"], content["laplace"]
         made = make_family(family or name, model, laplace)
         made.load_state_dict(made.state_dict() | content["state"])
-        return Posterior(model, name, made, laplace, content["symmetric"], content["weight"], config)
+        scatter = load_scatter(content.get("scatter"))  # none in a fit of before it was estimated
+        return Posterior(model, name, made, laplace, content["symmetric"], content["weight"], config, scatter)

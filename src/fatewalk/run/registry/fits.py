@@ -99,6 +99,13 @@ FILES = (
                 "correlation of labels within clusters; `null` without such correlation, and unless"
                 " all cells of each cluster carry the same guides",
             ),
+            Column("dispersion", "`fit.dispersion`"),
+            Column(
+                "error_factor_by_fate_and_day",
+                "by how much the scatter of each fate's labels widens (above 1) or narrows the errors of "
+                "likelihood-only estimates and of mash over fates, against one dispersion for all fates "
+                "([method](method.md#likelihood_weight)); `null` with `dispersion: pooled`",
+            ),
             Column(
                 "scales",
                 "`tau`, `sigma_time` (a list, one per step), `sigma_guide` and, with cluster "
