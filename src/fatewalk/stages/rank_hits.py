@@ -72,7 +72,7 @@ def main(run: Run, summary: Path) -> None:
             Daywise.load(run.checked(run.path(contrast, f"shrunk_{level}.npz"))) for level in LEVELS
         )
         sources = gather(run, contrast, read, shrunk, settings)
-        ranked[contrast] = rank_hits(read("gene_daywise_for_mash.csv"), sources, settings.calls)
+        ranked[contrast] = rank_hits(read("gene_daywise_for_mash.csv"), sources, run.calls)
         run.write(ranked[contrast], contrast, "hits_ranked.csv")
         concordance[contrast] = read("guide_concordance.csv")
         genes[contrast] = effects_of_genes(read, shrunk, sources[settings.calls.source], ranked[contrast])
@@ -181,7 +181,7 @@ def gather(run: Run, contrast: str, read: Reader, shrunk: Daywise, settings: Any
     """What every source says of the genes, as fit_mash kept it; R's mixture is in R's files."""
     genes, calls = read("gene_daywise_for_mash.csv"), settings.calls
     found = read_sources(shrunk, genes)
-    if settings.mash.engine == "mashr" and calls.estimand == "library":
+    if settings.mash.engine == "mashr" and run.estimand.name != "gene":
         stem = f"mash_gene_{settings.mash.modes[0]}"
         mixture = run.read_json(contrast, f"{stem}.json")
         found["mash_posterior"] = mashr_effects(genes, read(f"{stem}.csv"), mixture, calls.effect_size_eps)

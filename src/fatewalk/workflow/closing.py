@@ -257,6 +257,8 @@ def summarise(folder: Path, name: str, took: str) -> list[str]:
         lines += [f"  {line}" for line in _hits(folder / "hits.csv")]
         lines += [f"  {line}" for line in _certificate(folder)]
         figures = f", figures: {folder / 'figures'}/" if (folder / "figures").is_dir() else ""
+        because = _entry(folder / "mash_fates.json").get("gene", {}).get("estimand_because")
+        lines += [f"  effects asked for: {because}"] if because else []
         lines.append(f"  hits: {folder / 'hits.csv'}, all effects: {folder / 'effects.parquet'}{figures}")
     else:
         lines.append(f"  {_without_hits(folder)}")
