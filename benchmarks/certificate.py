@@ -3,12 +3,12 @@
     python -m benchmarks.certificate --screens 10 --first-seed 100
     python -m benchmarks.certificate --screens 10 --kinds clusters burden
 
-Each screen has 3,000 cells. Right ones have one-hot or Dirichlet labels, or clusters that are named. Wrong ones:
-`clusters` (cells of a cluster share an intercept, and the column is not given; 24 NTC guides, so that there
-are more than 40 independent z of controls), `burden` (all NTC guides under one name, so that the burden
-misses repeats), `weight` (labels count twice as much as they should), `pooled` (fates scatter unequally, and
-fit.dispersion is pooled). Prints, for each kind, how many certificates pass, warn and fail, which checks
-fail, and the SD of permuted z.
+Each screen has 3,000 cells. Right ones have one-hot or Dirichlet labels, or clusters that are named. Wrong
+ones are `clusters` (cells of a cluster share an intercept, and the column is not given; 24 NTC guides, so
+that there are more than 40 independent z of controls), `burden` (all NTC guides under one name, so that the
+burden misses repeats), `weight` (labels count twice as much as they should), `pooled` (fates scatter
+unequally, and fit.dispersion is pooled). Prints, for each kind, how many certificates pass, warn and fail,
+which checks fail, and the SD of permuted z.
 """
 
 from __future__ import annotations
@@ -48,6 +48,11 @@ KINDS: dict[str, dict[str, Any]] = {
     "pooled": {"labels": "dirichlet", "concentration": 20, "dispersion_by_fate": [1, 4, 10]},
 }
 
+WRONG_FIT: dict[str, dict[str, Any]] = {
+    "weight": {"likelihood_weight": 2.0},
+    "pooled": {"dispersion": "pooled"},
+}
+
 
 def screen(kind: str, seed: int) -> dict[str, Any]:
     """One certificate, with the SD of permuted z and the seconds of nulls and checks."""
@@ -63,9 +68,7 @@ def screen(kind: str, seed: int) -> dict[str, Any]:
         guide_map = pd.concat([guide_map[~guide_map["is_ntc"]], one], ignore_index=True)
     fates = SimulateConfig(**BASE).fates
     design, _ = build_design(cells, calls, guide_map, DesignConfig(), fates)
-    given: dict[str, Any] = {"weight": {"likelihood_weight": 2.0}, "pooled": {"dispersion": "pooled"}}.get(
-        kind, {}
-    )
+    given = WRONG_FIT.get(kind, {})
     start = time.perf_counter()
     fit = FitConfig(family="laplace", device="cpu", **given)
     posterior, card, _ = fit_effects(design, ModelConfig(fates=fates), fit, progress=False)

@@ -143,9 +143,8 @@ def _summed(cells: Cells, design: Design, unit: Places, scatter: Scatter | None)
     dispersion of their day, one factor for all fates and units.
     """
     n_units = int(unit.max()) + 1
-    first = np.unique(unit, return_index=True)[1]  # a cell of each unit
-    stratum = strata(*(x.numpy()[first] for x in (design.day, design.rep, design.burden)))
-    day, of_cell = design.day.numpy()[first], torch.from_numpy(stratum[unit])
+    first, stratum = strata_of(design, unit)
+    day_of_unit, of_cell = design.day.numpy()[first], torch.from_numpy(stratum[unit])
     residual = np.zeros((n_units, cells.pi.shape[1]))
     np.add.at(residual, unit, (cells.weight[:, None] * (design.prob - cells.pi)).numpy())
     sizes = np.bincount(stratum)
@@ -163,13 +162,13 @@ def _summed(cells: Cells, design: Design, unit: Places, scatter: Scatter | None)
     covariance = covariance if scatter else bend
     n_days = len(design.days)
     day_of_stratum = np.zeros(len(sizes), dtype=np.int64)
-    day_of_stratum[stratum] = day
-    found = np.bincount(day, weights=(residual**2).sum(axis=1), minlength=n_days)
-    size = drawn.diagonal(dim1=1, dim2=2).sum(1).numpy()
-    wanted = np.bincount(day_of_stratum, weights=size, minlength=n_days)
+    day_of_stratum[stratum] = day_of_unit
+    found = np.bincount(day_of_unit, weights=(residual**2).sum(axis=1), minlength=n_days)
+    wanted = drawn.diagonal(dim1=1, dim2=2).sum(1).numpy()
+    wanted = np.bincount(day_of_stratum, weights=wanted, minlength=n_days)
     stretch = np.sqrt(wanted / np.where(found > 0, found, 1.0))
     per_unit = [(x / torch.from_numpy(sizes)[:, None, None]).numpy() for x in (covariance, bend)]
-    return Units(stratum, day, residual * stretch[day][:, None], *per_unit)
+    return Units(stratum, day_of_unit, residual * stretch[day_of_unit][:, None], *per_unit)
 
 
 def _mean_by_day(values: Tensor, design: Design) -> Numbers:
@@ -177,6 +176,13 @@ def _mean_by_day(values: Tensor, design: Design) -> Numbers:
     day = design.day.numpy()
     found: Numbers = np.bincount(day, weights=values.numpy()) / np.bincount(day)
     return found
+
+
+def strata_of(design: Design, unit: Places) -> tuple[Places, Places]:
+    """A cell of each unit [U], and the stratum of each unit [U]."""
+    first = np.unique(unit, return_index=True)[1]
+    day, rep, burden = (x.numpy()[first] for x in (design.day, design.rep, design.burden))
+    return first, strata(day, rep, burden)
 
 
 def _carried(unit: Places, counts: Places, item: Places, n_items: int) -> tuple[Carried, Places]:

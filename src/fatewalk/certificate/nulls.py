@@ -11,7 +11,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy.stats import chi2
 
-from fatewalk.certificate.permutation import Carried, Units, by_item_and_day, permuted_scores, scores
+from fatewalk.certificate.permutation import (
+    TOGETHER,
+    Carried,
+    Units,
+    by_item_and_day,
+    permuted_scores,
+    scores,
+)
 from fatewalk.estimates.arrays import ArrayFile
 
 if TYPE_CHECKING:
@@ -134,12 +141,13 @@ def permute(
     own_score, own_scatter = _own(gains, units)
     exact = by_item_and_day(spread, units, units.scatter()).diagonal(axis1=2, axis2=3)  # [L, D, F]
     observed = _omnibus(scores(matrix, units.centred(), units.n_days) + own_score, exact + own_scatter, told)
-    squares, reached, kept = np.zeros((units.n_days, exact.shape[2])), np.zeros(observed.shape), []
+    squares, reached = np.zeros((units.n_days, exact.shape[2])), np.zeros(observed.shape)
+    kept: list[Numbers] = []
     for some in permuted_scores(matrix, units, times, seed):
         z = np.where(told[:, :, None], some / _sd(assumed), 0.0)
         squares += (z**2).sum(axis=(0, 1))
         reached += sum(_omnibus(one, exact, told) >= observed for one in some)
-        if sum(map(len, kept)) < KEPT:
+        if len(kept) * TOGETHER < KEPT:
             kept.append(some)
     n_told = told.sum(axis=0)[:, None] * times
     z_sd = np.sqrt(np.where(n_told > 0, squares / np.maximum(n_told, 1), np.nan)).T

@@ -18,8 +18,7 @@ import torch
 from torch import Tensor
 
 from fatewalk import mash
-from fatewalk.certificate.from_fit import Cells, units_of
-from fatewalk.certificate.strata import strata
+from fatewalk.certificate.from_fit import Cells, strata_of, units_of
 from fatewalk.core.schema import Z95
 from fatewalk.model.effects import center_within_gene
 from fatewalk.model.information import fate_probabilities
@@ -77,14 +76,14 @@ def plant(
 def _shuffle(design: Design, rng: np.random.Generator) -> Design:
     """Guide lists dealt to other units of the same stratum."""
     unit = units_of(design)
-    first = np.unique(unit, return_index=True)[1]
-    stratum = strata(*(x.numpy()[first] for x in (design.day, design.rep, design.burden)))
+    first, stratum = strata_of(design, unit)
     base = np.argsort(stratum, kind="stable")
     source = np.empty(len(first), dtype=np.int64)
     source[base] = first[np.lexsort((rng.random(len(first)), stratum))]
     cell = torch.from_numpy(source[unit])  # whose guides each cell gets
     offsets, guides = _taken(design.cell_offsets, design.cell_guides, cell)
     ntc_offsets, ntc_guides = _taken(design.ntc_offsets, design.ntc_guides, cell)
+    of_genes, of_guides = _counts(design, offsets, guides)
     return replace(
         design,
         cell_offsets=offsets,
@@ -93,22 +92,23 @@ def _shuffle(design: Design, rng: np.random.Generator) -> Design:
         ntc_guides=ntc_guides,
         n_ntc=design.n_ntc[cell],
         burden=design.burden[cell],
-        **_counts(design, offsets, guides),
+        gene_cells=of_genes,
+        guide_cells=of_guides,
     )
 
 
-def _counts(design: Design, offsets: Tensor, guides: Tensor) -> dict[str, Tensor]:
-    """Cells by day of each gene and guide."""
+def _counts(design: Design, offsets: Tensor, guides: Tensor) -> tuple[Tensor, Tensor]:
+    """Cells by day of each gene [L, D] and guide [G, D]."""
     cell = torch.repeat_interleave(torch.arange(design.n_cells), offsets.diff())
     n_days, n_genes = len(design.days), len(design.genes)
     carried = torch.unique(cell * n_genes + design.guide_to_gene[guides])
     of_gene = (carried % n_genes) * n_days + design.day[carried // n_genes]
     of_guide = guides * n_days + design.day[cell]
-    counts = (
-        torch.bincount(place, minlength=n * n_days).view(n, n_days)
-        for place, n in ((of_gene, n_genes), (of_guide, len(design.guides)))
+    n_guides = len(design.guides)
+    return (
+        torch.bincount(of_gene, minlength=n_genes * n_days).view(n_genes, n_days),
+        torch.bincount(of_guide, minlength=n_guides * n_days).view(n_guides, n_days),
     )
-    return dict(zip(("gene_cells", "guide_cells"), counts, strict=True))
 
 
 def _taken(offsets: Tensor, values: Tensor, cell: Tensor) -> tuple[Tensor, Tensor]:

@@ -53,7 +53,7 @@ def main(run: Run, design: Path, fit: Path, summary: Path, threads: int) -> None
     nulls = Nulls.load(summary / "nulls.npz")
     certified = kind != "none"
     planted = pd.DataFrame(columns=PLANTED)
-    found = []
+    found: list[checks.Check] = []
     if kind == "full":
         nulls, planted, found = _in_full(run, design, fit, threads)
     if certified:

@@ -20,7 +20,7 @@ def nulls():
     root = np.linalg.cholesky(bend[0, 0] + 1e-9 * np.eye(FATES))
     names = [np.array([f"{word}{i}" for i in range(n)]) for word, n in
              (("Gene", GENES), ("Fate", FATES), ("day", DAYS), ("NTC", CONTROLS))]  # fmt: skip
-    score = rng.normal(size=(6, GENES, DAYS, FATES)) @ root.T
+    score = rng.normal(size=(3, GENES, DAYS, FATES)) @ root.T
     z = rng.normal(size=(CONTROLS, DAYS, FATES)) @ root.T / np.sqrt(bend[0, 0].diagonal())
     return Nulls(
         genes=names[0], fates=names[1], days=names[2], score=score, variance=bend, bend=bend,

@@ -16,7 +16,15 @@ from fatewalk.model.information import fate_probabilities
 from fatewalk.stages.fit_effects import fit_effects
 from tests.conftest import make_design
 
-SCREEN = {"cells": 1500, "genes": 8, "guides_per_gene": 2, "ntc_guides": 6, "days": [0, 1], "moi": 3}
+SCREEN = {
+    "cells": 1500,
+    "genes": 8,
+    "guides_per_gene": 2,
+    "ntc_guides": 6,
+    "days": [0, 1],
+    "moi": 3,
+    "active_genes": 3,
+}
 
 
 def fitted(**knobs):
@@ -66,7 +74,8 @@ def test_shuffled_guides_of_a_right_screen_have_z_of_one(knobs):
     design, posterior = fitted(**knobs)
     nulls = draw_nulls(posterior, design, None)
     assert np.sqrt((nulls.z_sd**2).mean(axis=1)) == pytest.approx(1.0, abs=0.12)
-    assert np.sqrt(np.nanmean(nulls.control_z**2)) == pytest.approx(1.0, abs=0.4)
+    if "clusters" not in knobs:  # of clusters there are too few with controls
+        assert np.sqrt(np.nanmean(nulls.control_z**2)) == pytest.approx(1.0, abs=0.4)
     assert nulls.weight_ratio == pytest.approx(1.0, abs=0.1)
     assert nulls.p_value.shape == (8, 3)
     assert int(nulls.units) == (1500 if "clusters" not in knobs else len(design.clusters))
