@@ -21,6 +21,7 @@ ROOMS = (
     "evaluate",
     "run",
     "plot",
+    "report",
     "stages",
     "workflow",
     "api",
