@@ -292,7 +292,7 @@ def test_fitted_probabilities_are_written_back_to_the_cells(screen, result, tmp_
         fitted.loc[carriers & on_day, hit["fate"]].mean() - fitted.loc[~carriers & on_day, hit["fate"]].mean()
     )
     assert np.sign(gain) == np.sign(hit["effect"])
-    with pytest.raises(fatewalk.FatewalkError, match=r"names are such as 0, 1, those of the run such as cell"):
+    with pytest.raises(fatewalk.FatewalkError, match="such as 0, 1, those of the run such as cell"):
         result.add_to(AnnData(np.zeros((2, 1))))
     again = fatewalk.load(result.save(tmp_path / "elsewhere" / "of" / "mine"))
     with pytest.raises(fatewalk.FatewalkError, match="open the run where it was made"):
