@@ -19,11 +19,12 @@ STAGE_VERSION = {
     "export_effects": 6,
     "fit_mash": 11,
     "run_mashr": 1,
-    "rank_hits": 9,
+    "rank_hits": 10,
     "evaluate_recovery": 5,
     "plot_convergence": 2,
     "plot_figures": 4,
     "plot_contrast": 2,
+    "write_report": 1,
     "tabulate_ablation": 3,
     "tabulate_sweep": 1,
 }

@@ -27,10 +27,10 @@ from fatewalk.calls import (
     read_sources,
 )
 from fatewalk.calls.annotated import write_annotated
-from fatewalk.calls.support import Parts, marks_of_parts, support_table, with_marks
+from fatewalk.calls.support import Parts, joined, marks_of_parts, marks_of_survival, support_table, with_marks
 from fatewalk.core.daywise import Daywise, active_matrix
 from fatewalk.core.schema import LEVELS
-from fatewalk.core.tables import write_table
+from fatewalk.core.tables import read_own_table, write_table
 from fatewalk.estimates.arrays import GuideParts
 from fatewalk.run.layout import by_contrast, contract, engine_folder
 from fatewalk.run.manifest import enter, fit_of_run, need_sealed
@@ -44,6 +44,8 @@ log = logging.getLogger(__name__)
 
 
 Reader = Callable[[str], pd.DataFrame]
+
+OF_SURVIVAL = ("level", "gene", "day", "depleted")  # of survival.csv; a day's label may look like a number
 
 
 def main(run: Run, summary: Path) -> None:
@@ -119,7 +121,8 @@ def rests_on(
     parts = GuideParts.load(summary / "guide_parts.npz")
     need_sealed(summary, fit_of_run(run.folder), ["guide_parts.npz"])
     support = support_table(hits, genes, Parts.of(parts, run.arrays("evidence.npz")))
-    return support, marks_of_parts(support)
+    survival = read_own_table(run.checked(run.folder / "survival.csv"), OF_SURVIVAL, text=OF_SURVIVAL)
+    return support, joined(marks_of_parts(support), marks_of_survival(support, survival))
 
 
 def by_fate(run: Run, genes: FateEffects) -> tuple[pd.DataFrame, pd.DataFrame]:
