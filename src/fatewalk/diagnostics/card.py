@@ -21,6 +21,7 @@ from fatewalk.model.cells import guides_vary_in_clusters
 if TYPE_CHECKING:
     from fatewalk.config import FitConfig
     from fatewalk.diagnostics.identifiability import Identifiability
+    from fatewalk.diagnostics.spread import Spread
     from fatewalk.infer.fitted import Posterior
     from fatewalk.infer.laplace import Laplace, SymmetricMode
     from fatewalk.infer.svi import SviResult
@@ -41,6 +42,7 @@ def describe_fit(
     symmetric: SymmetricMode,
     svi: SviResult | None,
     checks: Identifiability,
+    spread: Spread | None = None,
 ) -> dict[str, Any]:
     """Describe a fit: status, stopping rule, dispersion, scales, agreement, warnings.
 
@@ -56,6 +58,8 @@ def describe_fit(
         How the phases ended; svi is None for ``family: laplace``.
     checks
         What the design cannot tell.
+    spread
+        What NTC guides and replicates tell.
     """
     status = _status(laplace, symmetric, svi)
     if status == "converged" and checks.unanchored:
@@ -87,6 +91,7 @@ def describe_fit(
         "laplace_and_svi": _agreement(posterior, n_draws) if posterior.name == "structured" else None,
         "identifiability": checks.report(),
         "ntc_slope": slope.report() if slope else None,
+        **(spread.report(design) if spread else {}),
         "defects": {"genes": checks.gene_defects, "guides": checks.guide_defects},
         "covariance": "dense" if isinstance(laplace.whitening, DenseWhitening) else "blocks",
         "clusters": _clusters(design),
@@ -95,6 +100,7 @@ def describe_fit(
         "latents": n_latents,
     }
     of_slope = slope.warnings if slope else []
+    failed += spread.warnings if spread else []
     of_fit = _of_passes(laplace, symmetric) + _warnings(status, design, fit, laplace, svi)
     card["warnings"] = [*checks.warnings, *of_slope, *failed, *of_fit]
     return card

@@ -26,10 +26,10 @@ from fatewalk.calls import (
     rank_hits,
     read_sources,
 )
-from fatewalk.calls.support import Parts, marks_of_parts, support_table, with_marks
+from fatewalk.calls.support import Parts, joined, marks_of_parts, marks_of_survival, support_table, with_marks
 from fatewalk.core.daywise import Daywise, active_matrix
 from fatewalk.core.schema import LEVELS
-from fatewalk.core.tables import write_table
+from fatewalk.core.tables import read_own_table, write_table
 from fatewalk.estimates.arrays import GuideParts
 from fatewalk.run.layout import by_contrast, contract, engine_folder
 from fatewalk.run.manifest import enter, fit_of_run, need_sealed
@@ -43,6 +43,8 @@ log = logging.getLogger(__name__)
 
 
 Reader = Callable[[str], pd.DataFrame]
+
+OF_SURVIVAL = ("level", "gene", "day", "depleted")  # of survival.csv; a day's label may look like a number
 
 
 def main(run: Run, summary: Path) -> None:
@@ -72,7 +74,7 @@ def main(run: Run, summary: Path) -> None:
             Daywise.load(run.checked(run.path(contrast, f"shrunk_{level}.npz"))) for level in LEVELS
         )
         sources = gather(run, contrast, read, shrunk, settings)
-        ranked[contrast] = rank_hits(read("gene_daywise_for_mash.csv"), sources, settings.calls)
+        ranked[contrast] = rank_hits(read("gene_daywise_for_mash.csv"), sources, run.calls)
         run.write(ranked[contrast], contrast, "hits_ranked.csv")
         concordance[contrast] = read("guide_concordance.csv")
         genes[contrast] = effects_of_genes(read, shrunk, sources[settings.calls.source], ranked[contrast])
@@ -107,7 +109,8 @@ def rests_on(
     parts = GuideParts.load(summary / "guide_parts.npz")
     need_sealed(summary, fit_of_run(run.folder), ["guide_parts.npz"])
     support = support_table(hits, genes, Parts.of(parts, run.arrays("evidence.npz")))
-    return support, marks_of_parts(support)
+    survival = read_own_table(run.checked(run.folder / "survival.csv"), OF_SURVIVAL, text=OF_SURVIVAL)
+    return support, joined(marks_of_parts(support), marks_of_survival(support, survival))
 
 
 def by_fate(run: Run, genes: FateEffects) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -160,7 +163,7 @@ def gather(run: Run, contrast: str, read: Reader, shrunk: Daywise, settings: Any
     """What every source says of the genes, as fit_mash kept it; R's mixture is in R's files."""
     genes, calls = read("gene_daywise_for_mash.csv"), settings.calls
     found = read_sources(shrunk, genes)
-    if settings.mash.engine == "mashr" and calls.estimand == "library":
+    if settings.mash.engine == "mashr" and run.estimand.name != "gene":
         stem = f"mash_gene_{settings.mash.modes[0]}"
         mixture = run.read_json(contrast, f"{stem}.json")
         found["mash_posterior"] = mashr_effects(genes, read(f"{stem}.csv"), mixture, calls.effect_size_eps)

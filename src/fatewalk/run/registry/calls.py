@@ -157,6 +157,10 @@ FILES = (
                 "(one fate moves), `flow` (cells diverted between two) or `all`",
             ),
             Column("n_effects", "expected number of rows with any effect"),
+            Column(
+                "estimand, estimand_because",
+                "of genes: what the calls ask for, `calls.estimand: auto` resolved, and why",
+            ),
             Column("loglik", "log likelihood, against that of no effect anywhere", unit="nats"),
             Column("rounds", "rounds of EM that found the weights"),
             Column("gain", "what the last round added to the log posterior of the weights", unit="nats"),
@@ -368,7 +372,10 @@ FILES = (
                 unit="probability",
             ),
             Column("n_sources_hit", "by how many of the sources the gene is a hit"),
-            Column("source, estimand", "what the calls rest on (`calls.source`, `calls.estimand`)"),
+            Column(
+                "source, estimand",
+                "what the calls rest on (`calls.source`; `calls.estimand`, `auto` resolved)",
+            ),
             Column(
                 "postmean_d*, postsd_d*, lfsr_d*",
                 "posterior mean and SD and local false sign rate, by that source",
