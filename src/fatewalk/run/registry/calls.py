@@ -25,6 +25,18 @@ OF_FATES = (
     Column("lfsr", "local false sign rate", "probability", "n, F, D"),
     Column("prob_large", "probability that the effect exceeds eps", "probability", "n, F, D"),
     Column("patterns", "probability of each pattern over days", "probability", "n, F, 7"),
+    Column(
+        "steady",
+        "probability of each pattern both in logit and on the scale of the labels' spread",
+        "probability",
+        "n, F, 7",
+    ),
+    Column(
+        "gained",
+        "probability of an effect above eps on the scale of the labels' spread alone",
+        "probability",
+        "n, F, D",
+    ),
     Column("moved", "probability that the fate moved itself", "probability", "n, F"),
     Column(
         "untold",
@@ -235,9 +247,17 @@ FILES = (
             Column("n_cells", "cells of the day that carry a guide of the gene", unit="cells"),
             Column(
                 "pattern, pattern_prob",
-                "the likeliest course over the observed days, as in `hits_ranked.csv`, and its probability",
+                "the likeliest course over the observed days, and its probability. A change between two days "
+                "is claimed only if it holds in logit and against how far the labels of each day move "
+                "([method](method.md#patterns)); else the words are like `present from day 5 on; day 3 not "
+                "resolved` (scale contrast: in logit alone, as in `hits_ranked.csv`)",
             ),
-            Column("n_guides", "guides of the gene (scale contrast: also `n_sources_hit`)"),
+            Column(
+                "not_resolved",
+                "scale fate: days whose labels resolve too little to say that there is no effect; empty if "
+                "the pattern stands",
+            ),
+            Column("n_guides, n_sources_hit", "scale contrast: guides of the gene; sources that call it"),
             Column(
                 "marks",
                 "what to look at before the hit is believed, in words, `; ` between them; empty: nothing. "
