@@ -19,7 +19,7 @@ STAGE_VERSION = {
     "export_effects": 6,
     "fit_mash": 12,
     "run_mashr": 1,
-    "rank_hits": 9,
+    "rank_hits": 10,
     "evaluate_recovery": 5,
     "plot_convergence": 2,
     "plot_figures": 5,

@@ -48,6 +48,23 @@ OF_FATES = (
     Column("pi0, pi", "weight of no effect, and those by class, time shape and scale", shape="; C, T, G"),
 )
 
+#: Parts of an annotated matrix.
+ANNOTATED = (
+    Column("X", "the layer `mash_mean`", "logit", "n, F x D"),
+    Column("obs", "genes, with their number of rows in `hits.csv` (`n_hits`); or guides, with their gene"),
+    Column("var", "`fate`, `day` (its label) and `time` of each column; names such as `MES@day2`"),
+    Column(
+        "layers",
+        "as in `effects.parquet`: `estimate`, `se`, `mash_mean`, `mash_sd`, `lfsr`, `plarge`, `n_cells`; of "
+        "genes also `posterior_mean`, `posterior_sd`, `called` (1, 0 or missing) and `percent_points` with "
+        '`_low` and `_high`, as in `fate_probability_change.csv`. What each is stands in `uns["layers"]`',
+        shape="n, F x D",
+    ),
+    Column("obsm", "`prob_moved`, a column a fate: probability that it moved itself", "probability", "n, F"),
+    Column("uns", "`reference`, `effect_size_eps`, `calls_scale`, `layers`"),
+    Column("obsp, varm, varp", "empty"),
+)
+
 FILES = (
     File(
         "mash_{level}_{mode}.csv",
@@ -348,6 +365,21 @@ FILES = (
             ),
             Column("n_cells", "cells of the day with the gene's guides, or the guide", unit="cells"),
         ),
+    ),
+    File(
+        "results.h5ad",
+        stage="rank_hits",
+        where="run",
+        text="Effects of genes on each fate's own probability as an AnnData, genes x (fate, day), for "
+        "scanpy, R and your own code: `anndata.read_h5ad`, or `fatewalk.load(...).to_anndata()`.",
+        columns=ANNOTATED,
+    ),
+    File(
+        "results_guides.h5ad",
+        stage="rank_hits",
+        where="run",
+        text="The same of single guides, each with its gene in `obs`.",
+        columns=ANNOTATED,
     ),
     File(
         "hits_ranked.csv",
