@@ -100,8 +100,8 @@ def _of_certificate(certificate: Mapping[str, Any]) -> dict[str, str]:
         words = "The errors were not tried on this very screen (calls.certificate: none)."
     elif state == "ok":
         words = (
-            "Tried on this very screen, the analysis finds nothing where there is nothing: its errors hold for "
-            f"guides shuffled between cells and for controls taken for genes ({len(checks)} checks)."
+            "Tried on this very screen, the analysis finds nothing where there is nothing: its errors "
+            f"hold for guides shuffled between cells and for controls taken for genes ({len(checks)} checks)."
         )
     else:
         words = " ".join(check["words"] for check in checks if check["verdict"] != "pass")
