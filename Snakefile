@@ -18,6 +18,7 @@ include: "workflow/rules/hits.smk"
 include: "workflow/rules/evaluate.smk"
 include: "workflow/rules/plots.smk"
 include: "workflow/rules/over_runs.smk"
+include: "workflow/rules/resample.smk"
 
 
 report: "workflow/report/workflow.rst"
@@ -33,6 +34,7 @@ localrules:
     all_recovery,
     all_ablation,
     all_sweep,
+    all_bootstrap,
 
 
 rule all:
@@ -81,3 +83,8 @@ rule all_ablation:
 rule all_sweep:
     input:
         sweep_files,
+
+
+rule all_bootstrap:
+    input:
+        made_by("tabulate_bootstrap"),

@@ -26,6 +26,8 @@ STAGE_VERSION = {
     "plot_contrast": 1,
     "tabulate_ablation": 2,
     "tabulate_sweep": 1,
+    "refit_draws": 1,
+    "tabulate_bootstrap": 1,
 }
 
 STAGES = tuple(STAGE_VERSION)

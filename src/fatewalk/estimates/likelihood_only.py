@@ -191,6 +191,67 @@ def likelihood_estimates(posterior: Posterior, design: Design, rows: Rows) -> Es
     return Estimates(*(x.numpy() for x in shaped))
 
 
+@torch.no_grad()
+def gene_estimates(c: Coordinates, laplace: dict[str, Tensor], rows: Rows, observed: Tensor) -> Tensor:
+    """Likelihood-only estimates of the genes alone, [L, F*, D]; missing where the labels do not see.
+
+    Parameters
+    ----------
+    c
+        Coordinates of the fit.
+    laplace
+        Its state (``Laplace.state``).
+    rows
+        With the weights of the fit.
+    observed : Tensor, bool [L, D]
+        Gene-days with cells.
+
+    Raises
+    ------
+    NumericalError
+        If a matrix cannot be decomposed.
+    """
+    data = _Data(c, rows, laplace["y"], c.sd(c.scales.log_scales(laplace["vector"])))
+    whitening = load_whitening(laplace)
+    if isinstance(whitening, DenseWhitening):
+        covariance = _dense_covariance(c, _inverse_triangular(whitening.factor))
+    else:
+        assert isinstance(whitening, BlockWhitening)
+        covariance = _block_covariance(c, whitening)
+    mean, _ = _solve_seen(*_gene_information(data, covariance, observed))
+    return mean.view(-1, c.terms.n_contrasts, c.terms.n_days)
+
+
+@torch.no_grad()
+def gene_evidence(
+    c: Coordinates, mode: dict[str, Tensor], rows: Rows, observed: Tensor, dense: bool
+) -> tuple[Tensor, Tensor]:
+    """Score [L, F*, D] and information [L, F*, D, F*, D] of the genes alone, as of `label_evidence`.
+
+    Parameters
+    ----------
+    c, mode
+        Symmetric coordinates, and the mode in them (``SymmetricMode.state``).
+    rows, observed
+        As in `gene_estimates`.
+    dense
+        Whether the information matrix is kept whole.
+
+    Raises
+    ------
+    NumericalError
+        If a matrix cannot be decomposed.
+    """
+    data = _Data(c, rows.weighted(mode["weight"]), mode["y"], c.sd(c.scales.log_scales(mode["vector"])))
+    if dense:
+        half = _inverse_triangular(DenseSystem(data.index, c, data.weights, data.sd).factor)
+        covariance = _dense_covariance(c, half)
+    else:
+        system = BlockSystem(data.index, c, data.rows, data.weights, data.sd)
+        covariance = _block_covariance(c, system.whitening())
+    return _actual(c, *_gene_information(data, covariance, observed))
+
+
 class _Data:
     """The labels at the mode."""
 
