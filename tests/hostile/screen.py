@@ -215,7 +215,7 @@ def later_stage(stage, folder):
         "check_delta": lambda: check_delta.main(run, fit, summary),
         "export_effects": lambda: export_effects.main(run, summary),
         "fit_mash": lambda: fit_mash.main(run),
-        "rank_hits": lambda: rank_hits.main(run),
+        "rank_hits": lambda: rank_hits.main(run, summary),
         "plot_figures": lambda: plot_figures.main(run),
     }
     calls[stage]()

@@ -11,6 +11,8 @@ for kind in KINDS.values():
             theta=f"{RUN}/theta_posterior_summary.npz",
             genes=f"{RUN}/shrunk_fates_gene.npz",
             guides=f"{RUN}/shrunk_fates_guide.npz",
+            evidence=f"{RUN}/evidence.npz",
+            parts=summary_of_run("guide_parts.npz"),
             report=f"{RUN}/design_report.json",
         output:
             **kind.outputs("rank_hits"),

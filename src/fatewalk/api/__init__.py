@@ -206,7 +206,7 @@ def run_chain(config: Config, name: str, folder: Path) -> Run:
     enter(main, "export_effects", run.made_by("export_effects"))
     fit_mash.main(run)
     enter(main, "fit_mash", run.made_by("fit_mash"))
-    rank_hits.main(run)
+    rank_hits.main(run, summary)
     for stage in ("check_delta", "export_effects", "fit_mash", "rank_hits"):
         note_settings(main, stage, s.read_by(stage))
     return run

@@ -218,7 +218,7 @@ def _pair_effects(run: Run, level: str, pair: tuple[str, str]) -> pd.DataFrame:
         run.arrays("evidence.npz"),
         pair,
         run.table(f"{level}_daywise_for_mash.csv", run.primary),
-        estimand=run.settings.calls.estimand,
+        estimand=run.estimand.name,
         eps=run.settings.calls.effect_size_eps,
         theta=run.arrays("theta_posterior_summary.npz"),
         change=run.table("fate_probability_change.csv"),

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from fatewalk.calls.fates import FateEffects
     from fatewalk.config.sections import CallsConfig
-    from fatewalk.core.schema import Unit
+    from fatewalk.core.schema import Estimand, Unit
     from fatewalk.estimates.arrays import Refits
 
     Numbers = NDArray[np.float64]
@@ -51,7 +51,9 @@ def spread(values: Numbers, unit: Unit) -> Numbers:
     return np.where(n > 1, np.sqrt(factor * squares), np.nan)
 
 
-def bootstrap_table(effects: pd.DataFrame, refits: Refits, unit: Unit) -> pd.DataFrame:
+def bootstrap_table(
+    effects: pd.DataFrame, refits: Refits, unit: Unit, shift: Numbers | None = None
+) -> pd.DataFrame:
     """Effects of genes by contrast and day, each with its spread over the refits beside its standard errors.
 
     Parameters
@@ -62,11 +64,14 @@ def bootstrap_table(effects: pd.DataFrame, refits: Refits, unit: Unit) -> pd.Dat
         Those that converged.
     unit
         What was drawn.
+    shift : array [F*, D]
+        Variance that the deviations of the NTC guides add to every standard error. They are drawn in no refit,
+        so the ratio leaves it out.
 
     Returns
     -------
     pandas.DataFrame
-        gene, contrast, day, refits, estimate, se, bootstrap_sd, ratio, posterior_mean, posterior_sd,
+        gene, contrast, day, refits, estimate, se, se_drawn, bootstrap_sd, ratio, posterior_mean, posterior_sd,
         bootstrap_sd_posterior; logit.
     """
     axes = [refits.genes, refits.contrasts, refits.days]
@@ -79,8 +84,25 @@ def bootstrap_table(effects: pd.DataFrame, refits: Refits, unit: Unit) -> pd.Dat
     found = pd.DataFrame({name: values.reshape(-1) for name, values in spreads.items()}, index=index)
     known = effects.rename(columns={"fate": "contrast"}).set_index(list(index.names))
     table = known[["estimate", "se", "posterior_mean", "posterior_sd"]].astype(float).join(found, how="left")
-    table["ratio"] = table["bootstrap_sd"] / table["se"]
-    columns = ["refits", "estimate", "se", "bootstrap_sd", "ratio", "posterior_mean", "posterior_sd"]
+    added = 0.0
+    if shift is not None:
+        by_place = pd.Series(shift.reshape(-1), index=pd.MultiIndex.from_product(axes[1:]))
+        added = by_place.loc[
+            zip(table.index.get_level_values(1), table.index.get_level_values(2), strict=True)
+        ]
+        added = added.to_numpy()
+    table["se_drawn"] = np.sqrt((table["se"] ** 2 - added).clip(lower=0))
+    table["ratio"] = table["bootstrap_sd"] / table["se_drawn"]
+    columns = [
+        "refits",
+        "estimate",
+        "se",
+        "se_drawn",
+        "bootstrap_sd",
+        "ratio",
+        "posterior_mean",
+        "posterior_sd",
+    ]
     return table[[*columns, "bootstrap_sd_posterior"]].reset_index()
 
 
@@ -104,10 +126,10 @@ def spread_of(table: pd.DataFrame, unit: Unit) -> tuple[list[dict[str, Any]], li
     """
     rows, warnings = [], []
     for (contrast, day), part in table.groupby(["contrast", "day"], sort=False):
-        both = part.dropna(subset=["bootstrap_sd", "se", "bootstrap_sd_posterior", "posterior_sd"])
+        both = part.dropna(subset=["bootstrap_sd", "se_drawn", "bootstrap_sd_posterior", "posterior_sd"])
         if not len(both):
             continue
-        ratio = _over(both["bootstrap_sd"], both["se"])
+        ratio = _over(both["bootstrap_sd"], both["se_drawn"])
         shrunk = _over(both["bootstrap_sd_posterior"], both["posterior_sd"])
         rows.append(
             {
@@ -137,7 +159,11 @@ def _over(above: pd.Series, below: pd.Series) -> float:
 
 
 def call_again(
-    genes: FateEffects, evidence: Mapping[str, np.ndarray], refits: Refits, calls: CallsConfig
+    genes: FateEffects,
+    evidence: Mapping[str, np.ndarray],
+    refits: Refits,
+    calls: CallsConfig,
+    estimand: Estimand,
 ) -> pd.DataFrame:
     """How often each gene is called on each fate over the refits, under the mash prior of the run.
 
@@ -151,6 +177,8 @@ def call_again(
         Those that converged.
     calls
         Section ``calls``; the source is mash_fates, whichever it names.
+    estimand
+        Of the calls of the run.
 
     Returns
     -------
@@ -160,7 +188,7 @@ def call_again(
         least one refit in ten.
     """
     named, hit = [], []
-    for again in _shrunk_refits(genes, evidence, refits, calls):
+    for again in _shrunk_refits(genes, evidence, refits, calls.effect_size_eps, estimand):
         found = FateCalls.of(again, calls)
         named.append(found.named)
         hit.append(found.hit)
@@ -180,27 +208,20 @@ def call_again(
 
 
 def _shrunk_refits(
-    genes: FateEffects, evidence: Mapping[str, np.ndarray], refits: Refits, calls: CallsConfig
+    genes: FateEffects, evidence: Mapping[str, np.ndarray], refits: Refits, eps: float, estimand: Estimand
 ) -> Iterator[FateEffects]:
-    """The genes of each refit after mash; many refits go through it together, which saves most of the time."""
+    """The genes of each refit after mash; many refits go through it together."""
     n, seen = len(genes.names), evidence["gene_cells"].astype(bool)  # [L, D]
     for some in np.array_split(np.arange(len(refits.score)), -(-len(refits.score) * n // ROWS)):
-        each = [
-            evidence_of_level(
-                {
-                    **evidence,
-                    "gene_score": refits.score[b],
-                    "gene_information": refits.information[b].astype(float),
-                },
-                "gene",
-                calls.estimand,
-            )
+        labels = [
+            {"gene_score": refits.score[b], "gene_information": refits.information[b].astype(float)}
             for b in some
         ]
+        each = [evidence_of_level({**evidence, **one}, "gene", estimand) for one in labels]
         given = mash.Evidence(
             np.concatenate([one.score for one in each]), np.concatenate([one.information for one in each])
         )
-        together = shrink_again(genes, given, np.tile(seen, (len(some), 1)), calls.effect_size_eps, N_DRAWS)
+        together = shrink_again(genes, given, np.tile(seen, (len(some), 1)), eps, N_DRAWS)
         for i in range(len(some)):
             own = slice(i * n, (i + 1) * n)
             names = ("mean", "sd", "lfsr", "prob_large", "patterns", "moved", "untold")

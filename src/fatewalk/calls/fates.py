@@ -114,7 +114,7 @@ def shrink_fates(
         gene or guide.
     estimand
         library: the mean effect of the library's guides; gene: guide sampling is one more error, the same on
-        all days.
+        all days; population: differences between replicates are one more, each day another.
     null_weight
         ``mash.null_weight``.
     eps
@@ -199,9 +199,25 @@ def shrink_again(
 def evidence_of_level(evidence: Mapping[str, np.ndarray], level: str, estimand: Estimand) -> mash.Evidence:
     """What evidence.npz says of the genes or the guides; arguments and errors as of `shrink_fates`."""
     given = mash.Evidence(evidence[f"{level}_score"], evidence[f"{level}_information"])
-    if estimand == "gene" and level == "gene":
-        return given.with_shared_error(_guide_sampling(evidence))
+    if (shift := evidence.get("ntc_shift")) is not None and shift.any():
+        given = given.with_errors(shift[None])
+    if level == "guide" or estimand == "library":
+        return given
+    given = given.with_shared_error(_guide_sampling(evidence, estimand))
+    if estimand == "population" and (evidence["replicate_variance"] > 0).any():
+        given = given.with_errors(replicate_errors(evidence["replicate_variance"]))
     return given
+
+
+def replicate_errors(variance: Numbers) -> Numbers:
+    """Covariance of errors of this variance [L, F*, D], independent by day and by fate: [L, F*, D, F*, D].
+
+    Independent by fate: two contrasts of the same variance have correlation 1/2.
+    """
+    sd = np.sqrt(variance)
+    _, contrasts, days = sd.shape
+    alike = (np.eye(contrasts) + 1) / 2
+    return np.einsum("lfd,lgd,fg,de->lfdge", sd, sd, alike, np.eye(days))
 
 
 @dataclass(frozen=True)
@@ -260,10 +276,12 @@ def _contrasts(
     ]
 
 
-def _guide_sampling(evidence: Mapping[str, np.ndarray]) -> Numbers:
+def _guide_sampling(evidence: Mapping[str, np.ndarray], estimand: Estimand) -> Numbers:
     """Variance that guide sampling adds to each gene's contrasts [L]."""
     n_guides = np.bincount(evidence["guide_to_gene"], minlength=len(evidence["genes"]))
     found: Numbers = guide_sampling(evidence["guide_variance"].reshape(1), n_guides)[:, 0]
+    if estimand == "population":
+        return np.nan_to_num(found)  # what is not known is not carried, and `choose_estimand` says so
     refuse_unknown(found)
     return found
 

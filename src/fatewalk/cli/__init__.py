@@ -60,7 +60,7 @@ def main() -> None:
     """Which genes shift which cell fate, on which day, by how much, how sure."""
 
 
-@main.command(epilog=example("fatewalk init screen.h5ad --guide-map guides.csv"))
+@main.command("init", epilog=example("fatewalk init screen.h5ad --guide-map guides.csv"))
 @click.argument("screen", type=click.Path(path_type=Path))
 @click.option(
     "--guide-map", help="Table of guides: guide_name, gene_name, is_ntc; or 10x feature_reference.csv."
@@ -81,7 +81,7 @@ def main() -> None:
 @click.option(
     "-o", "--output", type=click.Path(path_type=Path), help="Config to write; left out: SCREEN's name."
 )
-def init(screen: Path, **options: Any) -> None:
+def _init(screen: Path, **options: Any) -> None:
     """Look into a screen and write a config for it.
 
     SCREEN is an AnnData or MuData file with CellRank's fate probabilities (.h5ad, .h5mu, .zarr), or a table
@@ -92,9 +92,9 @@ def init(screen: Path, **options: Any) -> None:
     click.echo("\n".join(write_config(screen, {name: value for name, value in options.items() if value})))
 
 
-@main.command(epilog=example("fatewalk check screen.yaml"))
+@main.command("check", epilog=example("fatewalk check screen.yaml"))
 @click.argument("config", type=click.Path(path_type=Path))
-def check(config: Path) -> None:
+def _check(config: Path) -> None:
     """Check a config and its data in seconds, before any hour of computing.
 
     Says what is in the screen, the smallest effect that it can show, how large the fit will be, and what
@@ -106,7 +106,26 @@ def check(config: Path) -> None:
         click.echo(line)
 
 
-@main.command(epilog=example("fatewalk explain TBXT --run results/screen/main"))
+@main.command(
+    "run",
+    context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False},
+    epilog=example("fatewalk run screen.yaml --cores 8", "fatewalk run screen.yaml --profile profiles/slurm"),
+)
+@click.argument("config", type=click.Path(path_type=Path))
+@click.argument("snakemake_options", nargs=-1, type=click.UNPROCESSED)
+@click.pass_context
+def _run(ctx: click.Context, config: Path, snakemake_options: tuple[str, ...]) -> None:
+    """Run the analysis that a config describes, in the current folder.
+
+    Every option after the config goes to Snakemake, which does the work: --cores, --profile, -n (say what
+    would be done). What is finished already is not done again.
+    """
+    from fatewalk.cli.run import run
+
+    ctx.exit(run(config, snakemake_options))
+
+
+@main.command("explain", epilog=example("fatewalk explain TBXT --run results/screen/main"))
 @click.argument("gene")
 @click.option(
     "--run",
@@ -114,7 +133,7 @@ def check(config: Path) -> None:
     type=click.Path(path_type=Path),
     help="Folder of a finished run; left out: the only one below ./results.",
 )
-def explain(gene: str, folder: Path | None) -> None:
+def _explain(gene: str, folder: Path | None) -> None:
     """Say what a finished run found of one gene: what moved, when, how sure.
 
     A gene without a hit is explained too.

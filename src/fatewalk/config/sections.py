@@ -172,6 +172,12 @@ class FitConfig(Section):
         "(1 is right for independent one-hot labels)",
         read_by=["fit_effects"],
     )
+    dispersion: Literal["by_fate", "pooled"] = key(
+        "by_fate",
+        description="scatter of the labels in the errors of likelihood-only estimates and mash over fates: "
+        "by_fate (found for each fate and day) | pooled (one value for all fates of a day)",
+        read_by=["fit_effects"],
+    )
     dense_limit: PositiveInt = key(
         12000,
         le=10**6,
@@ -398,9 +404,11 @@ class CallsConfig(Section):
         description="rule fdr: P(|effect| > eps) of each gene-day at least this",
         read_by=["rank_hits", "evaluate_recovery"],
     )
-    estimand: Literal["library", "gene"] = key(
-        "library",
-        description="library (mean effect of this library's guides) | gene (adds guide sampling)",
+    estimand: Literal["auto", "library", "gene", "population"] = key(
+        "auto",
+        description="library (mean effect of this library's guides) | gene (adds guide sampling) | "
+        "population (adds guide sampling and differences between replicates) | auto (population where at "
+        "least 20 further replicates of gene-days tell how much replicates differ, else library)",
         read_by=["fit_mash", "rank_hits", "evaluate_recovery"],
     )
     effect_size_eps: float = key(
@@ -456,10 +464,10 @@ class CallsConfig(Section):
                 f"scale: found 'fate', but source {self.source} knows contrasts only; allowed: contrast, or "
                 "source mash_fates"
             )
-        if self.estimand == "gene" and self.source == "mash_posterior":
+        if self.estimand in ("gene", "population") and self.source == "mash_posterior":
             raise ValueError(
-                "estimand: found 'gene', but source mash_posterior describes the library's guides; allowed: "
-                "library, or another source"
+                f"estimand: found {self.estimand!r}, but source mash_posterior describes the library's "
+                "guides; allowed: library or auto, or another source"
             )
         return self
 

@@ -13,7 +13,7 @@ from fatewalk.core.outcome import criterion_words
 from fatewalk.diagnostics.attempt import attempt
 from fatewalk.diagnostics.ntc import ntc_slope
 from fatewalk.infer import laplace as newton
-from fatewalk.infer.dispersion import PHI_SPREAD_WARN
+from fatewalk.infer.dispersion import PHI_SPREAD_WARN, Dispersion
 from fatewalk.infer.families import Structured
 from fatewalk.infer.whitening import DenseWhitening
 from fatewalk.model.cells import guides_vary_in_clusters
@@ -21,6 +21,7 @@ from fatewalk.model.cells import guides_vary_in_clusters
 if TYPE_CHECKING:
     from fatewalk.config import FitConfig
     from fatewalk.diagnostics.identifiability import Identifiability
+    from fatewalk.diagnostics.spread import Spread
     from fatewalk.infer.fitted import Posterior
     from fatewalk.infer.laplace import Laplace, SymmetricMode
     from fatewalk.infer.svi import SviResult
@@ -41,6 +42,7 @@ def describe_fit(
     symmetric: SymmetricMode,
     svi: SviResult | None,
     checks: Identifiability,
+    spread: Spread | None = None,
 ) -> dict[str, Any]:
     """Describe a fit: status, stopping rule, dispersion, scales, agreement, warnings.
 
@@ -56,6 +58,8 @@ def describe_fit(
         How the phases ended; svi is None for ``family: laplace``.
     checks
         What the design cannot tell.
+    spread
+        What NTC guides and replicates tell.
     """
     status = _status(laplace, symmetric, svi)
     if status == "converged" and checks.unanchored:
@@ -81,10 +85,13 @@ def describe_fit(
             fate: _by_day(days, phi) for fate, phi in zip(design.fates, d.phi_by_fate, strict=True)
         },
         "rho_by_day": _by_day(days, d.rho) if bool((d.rho > 0).any()) else None,
+        "dispersion": fit.dispersion,
+        "error_factor_by_fate_and_day": _error_factors(posterior, design),
         "scales": _scales(posterior, design, n_draws),
         "laplace_and_svi": _agreement(posterior, n_draws) if posterior.name == "structured" else None,
         "identifiability": checks.report(),
         "ntc_slope": slope.report() if slope else None,
+        **(spread.report(design) if spread else {}),
         "defects": {"genes": checks.gene_defects, "guides": checks.guide_defects},
         "covariance": "dense" if isinstance(laplace.whitening, DenseWhitening) else "blocks",
         "clusters": _clusters(design),
@@ -93,6 +100,7 @@ def describe_fit(
         "latents": n_latents,
     }
     of_slope = slope.warnings if slope else []
+    failed += spread.warnings if spread else []
     of_fit = _of_passes(laplace, symmetric) + _warnings(status, design, fit, laplace, svi)
     card["warnings"] = [*checks.warnings, *of_slope, *failed, *of_fit]
     return card
@@ -139,6 +147,16 @@ def criterion(laplace: Laplace, svi: SviResult | None) -> dict[str, Any]:
 def _by_day(days: tuple[str, ...], values: Tensor) -> dict[str, float | None]:
     finite = [value if math.isfinite(value) else None for value in values.tolist()]
     return dict(zip(days, finite, strict=True))
+
+
+def _error_factors(posterior: Posterior, design: Design) -> dict[str, dict[str, float | None]] | None:
+    """By how much the scatter of each fate's labels widens errors against one value for all fates."""
+    if posterior.scatter is None:
+        return None
+    total = torch.zeros(len(design.days), len(design.fates), dtype=torch.float64)
+    total.index_add_(0, design.day, design.prob)
+    found = posterior.scatter.error_factors(total / total.sum(dim=1, keepdim=True))  # [F, D]
+    return {fate: _by_day(design.days, one) for fate, one in zip(design.fates, found, strict=True)}
 
 
 def _mean_weights(laplace: Laplace, n_days: int) -> Tensor:
@@ -282,6 +300,12 @@ def _warnings(
             f"({float(d.phi.max()):.3g}). {shared} are the same on all days, so day {low} dominates "
             "them, and what its labels have in common beyond the model (a smoothed graph, for example) too."
         )
+    return found + (_unequal_fates(design, d) if fit.dispersion == "pooled" else [])
+
+
+def _unequal_fates(design: Design, d: Dispersion) -> list[str]:
+    """Days on which one dispersion for all fates does not do."""
+    found = []
     for day, phi in zip(design.days, d.phi_by_fate.T, strict=True):
         usable = phi[phi.isfinite()]
         if len(usable) and float(usable.max() / usable.min()) > PHI_SPREAD_WARN:
@@ -291,7 +315,8 @@ def _warnings(
             )
             found.append(
                 f"Labels scatter unequally by fate on day {day}: phi {float(usable.min()):.3g} for {low}, "
-                f"{float(usable.max()):.3g} for {high}. One weight serves all fates of a day, so standard "
-                f"errors of {high} are too small and those of {low} too large."
+                f"{float(usable.max()):.3g} for {high}. With fit.dispersion pooled, one "
+                f"value serves all fates of a day: errors of {high} are too small and those of {low} too "
+                "large. by_fate mends it."
             )
     return found

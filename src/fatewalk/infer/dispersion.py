@@ -116,7 +116,7 @@ def weights(rows: Rows, dispersion: Dispersion, shared: bool) -> Tensor:
     phi = dispersion.phi[rows.day]
     if not shared:
         return 1 / phi
-    unit, n_units = _units(rows)
+    unit, n_units = units(rows)
     size = _sizes(rows, unit, n_units)[unit]  # [M]
     return 1 / (phi * (1 + (size - 1) * dispersion.rho[rows.day]))
 
@@ -130,7 +130,7 @@ def _of_clusters(
     n (n - 1) rho phi pi (1 - pi) in expectation; clusters enter with the inverse of the variance
     of that difference, which depends on rho: iterated to a fixed point, which it may not find.
     """
-    unit, n_clusters = _units(rows)
+    unit, n_clusters = units(rows)
     size = _sizes(rows, unit, n_clusters)  # [C]
     n_days = len(scale)
     day = torch.zeros(n_clusters, dtype=torch.int64, device=pi.device).index_copy(0, unit, rows.day)
@@ -160,7 +160,7 @@ def _of_clusters(
     return new, by_fate, settled
 
 
-def _units(rows: Rows) -> tuple[Tensor, int]:
+def units(rows: Rows) -> tuple[Tensor, int]:
     """Cluster of each row, those that recur on several days apart, [M]; and their number."""
     unit = torch.unique(rows.cluster * (int(rows.day.max()) + 1) + rows.day, return_inverse=True)[1]
     return unit, int(unit.max()) + 1

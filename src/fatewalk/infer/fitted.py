@@ -11,6 +11,8 @@ from torch import Tensor
 from fatewalk.config import ModelConfig
 from fatewalk.core.files import atomic_path, reading
 from fatewalk.infer.families import Family, MakeFamily, make_family
+from fatewalk.infer.further_errors import FurtherErrors
+from fatewalk.infer.scatter import Scatter, load_scatter
 from fatewalk.model import FateModel, Rows, Terms, make_rows, make_terms
 
 if TYPE_CHECKING:
@@ -39,6 +41,10 @@ class Posterior:
         Weight of a cell's label in each row of ``make_rows``.
     config
         Section ``model`` of the fit.
+    further
+        Errors of effects beside those of the labels.
+    scatter
+        Of the labels by fate; None: one dispersion for all fates of a day.
     """
 
     model: FateModel
@@ -48,6 +54,8 @@ class Posterior:
     symmetric: dict[str, Tensor]
     weight: Tensor
     config: ModelConfig
+    further: FurtherErrors
+    scatter: Scatter | None = None
 
     def rows(self, design: Design) -> Rows:
         """Rows of the design that it was fitted to, with the weights of the fit."""
@@ -63,6 +71,8 @@ def save_posterior(posterior: Posterior, path: Path) -> None:
         "laplace": laplace,
         "symmetric": posterior.symmetric,
         "weight": posterior.weight,
+        "further": posterior.further.to_dict(),
+        "scatter": posterior.scatter.state() if posterior.scatter else None,
         "state": {
             name: value
             for name, value in posterior.family.state_dict().items()
@@ -101,4 +111,7 @@ def load_posterior(
         name, laplace = content["family"], content["laplace"]
         made = make_family(family or name, model, laplace)
         made.load_state_dict(made.state_dict() | content["state"])
-        return Posterior(model, name, made, laplace, content["symmetric"], content["weight"], config)
+        further = FurtherErrors.from_dict(content["further"])
+        scatter = load_scatter(content.get("scatter"))  # none in a fit of before it was estimated
+        symmetric, weight = content["symmetric"], content["weight"]
+        return Posterior(model, name, made, laplace, symmetric, weight, config, further, scatter)

@@ -66,6 +66,21 @@ class DenseSystem:
         return DenseWhitening(self.factor)
 
 
+def likelihood_product(c: Coordinates, rows: Rows, weights: Tensor, sd: Tensor, v: Tensor) -> Tensor:
+    """Information of the rows, of weights [M, F*, F*], times columns in y: [P, k] -> [P, k]."""
+    n, k = len(sd), v.shape[1]
+    x = (sd.reshape(-1, 1) * v).T.reshape(k, n, -1)
+    flat = c.coefficients(x)  # [k, F*, Q]
+    eta = (rows.matrix @ flat.reshape(k * n, -1).T).view(-1, k, n)
+    weighted = torch.empty_like(eta)
+    for f in range(n):  # plain products: a batched matmul of many tiny matrices is slower
+        torch.mul(eta[:, :, 0], weights[:, 0, f, None], out=weighted[:, :, f])
+        for g in range(1, n):
+            weighted[:, :, f].addcmul_(eta[:, :, g], weights[:, g, f, None])
+    back = (rows.transpose @ weighted.reshape(len(weighted), -1)).T.reshape(k, n, -1)
+    return sd.reshape(-1, 1) * c.adjoint(back).reshape(k, -1).T
+
+
 @dataclass(frozen=True)
 class _Block:
     """Information of the genes with the same number of guides."""
@@ -92,18 +107,7 @@ class BlockSystem:
 
     def product(self, v: Tensor) -> Tensor:
         """Information matrix times columns, [P, k] -> [P, k]."""
-        k = v.shape[1]
-        x = (self.sd.reshape(-1, 1) * v).T.reshape(k, self.n, -1)
-        flat = self.c.coefficients(x)  # [k, F*, Q]
-        eta = (self.rows.matrix @ flat.reshape(k * self.n, -1).T).view(-1, k, self.n)
-        weighted = torch.empty_like(eta)
-        for f in range(self.n):  # plain products: a batched matmul of many tiny matrices is slower
-            torch.mul(eta[:, :, 0], self.weights[:, 0, f, None], out=weighted[:, :, f])
-            for g in range(1, self.n):
-                weighted[:, :, f].addcmul_(eta[:, :, g], self.weights[:, g, f, None])
-        eta = weighted
-        back = (self.rows.transpose @ eta.reshape(len(eta), -1)).T.reshape(k, self.n, -1)
-        return v + self.sd.reshape(-1, 1) * self.c.adjoint(back).reshape(k, -1).T
+        return v + likelihood_product(self.c, self.rows, self.weights, self.sd, v)
 
     def solve(self, b: Tensor) -> Tensor:
         """Solve for right-hand sides [P, m]."""

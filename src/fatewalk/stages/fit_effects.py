@@ -30,22 +30,27 @@ from fatewalk.core.outcome import NumericalError
 from fatewalk.core.tables import write_table
 from fatewalk.diagnostics.card import describe_fit
 from fatewalk.diagnostics.identifiability import check_identifiability
+from fatewalk.diagnostics.spread import measure_spread
 from fatewalk.infer import dispersion
 from fatewalk.infer.checkpoint import Checkpoint, checkpoint_path
 from fatewalk.infer.families import Family, LaplaceState, MakeFamily, make_family
 from fatewalk.infer.fitted import Posterior, save_posterior
 from fatewalk.infer.intercepts import day_intercepts
 from fatewalk.infer.laplace import Laplace, Round, SymmetricMode, fit_laplace, fit_symmetric
+from fatewalk.infer.scatter import Scatter, estimate_scatter
 from fatewalk.infer.svi import SviResult, Window, run_svi
 from fatewalk.model import FateModel, Rows, Terms, make_rows, make_terms
 from fatewalk.model.cells import guides_vary_in_clusters
 from fatewalk.model.coordinates import Coordinates
 from fatewalk.model.information import fate_probabilities
+from fatewalk.model.rows import linear_predictor, row_of_cells
 from fatewalk.run.manifest import CARD, fit_entry, need_sealed, seal
 from fatewalk.screen.design import Design, load_design
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from fatewalk.infer.further_errors import FurtherErrors
 
 log = logging.getLogger(__name__)
 
@@ -174,6 +179,7 @@ def fit_effects(
             clock.lap("laplace")
             symmetric = fit_symmetric(laplace, *_labels(design, fit), fit.dense_limit, checkpoint)
             clock.lap("symmetric")
+            scatter = _scatter(laplace, design, fit)
         except NumericalError as error:
             raise FatewalkError(
                 f"the fit ends without a posterior: {error}. Look for extreme values of burden and "
@@ -185,8 +191,10 @@ def fit_effects(
         before = {"laplace": laplace.memory, "symmetric": symmetric.memory}
         svi = _train(model, made, laplace, fit, checkpoint, before, progress) if trains else None
         clock.lap("svi")
-    posterior = _on_cpu(chosen, made, config, terms, state, symmetric.state(), laplace.rows.weight)
-    card = describe_fit(posterior, design, fit, laplace, symmetric, svi, checks)
+    spread = measure_spread(laplace, design)
+    errors = spread.errors(design), scatter
+    posterior = _on_cpu(chosen, made, config, terms, state, symmetric.state(), laplace.rows.weight, *errors)
+    card = describe_fit(posterior, design, fit, laplace, symmetric, svi, checks, spread)
     clock.lap("card")
     card |= {
         "device": device.type,
@@ -241,6 +249,20 @@ def _laplace(model: FateModel, design: Design, rows: Rows, fit: FitConfig, check
     return fit_laplace(coordinates, rows, intercepts, *_labels(design, fit), fit.dense_limit, checkpoint)
 
 
+@torch.no_grad()
+def _scatter(laplace: Laplace, design: Design, fit: FitConfig) -> Scatter | None:
+    """Scatter of the labels by fate at the mode, on the CPU; None if it is to be one for all fates."""
+    if fit.dispersion == "pooled":
+        return None
+    rows, c, shared = laplace.rows, laplace.coordinates, _labels(design, fit)[1]
+    x = c.sd(c.scales.log_scales(laplace.vector)) * laplace.y
+    pi = fate_probabilities(linear_predictor(rows, c.coefficients(x).T.contiguous()))
+    unit = 1 / dispersion.weights(rows, laplace.dispersion, shared)
+    cpu = torch.device("cpu")
+    row_of_label = row_of_cells(design, c.terms)
+    return estimate_scatter(rows.to(cpu), pi.to(cpu), design.prob, row_of_label, unit.to(cpu), shared)
+
+
 def _labels(design: Design, fit: FitConfig) -> tuple[float | None, bool]:
     """The given weight of a label, if there is one; whether cells of a cluster carry the same guides."""
     weight = None if fit.likelihood_weight == "auto" else float(fit.likelihood_weight)
@@ -279,6 +301,8 @@ def _on_cpu(
     laplace: LaplaceState,
     symmetric: dict[str, Tensor],
     weight: Tensor,
+    further: FurtherErrors,
+    scatter: Scatter | None,
 ) -> Posterior:
     """The posterior, copied to the CPU."""
     name = family if isinstance(family, str) else family.__name__
@@ -286,7 +310,7 @@ def _on_cpu(
     laplace, symmetric = ({key: value.cpu() for key, value in one.items()} for one in (laplace, symmetric))
     copy = make_family(family, model, laplace)
     copy.load_state_dict({key: value.cpu() for key, value in fitted.state_dict().items()})
-    return Posterior(model, name, copy, laplace, symmetric, weight.cpu(), config)
+    return Posterior(model, name, copy, laplace, symmetric, weight.cpu(), config, further, scatter)
 
 
 class _Clock:

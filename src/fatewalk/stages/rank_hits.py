@@ -26,11 +26,13 @@ from fatewalk.calls import (
     rank_hits,
     read_sources,
 )
+from fatewalk.calls.support import Parts, marks_of_parts, support_table, with_marks
 from fatewalk.core.daywise import Daywise, active_matrix
 from fatewalk.core.schema import LEVELS
 from fatewalk.core.tables import write_table
+from fatewalk.estimates.arrays import GuideParts
 from fatewalk.run.layout import by_contrast, contract, engine_folder
-from fatewalk.run.manifest import enter
+from fatewalk.run.manifest import enter, fit_of_run, need_sealed
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -43,14 +45,16 @@ log = logging.getLogger(__name__)
 Reader = Callable[[str], pd.DataFrame]
 
 
-def main(run: Run) -> None:
-    """Write calls and hits of a run, and all its effects.
+def main(run: Run, summary: Path) -> None:
+    """Write calls and hits of a run, what hits rest on, and all effects.
 
     Parameters
     ----------
     run
         The run, with tables of effects and of mash; reads sections ``calls`` and ``mash``,
         ``model.ref_fate`` and ``model.contrast_fate``.
+    summary
+        Folder of what was read off the fit.
 
     Raises
     ------
@@ -68,16 +72,19 @@ def main(run: Run) -> None:
             Daywise.load(run.checked(run.path(contrast, f"shrunk_{level}.npz"))) for level in LEVELS
         )
         sources = gather(run, contrast, read, shrunk, settings)
-        ranked[contrast] = rank_hits(read("gene_daywise_for_mash.csv"), sources, settings.calls)
+        ranked[contrast] = rank_hits(read("gene_daywise_for_mash.csv"), sources, run.calls)
         run.write(ranked[contrast], contrast, "hits_ranked.csv")
         concordance[contrast] = read("guide_concordance.csv")
         genes[contrast] = effects_of_genes(read, shrunk, sources[settings.calls.source], ranked[contrast])
         guides[contrast] = effects_of_guides(read, of_guides)
-    hits, of_fates = by_fate(run)
+    of_genes = FateEffects.load(run.checked(run.folder / "shrunk_fates_gene.npz"))
+    hits, of_fates = by_fate(run, of_genes)
     if settings.calls.scale == "contrast":
         change = run.table("fate_probability_change.csv")
         hits = hits_table(ranked, concordance, change, run.days, run.reference)
-    write_table(hits, run.folder / "hits.csv")
+    support, marks = rests_on(run, summary, hits, of_genes)
+    write_table(with_marks(hits, support, marks), run.folder / "hits.csv")
+    write_table(support.assign(marks=["; ".join(one) for one in marks]), run.folder / "hit_support.csv")
     effects = pd.concat([of_fates, effects_table(genes, guides, run.days)], ignore_index=True)
     write_table(effects, run.folder / "effects.parquet")
     enter(run.folder, "rank_hits", run.made_by("rank_hits"))
@@ -90,13 +97,22 @@ def main(run: Run) -> None:
         len(ranked[run.primary]), len(contrasts), settings.calls.source, scale,
     )  # fmt: skip
     log.info("out: %d hits%s", len(hits), f" ({counts})" if counts else "")
+    log.info("%d of them carry a mark (column marks of hits.csv)", sum(map(bool, marks)))
 
 
-def by_fate(run: Run) -> tuple[pd.DataFrame, pd.DataFrame]:
+def rests_on(
+    run: Run, summary: Path, hits: pd.DataFrame, genes: FateEffects
+) -> tuple[pd.DataFrame, list[list[str]]]:
+    """What each hit rests on, and its marks."""
+    parts = GuideParts.load(summary / "guide_parts.npz")
+    need_sealed(summary, fit_of_run(run.folder), ["guide_parts.npz"])
+    support = support_table(hits, genes, Parts.of(parts, run.arrays("evidence.npz")))
+    return support, marks_of_parts(support)
+
+
+def by_fate(run: Run, genes: FateEffects) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Hits by fate, and the effects of genes and guides on each fate."""
-    genes, guides = (
-        FateEffects.load(run.checked(run.folder / f"shrunk_fates_{level}.npz")) for level in LEVELS
-    )
+    guides = FateEffects.load(run.checked(run.folder / "shrunk_fates_guide.npz"))
     calls = FateCalls.of(genes, run.settings.calls)
     of_genes, of_guides = (run.read(run.primary, f"{level}_daywise_for_mash.csv") for level in LEVELS)
     change = run.table("fate_probability_change.csv")
@@ -144,7 +160,7 @@ def gather(run: Run, contrast: str, read: Reader, shrunk: Daywise, settings: Any
     """What every source says of the genes, as fit_mash kept it; R's mixture is in R's files."""
     genes, calls = read("gene_daywise_for_mash.csv"), settings.calls
     found = read_sources(shrunk, genes)
-    if settings.mash.engine == "mashr" and calls.estimand == "library":
+    if settings.mash.engine == "mashr" and run.estimand.name != "gene":
         stem = f"mash_gene_{settings.mash.modes[0]}"
         mixture = run.read_json(contrast, f"{stem}.json")
         found["mash_posterior"] = mashr_effects(genes, read(f"{stem}.csv"), mixture, calls.effect_size_eps)

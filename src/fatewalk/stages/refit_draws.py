@@ -94,7 +94,9 @@ def _one(
         likelihood = gene_estimates(c, laplace.state(), laplace.rows, observed)
         same_for_all = Coordinates(c.terms, symmetric=n > 1)
         dense = n * c.size <= config.dense_limit
-        score, information = gene_evidence(same_for_all, symmetric.state(), laplace.rows, observed, dense)
+        score, information = gene_evidence(
+            same_for_all, symmetric.state(), laplace.rows, observed, dense, posterior.scatter
+        )
     except NumericalError as error:
         log.warning("refit %d: %s", number, error)
         zeros = np.zeros((genes, n, days))

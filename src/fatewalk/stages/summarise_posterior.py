@@ -16,6 +16,7 @@ from fatewalk.estimates.arrays import name_estimates, name_evidence
 from fatewalk.estimates.fate_change import average_fate_change
 from fatewalk.estimates.from_draws import posterior_moments
 from fatewalk.estimates.likelihood_only import label_evidence, likelihood_estimates
+from fatewalk.estimates.parts import guide_parts
 from fatewalk.infer.checkpoint import delete_checkpoints
 from fatewalk.infer.fitted import load_posterior
 from fatewalk.run.manifest import CARD, fit_entry, need_sealed, seal
@@ -57,10 +58,14 @@ def main(design: Path, fit: Path, summary: Path, draws: int, seed: int, threads:
     log.info("moments from %d draws", draws)
     rows = posterior.rows(found)
     try:
-        name_estimates(likelihood_estimates(posterior, found, rows), found).save(summary / "likelihood.npz")
+        estimates = likelihood_estimates(posterior, found, rows)
+        name_estimates(estimates, found, posterior.further).save(summary / "likelihood.npz")
         log.info("likelihood-only estimates")
-        name_evidence(label_evidence(posterior, found), found).save(summary / "evidence.npz")
+        evidence = label_evidence(posterior, found)
+        name_evidence(evidence, found, posterior.further).save(summary / "evidence.npz")
         log.info("evidence on all fates")
+        guide_parts(posterior, found).save(summary / "guide_parts.npz")
+        log.info("evidence of each guide in each replicate")
         average_fate_change(posterior, found, rows, draws, seed).save(summary / "fate_change.npz")
         log.info("changes of fate probabilities")
     except NumericalError as error:

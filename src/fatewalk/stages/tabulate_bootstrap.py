@@ -6,6 +6,8 @@ import logging
 from dataclasses import fields, replace
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from fatewalk.calls import FateEffects, bootstrap_table, call_again, spread_of
 from fatewalk.core.errors import FatewalkError
 from fatewalk.core.files import read_json, write_json
@@ -57,12 +59,14 @@ def main(run: Run, fit: Path, folders: Sequence[Path], unit: Unit) -> None:
             f"of {len(every.number)} refits only {n} converged; look at the logs of refit_draws, or take "
             "another resample.unit"
         )
-    table = bootstrap_table(run.effects("gene", "contrast"), refits, unit)
+    evidence = run.arrays("evidence.npz")
+    shift = np.einsum("fdfd->fd", evidence["ntc_shift"])
+    table = bootstrap_table(run.effects("gene", "contrast"), refits, unit, shift)
     rows, warnings = spread_of(table, unit)
     if failed:
         warnings.append(f"{failed} of {len(every.number)} refits did not converge and are left out.")
     genes = FateEffects.load(run.checked(run.folder / "shrunk_fates_gene.npz"))
-    again = call_again(genes, run.arrays("evidence.npz"), refits, run.settings.calls)
+    again = call_again(genes, evidence, refits, run.settings.calls, run.estimand.name)
     write_table(table, run.folder / "bootstrap.csv")
     write_table(again, run.folder / "bootstrap_hits.csv")
     summary = {"unit": unit, "refits": n, "failed": failed, "spread": rows, "warnings": warnings}

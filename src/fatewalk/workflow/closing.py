@@ -246,7 +246,7 @@ def summarise(folder: Path, name: str, took: str) -> list[str]:
     Returns
     -------
     list of str
-        Three to six lines.
+        Three to seven lines.
     """
     path = folder / "summary.txt"
     said = path.read_text() if not took and path.exists() else ""
@@ -256,6 +256,8 @@ def summarise(folder: Path, name: str, took: str) -> list[str]:
     if (folder / "hits.csv").exists():
         lines += [f"  {line}" for line in _hits(folder / "hits.csv")]
         figures = f", figures: {folder / 'figures'}/" if (folder / "figures").is_dir() else ""
+        because = _entry(folder / "mash_fates.json").get("gene", {}).get("estimand_because")
+        lines += [f"  effects asked for: {because}"] if because else []
         lines.append(f"  hits: {folder / 'hits.csv'}, all effects: {folder / 'effects.parquet'}{figures}")
     else:
         lines.append(f"  {_without_hits(folder)}")
@@ -347,13 +349,32 @@ def _hits(path: Path) -> list[str]:
         return ["no hits"]
     scale = "fate" if "fate" in hits[0] else "contrast"
     by_fate = Counter(hit[scale] for hit in hits).most_common()
-    first = ", ".join(f"{hit['gene']} ({hit['direction']} of {hit[scale]})" for hit in hits[:NAMED])
+    first = ", ".join(
+        f"{hit['gene']} ({hit['direction']} of {hit[scale]}{'; ' * bool(_marks(hit))}{_marks(hit)})"
+        for hit in hits[:NAMED]
+    )
     n_genes = len({hit["gene"] for hit in hits})
     return [
         f"{len(hits)} hit{'s' * (len(hits) != 1)} in {n_genes} gene{'s' * (n_genes != 1)}: "
         + ", ".join(f"{n} on {fate}" for fate, n in by_fate),
         f"the first: {first}",
+        *_marked(hits),
     ]
+
+
+def _marks(hit: Mapping[str, str]) -> str:
+    """Marks of a hit; tables of earlier versions have none."""
+    return hit.get("marks") or ""
+
+
+def _marked(hits: list[dict[str, str]]) -> list[str]:
+    """How many hits carry which mark, if any."""
+    counts = Counter(mark for hit in hits for mark in _marks(hit).split("; ") if mark)
+    if not counts:
+        return []
+    n = sum(bool(_marks(hit)) for hit in hits)
+    words = ", ".join(f"{mark} ({many})" for mark, many in counts.most_common())
+    return [f"{n} of them marked, see hit_support.csv: {words}"]
 
 
 def reason(logs: list[Path]) -> list[str]:

@@ -158,6 +158,7 @@ READ = {
         "main/shrunk_fates_guide.npz": (cut, foreign, gone, other_content),
         "main/fate_probability_change.csv": (cut, other_content),
         "main/design_report.json": (empty, cut, gone, other_content),
+        "summary/guide_parts.npz": (cut, gone, other_content),
     },
     "plot_figures": {
         "main/hits.csv": (empty, foreign, folder, gone, other_content),
@@ -330,6 +331,7 @@ CASES = [
     changed("fit_mash", f"main/{FIRST}/guide_daywise_likelihood.csv", saved_by_a_spreadsheet),
     changed("rank_hits", f"main/{FAR}/mash_guide_conservative.csv", a_line_less, ("fit_mash",)),
     changed("rank_hits", "main/fate_probability_change.csv", a_line_less, ("export_effects",)),
+    changed("rank_hits", "summary/guide_parts.npz", other_numbers, ("summarise_posterior",)),
     changed("plot_figures", "main/hits.csv", saved_by_a_spreadsheet, ("rank_hits",), snakemake=True),
     changed("plot_figures", "main/contrast=MES/gene_daywise_for_mash.csv", a_line_less),
     Case(

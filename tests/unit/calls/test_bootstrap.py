@@ -46,6 +46,16 @@ def test_the_spread_of_each_effect_stands_beside_its_own_standard_error():
     assert table.loc[("G07", "A", "day 5"), "bootstrap_sd"] == pytest.approx(expected)
 
 
+def test_what_is_not_drawn_is_left_out_of_the_ratio():
+    likelihood = RNG.normal(size=(200, *SHAPE)) * 0.8 * SE
+    shift = np.zeros(SHAPE[1:])
+    shift[1, 0] = (0.6 * SE) ** 2
+    table = bootstrap_table(effects(), refits(likelihood), "cells", shift)
+    ratios = table.groupby(["contrast", "day"])["ratio"].median()
+    assert ratios["B", "day 2"] == pytest.approx(1, rel=0.05)
+    assert ratios["A", "day 2"] == pytest.approx(0.8, rel=0.05)
+
+
 def test_the_jackknife_of_replicates_has_the_spread_of_their_mean():
     by_replicate = RNG.normal(size=(5, 3))
     left_out = (by_replicate.sum(0) - by_replicate) / 4
@@ -100,7 +110,7 @@ def test_a_strong_hit_is_called_again_and_a_weak_one_sometimes():
     draws = truth + RNG.normal(size=(8, *SHAPE)) * 0.15
     drawn = refits(draws, score=np.stack([score(one) for one in draws]),
                    information=np.broadcast_to(information, (8, *information.shape)))  # fmt: skip
-    table = call_again(genes, evidence, drawn, calls).set_index(["gene", "fate"])
+    table = call_again(genes, evidence, drawn, calls, "library").set_index(["gene", "fate"])
     assert table.loc["G00"]["called"].any()
     assert table.loc[("G00", "A"), "called_again"] == 1
     assert table.loc[("G00", "A"), "called"]

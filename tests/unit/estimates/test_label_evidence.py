@@ -12,7 +12,7 @@ from fatewalk.estimates.likelihood_only import label_evidence, likelihood_estima
 from fatewalk.infer import laplace
 from fatewalk.stages.fit_effects import fit_effects
 from tests.conftest import make_design
-from tests.unit.estimates.test_likelihood_estimates import thinned
+from tests.unit.estimates.test_likelihood_estimates import thinned, unequal
 
 LAPLACE = FitConfig(family="laplace")
 SMALL = {
@@ -34,11 +34,14 @@ def solved(score, information):
     return np.einsum("mij,mj->mi", error, score.reshape(-1, size)).reshape(score.shape), error
 
 
+@pytest.mark.parametrize("scattered", [False, True])
 @pytest.mark.parametrize("dense_limit", [12_000, 1])
-def test_with_two_fates_it_is_the_likelihood_only_estimate_and_its_error(dense_limit):
+def test_with_two_fates_it_is_the_likelihood_only_estimate_and_its_error(dense_limit, scattered):
     """Two fates are symmetric already, so that both come from one mode; errors and guides, too."""
     design = make_design(**SMALL, fates=["A", "B"])[1]
     posterior = fitted(design, dense_limit=dense_limit)
+    if scattered:
+        posterior = replace(posterior, scatter=unequal(posterior.rows(design), len(design.days)))
     estimates = likelihood_estimates(posterior, design, posterior.rows(design))
     evidence = label_evidence(posterior, design)
     for level in ("gene", "guide"):

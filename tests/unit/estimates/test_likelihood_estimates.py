@@ -8,6 +8,7 @@ import torch
 
 from fatewalk.config import FitConfig, ModelConfig
 from fatewalk.estimates.likelihood_only import _solve_seen, likelihood_estimates
+from fatewalk.infer.scatter import Scatter
 from fatewalk.model.coordinates import Coordinates
 from fatewalk.model.information import RowIndex, curvature, fate_probabilities, information
 from fatewalk.model.rows import linear_predictor
@@ -72,7 +73,8 @@ class Case:
 
 def make_case(design, log_scale_shift=0.0, **model):
     """Fit, then walk to the exact mode at the fitted scales, or at those times exp(shift)."""
-    posterior = fit_effects(design, ModelConfig(**model), FitConfig(family="laplace"), progress=False)[0]
+    fit = FitConfig(family="laplace", dispersion="pooled")
+    posterior = fit_effects(design, ModelConfig(**model), fit, progress=False)[0]
     c = Coordinates(posterior.model.terms)
     rows = posterior.rows(design)
     vector = posterior.laplace["vector"] + log_scale_shift
@@ -100,6 +102,43 @@ def make_case(design, log_scale_shift=0.0, **model):
 @pytest.fixture(scope="module")
 def case(small_design):
     return make_case(small_design)
+
+
+def unequal(rows, days):
+    """A scatter that differs by fate and day, and mixes fates."""
+    rng = np.random.default_rng(4)
+    n_fates = rows.target.shape[1]
+    base, excess = np.exp(rng.normal(size=days)), np.exp(rng.normal(size=(n_fates, days)))
+    mix = np.eye(n_fates) + 0.2 * rng.normal(size=(days, n_fates, n_fates))
+    mix -= mix.mean(axis=1, keepdims=True) - 1 / n_fates  # labels still sum to one
+    unit = rng.uniform(0.5, 2, size=len(rows)) / rows.weight.numpy()
+    return Scatter(*(torch.tensor(values) for values in (base, excess, mix, unit)))
+
+
+@pytest.fixture(scope="module")
+def scattered(case):
+    """The same labels, whose score has another covariance than their weights say."""
+    scatter = unequal(case.rows, len(case.design.days))
+    posterior = replace(case.posterior, scatter=scatter)
+    estimates = likelihood_estimates(posterior, case.design, case.rows)
+    return replace(case, posterior=posterior, estimates=estimates)
+
+
+def score_covariances(case):
+    """Row by row w^2 n u Sigma(pi) of the contrasts, as `fatewalk.infer.scatter` has it, [M, F*, F*]."""
+    s, rows = case.posterior.scatter, case.rows
+    eta = np.einsum("mi,fi->mf", case.z, case.x.reshape(case.contrasts, -1))
+    weight = np.exp(np.insert(eta, 0, 0.0, axis=1))
+    out = []
+    for row, p in enumerate(weight / weight.sum(axis=1, keepdims=True)):
+        day = int(rows.day[row])
+        sigma = s.base[day].item() * (np.diag(p) - np.outer(p, p))
+        for f, away in enumerate(np.eye(len(p)) - p):
+            sigma += s.excess[f, day].item() * p[f] / (1 - p[f]) * np.outer(away, away)
+        mix = s.mix[day].numpy()
+        size = rows.weight[row] ** 2 * rows.cells[row] * s.unit[row]
+        out.append(size.item() * (mix @ sigma @ mix.T)[1:, 1:])
+    return np.array(out)
 
 
 @pytest.fixture(scope="module")
@@ -187,6 +226,35 @@ def test_a_guides_estimate_is_that_with_free_shifts_of_its_own(which, request):
         assert np.isnan(found[:, ~observed]).all()
         np.testing.assert_allclose(found[np.ix_(observed, observed)], expected, rtol=1e-6, atol=1e-9)
         np.testing.assert_allclose(found_mean[observed], mean, rtol=1e-6, atol=1e-7)
+
+
+def test_errors_of_a_gene_hold_the_scatter_of_the_labels(scattered):
+    """The sandwich: estimate = P (H x0 + score), P = (H + prior without the gene's)^-1."""
+    case = scattered
+    n, days = case.contrasts, len(case.design.days)
+    h = case.regression()[0]
+    meat = replace(case, weights=score_covariances(case)).regression()[0]
+    for gene in range(case.c.terms.n_genes):
+        to_theta = theta_of(case, gene)
+        prior = np.diag(np.where(to_theta.any(axis=0), 0.0, case.sd**-2))
+        bread = to_theta @ np.linalg.inv(h + prior)
+        found = case.estimates.gene_covariance[gene].reshape(n * days, n * days)
+        np.testing.assert_allclose(found, bread @ (meat + prior) @ bread.T, rtol=1e-6, atol=1e-9)
+
+
+def test_errors_of_a_guide_hold_the_scatter_of_the_labels(scattered, case):
+    n, days = scattered.contrasts, len(scattered.design.days)
+    c, matrix = case.c, case.rows.matrix.to_dense().numpy()
+    of_scores = replace(case, weights=score_covariances(scattered))
+    for guide in range(c.terms.n_guides):
+        columns = matrix[:, c.terms.first_guide + np.arange(days) * c.terms.n_guides + guide]
+        h, meat = (one.regression(columns)[0] for one in (case, of_scores))
+        prior = np.concatenate([case.sd.reshape(n, -1) ** -2, np.zeros((n, days))], axis=1)
+        prior = np.diag(prior.reshape(-1))
+        bread = beta_of(case, guide, days) @ np.linalg.inv(h + prior)
+        found = scattered.estimates.guide_covariance[guide].reshape(n * days, n * days)
+        np.testing.assert_allclose(found, bread @ (meat + prior) @ bread.T, rtol=1e-6, atol=1e-9)
+    np.testing.assert_array_equal(scattered.estimates.guide_mean, case.estimates.guide_mean)
 
 
 def test_what_is_not_seen_is_missing_and_nothing_else(thin):

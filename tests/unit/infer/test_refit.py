@@ -52,7 +52,7 @@ def test_a_refit_of_the_same_cells_stays_where_it_is(fitted):
     after = gene_estimates(laplace.coordinates, laplace.state(), laplace.rows, observed).numpy()
     assert np.nanmax(np.abs(after - before.gene_mean) / error) < 0.02
     c = Coordinates(laplace.coordinates.terms, symmetric=True)
-    score, information = gene_evidence(c, symmetric.state(), laplace.rows, observed, dense=True)
+    score, information = gene_evidence(c, symmetric.state(), laplace.rows, observed, True, posterior.scatter)
     evidence = label_evidence(posterior, design)
     scale = np.abs(evidence.gene_score).max(), np.abs(evidence.gene_information).max()
     np.testing.assert_allclose(score.numpy() / scale[0], evidence.gene_score / scale[0], atol=0.01)

@@ -4,7 +4,7 @@ import logging
 
 import pytest
 
-from fatewalk.workflow.closing import Closing, reason, shorten
+from fatewalk.workflow.closing import Closing, reason, shorten, summarise
 
 
 def log_file(folder, name, text):
@@ -102,3 +102,17 @@ def test_long_lists_are_cut_and_short_ones_are_not():
     assert one.input == [*files[:3], "and 6 more"]
     assert one.output == files[:4]
     assert one.reason == f"Missing output files: {', '.join(files[:3])}, and 6 more; Forced execution"
+
+
+def test_a_hit_with_a_mark_is_said_to_have_one(tmp_path):
+    marks = {"Gene1": "", "Gene2": "this; and that", "Gene3": "this"}
+    rows = [f"{gene},MES,gain,{mark}" for gene, mark in marks.items()]
+    (tmp_path / "hits.csv").write_text("\n".join(["gene,fate,direction,marks", *rows, ""]))
+    lines = summarise(tmp_path, "screen/main", "took 1 s")
+    assert (
+        "  the first: Gene1 (gain of MES), Gene2 (gain of MES; this; and that), Gene3 (gain of MES; this)"
+        in lines
+    )
+    assert "  2 of them marked, see hit_support.csv: this (2), and that (1)" in lines
+    (tmp_path / "hits.csv").write_text("gene,fate,direction\nGene1,MES,gain\n")
+    assert not any("marked" in line for line in summarise(tmp_path, "screen/main", "took 1 s"))

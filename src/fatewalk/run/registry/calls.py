@@ -157,6 +157,10 @@ FILES = (
                 "(one fate moves), `flow` (cells diverted between two) or `all`",
             ),
             Column("n_effects", "expected number of rows with any effect"),
+            Column(
+                "estimand, estimand_because",
+                "of genes: what the calls ask for, `calls.estimand: auto` resolved, and why",
+            ),
             Column("loglik", "log likelihood, against that of no effect anywhere", unit="nats"),
             Column("rounds", "rounds of EM that found the weights"),
             Column("gain", "what the last round added to the log posterior of the weights", unit="nats"),
@@ -224,12 +228,70 @@ FILES = (
                 "guides_agree",
                 "how many of the gene's guides with cells on the day have the sign of its effect, `3 of 4`",
             ),
+            Column(
+                "replicates_agree",
+                "how many of the replicates with cells of the gene on the day have that sign, `2 of 3`",
+            ),
             Column("n_cells", "cells of the day that carry a guide of the gene", unit="cells"),
             Column(
                 "pattern, pattern_prob",
                 "the likeliest course over the observed days, as in `hits_ranked.csv`, and its probability",
             ),
             Column("n_guides", "guides of the gene (scale contrast: also `n_sources_hit`)"),
+            Column(
+                "marks",
+                "what to look at before the hit is believed, in words, `; ` between them; empty: nothing. "
+                "[What they mean](method.md#what-a-hit-rests-on); the numbers stand in `hit_support.csv`",
+            ),
+        ),
+    ),
+    File(
+        "hit_support.csv",
+        stage="rank_hits",
+        where="run",
+        text="What each hit rests on: its largest parts, replicates by sign, and what is left when parts of "
+        "its cells are left out. One row for each row of `hits.csv`, in its order; all on the scale of the "
+        "fate's own probability, from likelihood-only estimates (not shrunk), without fitting again.",
+        columns=(
+            Column("gene, fate, day", "of the hit; the strongest day, which the estimates are of"),
+            Column("estimate, se", "likelihood-only, all cells", unit="logit"),
+            Column("by_replicate", "the estimate of each replicate with cells, `rep1: 0.81; rep2: 1.02`"),
+            Column("replicates_agree", "how many of them have the sign of the hit"),
+            Column(
+                "largest_guide, largest_guide_share",
+                "the guide with most of the gene's cells on the day, its share of them (a cell with two "
+                "of its guides counts twice)",
+            ),
+            Column(
+                "largest_part, largest_part_share",
+                "the same of the guide and replicate with most of the cells",
+            ),
+            Column(
+                "without_a_guide_low, without_a_guide_high",
+                "range of the estimate when each guide is left out; empty for a gene with one guide",
+                unit="logit",
+            ),
+            Column(
+                "without_a_replicate_low, without_a_replicate_high",
+                "range of the estimate when each replicate is left out; empty with one replicate",
+                unit="logit",
+            ),
+            Column("without_largest_part", "estimate without `largest_part`", unit="logit"),
+            Column(
+                "weakest_without",
+                "the guide and replicate without which least is left of the hit over its active days",
+            ),
+            Column("weakest_without_estimate", "estimate without it", unit="logit"),
+            Column(
+                "weakest_without_z",
+                "what is left over the active days, in the direction of the hit, in standard errors",
+            ),
+            Column(
+                "survives",
+                "`yes`: the hit is still seen without any one guide in one replicate; `no`: it is not; "
+                "empty: there is but one",
+            ),
+            Column("marks", "as in `hits.csv`"),
         ),
     ),
     File(
@@ -310,7 +372,10 @@ FILES = (
                 unit="probability",
             ),
             Column("n_sources_hit", "by how many of the sources the gene is a hit"),
-            Column("source, estimand", "what the calls rest on (`calls.source`, `calls.estimand`)"),
+            Column(
+                "source, estimand",
+                "what the calls rest on (`calls.source`; `calls.estimand`, `auto` resolved)",
+            ),
             Column(
                 "postmean_d*, postsd_d*, lfsr_d*",
                 "posterior mean and SD and local false sign rate, by that source",

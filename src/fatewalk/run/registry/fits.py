@@ -99,6 +99,13 @@ FILES = (
                 "correlation of labels within clusters; `null` without such correlation, and unless"
                 " all cells of each cluster carry the same guides",
             ),
+            Column("dispersion", "`fit.dispersion`"),
+            Column(
+                "error_factor_by_fate_and_day",
+                "by how much the scatter of each fate's labels widens (above 1) or narrows the errors of "
+                "likelihood-only estimates and of mash over fates, against one dispersion for all fates "
+                "([method](method.md#likelihood_weight)); `null` with `dispersion: pooled`",
+            ),
             Column(
                 "scales",
                 "`tau`, `sigma_time` (a list, one per step), `sigma_guide` and, with cluster "
@@ -122,6 +129,23 @@ FILES = (
                 "ntc_slope",
                 "by contrast: `slope` of an NTC guide beyond its share of the burden, `se` and `z`."
                 " Should be 0. `null` without NTC guides, or where nothing tells it",
+                unit="logit",
+            ),
+            Column(
+                "ntc_guides",
+                "NTC guides one by one. `contrasts`: `sd` of their deviations with `sd_95`, Cochran's `q` "
+                "with `freedom` and `p`, `i2`, and `sd_of_common_shift`, the error that they leave to the "
+                "effects of all genes of a day. `guides`: `effect` and `se` of each, and `shift_without`, "
+                "how far all genes move when it is left out. Or `not_measured`, with the reason: few or no "
+                "NTC guides, or controls that are clusters",
+                unit="logit",
+            ),
+            Column(
+                "replicates",
+                "how much the effect of a gene on a day differs between replicates: by contrast `sd`, `q`, "
+                "`freedom`, `p`, and `sd_in_errors`, the SD that estimand population uses (0 where p is not "
+                "below `level`); `beyond_one`, replicates with cells less one, summed over gene-days, with "
+                "`needed`; `estimand_auto`, what `calls.estimand: auto` makes of it, in words",
                 unit="logit",
             ),
             Column("defects", "the sentences of the columns `defects`, by name of the gene or guide"),
@@ -240,6 +264,33 @@ FILES = (
             Column("genes, guides, fates, days", "names along the axes, the reference first"),
             Column("guide_to_gene", "index of each guide's gene", shape="G"),
             Column("gene_cells, guide_cells", "cells by day", unit="cells", shape="L, D; G, D"),
+            Column(
+                "ntc_shift",
+                "covariance of the error that NTC guides leave to all rows alike, not yet in the information",
+                "logit²",
+                "F*, D, F*, D",
+            ),
+            Column(
+                "replicate_variance",
+                "variance that differences between replicates add to a gene",
+                "logit²",
+                "L, F*, D",
+            ),
+            Column("replicates_beyond_one", "replicates with cells, less one, summed over gene-days"),
+        ),
+    ),
+    File(
+        "guide_parts.npz",
+        stage="summarise_posterior",
+        where="summary",
+        text="What the cells of each guide, replicate and day say of each fate, one step from the mode: hits "
+        "are judged without parts of their cells by it.",
+        columns=(
+            Column("score", "of the logit of the fate's probability", "1/logit", "G, R, F, D"),
+            Column("information", "its slope, 0 without cells", "1/logit²", "G, R, F, D"),
+            Column("cells", "cells with the guide", "cells", "G, R, D"),
+            Column("at_mode", "effects of the guides that the step starts from", "logit", "G, F*, D"),
+            Column("guides, replicates", "names along the axes"),
         ),
     ),
     File(
@@ -256,6 +307,12 @@ FILES = (
             Column("genes, guides, contrasts, days", "names along the axes"),
             Column("guide_to_gene", "index of each guide's gene", shape="G"),
             Column("gene_cells, guide_cells", "cells by day", unit="cells", shape="L, D; G, D"),
+            Column(
+                "replicate_variance",
+                "variance that differences between replicates add to a gene",
+                unit="logit²",
+                shape="L, F*, D",
+            ),
         ),
     ),
     File(

@@ -27,12 +27,13 @@ FILES = (
             Column("gene, contrast, day", "names; effects are log odds against the reference"),
             Column("refits", "refits that have an estimate"),
             Column("estimate, se", "likelihood-only estimate and its standard error", unit="logit"),
+            Column("se_drawn", "`se` without what the deviations of NTC guides add to it", unit="logit"),
             Column(
                 "bootstrap_sd",
                 "SD of the likelihood-only estimate over refits; jackknife where replicates are left out",
                 unit="logit",
             ),
-            Column("ratio", "`bootstrap_sd` / `se`"),
+            Column("ratio", "`bootstrap_sd` / `se_drawn`"),
             Column("posterior_mean, posterior_sd", "of the fit", unit="logit"),
             Column(
                 "bootstrap_sd_posterior",

@@ -1,0 +1,1 @@
+"""What hits rest on, measured on screens whose faults are known."""

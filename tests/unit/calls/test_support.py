@@ -1,0 +1,135 @@
+"""What a hit rests on, from parts that say what must come out."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from fatewalk.calls.support import NO_REST, ONE_PART, Parts, marks_of_parts, support_table, with_marks
+from fatewalk.estimates.arrays import GuideParts
+
+SHARES = np.array([[0.5], [0.3], [0.2]])
+PER_CELL = 0.2  # information of a cell
+
+
+def supported(effects, cells, guide_variance=0.0, sign=1.0):
+    """The row of one hit on the second of three fates, on one day, from effects and cells of parts [J, R].
+
+    The step starts from no effect, so that all is in the scores.
+    """
+    effects, cells = np.array(effects, float), np.array(cells)
+    information = PER_CELL * cells[:, :, None, None] * np.ones((1, 1, 3, 1))
+    score = information * effects[:, :, None, None] * np.array([-0.5, 1, -0.5])[:, None]
+    guides = [f"g{i + 1}" for i in range(len(cells))]
+    reps = [f"rep{i + 1}" for i in range(len(cells[0]))]
+    given = GuideParts(
+        score, information, cells[:, :, None], np.zeros((len(cells), 2, 1)), np.array(guides), np.array(reps)
+    )
+    evidence = {
+        "composition": SHARES, "guide_variance": np.array(guide_variance),
+        "guide_to_gene": np.zeros(len(cells), int),
+    }  # fmt: skip
+    parts = Parts.of(given, evidence)
+    parts = Parts(
+        parts.step, information, parts.cells, parts.guide_variance, parts.guides, parts.replicates, parts.gene
+    )
+    total = (cells * effects).sum() / cells.sum()
+    estimate = total * np.array([[[-0.5], [1], [-0.5]]])
+    genes = SimpleNamespace(
+        names=np.array(["x"]), fates=np.array(["REF", "A", "B"]), days=np.array(["day 2"]),
+        estimate=estimate, se=np.full((1, 3, 1), (PER_CELL * cells.sum()) ** -0.5),
+        mean=sign * np.abs(estimate),
+    )  # fmt: skip
+    hits = pd.DataFrame({"gene": ["x"], "fate": "A", "active_days": "day 2", "strongest_day": "day 2"})
+    return support_table(hits, genes, parts)
+
+
+def test_a_hit_that_all_parts_show_carries_no_mark():
+    found = supported([[0.9, 1.1], [1.0, 1.0]], [[100, 100], [100, 50]])
+    row = found.iloc[0]
+    assert (row["gene"], row["fate"], row["day"]) == ("x", "A", "day 2")
+    assert row["replicates_agree"] == "2 of 2"
+    assert row["by_replicate"] == "rep1: 0.95; rep2: 1.07"
+    assert (row["largest_guide"], row["largest_guide_share"]) == ("g1", pytest.approx(200 / 350, abs=1e-3))
+    assert (row["largest_part"], row["largest_part_share"]) == ("g1 in rep1", pytest.approx(0.286))
+    assert (row["without_a_guide_low"], row["without_a_guide_high"]) == (1.0, 1.0)
+    # without rep1 what rep2 says, without rep2 what rep1 says
+    assert (row["without_a_replicate_low"], row["without_a_replicate_high"]) == (0.95, 1.067)
+    assert row["without_largest_part"] == pytest.approx((110 + 100 + 50) / 250, abs=1e-3)
+    assert row["survives"] == "yes"
+    assert marks_of_parts(found) == [[]]
+
+
+def test_a_hit_of_one_clone_is_marked():
+    """All of the effect comes from one guide in one replicate; the others show nothing."""
+    found = supported([[1.5, 0.0], [0.0, 0.0]], [[200, 60], [60, 60]])
+    row = found.iloc[0]
+    assert (row["survives"], row["weakest_without"]) == ("no", "g1 in rep1")
+    assert (row["weakest_without_estimate"], row["without_largest_part"]) == (0.0, 0.0)
+    assert marks_of_parts(found) == [[ONE_PART]]
+    # a rest that leans the same way by chance does not save it, since the clone stands out
+    assert marks_of_parts(supported([[1.5, 0.3], [0.3, 0.3]], [[200, 60], [60, 60]])) == [[ONE_PART]]
+    # nor does a small clone hide behind a larger part
+    row = supported([[0.0, 6.0], [0.0, 0.0]], [[200, 60], [60, 60]]).iloc[0]
+    assert (row["largest_part"], row["weakest_without"], row["survives"]) == (
+        "g1 in rep1",
+        "g1 in rep2",
+        "no",
+    )
+    # a part that stands out is no matter where the rest shows the hit on its own
+    assert marks_of_parts(supported([[2.5, 1.2], [1.2, 1.2]], [[200, 60], [60, 60]])) == [[]]
+
+
+def test_guides_that_differ_are_not_taken_for_clones():
+    """Where guides of a gene differ anyway, a part that differs says little."""
+    apart = [[1.5, 1.4], [0.5, 0.6]], [[200, 100], [60, 60]]
+    assert marks_of_parts(supported(*apart, guide_variance=0.5)) == [[]]
+
+
+def test_replicates_that_disagree_are_counted():
+    row = supported([[1.5, -0.2]], [[200, 60]]).iloc[0]
+    assert row["replicates_agree"] == "1 of 2"
+    assert row["without_a_replicate_low"] == -0.2
+    assert np.isnan(row["without_a_guide_low"])
+
+
+def test_a_loss_is_measured_in_its_own_direction():
+    found = supported([[-0.9, -1.1], [-1.0, -1.0]], [[100, 100], [100, 50]], sign=-1.0)
+    assert found["replicates_agree"].tolist() == ["2 of 2"]
+    assert marks_of_parts(found) == [[]]
+
+
+def test_a_hit_of_one_guide_in_one_replicate_has_nothing_beside_it():
+    found = supported([[1.0]], [[200]])
+    assert marks_of_parts(found) == [[NO_REST]]
+    assert found[["replicates_agree", "weakest_without"]].to_numpy().tolist() == [["1 of 1", ""]]
+
+
+def test_columns_stand_where_a_reader_looks_for_them():
+    support = supported([[0.9, 1.1]], [[100, 100]])
+    hits = pd.DataFrame({"gene": ["x"], "guides_agree": "1 of 1", "n_guides": 1, "provisional": "budget"})
+    found = with_marks(hits, support, [["this", "and that"]])
+    expected = ["gene", "guides_agree", "replicates_agree", "n_guides", "marks", "provisional"]
+    assert list(found) == expected
+    assert found["marks"].tolist() == ["this; and that"]
+    empty = with_marks(hits[:0], support[:0], [])
+    assert list(empty) == expected
+
+
+def test_errors_follow_the_scatter_of_the_parts():
+    """Parts that scatter four times too much get a quarter of the information; one alone does not."""
+    rng = np.random.default_rng(1)
+    information = np.full((400, 2, 3, 1), 5.0)
+    score = rng.normal(size=information.shape) * np.sqrt(information) * np.array([1, 2, 0.5])[:, None]
+    score[0] = 1e3
+    given = GuideParts(
+        score, information, np.full((400, 2, 1), 25), np.zeros((400, 2, 1)),
+        np.arange(400).astype(str), np.array(["a", "b"]),
+    )  # fmt: skip
+    evidence = {"composition": SHARES, "guide_variance": np.array(0.04), "guide_to_gene": np.arange(400)}
+    parts = Parts.of(given, evidence)
+    np.testing.assert_allclose(parts.information[0, 0, :, 0], [5, 1.25, 5], rtol=0.15)
+    # between guides: half the variance of independent fates, and that of the others in their shares
+    share = np.array([0.2, 0.3]) / 0.5
+    assert parts.guide_variance[0, 0] == pytest.approx(0.02 * (1 + (share**2).sum()))
