@@ -65,18 +65,20 @@ def bootstrap_table(
     unit
         What was drawn.
     shift : array [F*, D]
-        Variance that the deviations of the NTC guides add to every standard error. They are drawn in no refit,
-        so the ratio leaves it out.
+        Variance that the deviations of the NTC guides add to every standard error. They are not drawn, so
+        the ratio leaves it out.
 
     Returns
     -------
     pandas.DataFrame
-        gene, contrast, day, refits, estimate, se, se_drawn, bootstrap_sd, ratio, posterior_mean, posterior_sd,
-        bootstrap_sd_posterior; logit.
+        gene, contrast, day, refits, estimate, se, se_drawn, bootstrap_sd, ratio, posterior_mean,
+        posterior_sd, bootstrap_sd_posterior; logit.
     """
     axes = [refits.genes, refits.contrasts, refits.days]
     index = pd.MultiIndex.from_product([one.astype(str) for one in axes], names=["gene", "contrast", "day"])
+    added = np.zeros(refits.likelihood.shape[1:]) + (0.0 if shift is None else shift)
     spreads = {
+        "added": added,
         "refits": np.isfinite(refits.likelihood).sum(axis=0),
         "bootstrap_sd": spread(refits.likelihood, unit),
         "bootstrap_sd_posterior": spread(refits.theta, unit),
@@ -84,26 +86,10 @@ def bootstrap_table(
     found = pd.DataFrame({name: values.reshape(-1) for name, values in spreads.items()}, index=index)
     known = effects.rename(columns={"fate": "contrast"}).set_index(list(index.names))
     table = known[["estimate", "se", "posterior_mean", "posterior_sd"]].astype(float).join(found, how="left")
-    added = 0.0
-    if shift is not None:
-        by_place = pd.Series(shift.reshape(-1), index=pd.MultiIndex.from_product(axes[1:]))
-        added = by_place.loc[
-            zip(table.index.get_level_values(1), table.index.get_level_values(2), strict=True)
-        ]
-        added = added.to_numpy()
-    table["se_drawn"] = np.sqrt((table["se"] ** 2 - added).clip(lower=0))
+    table["se_drawn"] = np.sqrt((table["se"] ** 2 - table["added"]).clip(lower=0))
     table["ratio"] = table["bootstrap_sd"] / table["se_drawn"]
-    columns = [
-        "refits",
-        "estimate",
-        "se",
-        "se_drawn",
-        "bootstrap_sd",
-        "ratio",
-        "posterior_mean",
-        "posterior_sd",
-    ]
-    return table[[*columns, "bootstrap_sd_posterior"]].reset_index()
+    columns = ["refits", "estimate", "se", "se_drawn", "bootstrap_sd", "ratio", "posterior_mean"]
+    return table[[*columns, "posterior_sd", "bootstrap_sd_posterior"]].reset_index()
 
 
 def spread_of(table: pd.DataFrame, unit: Unit) -> tuple[list[dict[str, Any]], list[str]]:

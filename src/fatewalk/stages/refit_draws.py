@@ -19,6 +19,7 @@ from fatewalk.model.coordinates import Coordinates
 from fatewalk.run.manifest import CARD, seal
 from fatewalk.screen.design import load_design
 from fatewalk.screen.resample import refuse_unit, resample
+from fatewalk.stages.fit_effects import scatter_of
 from fatewalk.stages.summarise_posterior import need_fit_of_design
 
 if TYPE_CHECKING:
@@ -95,7 +96,12 @@ def _one(
         same_for_all = Coordinates(c.terms, symmetric=n > 1)
         dense = n * c.size <= config.dense_limit
         score, information = gene_evidence(
-            same_for_all, symmetric.state(), laplace.rows, observed, dense, posterior.scatter
+            same_for_all,
+            symmetric.state(),
+            laplace.rows,
+            observed,
+            dense,
+            scatter_of(laplace, drawn.design, config),
         )
     except NumericalError as error:
         log.warning("refit %d: %s", number, error)
