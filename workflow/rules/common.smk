@@ -212,6 +212,18 @@ def refits_of_run(wildcards):
     return [f"{of_fit}/batch={batch}/refits.npz" for batch in CONFIG.resample.batches]
 
 
+def held_against_truth(kind):
+    """Input function: tables of the recovery of a simulated screen, none of a real one."""
+    tables = kind.in_contrasts(
+        [
+            "recovery_by_day.csv",
+            "daywise_confusion.csv",
+            "gene_daywise_for_mash.csv",
+        ]
+    )
+    return lambda w: tables if w.dataset in SIMULATED else []
+
+
 def memory(base_mb, per_input_mb=0):
     """Resource function: MB that grow with the size of the input and with every retry."""
 
