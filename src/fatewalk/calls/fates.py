@@ -194,18 +194,21 @@ def shrink_again(
         Draws of a row: 200 tell a probability of .9 to .02.
     """
     prior, composition = genes.prior, genes.composition
-    drawn = mash.draw_effects(prior, given, composition, eps, n_draws=n_draws, seed=SEED)
-    blocks = [_Block.of(block, composition, seen[block.rows], eps) for block in drawn]
-    fate, patterns, _ = _joined(blocks)
-    who = mash.movers(prior, given, 1 - np.concatenate([block.null for block in blocks]))
     shown = seen[:, None, :] & (composition > RARE)  # [n, F, D]
+    of_blocks, nulls, patterns = [], [], []
+    for block in mash.draw_effects(prior, given, composition, eps, n_draws=n_draws, seed=SEED):
+        of_blocks.append(block.summary())
+        nulls.append(block.null)
+        patterns.append(_patterns(block, block.fate, shown[block.rows], eps))
+    found = mash.Effects.joined(of_blocks)
+    who = mash.movers(prior, given, 1 - np.concatenate(nulls))
     return replace(
         genes,
-        mean=np.where(shown, fate.mean, np.nan),
-        sd=np.where(shown, fate.sd, np.nan),
-        lfsr=np.where(shown, fate.lfsr, np.nan),
-        prob_large=np.where(shown, fate.prob_large, np.nan),
-        patterns=patterns,
+        mean=np.where(shown, found.mean, np.nan),
+        sd=np.where(shown, found.sd, np.nan),
+        lfsr=np.where(shown, found.lfsr, np.nan),
+        prob_large=np.where(shown, found.prob_large, np.nan),
+        patterns=np.concatenate(patterns),
         moved=who.moved,
         untold=who.untold,
     )
