@@ -190,7 +190,8 @@ def with_marks(hits: pd.DataFrame, support: pd.DataFrame, marks: list[list[str]]
     place = list(hits).index("guides_agree") + 1
     hits.insert(place, "replicates_agree", support["replicates_agree"].to_numpy(dtype=object))
     words = np.array(["; ".join(one) for one in marks], dtype=object)
-    hits.insert(list(hits).index("n_guides") + 1, "marks", words)
+    last = "not_resolved" if "not_resolved" in hits else "n_guides"  # by fate, by contrast
+    hits.insert(list(hits).index(last) + 1, "marks", words)
     return hits
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Self
 import numpy as np
 
 from fatewalk.core.tables import read_arrays, write_arrays
+from fatewalk.screen.resolution import label_spread
 
 if TYPE_CHECKING:  # the stages after it need no torch
     from pathlib import Path
@@ -176,6 +177,8 @@ class FateEvidence(ArrayFile):
         sigma_guide squared, the same for all contrasts; 0 without centring.
     composition : array [F, D]
         Mean probability of each fate over all cells of the day, the reference first.
+    label_spread : array [F, D]
+        SD of the labels over that of labels that name one fate.
     genes, guides, fates, days : array of str
         Names along the axes.
     guide_to_gene : array [G]
@@ -196,6 +199,7 @@ class FateEvidence(ArrayFile):
     guide_information: np.ndarray
     guide_variance: np.ndarray
     composition: np.ndarray
+    label_spread: np.ndarray
     genes: np.ndarray
     guides: np.ndarray
     fates: np.ndarray
@@ -250,6 +254,7 @@ def name_evidence(
         guide_information=evidence.guide_information,
         guide_variance=np.array(evidence.guide_variance),
         composition=mean_composition(design),
+        label_spread=label_spread(design.prob.numpy(), design.day.numpy(), len(design.days)),
         fates=np.array(design.fates),
         **_names_and_cells(design),
         ntc_shift=shift,

@@ -99,7 +99,7 @@ def _shift(
     unit: torch.Tensor,
     shape: tuple[int, int],
 ) -> np.ndarray:
-    """Shift of all genes without each control [U, D]; 0 on days without it, missing where it is the only one."""
+    """Shift of all genes without each control [U, D]; 0 on other days, missing where it is alone."""
     of = unit >= 0
     place = unit[of] * shape[1] + day[of]
     own_score, own = (

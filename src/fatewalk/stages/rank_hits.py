@@ -26,6 +26,7 @@ from fatewalk.calls import (
     rank_hits,
     read_sources,
 )
+from fatewalk.calls.annotated import write_annotated
 from fatewalk.calls.support import (
     Controls,
     Parts,
@@ -98,6 +99,7 @@ def main(run: Run, summary: Path) -> None:
     write_table(support.assign(marks=["; ".join(one) for one in marks]), run.folder / "hit_support.csv")
     effects = pd.concat([of_fates, effects_table(genes, guides, run.days)], ignore_index=True)
     write_table(effects, run.folder / "effects.parquet")
+    annotate(run, effects, hits)
     enter(run.folder, "rank_hits", run.made_by("rank_hits"))
     enter(run.folder, "run_mashr", publish_mashr(run, settings.mash))
     enter(run.folder, "plot_contrast", [])  # figures of earlier calls, which only all_figures makes anew
@@ -109,6 +111,16 @@ def main(run: Run, summary: Path) -> None:
     )  # fmt: skip
     log.info("out: %d hits%s", len(hits), f" ({counts})" if counts else "")
     log.info("%d of them carry a mark (column marks of hits.csv)", sum(map(bool, marks)))
+
+
+def annotate(run: Run, effects: pd.DataFrame, hits: pd.DataFrame) -> None:
+    """The effects on fates as annotated matrices."""
+    calls = run.settings.calls
+    about = {"reference": run.reference, "effect_size_eps": calls.effect_size_eps, "calls_scale": calls.scale}
+    change = run.table("fate_probability_change.csv")
+    shared = effects, run.days, run.times, about
+    write_annotated(run.folder / "results.h5ad", "gene", *shared, hits=hits, change=change)
+    write_annotated(run.folder / "results_guides.h5ad", "guide", *shared)
 
 
 def rests_on(

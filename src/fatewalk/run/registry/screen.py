@@ -243,6 +243,11 @@ FILES = (
             Column("genes", "in the map, `dropped` (names), kept, with one guide, with several guides"),
             Column("ntc", "non-targeting guides in the map and in cells; `share_of_cells` that carry one"),
             Column("days", "label, index (the d of the columns), time, cells"),
+            Column(
+                "label_resolution",
+                "by day, `all` fates and each against the others: 1 - mean entropy of the labels / entropy "
+                "of the mean label; 1 where each label names one fate, 0 where all are alike",
+            ),
             Column("cells_by_replicate_and_day", "counts; a 0 is a replicate without that day"),
             Column("clusters", "number of clusters"),
             Column("guides_per_cell, burden", "distributions"),
