@@ -275,6 +275,10 @@ class GuideParts(ArrayFile):
         Effects of the guides that the step starts from, by contrast, in logit.
     guides, replicates : array of str
         Names along the axes.
+    controls : array [U] of str
+        Clusters without targeting guides, where all cells of a cluster carry the same guides.
+    control_shift : array [U, F, D]
+        Shift of the effects of all genes without each of them, logit of the fate's probability.
     """
 
     score: np.ndarray
@@ -283,6 +287,8 @@ class GuideParts(ArrayFile):
     at_mode: np.ndarray
     guides: np.ndarray
     replicates: np.ndarray
+    controls: np.ndarray
+    control_shift: np.ndarray
 
 
 def name_evidence(
