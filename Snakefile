@@ -17,7 +17,9 @@ include: "workflow/rules/mash.smk"
 include: "workflow/rules/hits.smk"
 include: "workflow/rules/evaluate.smk"
 include: "workflow/rules/plots.smk"
+include: "workflow/rules/report.smk"
 include: "workflow/rules/over_runs.smk"
+include: "workflow/rules/resample.smk"
 
 
 report: "workflow/report/workflow.rst"
@@ -33,12 +35,19 @@ localrules:
     all_recovery,
     all_ablation,
     all_sweep,
+    all_bootstrap,
 
 
 rule all:
     default_target: True
     input:
-        made_by("publish_design", "rank_hits", "plot_figures", "plot_convergence"),
+        made_by(
+            "publish_design",
+            "rank_hits",
+            "plot_figures",
+            "plot_convergence",
+            "write_report",
+        ),
         recovery_files(),
 
 
@@ -59,7 +68,7 @@ rule all_hits:
 
 rule all_report:
     input:
-        made_by("publish_design", "plot_figures", "plot_convergence"),
+        made_by("publish_design", "plot_figures", "plot_convergence", "write_report"),
 
 
 rule all_figures:
@@ -81,3 +90,8 @@ rule all_ablation:
 rule all_sweep:
     input:
         sweep_files,
+
+
+rule all_bootstrap:
+    input:
+        made_by("tabulate_bootstrap"),

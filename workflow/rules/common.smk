@@ -19,7 +19,7 @@ from fatewalk.config import SimulatedDataset, load_config, read_config
 from fatewalk.config.messages import Problems
 from fatewalk.core.errors import FatewalkError
 from fatewalk.core.files import need_writable
-from fatewalk.core.schema import LEVELS
+from fatewalk.core.schema import LEVELS, UNITS
 from fatewalk.core.versions import STAGE_VERSION
 from fatewalk.run import layout
 from fatewalk.run.registry import FIGURES
@@ -75,6 +75,7 @@ INPUT = f"{DATASET}/input"
 DESIGN = f"{DATASET}/designs/{{design}}"
 FIT = f"{DATASET}/fits/{{fit}}"
 SUMMARY = f"{FIT}/draws={{draws}}"
+REFITS = f"{FIT}/unit={{unit}}/batch={{batch}}"
 RUN = f"{DATASET}/{{run}}"
 CONTRAST = f"{RUN}/contrast={{contrast}}"
 OVER_RUNS = f"{DATASET}/over_runs"
@@ -96,6 +97,7 @@ ALL_SETTINGS = {(d, r): CONFIG.settings(d, r) for d, r in RUNS}
 KINDS = find_kinds(RUN, ALL_SETTINGS)
 CATEGORY = {figure.name: figure.category for figure in FIGURES}
 BY_CONTRAST = [figure.name for figure in FIGURES if figure.by_contrast]
+CONTRAST_FIGURES = layout.contrast_figures("plot_figures")
 
 # Of a Snakefile that is used as a module.
 PREFIX = getattr(workflow.modifier.path_modifier, "prefix", None) or ""
@@ -127,6 +129,8 @@ wildcard_constraints:
     design=one_of(s.design_id for s in ALL_SETTINGS.values()),
     fit=one_of(s.fit_id for s in ALL_SETTINGS.values()),
     draws=r"\d+",
+    unit=one_of(UNITS),
+    batch=r"\d+",
     contrast=one_of(c for s in ALL_SETTINGS.values() for c in s.model.contrasts),
     level=one_of(LEVELS),
     mode=one_of(layout.MODES),
@@ -202,6 +206,24 @@ def design_of_fit(wildcards):
     return f"{RESULTS}/{wildcards.dataset}/designs/{s.design_id}/design.pt"
 
 
+def refits_of_run(wildcards):
+    """Input function: the refits of the run's fit, by what section resample asks for."""
+    of_fit = fit_of_run(f"unit={CONFIG.resample.unit}")(wildcards)
+    return [f"{of_fit}/batch={batch}/refits.npz" for batch in CONFIG.resample.batches]
+
+
+def held_against_truth(kind):
+    """Input function: tables of the recovery of a simulated screen, none of a real one."""
+    tables = kind.in_contrasts(
+        [
+            "recovery_by_day.csv",
+            "daywise_confusion.csv",
+            "gene_daywise_for_mash.csv",
+        ]
+    )
+    return lambda w: tables if w.dataset in SIMULATED else []
+
+
 def memory(base_mb, per_input_mb=0):
     """Resource function: MB that grow with the size of the input and with every retry."""
 
@@ -250,6 +272,11 @@ def figure(name, folder=f"{RUN}/figures", contrast="primary"):
     )
 
 
+def vectors(names, folder=f"{RUN}/figures"):
+    """The same figures for papers and slides."""
+    return [f"{folder}/{name}.{suffix}" for name in names for suffix in ("pdf", "svg")]
+
+
 # ---------------------------------------------------------------- targets
 
 
@@ -276,7 +303,7 @@ def contrast_figures():
         f"{RESULTS}/{d}/{r}/contrast={c}/figures/{name}.png"
         for d, r in MAIN_RUNS
         for c in CONFIG.settings(d, r).model.contrasts
-        for name in layout.figures_of("plot_figures", 1)
+        for name in CONTRAST_FIGURES
     ]
 
 

@@ -259,6 +259,8 @@ def summarise(folder: Path, name: str, took: str) -> list[str]:
         because = _entry(folder / "mash_fates.json").get("gene", {}).get("estimand_because")
         lines += [f"  effects asked for: {because}"] if because else []
         lines.append(f"  hits: {folder / 'hits.csv'}, all effects: {folder / 'effects.parquet'}{figures}")
+        if (folder / "report.html").exists():
+            lines.append(f"  the page, for any browser: {folder / 'report.html'}")
     else:
         lines.append(f"  {_without_hits(folder)}")
     if took:
