@@ -13,7 +13,7 @@ STAGE_VERSION = {
     "import_screen": 2,
     "build_design": 3,
     "publish_design": 1,
-    "fit_effects": 5,
+    "fit_effects": 6,
     "summarise_posterior": 8,
     "check_delta": 2,
     "export_effects": 5,
