@@ -17,6 +17,7 @@ include: "workflow/rules/mash.smk"
 include: "workflow/rules/hits.smk"
 include: "workflow/rules/evaluate.smk"
 include: "workflow/rules/plots.smk"
+include: "workflow/rules/report.smk"
 include: "workflow/rules/over_runs.smk"
 
 
@@ -38,7 +39,13 @@ localrules:
 rule all:
     default_target: True
     input:
-        made_by("publish_design", "rank_hits", "plot_figures", "plot_convergence"),
+        made_by(
+            "publish_design",
+            "rank_hits",
+            "plot_figures",
+            "plot_convergence",
+            "write_report",
+        ),
         recovery_files(),
 
 
@@ -59,7 +66,7 @@ rule all_hits:
 
 rule all_report:
     input:
-        made_by("publish_design", "plot_figures", "plot_convergence"),
+        made_by("publish_design", "plot_figures", "plot_convergence", "write_report"),
 
 
 rule all_figures:

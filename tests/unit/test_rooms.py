@@ -20,6 +20,7 @@ ROOMS = (
     "evaluate",
     "run",
     "plot",
+    "report",
     "stages",
     "workflow",
     "api",

@@ -15,7 +15,7 @@ from tests.workflow.conftest import TINY
 from tests.workflow.plan import planned_jobs
 
 ALL = {"all"}
-AFTER_HITS = {"evaluate_recovery", "plot_figures"} | ALL
+AFTER_HITS = {"evaluate_recovery", "plot_figures", "write_report"} | ALL
 AFTER_RANK = {"rank_hits"} | AFTER_HITS
 AFTER_MASH = {"fit_mash"} | AFTER_RANK
 AFTER_EXPORT = {"export_effects"} | AFTER_MASH
@@ -136,7 +136,7 @@ def test_every_key_of_a_simulation_simulates_anew(finished, name):
     [
         ("results/tiny/main/hits.csv", set()),
         ("results/tiny/main/mash_gene_conservative.csv", None),  # before the calls
-        ("all_report", {"plot_figures", "all_report"}),
+        ("all_report", {"plot_figures", "evaluate_recovery", "write_report", "all_report"}),
         ("all_recovery", {"evaluate_recovery", "all_recovery"}),
         ("results/tiny/main/figures/volcano.png", {"plot_figures"}),
     ],
@@ -251,6 +251,7 @@ def test_a_second_kind_of_run_has_rules_of_its_own(finished, tmp_path):
         f"{stage}_2"
         for stage in (
             "check_delta", "export_effects", "fit_mash", "rank_hits", "evaluate_recovery", "plot_figures",
+            "write_report",
         )
     }  # fmt: skip
     shared = {"simulate_screen", "build_design", "publish_design", "fit_effects", "summarise_posterior"}

@@ -96,6 +96,7 @@ ALL_SETTINGS = {(d, r): CONFIG.settings(d, r) for d, r in RUNS}
 KINDS = find_kinds(RUN, ALL_SETTINGS)
 CATEGORY = {figure.name: figure.category for figure in FIGURES}
 BY_CONTRAST = [figure.name for figure in FIGURES if figure.by_contrast]
+CONTRAST_FIGURES = layout.contrast_figures("plot_figures")
 
 # Of a Snakefile that is used as a module.
 PREFIX = getattr(workflow.modifier.path_modifier, "prefix", None) or ""
@@ -202,6 +203,18 @@ def design_of_fit(wildcards):
     return f"{RESULTS}/{wildcards.dataset}/designs/{s.design_id}/design.pt"
 
 
+def held_against_truth(kind):
+    """Input function: tables of the recovery of a simulated screen, none of a real one."""
+    tables = kind.in_contrasts(
+        [
+            "recovery_by_day.csv",
+            "daywise_confusion.csv",
+            "gene_daywise_for_mash.csv",
+        ]
+    )
+    return lambda w: tables if w.dataset in SIMULATED else []
+
+
 def memory(base_mb, per_input_mb=0):
     """Resource function: MB that grow with the size of the input and with every retry."""
 
@@ -250,6 +263,11 @@ def figure(name, folder=f"{RUN}/figures", contrast="primary"):
     )
 
 
+def vectors(names, folder=f"{RUN}/figures"):
+    """The same figures for papers and slides."""
+    return [f"{folder}/{name}.{suffix}" for name in names for suffix in ("pdf", "svg")]
+
+
 # ---------------------------------------------------------------- targets
 
 
@@ -276,7 +294,7 @@ def contrast_figures():
         f"{RESULTS}/{d}/{r}/contrast={c}/figures/{name}.png"
         for d, r in MAIN_RUNS
         for c in CONFIG.settings(d, r).model.contrasts
-        for name in layout.figures_of("plot_figures", 1)
+        for name in CONTRAST_FIGURES
     ]
 
 

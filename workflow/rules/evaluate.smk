@@ -11,10 +11,7 @@ for kind in KINDS.values():
         output:
             **kind.outputs("evaluate_recovery"),
             figures=[figure(name) for name in kind.figures("evaluate_recovery")],
-            pdfs=[
-                f"{RUN}/figures/{name}.pdf"
-                for name in kind.figures("evaluate_recovery")
-            ],
+            vectors=vectors(kind.figures("evaluate_recovery")),
         log:
             f"{RESULTS}/logs/evaluate_recovery/{{dataset}}/{{run}}.log",
         benchmark:
@@ -52,10 +49,7 @@ rule tabulate_ablation:
             )
             for name in layout.figures_of("tabulate_ablation", 1)
         ],
-        pdfs=[
-            f"{ABLATION}/{name}.pdf"
-            for name in layout.figures_of("tabulate_ablation", 1)
-        ],
+        vectors=vectors(layout.figures_of("tabulate_ablation", 1), ABLATION),
     log:
         f"{RESULTS}/logs/tabulate_ablation.log",
     benchmark:

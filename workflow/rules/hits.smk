@@ -13,6 +13,7 @@ for kind in KINDS.values():
             guides=f"{RUN}/shrunk_fates_guide.npz",
             evidence=f"{RUN}/evidence.npz",
             parts=summary_of_run("guide_parts.npz"),
+            survival=f"{RUN}/survival.csv",
             report=f"{RUN}/design_report.json",
         output:
             **kind.outputs("rank_hits"),

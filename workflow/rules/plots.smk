@@ -1,4 +1,4 @@
-# Figures, PNG and PDF; the PNGs go into the report.
+# Figures, as PNG, PDF and SVG; the PNGs go into the report.
 
 
 # On its own, because a fit that is refused has no other figure.
@@ -8,10 +8,7 @@ rule plot_convergence:
         card=f"{RUN}/fit_card.json",
     output:
         figures=[figure(name) for name in layout.figures_of("plot_convergence", 1)],
-        pdfs=[
-            f"{RUN}/figures/{name}.pdf"
-            for name in layout.figures_of("plot_convergence", 1)
-        ],
+        vectors=vectors(layout.figures_of("plot_convergence", 1)),
     log:
         f"{RESULTS}/logs/plot_convergence/{{dataset}}/{{run}}.log",
     benchmark:
@@ -39,12 +36,13 @@ for kind in KINDS.values():
             tables=kind.in_contrasts(["hits_ranked.csv", "gene_daywise_for_mash.csv"]),
             guides=lambda w: f"{RUN}/contrast={settings(w).model.contrast}/guide_daywise_for_mash.csv",
             delta=f"{RUN}/delta_posterior_summary.npz",
+            fates=f"{RUN}/shrunk_fates_gene.npz",
             hits=f"{RUN}/hits.csv",
             effects=f"{RUN}/effects.parquet",
             report=f"{RUN}/design_report.json",
         output:
             figures=[figure(name) for name in kind.figures("plot_figures")],
-            pdfs=[f"{RUN}/figures/{name}.pdf" for name in kind.figures("plot_figures")],
+            vectors=vectors(kind.figures("plot_figures")),
         log:
             f"{RESULTS}/logs/plot_figures/{{dataset}}/{{run}}.log",
         benchmark:
@@ -77,12 +75,9 @@ rule plot_contrast:
     output:
         figures=[
             figure(name, f"{CONTRAST}/figures", "{contrast}")
-            for name in layout.figures_of("plot_figures", 1)
+            for name in CONTRAST_FIGURES
         ],
-        pdfs=[
-            f"{CONTRAST}/figures/{name}.pdf"
-            for name in layout.figures_of("plot_figures", 1)
-        ],
+        vectors=vectors(CONTRAST_FIGURES, f"{CONTRAST}/figures"),
     log:
         f"{RESULTS}/logs/plot_contrast/{{dataset}}/{{run}}/{{contrast}}.log",
     benchmark:

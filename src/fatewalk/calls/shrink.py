@@ -125,7 +125,8 @@ def fit_mash_likelihood(
     where
         Name of the table, for messages.
     estimand
-        library: the mean effect of the library's guides; gene: guide sampling is one more error.
+        library: the mean effect of the library's guides; gene: guide sampling is one more error;
+        population: differences between replicates are one more.
     time
         Use covariances for effects over time, too.
 
@@ -142,7 +143,7 @@ def fit_mash_likelihood(
     """
     covariance = _row_covariances(table, errors, where, estimand)  # [n, D, D]
     sd = np.sqrt(np.diagonal(covariance, axis1=1, axis2=2))
-    if estimand == "gene":
+    if estimand != "library":
         known = np.isfinite(Daywise.of(table, where, ["se"])["se"])
         table = table.assign(**Daywise({"se": np.where(known, sd, np.nan)}).table())
     correlation = covariance / sd[:, :, None] / sd[:, None, :]
@@ -173,8 +174,11 @@ def _row_covariances(
     if estimand == "library":
         return covariance
     sampling = errors["guide_sampling"][place]  # [n]
-    refuse_unknown(sampling)
-    return covariance + sampling[:, None, None]
+    if estimand == "gene":
+        refuse_unknown(sampling)
+        return covariance + sampling[:, None, None]
+    own = errors["replicate_variance"][place][:, :, None] * np.eye(covariance.shape[1])  # [n, D, D]
+    return covariance + np.nan_to_num(sampling)[:, None, None] + own
 
 
 def further_covariances(

@@ -91,6 +91,7 @@ def gene_sources(
     contrast: str,
     estimand: Estimand,
     eps: float,
+    replicate_variance: Numbers | None = None,
 ) -> dict[str, Shrunk]:
     """Effects of the genes by every source.
 
@@ -103,16 +104,18 @@ def gene_sources(
     likelihood
         mash on gene_daywise_likelihood.csv.
     posterior
-        mash on `genes` in the mode of the calls; None where R makes it. It describes the library and
-        is left out for estimand gene.
+        mash on `genes` in the mode of the calls; None where R makes it. It describes the library, whatever
+        the estimand, and is left out for estimand gene.
     theta
         Arrays of theta_posterior_summary.npz.
     contrast
         Name of the contrast.
     estimand
-        library | gene.
+        library | gene | population.
     eps
         Smallest effect of interest, logit.
+    replicate_variance
+        Of the contrast [L, D], for estimand population.
 
     Raises
     ------
@@ -134,8 +137,11 @@ def gene_sources(
     covariance = theta["theta_day_cov"][:, c]  # [L, D, D]
     if estimand == "gene":
         covariance = covariance + theta["guide_sampling"][:, c, None, None]
+    elif estimand == "population" and replicate_variance is not None:
+        own = replicate_variance[:, :, None] * np.eye(replicate_variance.shape[1])  # [L, D, D]
+        covariance = covariance + np.nan_to_num(theta["guide_sampling"][:, c])[:, None, None] + own
     fits = {"mash_likelihood": likelihood}
-    if posterior is not None and estimand == "library":
+    if posterior is not None and estimand != "gene":
         fits["mash_posterior"] = posterior
     found = {"mash_fates": fates} | {
         source: mash_effects(fit.prior, fit.data, fit.posterior, observed, eps)

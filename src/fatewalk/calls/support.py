@@ -17,6 +17,7 @@ import pandas as pd
 
 from fatewalk import mash
 from fatewalk.core.daywise import ACTIVE_DAYS
+from fatewalk.core.words import on_days
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -37,6 +38,7 @@ MEDIAN_SQUARE = 0.454936  # median of chi-squared with one degree of freedom
 
 ONE_PART = "rests on one guide in one replicate"
 NO_REST = "only one guide in one replicate"
+DEPLETED = "depleted by"  # and the day's own label
 
 
 @dataclass(frozen=True)
@@ -151,7 +153,8 @@ def with_marks(hits: pd.DataFrame, support: pd.DataFrame, marks: list[list[str]]
     place = list(hits).index("guides_agree") + 1
     hits.insert(place, "replicates_agree", support["replicates_agree"].to_numpy(dtype=object))
     words = np.array(["; ".join(one) for one in marks], dtype=object)
-    hits.insert(list(hits).index("n_guides") + 1, "marks", words)
+    last = "not_resolved" if "not_resolved" in hits else "n_guides"  # by fate, by contrast
+    hits.insert(list(hits).index(last) + 1, "marks", words)
     return hits
 
 
@@ -159,6 +162,27 @@ def marks_of_parts(support: pd.DataFrame) -> list[list[str]]:
     """Marks on hits that one guide in one replicate makes, [m]."""
     words = {"yes": [], "no": [ONE_PART], "": [NO_REST]}
     return [list(words[survives]) for survives in support["survives"]]
+
+
+def marks_of_survival(support: pd.DataFrame, survival: pd.DataFrame) -> list[list[str]]:
+    """Marks on hits of genes that get rarer over time, [m].
+
+    Parameters
+    ----------
+    support
+        `support_table`.
+    survival
+        survival.csv, the days in their order.
+    """
+    depleted = survival[(survival["level"] == "gene") & (survival["depleted"] == "yes")]
+    first = depleted.drop_duplicates("gene").set_index("gene")["day"]
+    words = {gene: f"{DEPLETED} {on_days([str(day)])}" for gene, day in first.items()}
+    return [[words[gene]] if gene in words else [] for gene in support["gene"]]
+
+
+def joined(*marks: list[list[str]]) -> list[list[str]]:
+    """All marks of each hit, [m]."""
+    return [[mark for one in of_hit for mark in one] for of_hit in zip(*marks, strict=True)]
 
 
 @dataclass(frozen=True)

@@ -85,7 +85,14 @@ class ModelConfig(Section):
     ref_fate: str | None = key(
         None,
         description="fate that the contrasts are against; null: the first of fates",
-        read_by=["build_design", "fit_effects", "rank_hits", "evaluate_recovery", "plot_figures"],
+        read_by=[
+            "build_design",
+            "fit_effects",
+            "rank_hits",
+            "evaluate_recovery",
+            "plot_figures",
+            "write_report",
+        ],
     )
     contrast_fate: str | None = key(
         None,
@@ -97,6 +104,7 @@ class ModelConfig(Section):
             "rank_hits",
             "evaluate_recovery",
             "plot_figures",
+            "write_report",
         ],
     )
     center_delta: bool = key(
@@ -381,31 +389,33 @@ class CallsConfig(Section):
         "fate",
         description="what hits.csv and figures tell: fate (each fate's own probability, and who moved) | "
         "contrast (log odds against the reference; the only one of sources other than mash_fates)",
-        read_by=["rank_hits", "plot_figures"],
+        read_by=["rank_hits", "plot_figures", "write_report"],
     )
     rule: Literal["fdr", "lfsr"] = key(
         "fdr",
         description="active day: fdr (largest set of gene-days with a mean P(|effect| <= eps) of fdr) | lfsr "
         "(lfsr and P(|effect| > eps) of the gene-day alone, and anyday_correction)",
-        read_by=["rank_hits", "evaluate_recovery"],
+        read_by=["rank_hits", "evaluate_recovery", "write_report"],
     )
     fdr: float = key(
         0.05,
         gt=0,
         lt=1,
         description="rule fdr: Bayesian false discovery rate of the set of gene-days",
-        read_by=["rank_hits", "evaluate_recovery"],
+        read_by=["rank_hits", "evaluate_recovery", "write_report"],
     )
     fdr_prob_large_min: float = key(
         0.6,
         ge=0,
         le=1,
         description="rule fdr: P(|effect| > eps) of each gene-day at least this",
-        read_by=["rank_hits", "evaluate_recovery"],
+        read_by=["rank_hits", "evaluate_recovery", "write_report"],
     )
-    estimand: Literal["library", "gene"] = key(
-        "library",
-        description="library (mean effect of this library's guides) | gene (adds guide sampling)",
+    estimand: Literal["auto", "library", "gene", "population"] = key(
+        "auto",
+        description="library (mean effect of this library's guides) | gene (adds guide sampling) | "
+        "population (adds guide sampling and differences between replicates) | auto (population where at "
+        "least 20 further replicates of gene-days tell how much replicates differ, else library)",
         read_by=["fit_mash", "rank_hits", "evaluate_recovery"],
     )
     effect_size_eps: float = key(
@@ -413,21 +423,21 @@ class CallsConfig(Section):
         ge=0,
         le=100,
         description="smallest effect of interest, logit",
-        read_by=["fit_mash", "rank_hits", "evaluate_recovery", "plot_figures"],
+        read_by=["fit_mash", "rank_hits", "evaluate_recovery", "plot_figures", "write_report"],
     )
     effect_prob_large_min: float = key(
         0.9,
         ge=0,
         le=1,
         description="rule lfsr: P(|effect| > eps) of an active day at least this",
-        read_by=["rank_hits", "evaluate_recovery"],
+        read_by=["rank_hits", "evaluate_recovery", "write_report"],
     )
     lfsr_day: float = key(
         0.05,
         gt=0,
         le=1,
         description="rule lfsr: local false sign rate of an active day below this",
-        read_by=["rank_hits", "evaluate_recovery", "plot_figures"],
+        read_by=["rank_hits", "evaluate_recovery", "plot_figures", "write_report"],
     )
     anyday_correction: Literal["bonferroni", "fdr", "none"] = key(
         "bonferroni",
@@ -461,10 +471,10 @@ class CallsConfig(Section):
                 f"scale: found 'fate', but source {self.source} knows contrasts only; allowed: contrast, or "
                 "source mash_fates"
             )
-        if self.estimand == "gene" and self.source == "mash_posterior":
+        if self.estimand in ("gene", "population") and self.source == "mash_posterior":
             raise ValueError(
-                "estimand: found 'gene', but source mash_posterior describes the library's guides; allowed: "
-                "library, or another source"
+                f"estimand: found {self.estimand!r}, but source mash_posterior describes the library's "
+                "guides; allowed: library or auto, or another source"
             )
         return self
 

@@ -32,8 +32,8 @@ LEVELS = ("gene", "guide")
 #: people. One that has apostrophes already gets one more, so that taking one away gives it back.
 WOULD_RUN, SHIELDED = re.compile(r"^'*[=+\-@\t\r\n]"), re.compile(r"^'(?='*[=+\-@\t\r\n])")
 
-#: Effect of the library's guides, or of knocking the gene down by any guides.
-Estimand = Literal["library", "gene"]
+#: Effect of the library's guides, of knocking the gene down by any guides, or by any in any replicates.
+Estimand = Literal["library", "gene", "population"]
 
 #: Largest |mean of delta within a gene| that rounding in float64 explains.
 MEAN_ZERO_TOLERANCE = 1e-5

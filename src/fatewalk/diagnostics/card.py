@@ -17,10 +17,12 @@ from fatewalk.infer.dispersion import PHI_SPREAD_WARN, Dispersion
 from fatewalk.infer.families import Structured
 from fatewalk.infer.whitening import DenseWhitening
 from fatewalk.model.cells import guides_vary_in_clusters
+from fatewalk.screen.resolution import label_resolution
 
 if TYPE_CHECKING:
     from fatewalk.config import FitConfig
     from fatewalk.diagnostics.identifiability import Identifiability
+    from fatewalk.diagnostics.spread import Spread
     from fatewalk.infer.fitted import Posterior
     from fatewalk.infer.laplace import Laplace, SymmetricMode
     from fatewalk.infer.svi import SviResult
@@ -41,6 +43,7 @@ def describe_fit(
     symmetric: SymmetricMode,
     svi: SviResult | None,
     checks: Identifiability,
+    spread: Spread | None = None,
 ) -> dict[str, Any]:
     """Describe a fit: status, stopping rule, dispersion, scales, agreement, warnings.
 
@@ -56,6 +59,8 @@ def describe_fit(
         How the phases ended; svi is None for ``family: laplace``.
     checks
         What the design cannot tell.
+    spread
+        What NTC guides and replicates tell.
     """
     status = _status(laplace, symmetric, svi)
     if status == "converged" and checks.unanchored:
@@ -80,6 +85,9 @@ def describe_fit(
         "phi_by_fate_and_day": {
             fate: _by_day(days, phi) for fate, phi in zip(design.fates, d.phi_by_fate, strict=True)
         },
+        "label_resolution": label_resolution(design.prob.numpy(), design.day.numpy(), len(days)).report(
+            design.fates, days
+        ),
         "rho_by_day": _by_day(days, d.rho) if bool((d.rho > 0).any()) else None,
         "dispersion": fit.dispersion,
         "error_factor_by_fate_and_day": _error_factors(posterior, design),
@@ -87,6 +95,7 @@ def describe_fit(
         "laplace_and_svi": _agreement(posterior, n_draws) if posterior.name == "structured" else None,
         "identifiability": checks.report(),
         "ntc_slope": slope.report() if slope else None,
+        **(spread.report(design) if spread else {}),
         "defects": {"genes": checks.gene_defects, "guides": checks.guide_defects},
         "covariance": "dense" if isinstance(laplace.whitening, DenseWhitening) else "blocks",
         "clusters": _clusters(design),
@@ -95,6 +104,7 @@ def describe_fit(
         "latents": n_latents,
     }
     of_slope = slope.warnings if slope else []
+    failed += spread.warnings if spread else []
     of_fit = _of_passes(laplace, symmetric) + _warnings(status, design, fit, laplace, svi)
     card["warnings"] = [*checks.warnings, *of_slope, *failed, *of_fit]
     return card

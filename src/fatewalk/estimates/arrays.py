@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Self
 import numpy as np
 
 from fatewalk.core.tables import read_arrays, write_arrays
+from fatewalk.screen.resolution import label_spread
 
 if TYPE_CHECKING:  # the stages after it need no torch
     from pathlib import Path
 
     from fatewalk.estimates.likelihood_only import Estimates, LabelEvidence
+    from fatewalk.infer.further_errors import FurtherErrors
     from fatewalk.screen.design import Design
 
 
@@ -143,6 +145,8 @@ class Unshrunk(ArrayFile):
         Gene of each guide.
     gene_cells, guide_cells : array [L, D], [G, D]
         Cells of the day that carry the gene's guides, or the guide.
+    replicate_variance : array [L, F*, D]
+        What differences between replicates add to a gene's variance for estimand population.
     """
 
     gene_mean: np.ndarray
@@ -156,6 +160,7 @@ class Unshrunk(ArrayFile):
     guide_to_gene: np.ndarray
     gene_cells: np.ndarray
     guide_cells: np.ndarray
+    replicate_variance: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -172,12 +177,20 @@ class FateEvidence(ArrayFile):
         sigma_guide squared, the same for all contrasts; 0 without centring.
     composition : array [F, D]
         Mean probability of each fate over all cells of the day, the reference first.
+    label_spread : array [F, D]
+        SD of the labels over that of labels that name one fate.
     genes, guides, fates, days : array of str
         Names along the axes.
     guide_to_gene : array [G]
         Gene of each guide.
     gene_cells, guide_cells : array [L, D], [G, D]
         Cells of the day that carry the gene's guides, or the guide.
+    ntc_shift : array [F*, D, F*, D]
+        Covariance of one more error, the same error in all genes and guides: that of the NTC guides.
+    replicate_variance : array [L, F*, D]
+        What differences between replicates add to a gene's variance for estimand population.
+    replicates_beyond_one : array []
+        Sum over gene-days of replicates with cells, less one.
     """
 
     gene_score: np.ndarray
@@ -186,6 +199,7 @@ class FateEvidence(ArrayFile):
     guide_information: np.ndarray
     guide_variance: np.ndarray
     composition: np.ndarray
+    label_spread: np.ndarray
     genes: np.ndarray
     guides: np.ndarray
     fates: np.ndarray
@@ -193,6 +207,9 @@ class FateEvidence(ArrayFile):
     guide_to_gene: np.ndarray
     gene_cells: np.ndarray
     guide_cells: np.ndarray
+    ntc_shift: np.ndarray
+    replicate_variance: np.ndarray
+    replicates_beyond_one: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -219,8 +236,11 @@ class GuideParts(ArrayFile):
     replicates: np.ndarray
 
 
-def name_evidence(evidence: LabelEvidence, design: Design) -> FateEvidence:
-    """Put names to the evidence of the labels of a design."""
+def name_evidence(
+    evidence: LabelEvidence, design: Design, further: FurtherErrors | None = None
+) -> FateEvidence:
+    """Put names to the evidence of the labels of a design; ``further`` as of `name_estimates`."""
+    shift, variance, beyond_one = _further(further, design)
     return FateEvidence(
         gene_score=evidence.gene_score,
         gene_information=evidence.gene_information,
@@ -228,8 +248,12 @@ def name_evidence(evidence: LabelEvidence, design: Design) -> FateEvidence:
         guide_information=evidence.guide_information,
         guide_variance=np.array(evidence.guide_variance),
         composition=mean_composition(design),
+        label_spread=label_spread(design.prob.numpy(), design.day.numpy(), len(design.days)),
         fates=np.array(design.fates),
         **_names_and_cells(design),
+        ntc_shift=shift,
+        replicate_variance=variance,
+        replicates_beyond_one=beyond_one,
     )
 
 
@@ -253,7 +277,15 @@ def mean_composition(design: Design) -> np.ndarray:
     return (total / np.bincount(design.day.numpy(), minlength=n_days)[:, None]).T
 
 
-def name_estimates(estimates: Estimates, design: Design) -> Unshrunk:
+def _further(further: FurtherErrors | None, design: Design) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Further errors as arrays; zero where there are none."""
+    genes, n, days = len(design.genes), len(design.contrasts), len(design.days)
+    if further is None:
+        return np.zeros((n, days, n, days)), np.zeros((genes, n, days)), np.array(0)
+    return further.ntc_shift.numpy(), further.replicate_variance.numpy(), further.beyond_one.numpy()
+
+
+def name_estimates(estimates: Estimates, design: Design, further: FurtherErrors | None = None) -> Unshrunk:
     """Put names to likelihood-only estimates; what has no cells is missing.
 
     Parameters
@@ -262,6 +294,8 @@ def name_estimates(estimates: Estimates, design: Design) -> Unshrunk:
         From ``likelihood_estimates``.
     design
         The cells behind them.
+    further
+        Errors beside those of the labels: that of the NTC guides is added here. None: there are none.
 
     Returns
     -------
@@ -269,8 +303,11 @@ def name_estimates(estimates: Estimates, design: Design) -> Unshrunk:
         In logit.
     """
     gene_cells, guide_cells = design.gene_cells.numpy(), design.guide_cells.numpy()
-    gene_mean, gene_covariance = _observed(estimates.gene_mean, estimates.gene_covariance, gene_cells)
-    guide_mean, guide_covariance = _observed(estimates.guide_mean, estimates.guide_covariance, guide_cells)
+    shift, variance, _ = _further(further, design)
+    gene_mean, gene_covariance = _observed(estimates.gene_mean, estimates.gene_covariance + shift, gene_cells)
+    guide_mean, guide_covariance = _observed(
+        estimates.guide_mean, estimates.guide_covariance + shift, guide_cells
+    )
     return Unshrunk(
         gene_mean=gene_mean,
         gene_covariance=gene_covariance,
@@ -278,6 +315,7 @@ def name_estimates(estimates: Estimates, design: Design) -> Unshrunk:
         guide_covariance=guide_covariance,
         contrasts=np.array(design.contrasts),
         **_names_and_cells(design),
+        replicate_variance=variance,
     )
 
 

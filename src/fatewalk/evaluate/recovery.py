@@ -25,7 +25,7 @@ ZERO = 1e-12
 LATER_KEYS = ("rule", "fdr", "fdr_prob_large_min")
 """Keys of section ``calls`` that pred_call_summary.json does not have: its entries are agreed on."""
 
-COLUMN: dict[Estimand, str] = {"library": "theta", "gene": "theta_gene"}
+COLUMN: dict[Estimand, str] = {"library": "theta", "gene": "theta_gene", "population": "theta_gene"}
 Numbers = NDArray[np.float64]
 Flags = NDArray[np.bool_]
 
@@ -45,7 +45,7 @@ def truth_for_contrast(
     contrast, reference
         Fates. One of them may be absent from the table: it is then the simulator's first fate.
     estimand
-        library (mean over the library's guides) or gene (the gene's own effect).
+        library (mean over the library's guides), or gene and population (the gene's own effect).
 
     Returns
     -------

@@ -11,6 +11,7 @@ from torch import Tensor
 from fatewalk.config import ModelConfig
 from fatewalk.core.files import atomic_path, reading
 from fatewalk.infer.families import Family, MakeFamily, make_family
+from fatewalk.infer.further_errors import FurtherErrors
 from fatewalk.infer.scatter import Scatter, load_scatter
 from fatewalk.model import FateModel, Rows, Terms, make_rows, make_terms
 
@@ -40,6 +41,8 @@ class Posterior:
         Weight of a cell's label in each row of ``make_rows``.
     config
         Section ``model`` of the fit.
+    further
+        Errors of effects beside those of the labels.
     scatter
         Of the labels by fate; None: one dispersion for all fates of a day.
     """
@@ -51,6 +54,7 @@ class Posterior:
     symmetric: dict[str, Tensor]
     weight: Tensor
     config: ModelConfig
+    further: FurtherErrors
     scatter: Scatter | None = None
 
     def rows(self, design: Design) -> Rows:
@@ -67,6 +71,7 @@ def save_posterior(posterior: Posterior, path: Path) -> None:
         "laplace": laplace,
         "symmetric": posterior.symmetric,
         "weight": posterior.weight,
+        "further": posterior.further.to_dict(),
         "scatter": posterior.scatter.state() if posterior.scatter else None,
         "state": {
             name: value
@@ -106,5 +111,7 @@ def load_posterior(
         name, laplace = content["family"], content["laplace"]
         made = make_family(family or name, model, laplace)
         made.load_state_dict(made.state_dict() | content["state"])
+        further = FurtherErrors.from_dict(content["further"])
         scatter = load_scatter(content.get("scatter"))  # none in a fit of before it was estimated
-        return Posterior(model, name, made, laplace, content["symmetric"], content["weight"], config, scatter)
+        symmetric, weight = content["symmetric"], content["weight"]
+        return Posterior(model, name, made, laplace, symmetric, weight, config, further, scatter)

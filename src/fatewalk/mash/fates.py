@@ -144,6 +144,23 @@ class Evidence:
         unseen = (part @ (~seen)[:, :, None].astype(float))[:, :, 0]
         return mean @ to.T, to @ root, unseen <= SEEN
 
+    def with_errors(self, covariance: Array) -> Evidence:
+        """The same with one more error of any covariance.
+
+        Parameters
+        ----------
+        covariance
+            Of each row, or of all rows [n or 1, F*, D, F*, D].
+        """
+        h, information = self.flat()
+        more = covariance.reshape(len(covariance), *information.shape[1:])
+        # (J^-1 + C)^-1 = (1 + J C)^-1 J, whether or not J sees everything
+        both = np.concatenate([information, h[:, :, None]], axis=2)
+        found = np.linalg.solve(np.eye(information.shape[1]) + information @ more, both)
+        information, score = found[:, :, :-1], found[:, :, -1]
+        information = (information + information.swapaxes(1, 2)) / 2
+        return Evidence(score.reshape(self.score.shape), information.reshape(self.information.shape))
+
     def with_shared_error(self, variance: Array) -> Evidence:
         """The same with one more error, equal on all days and independent by fate.
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from fatewalk.plot.columns import notes_of
 from fatewalk.plot.save import save_figure, save_figures
-from fatewalk.run.layout import figures_of
+from fatewalk.run.layout import contrast_figures, figures_of
 from fatewalk.run.registry import FIGURES
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def draw_figures(stage: str, run: Run, contrast: str | None = None) -> dict[str,
     if contrast is not None:
         return {
             name: figure(name)(run, contrast, **({"scale": "contrast"} if name in BY_SCALE else {}))
-            for name in figures_of(stage, 1)
+            for name in contrast_figures(stage)
         }
     return {name: figure(name)(run) for name in figures_of(stage, len(run.contrasts))}
 

@@ -101,6 +101,8 @@ class Effects:
         Why an effect is missing, in words.
     hit_words, follower_words, guide_words
         What a called day of a hit, one of a follower, and lines of guides are, in words.
+    when
+        Whether effects are those before or after shrinkage, in words.
     notes
         Warnings that belong on the figure.
     """
@@ -112,6 +114,7 @@ class Effects:
     hit_words: str
     follower_words: str
     guide_words: str
+    when: str
     notes: list[str]
 
     @property
@@ -249,15 +252,16 @@ def _on_contrasts(run: Run, contrasts: Sequence[str], before_mash: bool) -> Effe
             hit=as_bool(ranked["hit_anyday"], "table of hits"),
             follower=np.zeros(len(ranked), dtype=bool),
         )
-    what = "posterior effect, before mash, on" if before_mash else "effect after mash on"
+    when = "before shrinkage by mash" if before_mash else "after shrinkage"
     return Effects(
         panels,
         "contrast",
-        axis=effect_label("{name}", run.reference, what),
+        axis=effect_label("{name}", run.reference, f"effect {when} on"),
         missing="no cells observed",
-        hit_words="called active",
+        hit_words="called active, after shrinkage",
         follower_words="",
-        guide_words="its guides",
+        guide_words="its guides, before shrinkage by mash",
+        when=when,
         notes=list(dict.fromkeys(notes)),
     )
 
@@ -284,11 +288,12 @@ def _on_fates(run: Run, fates: Sequence[str]) -> Effects:
     return Effects(
         panels,
         "fate",
-        axis="change of the log odds of {name}'s own probability, after mash (logit)",
+        axis="change of the log odds of {name}'s own probability, after shrinkage (logit)",
         missing="no cells, or too few of the fate",
         hit_words="called: a hit (moved itself, or cannot be told)",
         follower_words="called: follows other fates",
-        guide_words="its guides, before mash",
+        guide_words="its guides, before shrinkage",
+        when="after shrinkage",
         notes=notes_of(table),
     )
 

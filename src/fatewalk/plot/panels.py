@@ -9,7 +9,7 @@ from matplotlib.textpath import TextPath
 
 from fatewalk.core.errors import FatewalkError
 from fatewalk.plot.columns import notes_of
-from fatewalk.plot.style import SMALL, grid_columns
+from fatewalk.plot.style import TEXT, grid_columns
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-LETTER = 0.055  # width of a letter of a tick text, inches
-LINE = 1.25 * SMALL  # distance of two names, points
-LEGEND_MARK = 0.4  # width of what stands beside a text of a legend, inches
+LETTER = 0.073  # width of a letter of a tick text, inches
+LINE = 1.25 * TEXT  # distance of two names, points
+LEGEND_MARK = 0.55  # width of what stands beside a text of a legend, inches
 
 
 def require_contrasts(contrasts: Sequence[str]) -> None:
@@ -61,7 +61,7 @@ def title_panels(
 ) -> None:
     """Name of the fate over each panel and, on the same line where that fits everywhere, a remark."""
     lines = [f"{contrast}: {remark}" for contrast, remark in zip(contrasts, remarks, strict=True)]
-    fits = all(text_width(line, 7) <= 72 * inches for line in lines)
+    fits = all("\n" not in line and text_width(line) <= 72 * inches for line in lines)
     for ax, contrast, remark, line in zip(axes, contrasts, remarks, lines, strict=True):
         name = fit_name(contrast, inches)
         ax.set_title(name if not remark else line if fits else f"{name}\n{remark}")
@@ -74,7 +74,7 @@ def panel_width(fig: Figure, columns: int) -> float:
 
 def legend_columns(handles: Sequence[Artist], most: int, inches: float) -> int:
     """Columns of a legend that fit a length, at most so many; a column is filled before the next."""
-    widths = [text_width(str(handle.get_label()), 6) / 72 + LEGEND_MARK for handle in handles]
+    widths = [text_width(str(handle.get_label())) / 72 + LEGEND_MARK for handle in handles]
     for columns in range(most, 1, -1):
         rows = -(-len(widths) // columns)
         if sum(max(widths[i : i + rows]) for i in range(0, len(widths), rows)) <= inches:
@@ -91,12 +91,22 @@ def fit_name(name: str, inches: float) -> str:
     """Break the name of a fate into lines that fit a length, where it has places to break."""
     lines = [""]
     for part in split_name(name):
-        if lines[-1] and text_width(lines[-1] + part, 7) > 72 * inches:
+        if lines[-1] and text_width(lines[-1] + part) > 72 * inches:
             lines.append("")
         lines[-1] += part
     return "\n".join(lines)
 
 
-def text_width(text: str, size: float = SMALL) -> float:
+def cut_name(name: str, inches: float) -> str:
+    """Leave out the middle of a name that does not fit a length: names of a series differ at their ends."""
+    kept = len(name)
+    cut = name
+    while text_width(cut) > 72 * inches and kept > 4:
+        kept -= 1
+        cut = f"{name[: kept - kept // 2]}…{name[len(name) - kept // 2 :]}"
+    return cut
+
+
+def text_width(text: str, size: float = TEXT) -> float:
     """Width of a text of a size, both in points."""
     return float(TextPath((0, 0), text, size=size).get_extents().width)

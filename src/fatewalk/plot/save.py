@@ -2,36 +2,40 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import matplotlib.style
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from fatewalk.core.errors import FatewalkError
 from fatewalk.core.files import atomic_path
 from fatewalk.plot.style import RC
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from matplotlib.figure import Figure
 
 #: Per format: dots per inch and metadata. None drops an entry: no time stamp, so that the same
 #: results give the same file.
 _FORMATS: dict[str, tuple[int, dict[str, str | None]]] = {
-    ".png": (150, {"Software": None}),
+    ".png": (200, {"Software": None}),
     ".pdf": (300, {"CreationDate": None, "Creator": "fatewalk", "Producer": None}),
+    ".svg": (300, {"Date": None, "Creator": "fatewalk"}),
 }
+SUFFIXES = tuple(_FORMATS)
 
 
 def save_figures(figures: Mapping[str, Figure], folder: str | Path) -> None:
-    """Write figures by their names into a folder, each as PNG and PDF (`save_figure`)."""
+    """Write figures by their names into a folder, each as PNG, PDF and SVG (`save_figure`)."""
     for name, figure in figures.items():
-        save_figure(figure, [Path(folder, f"{name}.png"), Path(folder, f"{name}.pdf")])
+        save_figure(figure, [Path(folder, f"{name}{suffix}") for suffix in SUFFIXES])
 
 
 def save_figure(fig: Figure, paths: Iterable[str | Path]) -> None:
-    """Write a figure as PNG (150 dpi) or PDF (embedded TrueType fonts), by the files' names.
+    """Write a figure as PNG (200 dpi), PDF (embedded TrueType fonts) or SVG (text), by the files' names.
 
     The same figure gives the same bytes. A killed job leaves no half-written file.
 
@@ -45,13 +49,30 @@ def save_figure(fig: Figure, paths: Iterable[str | Path]) -> None:
     Raises
     ------
     FatewalkError
-        If a file is neither .png nor .pdf.
+        If a file is of another kind.
     """
     files = [Path(path) for path in paths]
     for path in files:
         if path.suffix not in _FORMATS:
-            raise FatewalkError(f"{path}: unknown kind of figure {path.suffix!r}; allowed: .png, .pdf")
-    for path in files:
-        dpi, metadata = _FORMATS[path.suffix]
-        with matplotlib.style.context(["default", RC]), atomic_path(path) as temporary:
-            fig.savefig(temporary, format=path.suffix[1:], dpi=dpi, metadata=metadata)
+            raise FatewalkError(
+                f"{path}: unknown kind of figure {path.suffix!r}; allowed: {', '.join(SUFFIXES)}"
+            )
+    with matplotlib.style.context(["default", RC]), _laid_out(fig):
+        for path in files:
+            dpi, metadata = _FORMATS[path.suffix]
+            with atomic_path(path) as temporary:
+                fig.savefig(temporary, format=path.suffix[1:], dpi=dpi, metadata=metadata)
+
+
+@contextlib.contextmanager
+def _laid_out(fig: Figure) -> Iterator[None]:
+    """Lay a figure out once for all formats: this takes longer than to write one."""
+    engine = fig.get_layout_engine()
+    FigureCanvasAgg(fig)
+    if engine is not None:
+        engine.execute(fig)
+        fig.set_layout_engine("none")
+    try:
+        yield
+    finally:
+        fig.set_layout_engine(engine)

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from matplotlib.artist import Artist
     from matplotlib.axes import Axes
 
-SINGLE, DOUBLE = 3.5, 7.2  # widths of one and two columns of a journal page, inches
+SINGLE, DOUBLE = 89 / 25.4, 183 / 25.4  # widths of one and two columns of a journal page, inches
+PAGE = 9.7  # height of a page, inches
 
 #: Okabe and Ito's colours, told apart with every common kind of colour vision.
 BLUE, VERMILLION, GREEN, ORANGE = "#0072B2", "#D55E00", "#009E73", "#E69F00"
@@ -27,20 +28,22 @@ BLACK, GREY, PALE = "#000000", "#8C8C8C", "#D9D9D9"
 CALLED, WARNING = VERMILLION, VERMILLION
 
 NOTEBOOK_DPI = 144
-SMALL = 5.5  # size of text inside panels, points
-MANY = 2000  # more points than this become pixels in the PDF, which stays small
+TEXT = 8  # size of all text, points: read from the last row, and in print
+MANY = 2000  # more points than this become pixels in PDF and SVG, which stay small
 
 RC = {
     "font.family": "sans-serif",
     "font.sans-serif": ["DejaVu Sans"],  # comes with matplotlib: the same figure on every machine
-    "font.size": 7,
-    "axes.titlesize": 7,
-    "axes.labelsize": 7,
-    "xtick.labelsize": 6,
-    "ytick.labelsize": 6,
-    "legend.fontsize": 6,
-    "figure.titlesize": 7,
-    "figure.labelsize": 7,
+    "font.size": TEXT,
+    "axes.titlesize": TEXT,
+    "axes.labelsize": TEXT,
+    "xtick.labelsize": TEXT,
+    "ytick.labelsize": TEXT,
+    "legend.fontsize": TEXT,
+    "figure.titlesize": TEXT,
+    "figure.labelsize": TEXT,
+    "axes.formatter.useoffset": False,  # a tick says its number, not what to add to or multiply it with
+    "axes.formatter.limits": (-9, 9),
     "axes.linewidth": 0.6,
     "xtick.major.width": 0.6,
     "ytick.major.width": 0.6,
@@ -54,7 +57,8 @@ RC = {
     "legend.frameon": False,
     "text.parse_math": False,  # names may hold dollar signs
     "pdf.fonttype": 42,  # TrueType: text stays text for an editor or a screen reader
-    "svg.fonttype": "none",
+    "svg.fonttype": "none",  # likewise
+    "svg.hashsalt": "fatewalk",  # names of parts, the same in every file
 }
 
 P = ParamSpec("P")
@@ -85,7 +89,7 @@ class ShownFigure(Figure):
         return content.getvalue()
 
 
-def wrap(text: str, inches: float, points: float = 7) -> str:
+def wrap(text: str, inches: float, points: float = TEXT) -> str:
     """Break a text into lines that fit a length."""
     per_line = int(inches * 72 / (0.56 * points))  # 0.56 em is a wide average character
     lines = text.split("\n")

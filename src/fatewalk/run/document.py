@@ -29,7 +29,7 @@ FOLDERS = {
     "contract": "<run>/",
     "contrast": "<run>/contrast=<fate>/",
 }
-WORDS = {".json": "entry", ".npz": "array"}  # what a column is called elsewhere
+WORDS = {".json": "entry", ".npz": "array", ".h5ad": "part"}  # what a column is called elsewhere
 
 
 def documents(root: Path) -> dict[Path, str]:

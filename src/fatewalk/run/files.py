@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 from fatewalk.core.errors import FatewalkError, one_of
 from fatewalk.core.files import copy_file, need, read_json, write_json
 from fatewalk.core.schema import TRUTH_THETA, Estimand
 from fatewalk.core.tables import FOR_PEOPLE, read_arrays, read_own_table, unshield, write_table
+from fatewalk.estimates.estimand import estimand_of_evidence
 from fatewalk.evaluate.recovery import truth_for_contrast
 from fatewalk.run.layout import contrast_folder, in_contract, made_by
 from fatewalk.run.manifest import NAME as MANIFEST
@@ -19,12 +21,12 @@ from fatewalk.run.settings import read_settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
-    from types import SimpleNamespace
 
     import numpy as np
     import pandas as pd
 
     from fatewalk.config import RunSettings
+    from fatewalk.estimates.estimand import Chosen
 
 NAMES = ("gene", "guide", "fate", "contrast", "active_days", "best_day", "best_day_among_active", "pattern",
          "marks")  # fmt: skip
@@ -97,6 +99,18 @@ class Run:
             return self.primary
         one_of("contrast", contrast, self.contrasts)
         return contrast
+
+    @property
+    def estimand(self) -> Chosen:
+        """What the calls ask for, ``calls.estimand: auto`` resolved by what replicates and guides tell."""
+        calls = self.settings.calls
+        source = getattr(calls, "source", "mash_fates")
+        return estimand_of_evidence(calls.estimand, source, self.arrays("evidence.npz"))
+
+    @property
+    def calls(self) -> Any:
+        """Section ``calls``, with the estimand that `estimand` has resolved."""
+        return SimpleNamespace(**{**vars(self.settings.calls), "estimand": self.estimand.name})
 
     @property
     def source(self) -> Path:

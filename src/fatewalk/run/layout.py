@@ -66,6 +66,11 @@ def figures_of(stage: str, n_contrasts: int) -> list[str]:
     return [figure.name for figure in own] + [f"overview_{name}" for name in overviews]
 
 
+def contrast_figures(stage: str) -> list[str]:
+    """Names of the figures of a stage that there is one of for each contrast."""
+    return [figure.name for figure in FIGURES if figure.stage == stage and figure.by_contrast]
+
+
 def names(pattern: str, modes: Sequence[str]) -> list[str]:
     """Names of the files of a pattern, for every level and mode that it has a place for."""
     filled = [

@@ -47,6 +47,7 @@ from fatewalk.screen.quality import (
     warn_of_many_guides,
     warn_of_states,
 )
+from fatewalk.screen.resolution import label_resolution
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -59,7 +60,7 @@ class Design:
     """Everything the model needs, and the names to read its results.
 
     Guides are kept as CSR lists per cell, never as a dense cells x guides matrix. NTC guides have
-    effect zero: they are counted in ``burden`` and ``n_ntc`` but are in no list.
+    effect zero on average: they are counted in ``burden`` and ``n_ntc``, and have lists of their own.
 
     Attributes
     ----------
@@ -95,6 +96,10 @@ class Design:
         Nuisances: numbers with mean 0 and SD 1, indicators of levels with mean 0. K is 0 without.
     covariate_names
         ``<covariate>`` or ``<covariate>=<level>``, [K].
+    ntc_names
+        NTC guides that are in a cell, in the order of the map, [J].
+    ntc_offsets, ntc_guides : Tensor, int64 [N + 1], [E']
+        NTC guides of cell i: ``ntc_guides[ntc_offsets[i]:ntc_offsets[i + 1]]``, ascending.
     """
 
     fates: tuple[str, ...]
@@ -121,11 +126,16 @@ class Design:
     row: Tensor = field(default_factory=lambda: torch.empty(0, dtype=torch.int64))
     covariates: Tensor = field(default_factory=lambda: torch.empty(0, 0, dtype=torch.float64))
     covariate_names: tuple[str, ...] = ()
+    ntc_names: tuple[str, ...] = ()
+    ntc_offsets: Tensor = field(default_factory=lambda: torch.empty(0, dtype=torch.int64))
+    ntc_guides: Tensor = field(default_factory=lambda: torch.empty(0, dtype=torch.int64))
 
     def __post_init__(self) -> None:
-        """Give a design without covariates no columns for each of its cells."""
+        """Give a design without covariates or NTC guides empty ones for each of its cells."""
         if not self.covariates.numel():
             object.__setattr__(self, "covariates", torch.empty(self.n_cells, 0, dtype=torch.float64))
+        if not self.ntc_offsets.numel():
+            object.__setattr__(self, "ntc_offsets", torch.zeros(self.n_cells + 1, dtype=torch.int64))
 
     @property
     def contrasts(self) -> tuple[str, ...]:
@@ -229,6 +239,8 @@ def build_design(
     n_ntc = np.bincount(cell[is_ntc], minlength=len(row))
     warn_of_controls(guides.gene < 0, used, float((n_ntc > 0).mean()), BURDEN in cells, report)
     new_guide = np.cumsum(kept) - 1  # [M]
+    seen_ntc = (guides.gene < 0) & used  # [M]
+    ntc_guides = (np.cumsum(seen_ntc) - 1)[guide[is_ntc]]  # [E']
     cell, guide = cell[~is_ntc], new_guide[guide[~is_ntc]]  # [E]
 
     arrays = {
@@ -238,6 +250,8 @@ def build_design(
         "cluster": cluster,
         "burden": burden,
         "n_ntc": n_ntc,
+        "ntc_offsets": _offsets(n_ntc),
+        "ntc_guides": ntc_guides,
         "row": row,
         "covariates": covariates,
         **_index_guides(cell, guide, guide_to_gene, day, len(genes), len(days)),
@@ -251,6 +265,7 @@ def build_design(
         reps=tuple(reps),
         clusters=tuple(clusters),
         covariate_names=covariate_names,
+        ntc_names=tuple(guides.names[seen_ntc]),
         **{name: torch.from_numpy(np.ascontiguousarray(array)) for name, array in arrays.items()},
     )
     _describe(design, BURDEN in cells, report)
@@ -372,6 +387,8 @@ def _describe(design: Design, burden_given: bool, report: Report) -> None:
             zip(design.days, design.times, cells_of_day, strict=True)
         )
     ]
+    resolution = label_resolution(design.prob.numpy(), design.day.numpy(), len(design.days))
+    report["label_resolution"] = resolution.report(design.fates, design.days)
     by_rep = _count_by_day(design.rep.numpy(), design.day.numpy(), len(design.reps), len(design.days))
     report["cells_by_replicate_and_day"] = {
         rep: dict(zip(design.days, row, strict=True))

@@ -30,8 +30,8 @@ def main(run: Run) -> None:
 
 def _hold_against(run: Run, contrast: str) -> None:
     """Tables of one contrast: estimates against the truth, calls against that of the estimand."""
-    calls, truth = run.settings.calls, run.truth(contrast)
-    called = run.truth(contrast, calls.estimand)
+    calls, truth = run.calls, run.truth(contrast)
+    called = run.truth(contrast, run.estimand.of_truth)
     hits, genes = run.table("hits_ranked.csv", contrast), run.table("gene_daywise_for_mash.csv", contrast)
     confusion = daywise_confusion(hits, called, calls.effect_size_eps)
     run.write(confusion, contrast, "daywise_confusion.csv")

@@ -30,6 +30,7 @@ from fatewalk.core.outcome import NumericalError
 from fatewalk.core.tables import write_table
 from fatewalk.diagnostics.card import describe_fit
 from fatewalk.diagnostics.identifiability import check_identifiability
+from fatewalk.diagnostics.spread import measure_spread
 from fatewalk.infer import dispersion
 from fatewalk.infer.checkpoint import Checkpoint, checkpoint_path
 from fatewalk.infer.families import Family, LaplaceState, MakeFamily, make_family
@@ -48,6 +49,8 @@ from fatewalk.screen.design import Design, load_design
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from fatewalk.infer.further_errors import FurtherErrors
 
 log = logging.getLogger(__name__)
 
@@ -188,8 +191,10 @@ def fit_effects(
         before = {"laplace": laplace.memory, "symmetric": symmetric.memory}
         svi = _train(model, made, laplace, fit, checkpoint, before, progress) if trains else None
         clock.lap("svi")
-    posterior = _on_cpu(chosen, made, config, terms, state, symmetric.state(), laplace.rows.weight, scatter)
-    card = describe_fit(posterior, design, fit, laplace, symmetric, svi, checks)
+    spread = measure_spread(laplace, design)
+    errors = spread.errors(design), scatter
+    posterior = _on_cpu(chosen, made, config, terms, state, symmetric.state(), laplace.rows.weight, *errors)
+    card = describe_fit(posterior, design, fit, laplace, symmetric, svi, checks, spread)
     clock.lap("card")
     card |= {
         "device": device.type,
@@ -301,6 +306,7 @@ def _on_cpu(
     laplace: LaplaceState,
     symmetric: dict[str, Tensor],
     weight: Tensor,
+    further: FurtherErrors,
     scatter: Scatter | None,
 ) -> Posterior:
     """The posterior, copied to the CPU."""
@@ -309,7 +315,7 @@ def _on_cpu(
     laplace, symmetric = ({key: value.cpu() for key, value in one.items()} for one in (laplace, symmetric))
     copy = make_family(family, model, laplace)
     copy.load_state_dict({key: value.cpu() for key, value in fitted.state_dict().items()})
-    return Posterior(model, name, copy, laplace, symmetric, weight.cpu(), config, scatter)
+    return Posterior(model, name, copy, laplace, symmetric, weight.cpu(), config, further, scatter)
 
 
 class _Clock:

@@ -58,8 +58,10 @@ def over_fates(run: Run) -> dict[str, MashedFates]:
     """Mash over fates and days together, by level."""
     calls, mash = run.settings.calls, run.settings.mash
     evidence = run.arrays("evidence.npz")
+    chosen = run.estimand
+    log.info("estimand of the calls: %s", chosen.words)
     found = {
-        level: shrink_fates(evidence, level, calls.estimand, mash.null_weight, calls.effect_size_eps)
+        level: shrink_fates(evidence, level, chosen.name, mash.null_weight, calls.effect_size_eps)
         for level in LEVELS
     }
     for level, one in found.items():
@@ -68,7 +70,9 @@ def over_fates(run: Run) -> dict[str, MashedFates]:
             "%ss over all fates: %d rows, about %.1f with an effect",
             level, one.mixture["n_rows"], one.mixture["n_effects"],
         )  # fmt: skip
-    write_json({level: one.mixture for level, one in found.items()}, run.folder / "mash_fates.json")
+    mixtures = {level: one.mixture for level, one in found.items()}
+    mixtures["gene"] |= {"estimand": chosen.name, "estimand_because": chosen.words}
+    write_json(mixtures, run.folder / "mash_fates.json")
     return found
 
 
@@ -95,7 +99,7 @@ def shrink_likelihood(run: Run, contrast: str, notes: Notes) -> dict[str, MashRe
         name = f"{level}_daywise_likelihood.csv"
         where = str(run.path(contrast, name))
         # guides have their own effects alone
-        estimand = run.settings.calls.estimand if level == "gene" else "library"
+        estimand = run.estimand.name if level == "gene" else "library"
         table = run.read(contrast, name)
         found[level] = fit_mash_likelihood(table, errors, run.settings.mash, where, estimand)
         write(run, contrast, f"mash_likelihood_{level}", found[level], notes)
@@ -116,9 +120,11 @@ def keep_for_calls(
     of_mode = posterior["gene", mash.modes[0]] if mash.engine == "python" else None
     place = list(run.contrasts).index(contrast)
     over_all = {level: one.by_contrast[place] for level, one in fates.items()}
+    replicates = run.arrays("evidence.npz")["replicate_variance"][:, place]
     found = gene_sources(
-        genes, over_all["gene"], likelihood["gene"], of_mode, theta, contrast, calls.estimand, eps
-    )
+        genes, over_all["gene"], likelihood["gene"], of_mode, theta, contrast, run.estimand.name, eps,
+        replicates,
+    )  # fmt: skip
     of_genes = genes_file(genes["gene"].to_numpy(), found, marks_of(genes))
     of_genes.save(run.path(contrast, "shrunk_gene.npz"))
     guides_file(over_all["guide"], likelihood["guide"], eps).save(run.path(contrast, "shrunk_guide.npz"))

@@ -26,10 +26,11 @@ from fatewalk.calls import (
     rank_hits,
     read_sources,
 )
-from fatewalk.calls.support import Parts, marks_of_parts, support_table, with_marks
+from fatewalk.calls.annotated import write_annotated
+from fatewalk.calls.support import Parts, joined, marks_of_parts, marks_of_survival, support_table, with_marks
 from fatewalk.core.daywise import Daywise, active_matrix
 from fatewalk.core.schema import LEVELS
-from fatewalk.core.tables import write_table
+from fatewalk.core.tables import read_own_table, write_table
 from fatewalk.estimates.arrays import GuideParts
 from fatewalk.run.layout import by_contrast, contract, engine_folder
 from fatewalk.run.manifest import enter, fit_of_run, need_sealed
@@ -43,6 +44,8 @@ log = logging.getLogger(__name__)
 
 
 Reader = Callable[[str], pd.DataFrame]
+
+OF_SURVIVAL = ("level", "gene", "day", "depleted")  # of survival.csv; a day's label may look like a number
 
 
 def main(run: Run, summary: Path) -> None:
@@ -72,7 +75,7 @@ def main(run: Run, summary: Path) -> None:
             Daywise.load(run.checked(run.path(contrast, f"shrunk_{level}.npz"))) for level in LEVELS
         )
         sources = gather(run, contrast, read, shrunk, settings)
-        ranked[contrast] = rank_hits(read("gene_daywise_for_mash.csv"), sources, settings.calls)
+        ranked[contrast] = rank_hits(read("gene_daywise_for_mash.csv"), sources, run.calls)
         run.write(ranked[contrast], contrast, "hits_ranked.csv")
         concordance[contrast] = read("guide_concordance.csv")
         genes[contrast] = effects_of_genes(read, shrunk, sources[settings.calls.source], ranked[contrast])
@@ -87,6 +90,7 @@ def main(run: Run, summary: Path) -> None:
     write_table(support.assign(marks=["; ".join(one) for one in marks]), run.folder / "hit_support.csv")
     effects = pd.concat([of_fates, effects_table(genes, guides, run.days)], ignore_index=True)
     write_table(effects, run.folder / "effects.parquet")
+    annotate(run, effects, hits)
     enter(run.folder, "rank_hits", run.made_by("rank_hits"))
     enter(run.folder, "run_mashr", publish_mashr(run, settings.mash))
     enter(run.folder, "plot_contrast", [])  # figures of earlier calls, which only all_figures makes anew
@@ -100,6 +104,16 @@ def main(run: Run, summary: Path) -> None:
     log.info("%d of them carry a mark (column marks of hits.csv)", sum(map(bool, marks)))
 
 
+def annotate(run: Run, effects: pd.DataFrame, hits: pd.DataFrame) -> None:
+    """The effects on fates as annotated matrices."""
+    calls = run.settings.calls
+    about = {"reference": run.reference, "effect_size_eps": calls.effect_size_eps, "calls_scale": calls.scale}
+    change = run.table("fate_probability_change.csv")
+    shared = effects, run.days, run.times, about
+    write_annotated(run.folder / "results.h5ad", "gene", *shared, hits=hits, change=change)
+    write_annotated(run.folder / "results_guides.h5ad", "guide", *shared)
+
+
 def rests_on(
     run: Run, summary: Path, hits: pd.DataFrame, genes: FateEffects
 ) -> tuple[pd.DataFrame, list[list[str]]]:
@@ -107,7 +121,8 @@ def rests_on(
     parts = GuideParts.load(summary / "guide_parts.npz")
     need_sealed(summary, fit_of_run(run.folder), ["guide_parts.npz"])
     support = support_table(hits, genes, Parts.of(parts, run.arrays("evidence.npz")))
-    return support, marks_of_parts(support)
+    survival = read_own_table(run.checked(run.folder / "survival.csv"), OF_SURVIVAL, text=OF_SURVIVAL)
+    return support, joined(marks_of_parts(support), marks_of_survival(support, survival))
 
 
 def by_fate(run: Run, genes: FateEffects) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -160,7 +175,7 @@ def gather(run: Run, contrast: str, read: Reader, shrunk: Daywise, settings: Any
     """What every source says of the genes, as fit_mash kept it; R's mixture is in R's files."""
     genes, calls = read("gene_daywise_for_mash.csv"), settings.calls
     found = read_sources(shrunk, genes)
-    if settings.mash.engine == "mashr" and calls.estimand == "library":
+    if settings.mash.engine == "mashr" and run.estimand.name != "gene":
         stem = f"mash_gene_{settings.mash.modes[0]}"
         mixture = run.read_json(contrast, f"{stem}.json")
         found["mash_posterior"] = mashr_effects(genes, read(f"{stem}.csv"), mixture, calls.effect_size_eps)

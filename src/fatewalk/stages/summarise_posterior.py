@@ -58,9 +58,11 @@ def main(design: Path, fit: Path, summary: Path, draws: int, seed: int, threads:
     log.info("moments from %d draws", draws)
     rows = posterior.rows(found)
     try:
-        name_estimates(likelihood_estimates(posterior, found, rows), found).save(summary / "likelihood.npz")
+        estimates = likelihood_estimates(posterior, found, rows)
+        name_estimates(estimates, found, posterior.further).save(summary / "likelihood.npz")
         log.info("likelihood-only estimates")
-        name_evidence(label_evidence(posterior, found), found).save(summary / "evidence.npz")
+        evidence = label_evidence(posterior, found)
+        name_evidence(evidence, found, posterior.further).save(summary / "evidence.npz")
         log.info("evidence on all fates")
         guide_parts(posterior, found).save(summary / "guide_parts.npz")
         log.info("evidence of each guide in each replicate")

@@ -256,7 +256,11 @@ def summarise(folder: Path, name: str, took: str) -> list[str]:
     if (folder / "hits.csv").exists():
         lines += [f"  {line}" for line in _hits(folder / "hits.csv")]
         figures = f", figures: {folder / 'figures'}/" if (folder / "figures").is_dir() else ""
+        because = _entry(folder / "mash_fates.json").get("gene", {}).get("estimand_because")
+        lines += [f"  effects asked for: {because}"] if because else []
         lines.append(f"  hits: {folder / 'hits.csv'}, all effects: {folder / 'effects.parquet'}{figures}")
+        if (folder / "report.html").exists():
+            lines.append(f"  the page, for any browser: {folder / 'report.html'}")
     else:
         lines.append(f"  {_without_hits(folder)}")
     if took:

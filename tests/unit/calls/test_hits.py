@@ -129,7 +129,7 @@ def test_columns_by_hand_and_the_other_sources():
     other = effects([[0.001, 0.5, 0.5]], [[0.99, 0.5, 0.5]], [[0.3, 0.0, 0.0]])
     quiet = effects([[0.5, 0.5, 0.5]], [[0.1, 0.5, 0.5]])
     sources = {"joint": other, SOURCE: main, "mash_posterior": quiet}
-    hits = rank_hits(table, sources, by_lfsr())
+    hits = rank_hits(table, sources, by_lfsr(estimand="library"))
     beside = [
         column
         for name in ("joint", "mash_posterior")

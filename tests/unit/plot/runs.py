@@ -52,6 +52,7 @@ def run_of(
     held["json", run.folder / "design_report.json"] = {"days": report}
     if delta is not None:
         arrays = {name: np.asarray(values) for name, values in delta.items()}
+        arrays.setdefault("guides", np.array([f"g{i}" for i in range(len(arrays["genes"]))]))
         for name in ("delta_mean", "delta_sd"):
             arrays[name] = arrays[name].reshape(len(arrays[name]), -1)
         held["arrays", run.folder / "delta_posterior_summary.npz"] = {

@@ -19,7 +19,7 @@ from matplotlib.text import Text
 from fatewalk import plot
 from fatewalk.core.errors import FatewalkError
 from fatewalk.core.schema import day_columns
-from fatewalk.plot import save_figure
+from fatewalk.plot import save_figure, save_figures
 from fatewalk.plot.columns import notes_of
 from fatewalk.plot.figures.volcano import CAP, keep_apart
 from fatewalk.plot.style import day_ticks, day_title, grid_columns, thin_labels
@@ -101,7 +101,7 @@ def draw(name: str, s: SimpleNamespace, fates: tuple[str, str] = ("MES", "EC")) 
 def draw_delta(mean: np.ndarray, sd: np.ndarray, guide_gene: list[str], genes: list[str]) -> Figure:
     table = {"gene_daywise_for_mash.csv": pd.DataFrame({"gene": genes})}
     delta = {"delta_mean": mean, "delta_sd": sd, "genes": guide_gene}
-    return plot.delta(run_of({"MES": table}, delta=delta))
+    return plot.guides(run_of({"MES": table}, delta=delta))
 
 
 def draw_convergence(trace: pd.DataFrame, card: dict[str, object]) -> Figure:
@@ -111,7 +111,7 @@ def draw_convergence(trace: pd.DataFrame, card: dict[str, object]) -> Figure:
     return plot.convergence(run)
 
 
-RUN_FIGURES = ("heatmap", "trajectories", "volcano", "delta", "recovery")
+RUN_FIGURES = ("heatmap", "trajectories", "volcano", "guides", "recovery")
 
 
 def make_trace(n: int = 40, rounds: int = 9) -> pd.DataFrame:
@@ -234,17 +234,17 @@ def test_names_with_dollar_signs_are_no_formulas() -> None:
 def test_five_thousand_genes() -> None:
     s = make_screen(n_genes=5000, n_active=300)
     heatmap = draw("heatmap", s)
-    assert "60 of 5,000 genes" in said(heatmap)
+    assert "50 of 5,000 genes" in said(heatmap)
     assert heatmap.get_figheight() < 9.7  # a journal page
     assert marked_points(draw("volcano", s), "rest") == (~s.active & ~s.empty).sum()
-    assert "40 of 5,000 genes" in said(draw("delta", s))
+    assert "10 of 5,000 genes" in said(draw("guides", s))
 
 
 def test_the_users_settings_are_neither_used_nor_changed() -> None:
     with matplotlib.rc_context({"font.size": 30, "axes.facecolor": "pink"}):
         fig = draw("recovery", make_screen())
         assert matplotlib.rcParams["font.size"] == 30
-    assert fig.axes[0].title.get_fontsize() == 7
+    assert fig.axes[0].title.get_fontsize() == 8
     assert fig.axes[0].get_facecolor() == (1, 1, 1, 1)
 
 
@@ -393,30 +393,40 @@ def test_names_are_kept_apart() -> None:
     np.testing.assert_allclose(keep_apart(np.array([50.0, 3, 2, 1]), 7), [50, 14, 7, 0])
 
 
-def test_delta_sorts_by_spread_and_counts_singletons() -> None:
+def test_guides_stand_by_name_under_their_gene_and_singletons_are_counted() -> None:
     delta = np.array([0.0, 0.1, -0.1, 0.5, -0.5, 0.0])
     gene = ["single", "narrow", "narrow", "wide", "wide", "alone"]
     order = ["alone", "narrow", "wide", "single"]
     fig = draw_delta(delta, np.full(6, 0.1), gene, order)
     ax = fig.axes[0]
-    assert [label.get_text() for label in ax.get_xticklabels()] == ["wide", "narrow"]
+    assert [label.get_text() for label in ax.get_yticklabels()] == ["g3", "g4", "g1", "g2"]
+    assert [text.get_text() for text in ax.texts if text.get_gid() == "gene"] == ["wide", "narrow"]
     x, y = ax.containers[0].lines[0].get_data(orig=False)
-    assert list(np.round(x)) == [1, 1, 0, 0]
-    np.testing.assert_allclose(y, [0.1, -0.1, 0.5, -0.5])
-    assert "2 of 2 genes with two or more guides" in said(fig)
-    assert "2 with a single guide" in said(fig)
-    assert "at most 0.0e+00" in said(fig)
+    np.testing.assert_allclose(x, [0.5, -0.5, 0.1, -0.1])
+    np.testing.assert_allclose(y, ax.get_yticks())
+    low, high = ax.containers[0].lines[2][0].get_segments()[0][:, 0]
+    assert high - low == pytest.approx(2 * 1.96 * 0.1, rel=1e-4)
+    assert "2 of 2 genes with two or more guides" in said(fig).replace("\n", " ")
+    assert "2 with a single guide" in said(fig).replace("\n", " ")
 
 
-def test_delta_says_within_gene_means() -> None:
+def test_guides_of_a_page_are_those_of_whole_genes() -> None:
+    gene = np.repeat(["a", "b", "c"], 20)
+    size = np.repeat([3.0, 2.0, 1.0], 20)
+    fig = draw_delta(size * np.tile([-1, 1], 30), np.full(60, 0.1), list(gene), ["a", "b", "c"])
+    assert len(fig.axes[0].get_yticks()) == 40
+    assert fig.get_figheight() < 9.7
+    assert "2 of 3 genes" in said(fig)
+
+
+def test_guides_show_within_gene_means() -> None:
     delta = np.array([-0.5, 0.1, 0.1, 0.2])
     fig = draw_delta(delta, np.full(4, 0.1), ["a", "a", "b", "b"], ["a", "b"])
-    assert "at most 2.0e-01" in said(fig)
     bars = next(c for c in fig.axes[0].collections if c.get_gid() == "gene means")
-    np.testing.assert_allclose([segment[0, 1] for segment in bars.get_segments()], [-0.2, 0.15])
+    np.testing.assert_allclose([segment[0, 0] for segment in bars.get_segments()], [-0.2, 0.15])
 
 
-def test_delta_refuses_unequal_lengths_and_unknown_genes() -> None:
+def test_guides_refuse_unequal_lengths_and_unknown_genes() -> None:
     with pytest.raises(FatewalkError, match=r"found means \(2, 1\) and SDs \(1, 1\); needed: \(2, 1\)"):
         draw_delta(np.zeros(2), np.zeros(1), ["a", "a"], ["a"])
     with pytest.raises(FatewalkError, match="gene b of a guide"):
@@ -428,7 +438,7 @@ def test_recovery_titles_hold_rmse_and_coverage() -> None:
     truth = pd.DataFrame([[0.0], [1.0], [9.0]], index=["b", "a", "c"])
     run = run_of({"MES": {"gene_daywise_for_mash.csv": table}}, ["0"], [0.0], truth={"MES": truth})
     fig = plot.recovery(run)
-    assert fig.axes[0].get_title(loc="left") == "day 0\nRMSE 0.212, coverage 50 %"
+    assert fig.axes[0].get_title(loc="left") == "day 0\nRMSE 0.212\ncoverage 50 %"
     points = {c.lines[0].get_gid(): list(c.lines[0].get_xdata()) for c in fig.axes[0].containers}
     assert points == {"null": [0.0], "active": [1.0]}
 
@@ -592,26 +602,27 @@ def test_grids_leave_few_places_empty() -> None:
 def test_files_are_reproducible_and_fonts_embedded(tmp_path: Path) -> None:
     for folder in ("a", "b"):
         s = make_screen(n_genes=6, n_active=3, n_days=1)
-        save_figure(draw("volcano", s), [tmp_path / folder / "f.png", tmp_path / folder / "f.pdf"])
-    for name in ("f.png", "f.pdf"):
+        save_figures({"f": draw("volcano", s)}, tmp_path / folder)
+    for name in ("f.png", "f.pdf", "f.svg"):
         assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
     pdf = (tmp_path / "a" / "f.pdf").read_bytes()
     assert b"CreationDate" not in pdf
     assert b"/FontFile2" in pdf  # TrueType
     assert b"/Type3" not in pdf
-    assert sorted(path.name for path in (tmp_path / "a").iterdir()) == ["f.pdf", "f.png"]
+    assert sorted(path.name for path in (tmp_path / "a").iterdir()) == ["f.pdf", "f.png", "f.svg"]
+    assert "day0: 3 called</text>" in (tmp_path / "a" / "f.svg").read_text()  # text stays text
 
 
-def test_png_has_150_dots_per_inch(tmp_path: Path) -> None:
-    fig = draw("delta", make_screen())
+def test_png_has_200_dots_per_inch(tmp_path: Path) -> None:
+    fig = draw("guides", make_screen())
     save_figure(fig, [tmp_path / "f.png"])
     header = (tmp_path / "f.png").read_bytes()[16:24]
     width, height = (int.from_bytes(part, "big") for part in (header[:4], header[4:]))
-    assert (width, height) == tuple(int(150 * inches) for inches in fig.get_size_inches())
+    assert (width, height) == tuple(int(200 * inches) for inches in fig.get_size_inches())
 
 
 def test_other_formats_are_refused_before_anything_is_written(tmp_path: Path) -> None:
-    with pytest.raises(FatewalkError, match=r"unknown kind of figure '.jpg'; allowed: .png, .pdf"):
+    with pytest.raises(FatewalkError, match=r"unknown kind of figure '.jpg'; allowed: .png, .pdf, .svg"):
         save_figure(Figure(), [tmp_path / "f.png", tmp_path / "f.jpg"])
     assert not list(tmp_path.iterdir())
 
@@ -621,7 +632,7 @@ def test_other_formats_are_refused_before_anything_is_written(tmp_path: Path) ->
 
 @pytest.mark.parametrize(
     "name",
-    ["convergence", "heatmap", "trajectories", "volcano", "delta", "recovery", "ablation", "workflow"],
+    [*(one.name for one in FIGURES), "workflow"],
 )
 def test_captions_render(name: str) -> None:
     jinja2 = pytest.importorskip("jinja2")

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from fatewalk.run.files import Run
 
-OVERVIEWS = ("heatmap", "trajectories", "volcano", "delta", "recovery")
+OVERVIEWS = ("heatmap", "trajectories", "volcano", "guides", "recovery")
 LONG = ("cranial_migratory_muscle", "definitive_endoderm_late", "presomitic_mesoderm_post")
 FATES = ["MES", "NEU", "ECT"]
 
@@ -116,7 +116,7 @@ def draw_delta(
     table = {"gene_daywise_for_mash.csv": pd.DataFrame({"gene": genes})}
     delta = {"delta_mean": mean, "delta_sd": sd, "genes": guide_gene}
     run = run_of(dict.fromkeys(contrasts, table), delta=delta, contrasts=contrasts)
-    return plot.overview_delta(run, **options)
+    return plot.overview_guides(run, **options)
 
 
 def said(fig: Figure) -> str:
@@ -189,11 +189,11 @@ def test_overviews_are_drawn_inside_and_without_overlap(name: str, screen: dict)
     fig = draw(name, s)
     assert overlaps(fig) == []
     words = said(fig).replace("\n", "")
-    if name != "delta" or screen.get("guides") != 1:
+    if name != "guides" or screen.get("guides") != 1:
         assert all(contrast in words for contrast in s.contrasts)
 
 
-@pytest.mark.parametrize("name", ["trajectories", "volcano", "delta", "recovery"])
+@pytest.mark.parametrize("name", ["trajectories", "volcano", "recovery"])
 def test_panels_are_the_contrasts_in_their_order(name: str) -> None:
     s = make_screen(FATES[::-1])
     assert [title(ax)[:3] for ax in draw(name, s).axes] == FATES[::-1]
@@ -203,10 +203,10 @@ def test_panels_are_the_contrasts_in_their_order(name: str) -> None:
 def test_warnings_of_any_table_stand_on_the_figure(name: str) -> None:
     s = make_screen()
     assert "provisional" not in said(draw(name, s))
-    tables = s.gene_tables if name in ("delta", "recovery", "trajectories") else s.hits
-    for contrast in FATES if name == "delta" else FATES[1:]:
+    tables = s.gene_tables if name in ("guides", "recovery", "trajectories") else s.hits
+    for contrast in FATES if name == "guides" else FATES[1:]:
         tables[contrast]["provisional"], tables[contrast]["uncentred"] = "budget", True
-    words = said(draw(name, s))
+    words = said(draw(name, s)).replace("\n", " ")
     assert words.count("provisional: fit not converged (budget) · uncentred guide deviations") == 1
     assert words.count("uncentred") == 1
 
@@ -214,9 +214,9 @@ def test_warnings_of_any_table_stand_on_the_figure(name: str) -> None:
 @pytest.mark.parametrize(
     ("name", "what"),
     [
-        ("heatmap", "effect after mash on"),
-        ("trajectories", "posterior effect, before mash, on"),
-        ("volcano", "effect after mash on"),
+        ("heatmap", "effect after shrinkage on"),
+        ("trajectories", "effect before shrinkage by mash on"),
+        ("volcano", "effect after shrinkage on"),
         ("recovery", "true effect on"),
     ],
 )
@@ -336,7 +336,7 @@ def test_heatmap_counts_genes_and_hits() -> None:
     s = make_screen(n_genes=200, n_active=9)
     n_hits = np.any([s.hit[contrast] for contrast in FATES], axis=0).sum()
     words = said(draw("heatmap", s)).replace("\n", " ")
-    assert "60 of 200 genes" in words
+    assert "50 of 200 genes" in words
     assert f"hits for one or more of 3 fates (bold): {n_hits}" in words
 
 
@@ -477,33 +477,32 @@ def test_volcano_draws_the_thresholds_in_every_panel() -> None:
 # ----------------------------------------------------------------- guides and truth
 
 
-def test_delta_takes_the_genes_of_largest_spread_of_each_contrast() -> None:
+def test_guides_are_rows_and_contrasts_columns() -> None:
     delta = np.array([[0.1, 0.5], [-0.1, -0.5], [0.4, 0.2], [-0.4, -0.2], [0.0, 0.0]])
     owner = ["a", "a", "b", "b", "single"]
     fig = draw_delta(delta, np.full((5, 2), 0.1), owner, ["a", "b", "single"], ["MES", "NEU"])
-    names = [[tick.get_text() for tick in ax.get_xticklabels()] for ax in fig.axes]
-    assert names == [["b", "a"], ["a", "b"]]
-    np.testing.assert_allclose(fig.axes[1].containers[0].lines[0].get_ydata(orig=False), delta[:4, 1])
-    assert "2 of 2 genes with two or more guides" in said(fig)
-    assert "1 with a single guide not shown" in said(fig)
-    one = draw_delta(delta, np.full((5, 2), 0.1), owner, ["a", "b", "single"], ["MES", "NEU"], n_top=1)
-    assert [[tick.get_text() for tick in ax.get_xticklabels()] for ax in one.axes] == [["b"], ["a"]]
+    ax = fig.axes[0]
+    assert [tick.get_text() for tick in ax.get_yticklabels()] == ["g0", "g1", "g2", "g3"]
+    assert [tick.get_text() for tick in ax.get_xticklabels()] == ["MES", "NEU"]
+    drawn = [mesh.get_array().tolist()[0] for mesh in ax.collections if mesh.get_array() is not None]
+    np.testing.assert_allclose(drawn, delta[:4])
+    clear = {(int(x), [0.5, 1.5, 2.9, 3.9].index(round(y, 9))) for x, y in points(ax, "clear")}
+    assert clear == {(1, 0), (1, 1), (0, 2), (1, 2), (0, 3), (1, 3)}  # .1 is within 1.96 x .1
+    words = said(fig).replace("\n", " ")
+    assert "2 of 2 genes with two or more guides" in words
+    assert "1 with a single guide not shown" in words
+    one = draw_delta(delta, np.full((5, 2), 0.1), owner, ["a", "b", "single"], ["MES", "NEU"], max_genes=1)
+    assert [tick.get_text() for tick in one.axes[0].get_yticklabels()] == ["g0", "g1"]
 
 
-def test_delta_says_the_furthest_mean_of_all_contrasts() -> None:
-    delta = np.array([[0.1, 0.5], [-0.1, -0.3]])
-    fig = draw_delta(delta, np.full((2, 2), 0.1), ["a", "a"], ["a"], ["MES", "NEU"])
-    assert "at most 1.0e-01" in said(fig)
-
-
-def test_delta_of_unobserved_guides_is_drawn_last() -> None:
+def test_guides_that_were_not_observed_are_drawn_last() -> None:
     delta = np.array([[np.nan], [np.nan], [0.2], [-0.2]])
     fig = draw_delta(delta, np.abs(delta), ["a", "a", "b", "b"], ["a", "b"], ["MES"])
-    assert [tick.get_text() for tick in fig.axes[0].get_xticklabels()] == ["b", "a"]
+    assert [text.get_text() for text in fig.axes[0].texts if text.get_gid() == "gene"] == ["b", "a"]
     assert overlaps(fig) == []
 
 
-def test_delta_refuses_other_shapes_and_unknown_genes() -> None:
+def test_guides_refuse_other_shapes_and_unknown_genes() -> None:
     with pytest.raises(FatewalkError, match=r"found means \(2, 1\) and SDs \(2, 2\); needed: \(2, 1\)"):
         draw_delta(np.zeros((2, 1)), np.zeros((2, 2)), ["a", "a"], ["a"], ["MES"])
     with pytest.raises(FatewalkError, match="gene b of a guide"):
@@ -528,7 +527,7 @@ def test_recovery_pools_the_days() -> None:
     run = run_of(tables, truth={"NEU": truth, "MES": truth}, contrasts=["MES", "NEU"])
     fig = plot.overview_recovery(run)
     titles = [title(ax).replace("\n", ": ") for ax in fig.axes]
-    assert titles == ["MES: RMSE 0.173, coverage 67 %", "NEU: no estimates"]
+    assert titles == ["MES: RMSE 0.173: coverage 67 %", "NEU: no estimates"]
     drawn = {c.lines[0].get_gid(): list(c.lines[0].get_xdata()) for c in fig.axes[0].containers}
     assert drawn == {"null": [0.0, 0.1], "active": [1.0]}
 

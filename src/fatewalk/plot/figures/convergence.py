@@ -17,7 +17,7 @@ from fatewalk.plot.style import (
     GREEN,
     GREY,
     ORANGE,
-    SMALL,
+    TEXT,
     add_title,
     new_figure,
     say,
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from fatewalk.run.files import Run
 
 ROUNDS = {  # column of the trace, name, colour, where its dashes start
-    "newton_step": ("Newton step (SDs)", BLUE, 0),
+    "newton_step": ("step (SDs)", BLUE, 0),
     "scale_step": ("log scales", ORANGE, 0),
     "weight_step": ("log weights", GREEN, 4),
 }
@@ -46,7 +46,6 @@ STATUS = {
     "diverged": "The fit diverged",
     "unanchored": "The fit has nothing to anchor it: no information from NTC guides",
 }
-MOST_ABREAST = 3  # names in one row of a legend
 FEWEST_WINDOWS = 6  # for a second half worth a look of its own
 MOST_RATES = 12  # more changes of the learning rate than this are a smooth decay
 
@@ -76,10 +75,11 @@ def convergence(run: Run) -> Figure:
         fig = new_figure(DOUBLE, 2.7)
         draw_rounds(fig.subplots(), rounds, card["criterion"])
     else:
-        fig = new_figure(DOUBLE, 4.9)
-        newton, drift, whole, settled = fig.subplots(2, 2).ravel()
-        draw_rounds(newton, rounds, card["criterion"])
-        draw_windows(drift, whole, settled, windows, card["criterion"])
+        fig = new_figure(DOUBLE, 5.4)
+        zoomed = len(windows) >= FEWEST_WINDOWS
+        places = fig.subplot_mosaic([["newton", "drift"], ["whole", "settled" if zoomed else "whole"]])
+        draw_rounds(places["newton"], rounds, card["criterion"])
+        draw_windows(places["drift"], places["whole"], places.get("settled"), windows, card["criterion"])
     status = card["status"]
     notes = [] if status == "converged" else [f"provisional: fit not converged ({status})"]
     add_title(fig, f"{STATUS.get(status, status)}.\nAt the end: {criterion_words(card['criterion'])}", notes)
@@ -95,7 +95,7 @@ def draw_rounds(ax: Axes, rounds: pd.DataFrame, criterion: Criterion) -> None:
 
 
 def draw_windows(
-    drift: Axes, whole: Axes, settled: Axes, windows: pd.DataFrame, criterion: Criterion
+    drift: Axes, whole: Axes, settled: Axes | None, windows: pd.DataFrame, criterion: Criterion
 ) -> None:
     """Drift of the posterior by window of SVI, and its loss, whole and zoomed."""
     step, loss, rate = (windows[name].to_numpy(float) for name in ("step", "loss", "learning_rate"))
@@ -103,9 +103,9 @@ def draw_windows(
     drift.set(title="SVI: drift from window to window", ylabel="drift of posterior")
     draw_limits(drift, windows["step"], windows, criterion, DRIFTS, "fewer than two windows")
     draw_loss(whole, step, loss, "SVI: whole fit")
-    draw_loss(settled, step[half:], loss[half:], "SVI: second half, zoomed")
-    settled.set_visible(len(windows) >= FEWEST_WINDOWS)
-    for ax in (drift, whole, settled):
+    if settled is not None:
+        draw_loss(settled, step[half:], loss[half:], "SVI: second half, zoomed")
+    for ax in filter(None, (drift, whole, settled)):
         ax.set_xlabel("optimiser step")
         mark_rates(ax, step, rate, named=ax is whole)
 
@@ -163,9 +163,8 @@ def draw_limits(
     ax.yaxis.set_minor_formatter(NullFormatter())
     low, high = 10.0 ** np.array([np.floor(np.log10(ax.get_ylim()[0])), np.ceil(np.log10(ax.get_ylim()[1]))])
     drawn = int((~np.isnan(values)).any(axis=0).sum())
-    columns, room = (drawn, 0.3) if drawn <= MOST_ABREAST else (2, 0.6)
-    ax.set_ylim(low, high * (high / low) ** room)  # for the legend, each line above its limit
-    ax.legend(loc="upper right", ncols=columns)
+    ax.set_ylim(low, high * (high / low) ** (0.1 + 0.17 * drawn))  # for the legend, a line a curve
+    ax.legend(loc="upper right", ncols=2, handlelength=1.2, columnspacing=1.0)
 
 
 def mark_rates(ax: Axes, step: np.ndarray, rate: np.ndarray, named: bool) -> None:
@@ -179,5 +178,5 @@ def mark_rates(ax: Axes, step: np.ndarray, rate: np.ndarray, named: bool) -> Non
     for row, text in zip(changed, thin_labels(texts, step[changed], 0.07 * (high - low)), strict=True):
         ax.axvline(step[row], color=GREY, lw=0.5, ls=":", zorder=0, gid="rate")
         if named:
-            ax.text(step[row], 0.99, text, transform=ax.get_xaxis_transform(), fontsize=SMALL,
+            ax.text(step[row], 0.99, text, transform=ax.get_xaxis_transform(), fontsize=TEXT,
                     color=BLACK, rotation=90, ha="right", va="top")  # fmt: skip

@@ -18,7 +18,6 @@ from fatewalk.plot.style import (
     GREY,
     PALE,
     SINGLE,
-    SMALL,
     add_title,
     day_ticks,
     new_figure,
@@ -38,16 +37,16 @@ if TYPE_CHECKING:
     from fatewalk.plot.effects import Effects, Panel, Scale
     from fatewalk.run.files import Run
 
-ROW = 0.125  # height of a gene, inches
+ROW = 0.14  # height of a gene, inches
 CELL = 0.3  # widest cell of the heatmap, inches
 LEAST_CELL = 0.05  # narrowest; the figure grows wider than a page before
-NAME_LINE = 0.125  # height of a line of a contrast's name, inches
-DAY_LINE = 0.09  # height of a line of a day's label, inches
+NAME_LINE = 0.15  # height of a line of a contrast's name, inches
+DAY_LINE = 0.125  # height of a line of a day's label, inches
 LEAST_LIMIT = 0.1  # colours never stretch noise below this effect, logit
 
 
 @styled
-def heatmap(run: Run, fate: str | None = None, *, scale: Scale | None = None, max_genes: int = 60) -> Figure:
+def heatmap(run: Run, fate: str | None = None, *, scale: Scale | None = None, max_genes: int = 50) -> Figure:
     """Heatmap of shrunken effects, genes by days, with the calls.
 
     Parameters
@@ -66,7 +65,7 @@ def heatmap(run: Run, fate: str | None = None, *, scale: Scale | None = None, ma
     shown = panel.take(slice(max_genes))
     effect, n_shown = shown.mean, len(shown.genes)  # [genes, D]
     limit = colour_limit([shown], effects.scale)
-    width = 2.7 if len(days) < 3 else SINGLE if len(days) <= 8 else min(DOUBLE, 1.5 + 0.28 * len(days))
+    width = SINGLE if len(days) <= 8 else DOUBLE
 
     fig = new_figure(width, max(n_shown, 4) * ROW + 1.6)
     ax = fig.subplots()
@@ -134,7 +133,7 @@ def colour_limit(panels: Sequence[Panel], scale: Scale) -> float:
 
 
 @styled
-def overview_heatmap(run: Run, *, scale: Scale | None = None, max_genes: int = 60) -> Figure:
+def overview_heatmap(run: Run, *, scale: Scale | None = None, max_genes: int = 50) -> Figure:
     """Heatmap of shrunken effects: a row a gene, a block a fate or contrast, in it a column a day.
 
     Parameters
@@ -162,11 +161,12 @@ def overview_heatmap(run: Run, *, scale: Scale | None = None, max_genes: int = 6
 
     side = 0.25 + LETTER * 1.15 * max(map(len, genes))  # names of genes, some bold
     starts, cell = place_blocks(len(blocks), len(days), DOUBLE - side)  # [blocks]
-    width = max(2.7, side + cell * (starts[-1] + len(days)))
+    width = side + cell * (starts[-1] + len(days))
+    width = next((one for one in (SINGLE, DOUBLE) if width <= one + 1e-6), width)  # many fates: beyond a page
     cell = (width - side) / (starts[-1] + len(days))
     names, upright = name_blocks(list(blocks), cell * len(days))
     lines = [line for name in names for line in name.split("\n")]
-    longest = max(text_width(line, 7) / 72 for line in lines) if upright else 2 * NAME_LINE
+    longest = max(text_width(line) / 72 for line in lines) if upright else 2 * NAME_LINE
     ticks, day_label, level = day_texts(days, run.times, cell)
     foot = NAME_LINE if level else LETTER * max(len(tick) for tick in ticks)
     fig = new_figure(width, max(len(genes), 4) * ROW + 1.6 + longest + foot)
@@ -175,9 +175,9 @@ def overview_heatmap(run: Run, *, scale: Scale | None = None, max_genes: int = 6
     for name, start in zip(names, starts, strict=True):
         ax.annotate(name, (start + len(days) / 2, 0), (0, 4), textcoords="offset points", ha="center",
                     va="bottom", rotation=90 if upright else 0, ma="left" if upright else "center",
-                    fontsize=7, gid="contrast")  # fmt: skip
+                    gid="contrast")  # fmt: skip
     at = (starts[:, None] + np.arange(len(days)) + 0.5).ravel()
-    ax.set_xticks(at, ticks * len(blocks), rotation=0 if level else 90, fontsize=6 if level else SMALL)
+    ax.set_xticks(at, ticks * len(blocks), rotation=0 if level else 90)
     ax.set_xlabel(wrap(day_label, width - side))
     ax.set_yticks(np.arange(len(genes)) + 0.5, genes)
     for text, hit in zip(ax.get_yticklabels(), shown["hit"], strict=True):
@@ -238,7 +238,7 @@ def name_blocks(contrasts: Sequence[str], inches: float) -> tuple[list[str], boo
     """Names to write above blocks of a width, on at most two lines, and whether they stand upright."""
     names = [fit_name(contrast, inches) for contrast in contrasts]
     lines = [line for name in names for line in name.split("\n")]
-    fits = max(text_width(line, 7) for line in lines) <= 72 * inches
+    fits = max(text_width(line) for line in lines) <= 72 * inches
     if fits and max(name.count("\n") for name in names) < 2:
         return names, False
     two = inches >= 2 * NAME_LINE

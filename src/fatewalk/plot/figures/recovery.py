@@ -17,7 +17,6 @@ from fatewalk.plot.style import (
     BLUE,
     GREY,
     MANY,
-    SINGLE,
     add_foot,
     add_title,
     day_title,
@@ -59,8 +58,7 @@ def recovery(run: Run, contrast: str | None = None) -> Figure:
     true, estimate, se = hold_against(truth, gene_table)  # [L, D] each
 
     columns = grid_columns(len(days), 4)
-    fig, axes = panel_grid(len(days), 2.1 if columns > 1 else 3.0, columns, room=0.7,
-                           width=max(SINGLE, 0.6 + 1.65 * columns))  # fmt: skip
+    fig, axes = panel_grid(len(days), 2.3 if columns > 1 else 3.0, columns, room=0.7)
     for day, ax in enumerate(axes):
         draw_day(ax, true[:, day], estimate[:, day], se[:, day], eps)
         ax.set_title(f"{day_title(days[day])}\n{quality(true[:, day], estimate[:, day], se[:, day])}")
@@ -111,7 +109,7 @@ def quality(true: np.ndarray, estimate: np.ndarray, se: np.ndarray) -> str:
     error = estimate[seen] - true[seen]
     rmse = np.sqrt(np.mean(error**2))
     coverage = np.mean(np.abs(error) <= Z95 * se[seen])
-    return f"RMSE {rmse:.3f}, coverage {100 * coverage:.0f} %"
+    return f"RMSE {rmse:.3f}\ncoverage {100 * coverage:.0f} %"
 
 
 # ------------------------------------------------------------- all contrasts
@@ -138,8 +136,7 @@ def overview_recovery(run: Run) -> Figure:
         for contrast, table in gene_tables.items()
     ]
     columns = grid_columns(len(pooled), 4)
-    fig, axes = panel_grid(len(pooled), 1.8 if columns > 1 else 3.0, columns, room=0.8,
-                           width=max(SINGLE, 0.6 + 1.65 * columns))  # fmt: skip
+    fig, axes = panel_grid(len(pooled), 2.1 if columns > 1 else 3.0, columns, room=0.8)
     for ax, (true, estimate, se) in zip(axes, pooled, strict=True):
         draw_day(ax, true, estimate, se, eps)
         ax.set_box_aspect(1)

@@ -26,7 +26,7 @@ from fatewalk.plot.style import (
     GREEN,
     GREY,
     MANY,
-    SMALL,
+    TEXT,
     VERMILLION,
     add_foot,
     add_title,
@@ -47,14 +47,14 @@ if TYPE_CHECKING:
     from fatewalk.plot.effects import Panel, Scale
     from fatewalk.run.files import Run
 
-NUMBER_WIDTH = 0.09  # width of a count of cells, as a share of a panel
+NUMBER_WIDTH = 0.135  # width of a count of cells, as a share of a panel
 PALER = 0.45  # opacity of followers beside others
 LEAST_REACH = 1.0  # guides as far from zero are always shown, logit
 DODGE = 0.05  # genes of a panel stand beside each other within this share of the time
 PURPLE = "#AA3377"
 FOLLOWING = "#F2B48C"  # CALLED, lighter
 COLOURS = (VERMILLION, BLUE, GREEN, PURPLE, BLACK, "#56B4E9", "#999933", "#882255")  # then again, dashed
-LABEL_WIDTH = 0.024  # width of a letter of a tick text, likewise
+LABEL_WIDTH = 0.034  # width of a letter of a tick text, likewise
 
 
 @styled
@@ -108,7 +108,8 @@ def trajectories(run: Run, fate: str | None = None, *, scale: Scale | None = Non
 
     looks = [(CALLED, effects.hit_words), (FOLLOWING, effects.follower_words)]
     handles = [
-        Line2D([], [], color=BLUE, marker="o", ms=3, mfc="white", label="gene, 95 % interval"),
+        Line2D([], [], color=BLUE, marker="o", ms=3, mfc="white",
+               label=f"gene {effects.when}, 95 % interval"),
         *(Line2D([], [], color=BLUE, marker="o", ms=3.5, mfc=colour, mec=colour, label=label)
           for colour, label in looks[: 1 + bool(top.follower.any())]),
         Line2D([], [], color=GREY, lw=0.5, marker=".", ms=1.5, label=effects.guide_words),
@@ -152,7 +153,7 @@ def write_cells(ax: Axes, x: np.ndarray, cells: np.ndarray) -> None:
     """Numbers of cells at the foot of a panel: by day, or their range where days lie too close."""
     low, high = ax.get_xlim()
     style: dict[str, Any] = {
-        "fontsize": SMALL - 0.5,
+        "fontsize": TEXT,
         "color": BLACK,
         "ha": "center",
         "va": "bottom",
@@ -230,7 +231,7 @@ def overview_trajectories(run: Run, *, scale: Scale | None = None, n_top: int = 
     title_panels(axes, list(effects.panels), counts, panel_width(fig, columns))
     fig.supylabel(effects.label(fig.get_figheight() - 1.2))
     handles = [
-        Line2D([], [], color=BLUE, marker="o", ms=2.8, label="called active"),
+        Line2D([], [], color=BLUE, marker="o", ms=2.8, label="called active, after shrinkage"),
         Line2D([], [], color=BLUE, marker="o", ms=2.4, mfc="white", label="not called"),
         Line2D([], [], color=GREY, lw=0.5, marker=".", ms=2, alpha=0.6, label="all other genes"),
     ]
@@ -338,7 +339,7 @@ def name_lines(ax: Axes, start: float, panel: Lines) -> None:
     for row, height in zip(rows.tolist(), at, strict=True):
         colour, _ = look(row)
         weight = "bold" if panel.top.hit[row] else "normal"
-        text = ax.text(start, height, panel.top.genes[row], ha="left", va="center", fontsize=SMALL,
+        text = ax.text(start, height, panel.top.genes[row], ha="left", va="center", fontsize=TEXT,
                        color=colour, weight=weight, alpha=PALER if panel.top.follower[row] else 1.0,
                        gid="name")  # fmt: skip
         text.set_in_layout(False)

@@ -10,13 +10,21 @@ from matplotlib.lines import Line2D
 from matplotlib.patheffects import withStroke
 
 from fatewalk.plot.effects import effects_of, effects_on, panel_names
-from fatewalk.plot.panels import LINE, legend_columns, panel_columns, panel_width, text_width, title_panels
+from fatewalk.plot.panels import (
+    LINE,
+    cut_name,
+    legend_columns,
+    panel_columns,
+    panel_width,
+    text_width,
+    title_panels,
+)
 from fatewalk.plot.style import (
     BLACK,
     CALLED,
     GREY,
     MANY,
-    SMALL,
+    TEXT,
     add_foot,
     add_title,
     day_title,
@@ -38,6 +46,7 @@ if TYPE_CHECKING:
 CAP = 10.0  # -log10 lfsr above this is drawn at this
 N_LABELS = 6  # calls named in a panel of a day
 N_NAMES = 5  # of a contrast
+LONGEST = 0.65  # share of a side of a panel that a name may take
 
 
 class Points(NamedTuple):
@@ -180,13 +189,23 @@ def choose(effect: np.ndarray, called: np.ndarray, most: int = N_LABELS) -> np.n
 
 def widen(ax: Axes, labelled: Sequence[tuple[np.ndarray, np.ndarray]]) -> None:
     """Widen the common x axis until every name fits beside its point."""
-    width = ax.get_window_extent().width * 72 / ax.figure.dpi  # points
+    width = width_of(ax)
     limit = ax.get_xlim()[1]
     for x, names in labelled:
         for effect, name in zip(np.abs(x), names, strict=True):
-            taken = (text_width(name) + 6) / (width / 2)  # share of the half axis
+            taken = (text_width(shown_as(name, width)) + 6) / (width / 2)  # share of the half axis
             limit = max(limit, effect / max(1 - taken, 0.3))
     ax.set_xlim(-limit, limit)
+
+
+def width_of(ax: Axes) -> float:
+    """Width of a panel, points."""
+    return float(ax.get_window_extent().width * 72 / ax.figure.dpi)
+
+
+def shown_as(name: str, width: float) -> str:
+    """A name that fits one side of a panel of a width in points."""
+    return cut_name(name, LONGEST * width / 2 / 72)
 
 
 def name_points(ax: Axes, x: np.ndarray, y: np.ndarray, names: np.ndarray) -> None:
@@ -202,8 +221,9 @@ def name_points(ax: Axes, x: np.ndarray, y: np.ndarray, names: np.ndarray) -> No
         at = y[rows] * points_per_unit
         for row, shift in zip(rows, keep_apart(at, LINE) - at, strict=True):
             text = ax.annotate(
-                names[row], (x[row], y[row]), (side * 4, shift), textcoords="offset points",
-                ha="left" if side > 0 else "right", va="center", fontsize=SMALL, gid="name",
+                shown_as(names[row], width_of(ax)), (x[row], y[row]), (side * 4, shift),
+                textcoords="offset points", ha="left" if side > 0 else "right", va="center",
+                fontsize=TEXT, gid="name",
                 arrowprops={"arrowstyle": "-", "lw": 0.3, "color": GREY, "shrinkA": 0, "shrinkB": 1,
                             "relpos": (0.0 if side > 0 else 1.0, 0.5)},
                 path_effects=[withStroke(linewidth=1.2, foreground="white")],

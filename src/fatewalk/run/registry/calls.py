@@ -25,6 +25,18 @@ OF_FATES = (
     Column("lfsr", "local false sign rate", "probability", "n, F, D"),
     Column("prob_large", "probability that the effect exceeds eps", "probability", "n, F, D"),
     Column("patterns", "probability of each pattern over days", "probability", "n, F, 7"),
+    Column(
+        "steady",
+        "probability of each pattern both in logit and on the scale of the labels' spread",
+        "probability",
+        "n, F, 7",
+    ),
+    Column(
+        "gained",
+        "probability of an effect above eps on the scale of the labels' spread alone",
+        "probability",
+        "n, F, D",
+    ),
     Column("moved", "probability that the fate moved itself", "probability", "n, F"),
     Column(
         "untold",
@@ -34,6 +46,23 @@ OF_FATES = (
     ),
     Column("grid", "prior standard deviations by which the covariances are scaled", "logit", "G"),
     Column("pi0, pi", "weight of no effect, and those by class, time shape and scale", shape="; C, T, G"),
+)
+
+#: Parts of an annotated matrix.
+ANNOTATED = (
+    Column("X", "the layer `mash_mean`", "logit", "n, F x D"),
+    Column("obs", "genes, with their number of rows in `hits.csv` (`n_hits`); or guides, with their gene"),
+    Column("var", "`fate`, `day` (its label) and `time` of each column; names such as `MES@day2`"),
+    Column(
+        "layers",
+        "as in `effects.parquet`: `estimate`, `se`, `mash_mean`, `mash_sd`, `lfsr`, `plarge`, `n_cells`; of "
+        "genes also `posterior_mean`, `posterior_sd`, `called` (1, 0 or missing) and `percent_points` with "
+        '`_low` and `_high`, as in `fate_probability_change.csv`. What each is stands in `uns["layers"]`',
+        shape="n, F x D",
+    ),
+    Column("obsm", "`prob_moved`, a column a fate: probability that it moved itself", "probability", "n, F"),
+    Column("uns", "`reference`, `effect_size_eps`, `calls_scale`, `layers`"),
+    Column("obsp, varm, varp", "empty"),
 )
 
 FILES = (
@@ -157,6 +186,10 @@ FILES = (
                 "(one fate moves), `flow` (cells diverted between two) or `all`",
             ),
             Column("n_effects", "expected number of rows with any effect"),
+            Column(
+                "estimand, estimand_because",
+                "of genes: what the calls ask for, `calls.estimand: auto` resolved, and why",
+            ),
             Column("loglik", "log likelihood, against that of no effect anywhere", unit="nats"),
             Column("rounds", "rounds of EM that found the weights"),
             Column("gain", "what the last round added to the log posterior of the weights", unit="nats"),
@@ -231,9 +264,17 @@ FILES = (
             Column("n_cells", "cells of the day that carry a guide of the gene", unit="cells"),
             Column(
                 "pattern, pattern_prob",
-                "the likeliest course over the observed days, as in `hits_ranked.csv`, and its probability",
+                "the likeliest course over the observed days, and its probability. A change between two days "
+                "is claimed only if it holds in logit and against how far the labels of each day move "
+                "([method](method.md#patterns)); else the words are like `present from day 5 on; day 3 not "
+                "resolved` (scale contrast: in logit alone, as in `hits_ranked.csv`)",
             ),
-            Column("n_guides", "guides of the gene (scale contrast: also `n_sources_hit`)"),
+            Column(
+                "not_resolved",
+                "scale fate: days whose labels resolve too little to say that there is no effect; empty if "
+                "the pattern stands",
+            ),
+            Column("n_guides, n_sources_hit", "scale contrast: guides of the gene; sources that call it"),
             Column(
                 "marks",
                 "what to look at before the hit is believed, in words, `; ` between them; empty: nothing. "
@@ -326,6 +367,21 @@ FILES = (
         ),
     ),
     File(
+        "results.h5ad",
+        stage="rank_hits",
+        where="run",
+        text="Effects of genes on each fate's own probability as an AnnData, genes x (fate, day), for "
+        "scanpy, R and your own code: `anndata.read_h5ad`, or `fatewalk.load(...).to_anndata()`.",
+        columns=ANNOTATED,
+    ),
+    File(
+        "results_guides.h5ad",
+        stage="rank_hits",
+        where="run",
+        text="The same of single guides, each with its gene in `obs`.",
+        columns=ANNOTATED,
+    ),
+    File(
         "hits_ranked.csv",
         stage="rank_hits",
         where="contract",
@@ -368,7 +424,10 @@ FILES = (
                 unit="probability",
             ),
             Column("n_sources_hit", "by how many of the sources the gene is a hit"),
-            Column("source, estimand", "what the calls rest on (`calls.source`, `calls.estimand`)"),
+            Column(
+                "source, estimand",
+                "what the calls rest on (`calls.source`; `calls.estimand`, `auto` resolved)",
+            ),
             Column(
                 "postmean_d*, postsd_d*, lfsr_d*",
                 "posterior mean and SD and local false sign rate, by that source",

@@ -29,7 +29,7 @@ are the criterion. The loss cannot be compared between data sets.
         "heatmap",
         stage="plot_figures",
         category="Effects",
-        text="Effects after mash of the 60 best-ranked genes by day, with the calls; by `calls.scale`.",
+        text="Effects after shrinkage of the 50 best-ranked genes by day, with the calls; by `calls.scale`.",
         by_scale=True,
         caption="""\
 **Effects of the best-ranked genes by day** in {dataset} (run {run}). Each row is a gene, best rank on top;
@@ -63,10 +63,11 @@ few effects lie beyond the scale. The title tells how many genes are not shown.
 of sampling. Vertical: effect of perturbing the gene on the log odds (logit) of the fate's own probability
 (calls.scale: fate, the default), or of the first fate named on the axis against the second; the grey
 horizontal line is no effect. Circles joined in blue: the gene, the average over its guides, by fate after
-mash as in hits.csv, by contrast the posterior mean before mash; vertical bars: 95 % intervals. Filled orange
-circles: days on which the gene is called active, pale ones where the fate only follows others (in the
-overview such lines are paler); open circles: days on which it is not. Thin grey lines: the gene's single
-guides, by fate as the labels alone tell them, not shrunk; some may leave the axis. Small numbers above the
+shrinkage (mash) as in hits.csv, by contrast the posterior mean before it; vertical bars: 95 % intervals.
+Filled orange circles: days on which the gene is called active, which is always judged after shrinkage; pale
+ones where the fate only follows others (in the overview such lines are paler); open circles: days on which it
+is not. Thin grey lines: the gene's single guides before shrinkage, by fate as the labels alone tell them;
+some may leave the axis. Small numbers above the
 axis: cells of that day with a guide of the gene (the range over days where they would not fit). A day without
 such cells leaves a gap.
 
@@ -104,23 +105,60 @@ nearly the same lfsr on all days of it: such points are one piece of evidence, n
 """,
     ),
     Figure(
-        "delta",
+        "guides",
         stage="plot_figures",
         category="Effects",
-        text="Deviations of guides within genes, by contrast.",
+        text="Guides by name: by how much each deviates from its gene, by contrast.",
         caption="""\
-**Do the guides of a gene agree?** Data set {dataset}, run {run}. Each shaded or white column is a gene with
-at least two guides, the largest disagreement on the left. Each blue point is a guide: by how much its effect
-on the log-odds (logit) of the first fate named in the title against the second differs from the average over
-the guides of its gene, the same on all days; bars are 95 % intervals. The black bar is the mean over the
-gene's guides. It must lie on zero, because the gene's effect is defined as that average; the title gives the
-largest departure over all genes, which should be rounding error (below 1e-6).
+**Do the guides of a gene agree?** Data set {dataset}, run {run}. Each row is a guide, named on the left, its
+gene on the right; the genes with the largest disagreement stand on top. Blue points: by how much the
+guide's effect on the log-odds (logit) of the first fate named in the title against the second differs from
+the average over the guides of its gene, the same on all days, as the model estimates it; bars are 95 %
+intervals. The black bar is the mean over the gene's guides. It lies on zero, because the gene's effect is
+defined as that average. In the overview of several fates colours stand for the deviations (red: the guide's
+cells go to that fate more often than those of the gene's other guides), a column a fate, and a dot marks
+those whose interval leaves zero out.
 
-*What to distrust.* Genes on the left with one guide far from all others: look for an off-target effect or an
+*What to distrust.* Genes on top with one guide far from all others: look for an off-target effect or an
 inactive guide before believing the gene's average. Genes with two guides can only mirror each other: the
 figure cannot tell which of the two is wrong. Genes with one guide have no deviation and are not shown; that
 is absence of evidence, not agreement. In a run marked as uncentred the black bars may leave zero: then the
 effects of genes are shifted by as much.
+""",
+    ),
+    Figure(
+        "label_certainty",
+        stage="plot_figures",
+        category="Design",
+        text="How sure the labels are of a cell's fate, by day.",
+        by_contrast=False,
+        caption="""\
+**What can the labels of each day resolve?** Data set {dataset}, run {run}. Horizontal: real time of sampling.
+Vertical: 1 minus the mean entropy of the labels over the entropy of the day's mean label. It is 1 where the
+label of every cell names one fate, and 0 where all cells have the same label. Black: all fates together;
+the other lines: each fate against all others.
+
+*What to distrust.* Effects on a day whose line is low. Labels that are all alike move little, so an effect
+shows small there whatever the biology, and its absence proves nothing. Where this may hide an effect,
+hits.csv says "present from day 5 on; day 3 not resolved" in place of "late". A high line is no proof either:
+labels can be sure and wrong.
+""",
+    ),
+    Figure(
+        "composition",
+        stage="plot_figures",
+        category="Design",
+        text="Mean probability of each fate by day: how many cells end in which fate.",
+        by_contrast=False,
+        caption="""\
+**Which fates do the cells end in, by day?** {dataset} (run {run}). Each panel is a fate. Horizontal: real
+time of sampling. Vertical: the mean of the fate's probability over all cells of a day, perturbed or not, in
+percent; over the fates these add up to 100 % on each day. The smallest and the largest value stand over the
+panel.
+
+*What to distrust.* A fate of which hardly a cell is seen on a day can show no effect there. A composition
+that jumps between two days may be one of sampling or of labels, not of biology: look whether the label
+certainty jumps, too.
 """,
     ),
     Figure(

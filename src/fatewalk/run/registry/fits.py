@@ -83,6 +83,7 @@ FILES = (
             ),
             Column("family", "posterior family"),
             Column("center_delta, likelihood_weight", "settings"),
+            Column("label_resolution", "what the labels of each day resolve, as in `design_report.json`"),
             Column("weight_by_day", "weight of a cell's label, mean over the cells of the day"),
             Column(
                 "phi_by_day",
@@ -129,6 +130,23 @@ FILES = (
                 "ntc_slope",
                 "by contrast: `slope` of an NTC guide beyond its share of the burden, `se` and `z`."
                 " Should be 0. `null` without NTC guides, or where nothing tells it",
+                unit="logit",
+            ),
+            Column(
+                "ntc_guides",
+                "NTC guides one by one. `contrasts`: `sd` of their deviations with `sd_95`, Cochran's `q` "
+                "with `freedom` and `p`, `i2`, and `sd_of_common_shift`, the error that they leave to the "
+                "effects of all genes of a day. `guides`: `effect` and `se` of each, and `shift_without`, "
+                "how far all genes move when it is left out. Or `not_measured`, with the reason: few or no "
+                "NTC guides, or controls that are clusters",
+                unit="logit",
+            ),
+            Column(
+                "replicates",
+                "how much the effect of a gene on a day differs between replicates: by contrast `sd`, `q`, "
+                "`freedom`, `p`, and `sd_in_errors`, the SD that estimand population uses (0 where p is not "
+                "below `level`); `beyond_one`, replicates with cells less one, summed over gene-days, with "
+                "`needed`; `estimand_auto`, what `calls.estimand: auto` makes of it, in words",
                 unit="logit",
             ),
             Column("defects", "the sentences of the columns `defects`, by name of the gene or guide"),
@@ -244,9 +262,23 @@ FILES = (
             ),
             Column("guide_variance", "variance of a guide around its gene, sigma_guide²", unit="logit²"),
             Column("composition", "mean probability of each fate by day", "probability", "F, D"),
+            Column("label_spread", "SD of the labels over that of labels that name one fate", "", "F, D"),
             Column("genes, guides, fates, days", "names along the axes, the reference first"),
             Column("guide_to_gene", "index of each guide's gene", shape="G"),
             Column("gene_cells, guide_cells", "cells by day", unit="cells", shape="L, D; G, D"),
+            Column(
+                "ntc_shift",
+                "covariance of the error that NTC guides leave to all rows alike, not yet in the information",
+                "logit²",
+                "F*, D, F*, D",
+            ),
+            Column(
+                "replicate_variance",
+                "variance that differences between replicates add to a gene",
+                "logit²",
+                "L, F*, D",
+            ),
+            Column("replicates_beyond_one", "replicates with cells, less one, summed over gene-days"),
         ),
     ),
     File(
@@ -277,6 +309,12 @@ FILES = (
             Column("genes, guides, contrasts, days", "names along the axes"),
             Column("guide_to_gene", "index of each guide's gene", shape="G"),
             Column("gene_cells, guide_cells", "cells by day", unit="cells", shape="L, D; G, D"),
+            Column(
+                "replicate_variance",
+                "variance that differences between replicates add to a gene",
+                unit="logit²",
+                shape="L, F*, D",
+            ),
         ),
     ),
     File(

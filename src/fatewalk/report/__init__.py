@@ -1,0 +1,5 @@
+"""The page of a run: one HTML file that holds all it needs, made from finished tables alone."""
+
+from fatewalk.report.page import NAME, render, write_page
+
+__all__ = ["NAME", "render", "write_page"]
