@@ -14,6 +14,7 @@ for kind in KINDS.values():
             evidence=f"{RUN}/evidence.npz",
             parts=summary_of_run("guide_parts.npz"),
             survival=f"{RUN}/survival.csv",
+            card=f"{RUN}/fit_card.json",
             report=f"{RUN}/design_report.json",
         output:
             **kind.outputs("rank_hits"),

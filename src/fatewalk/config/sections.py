@@ -12,6 +12,7 @@ from pydantic import BaseModel, Field, PositiveFloat, PositiveInt, field_validat
 
 from fatewalk.config.base import Scale, Section, Seed, key
 from fatewalk.config.places import fate_names, not_twice
+from fatewalk.core.schema import Unit
 
 
 class DesignConfig(Section):
@@ -500,3 +501,37 @@ class AblationConfig(Section):
         {"guide_sd": 0.6, "effect_size": [0.4, 0.8]},
         description="keys of simulate that are changed: here guide effects large against gene effects",
     )
+
+
+REFITS_OF_A_JOB = 20  # starting a job takes as long as a refit of a small screen
+
+
+class ResampleConfig(Section):
+    """Target ``all_bootstrap``: refits of every run on designs that are drawn again."""
+
+    read_by: ClassVar = ("refit_draws",)
+
+    unit: Unit = Field(
+        "cells",
+        description="what is drawn with replacement: cells (within day and replicate) | clusters | guides "
+        "(within genes) | replicates | leave_one_replicate_out (each replicate is left out once)",
+    )
+    times: int = Field(
+        200, ge=10, le=10000, description="refits, 20 in a job; not for leave_one_replicate_out"
+    )
+
+    @property
+    def batches(self) -> range:
+        """Numbers of the jobs."""
+        return range(1 if self.unit == "leave_one_replicate_out" else -(-self.times // REFITS_OF_A_JOB))
+
+    def numbers(self, batch: int) -> list[int]:
+        """Numbers of the refits of a job.
+
+        Examples
+        --------
+        >>> ResampleConfig(times=50).numbers(2)
+        [40, 41, 42, 43, 44, 45, 46, 47, 48, 49]
+        """
+        first = batch * REFITS_OF_A_JOB
+        return list(range(first, min(first + REFITS_OF_A_JOB, self.times)))

@@ -27,7 +27,16 @@ from fatewalk.calls import (
     read_sources,
 )
 from fatewalk.calls.annotated import write_annotated
-from fatewalk.calls.support import Parts, joined, marks_of_parts, marks_of_survival, support_table, with_marks
+from fatewalk.calls.support import (
+    Controls,
+    Parts,
+    joined,
+    marks_of_controls,
+    marks_of_parts,
+    marks_of_survival,
+    support_table,
+    with_marks,
+)
 from fatewalk.core.daywise import Daywise, active_matrix
 from fatewalk.core.schema import LEVELS
 from fatewalk.core.tables import read_own_table, write_table
@@ -120,9 +129,11 @@ def rests_on(
     """What each hit rests on, and its marks."""
     parts = GuideParts.load(summary / "guide_parts.npz")
     need_sealed(summary, fit_of_run(run.folder), ["guide_parts.npz"])
-    support = support_table(hits, genes, Parts.of(parts, run.arrays("evidence.npz")))
+    controls = Controls.of(run.json("fit_card.json"), parts, genes.composition)
+    support = support_table(hits, genes, Parts.of(parts, run.arrays("evidence.npz")), controls)
     survival = read_own_table(run.checked(run.folder / "survival.csv"), OF_SURVIVAL, text=OF_SURVIVAL)
-    return support, joined(marks_of_parts(support), marks_of_survival(support, survival))
+    kinds = marks_of_parts(support), marks_of_controls(support), marks_of_survival(support, survival)
+    return support, joined(*kinds)
 
 
 def by_fate(run: Run, genes: FateEffects) -> tuple[pd.DataFrame, pd.DataFrame]:

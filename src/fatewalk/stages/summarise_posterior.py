@@ -52,7 +52,7 @@ def main(design: Path, fit: Path, summary: Path, draws: int, seed: int, threads:
     delete_checkpoints(fit)
     found = load_design(design / "design.pt")
     posterior = load_posterior(fit / "posterior.pt", found)
-    entry = _need_fit_of_design(fit, design)
+    entry = need_fit_of_design(fit, design)
     log.info("in: fit of %d genes, %d guides, %d days", *map(len, (found.genes, found.guides, found.days)))
     posterior_moments(posterior, found, draws, seed).save(summary / "moments.npz")
     log.info("moments from %d draws", draws)
@@ -77,7 +77,7 @@ def main(design: Path, fit: Path, summary: Path, draws: int, seed: int, threads:
     seal(summary, "summarise_posterior", "summary", entry)
 
 
-def _need_fit_of_design(fit: Path, design: Path) -> dict[str, str]:
+def need_fit_of_design(fit: Path, design: Path) -> dict[str, str]:
     """Refuse a fit of another design, or files that are not what their stage wrote; what tells the fit."""
     card = read_json(fit / CARD, ["config", "hash_of_config_and_design"])
     entry = fit_entry(fit.name, card)

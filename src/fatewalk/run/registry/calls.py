@@ -328,6 +328,13 @@ FILES = (
                 "`yes`: the hit is still seen without any one guide in one replicate; `no`: it is not; "
                 "empty: there is but one",
             ),
+            Column(
+                "without_a_control_low, without_a_control_high",
+                "range of the estimate when each control is left out: an NTC guide, or a cluster without "
+                "targeting guides where clusters (embryos) share guides; empty where there is neither",
+                unit="logit",
+            ),
+            Column("needed_control", "the control without which the hit is not seen; mostly empty"),
             Column("marks", "as in `hits.csv`"),
         ),
     ),

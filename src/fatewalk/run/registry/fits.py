@@ -293,6 +293,8 @@ FILES = (
             Column("cells", "cells with the guide", "cells", "G, R, D"),
             Column("at_mode", "effects of the guides that the step starts from", "logit", "G, F*, D"),
             Column("guides, replicates", "names along the axes"),
+            Column("controls", "clusters without targeting guides, where clusters share guides", shape="U"),
+            Column("control_shift", "shift of all genes without each of them", "logit", "U, F, D"),
         ),
     ),
     File(
