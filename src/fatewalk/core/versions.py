@@ -14,7 +14,7 @@ STAGE_VERSION = {
     "build_design": 5,
     "publish_design": 1,
     "fit_effects": 9,
-    "summarise_posterior": 11,
+    "summarise_posterior": 12,
     "check_delta": 2,
     "export_effects": 6,
     "fit_mash": 12,
