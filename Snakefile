@@ -33,6 +33,7 @@ localrules:
     all_report,
     all_recovery,
     all_ablation,
+    write_index,
     all_sweep,
 
 
@@ -46,6 +47,7 @@ rule all:
             "plot_convergence",
             "write_report",
         ),
+        index_file(),
         recovery_files(),
 
 
@@ -67,6 +69,7 @@ rule all_hits:
 rule all_report:
     input:
         made_by("publish_design", "plot_figures", "plot_convergence", "write_report"),
+        index_file(),
 
 
 rule all_figures:

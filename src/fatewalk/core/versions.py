@@ -25,6 +25,7 @@ STAGE_VERSION = {
     "plot_figures": 4,
     "plot_contrast": 2,
     "write_report": 1,
+    "write_index": 1,
     "tabulate_ablation": 3,
     "tabulate_sweep": 1,
 }
