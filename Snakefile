@@ -19,6 +19,7 @@ include: "workflow/rules/evaluate.smk"
 include: "workflow/rules/plots.smk"
 include: "workflow/rules/report.smk"
 include: "workflow/rules/over_runs.smk"
+include: "workflow/rules/resample.smk"
 
 
 report: "workflow/report/workflow.rst"
@@ -35,6 +36,7 @@ localrules:
     all_ablation,
     write_index,
     all_sweep,
+    all_bootstrap,
 
 
 rule all:
@@ -91,3 +93,8 @@ rule all_ablation:
 rule all_sweep:
     input:
         sweep_files,
+
+
+rule all_bootstrap:
+    input:
+        made_by("tabulate_bootstrap"),

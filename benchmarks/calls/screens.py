@@ -27,6 +27,7 @@ from fatewalk.core.tables import write_arrays
 from fatewalk.estimates.arrays import mean_composition
 from fatewalk.estimates.from_draws import posterior_moments
 from fatewalk.estimates.likelihood_only import label_evidence, likelihood_estimates
+from fatewalk.screen.resolution import label_spread
 from fatewalk.stages.fit_effects import fit_effects
 
 if TYPE_CHECKING:
@@ -163,7 +164,7 @@ def of_fit(design: Design, posterior: Posterior, moments: Moments) -> dict[str, 
         genes [L]; gene_cells [L, D]; mean [L, F*, D] and covariance [L, F*, D, D] of the posterior;
         alone, alone_covariance: the same of the likelihood alone; sampling [F*, L], variance that
         guide sampling adds; score [L, F*, D], information [L, F*, D, F*, D], guide_variance [] and
-        composition [F, D], evidence on all fates; n_guides [L].
+        composition and label_spread [F, D], evidence on all fates; n_guides [L].
     """
     alone = likelihood_estimates(posterior, design, posterior.rows(design))
     evidence = label_evidence(posterior, design)
@@ -178,6 +179,7 @@ def of_fit(design: Design, posterior: Posterior, moments: Moments) -> dict[str, 
         "information": evidence.gene_information,
         "guide_variance": np.array(evidence.guide_variance),
         "composition": mean_composition(design),
+        "label_spread": label_spread(design.prob.numpy(), design.day.numpy(), len(design.days)),
         "n_guides": moments.n_guides,
         "sampling": moments.sigma_guide_square[:, None] / moments.n_guides,
     }
@@ -194,6 +196,7 @@ def evidence_arrays(screen: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         "guide_to_gene": np.repeat(np.arange(len(screen["genes"])), screen["n_guides"].astype(int)),
         "guide_variance": screen["guide_variance"],
         "composition": screen["composition"],
+        "label_spread": screen["label_spread"],
         "fates": np.array([f"F{number}" for number in range(n_fates)]),
         "days": np.array(day_names(n_days)),
     }

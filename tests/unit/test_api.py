@@ -259,6 +259,46 @@ def test_what_cellrank_left_is_read_in_memory_as_from_its_file():
     assert len(one.hits())
 
 
+def test_effects_as_an_annotated_matrix(result):
+    genes, guides = result.to_anndata(), result.to_anndata("guide")
+    effects = result.effects("gene", scale="fate").set_index(["gene", "fate", "day"])
+    for name in ("estimate", "mash_mean", "lfsr", "n_cells"):
+        one = genes["Gene003", "NEU@day2"].layers[name].item()
+        assert one == effects.loc[("Gene003", "NEU", "day2"), name]
+    assert genes.shape == (10, 3 * 2)
+    assert set(guides.obs["gene"]) == set(genes.obs_names)
+    assert genes.obs["n_hits"].sum() == len(result.hits())
+    with pytest.raises(fatewalk.FatewalkError, match="level: found 'cell'; allowed: gene, guide"):
+        result.to_anndata("cell")
+
+
+def test_fitted_probabilities_are_written_back_to_the_cells(screen, result, tmp_path):
+    adata = as_anndata(screen)[::-1][:500].copy()
+    adata.obs_names = ["stranger", *adata.obs_names[1:]]
+    result.add_to(adata)
+    fitted = adata.obsm["fatewalk"]
+    assert list(fitted) == FATES
+    assert fitted.iloc[0].isna().all()  # no cell of the run
+    fitted, labels = fitted.iloc[1:], adata[1:].obsm["lineages_fwd"]
+    np.testing.assert_allclose(fitted.sum(axis=1), 1)
+    day = adata.obs["day"].iloc[1:]
+    mean = fitted.groupby(day).mean() - pd.DataFrame(labels, fitted.index, FATES).groupby(day).mean()
+    assert mean.abs().max().max() < 0.04  # half of the cells; labels are 0 or 1
+    hit = result.hits().iloc[0]
+    calls = screen.guide_calls.merge(screen.guide_map, left_on="guide", right_on="guide_name")
+    carriers = fitted.index.isin(calls.loc[calls["gene_name"] == hit["gene"], "cell_id"])
+    on_day = (day == hit["strongest_day"]).to_numpy()
+    gain = (
+        fitted.loc[carriers & on_day, hit["fate"]].mean() - fitted.loc[~carriers & on_day, hit["fate"]].mean()
+    )
+    assert np.sign(gain) == np.sign(hit["effect"])
+    with pytest.raises(fatewalk.FatewalkError, match="such as 0, 1, those of the run such as cell"):
+        result.add_to(AnnData(np.zeros((2, 1))))
+    again = fatewalk.load(result.save(tmp_path / "elsewhere" / "of" / "mine"))
+    with pytest.raises(fatewalk.FatewalkError, match="open the run where it was made"):
+        again.add_to(adata)
+
+
 def test_a_result_is_saved_and_opened_again(result, tmp_path):
     folder = result.save(tmp_path / "mine")
     again = fatewalk.load(folder)

@@ -7,6 +7,7 @@ import shutil
 import sys
 from fnmatch import fnmatch
 
+import h5py
 import numpy as np
 import pandas as pd
 import pytest
@@ -35,7 +36,8 @@ OF_CONTRAST = [
 OF_RUN = [
     "theta_posterior_summary.npz", "delta_posterior_summary.npz", "pairwise_fate_effects.csv",
     "fate_probability_change.csv", "gene_power.csv", "fit_card.json", "fit_trace.csv", "design_report.json",
-    "hits.csv", "effects.parquet", "verdict.json", "manifest.json", "run.json", "settings.json",
+    "hits.csv", "effects.parquet", "results.h5ad", "results_guides.h5ad",
+    "verdict.json", "manifest.json", "run.json", "settings.json",
     "summary.txt", "report.html",
     "design/design.pt", "design/guide_to_gene.parquet", "design/n_guides_per_gene.parquet",
     "design/gene_offsets.parquet", "design/guides_by_gene.parquet",
@@ -52,8 +54,8 @@ def test_every_agreed_file_is_there(finished):
         assert finished.path(name).is_file(), name
     for name in CONTRACT:
         assert finished.path(name).read_bytes() == finished.path(f"contrast=MES/{name}").read_bytes()
-    for figure in ("convergence", "heatmap", "trajectories", "volcano", "delta", "recovery"):
-        for suffix in ("png", "pdf"):
+    for figure in ("convergence", "heatmap", "trajectories", "volcano", "guides", "composition", "recovery"):
+        for suffix in ("png", "pdf", "svg"):
             assert finished.path(f"figures/{figure}.{suffix}").stat().st_size > 5000
 
 
@@ -62,6 +64,9 @@ def held(path):
     if path.suffix == ".npz":
         with np.load(path, allow_pickle=False) as arrays:
             return list(arrays)
+    if path.suffix == ".h5ad":
+        with h5py.File(path) as file:
+            return list(file)
     if path.suffix == ".json":
         return list(json.loads(path.read_text()))
     return list(pd.read_parquet(path) if path.suffix == ".parquet" else pd.read_csv(path, nrows=1))
@@ -282,7 +287,7 @@ def three(tmp_path_factory):
 
 def test_more_contrasts_need_no_more_jobs(three):
     assert len(list((three.folder / "results" / "benchmarks").rglob("*.tsv"))) == 12
-    for figure in ("heatmap", "trajectories", "volcano", "delta", "recovery"):
+    for figure in ("heatmap", "trajectories", "volcano", "guides", "recovery"):
         assert three.path(f"figures/{figure}.png").is_file()
         assert three.path(f"figures/overview_{figure}.png").is_file()
     hits = three.path("hits_ranked.csv").read_bytes()

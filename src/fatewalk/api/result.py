@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fatewalk import plot
+from fatewalk.api.annotated import add_fitted, fitted_of_cells
 from fatewalk.calls import FateEffects, pair_effects_table
 from fatewalk.core.errors import FatewalkError, nearest, one_of
 from fatewalk.core.files import make_folder
@@ -123,6 +124,58 @@ class Result:
         wanted = (table["level"] == level) & (scale is None or table["scale"] == scale)
         found = table[wanted].reset_index(drop=True)
         return found.drop(columns=["level", "guide"] if level == "gene" else ["level"])
+
+    def to_anndata(self, level: str = "gene") -> Any:
+        """Effects on each fate and day as an AnnData, genes or guides x (fate, day), with layers.
+
+        Parameters
+        ----------
+        level
+            gene | guide.
+
+        Returns
+        -------
+        anndata.AnnData
+            The content of results.h5ad, or of results_guides.h5ad: see docs/outputs.md.
+
+        Raises
+        ------
+        FatewalkError
+            For another level, or a run of before there were such files.
+
+        Examples
+        --------
+        >>> genes = result.to_anndata()  # doctest: +SKIP
+        >>> genes[:, genes.var["fate"] == "NEU"].to_df("percent_points")  # doctest: +SKIP
+        """
+        one_of("level", level, ("gene", "guide"))
+        path = self.folder / ("results.h5ad" if level == "gene" else "results_guides.h5ad")
+        if not path.is_file():
+            raise FatewalkError(f"{path}: no such file; run the workflow again, which writes it now")
+        import anndata
+
+        return anndata.read_h5ad(self.run.checked(path))
+
+    def add_to(self, adata: Any, key: str = "fatewalk") -> None:
+        """Write the fitted fate probabilities of its cells into an AnnData, in place.
+
+        They are what the model gives to a cell with these guides on this day and in this replicate: the
+        average over posterior draws, smoother than the cell's own label.
+
+        Parameters
+        ----------
+        adata
+            With the cells of the run, by their names in ``obs_names``. More or fewer cells, in any order, are
+            no matter; those that were not fitted are missing.
+        key
+            Where in ``obsm``: a table with a column for each fate.
+
+        Raises
+        ------
+        FatewalkError
+            If no cell is of the run, or the fit is not at hand, as for a result that was saved elsewhere.
+        """
+        add_fitted(adata, fitted_of_cells(self.run), key)
 
     def table(self, name: str, contrast: str | None = None) -> pd.DataFrame:
         """A table of the run by the name of its file (docs/outputs.md), of a contrast or of the run's top.

@@ -13,7 +13,7 @@ import pandas as pd
 
 from fatewalk import mash
 from fatewalk.calls.hits import active_days, hit_anyday, running_mean
-from fatewalk.calls.patterns import PATTERNS, likeliest
+from fatewalk.calls.patterns import PATTERNS, likeliest, unresolved_words
 from fatewalk.calls.tables import in_order, rounded, sign_words
 from fatewalk.core.daywise import ACTIVE_DAYS, Daywise
 from fatewalk.core.schema import Z95
@@ -29,7 +29,8 @@ if TYPE_CHECKING:
     Numbers = NDArray[np.float64]
     Flags = NDArray[np.bool_]
 
-LIKELY = 0.5  # a set of movers, or that a fate moved, is what is more likely than not
+LIKELY = 0.5  # a set of movers, that a fate moved, or that a pattern holds, is what is more likely than not
+HIDDEN = 0.2  # a day is not resolved for a gene where an effect is this likely on the labels' own scale alone
 ITSELF, UNTOLD = "this fate", "cannot be told"
 
 
@@ -109,7 +110,7 @@ def fate_hits_table(
         itself), who_moved (``this fate``, or ``cannot be told``), also_moved (other fates that more likely
         moved than not, hits or not; where that cannot be told, the other fates with an effect), guides_agree
         ("3 of 4" guides with cells on that day have the sign of the gene) and n_cells of that day; pattern,
-        pattern_prob, n_guides, and the marks of the fit.
+        pattern_prob, not_resolved (see `hit_patterns`), and the marks of the fit.
     """
     row, fate = np.nonzero(calls.named)  # [m]
     days = np.asarray(genes.days, dtype=object)
@@ -119,10 +120,10 @@ def fate_hits_table(
     of = np.arange(len(row))
     effect, sd = mean[of, best], genes.sd[row, fate, best]
     lfsr = np.where(active, genes.lfsr[row, fate], np.inf).min(axis=1, initial=np.inf)
-    counts = Daywise.of(gene_table, "gene_daywise table", ["n_cells"], ["gene", "n_guides"])
+    counts = Daywise.of(gene_table, "gene_daywise table", ["n_cells"], ["gene"])
     points = _points(change, genes.fates, genes.names)  # [3, n, F, D]
     agree, seen = _agreement(genes, guides, guide_table)
-    pattern, pattern_prob = likeliest(genes.patterns[row, fate])
+    pattern, pattern_prob, not_resolved = hit_patterns(genes, calls, row, fate)
     names = np.asarray(genes.fates, dtype=object)
     others = np.where(calls.told[:, None], genes.moved > LIKELY, calls.hit)  # [n, F]
     columns = {
@@ -146,11 +147,46 @@ def fate_hits_table(
         ],
         "guides_agree": [f"{a} of {s}" for a, s in zip(agree[row, fate, best], seen[row, best], strict=True)],
         "n_cells": counts["n_cells"][row, best].astype(int),
-        "pattern": pattern.astype(object),
+        "pattern": pattern,
         "pattern_prob": pattern_prob,
-        "n_guides": counts["n_guides"][row],
+        "not_resolved": not_resolved,
     }
     return rounded(in_order(pd.DataFrame(columns), "fate")).assign(**counts.marks)
+
+
+def hit_patterns(
+    genes: FateEffects, calls: FateCalls, row: NDArray[np.intp], fate: NDArray[np.intp]
+) -> tuple[NDArray[np.object_], Numbers, NDArray[np.object_]]:
+    """How the effect of each hit runs over the days, as far as the labels resolve it.
+
+    A pattern stands if, given that it holds in logit, it more likely than not holds on the scale of the
+    labels' spread too; its probability is that of both. Else the words say where the effect is present and
+    which days are not resolved, with the probability of the pattern in logit.
+
+    Parameters
+    ----------
+    genes, calls
+        All genes.
+    row, fate
+        Gene and fate of each hit [m].
+
+    Returns
+    -------
+    tuple
+        pattern, pattern_prob, not_resolved (labels of days, empty where the pattern stands), [m] each.
+    """
+    days = np.asarray(genes.days, dtype=object)
+    name, in_logit = likeliest(genes.patterns[row, fate])
+    on_both = genes.steady[row, fate, [PATTERNS.index(one) for one in name]]
+    pattern, probability = name.astype(object), np.where(on_both > LIKELY * in_logit, on_both, in_logit)
+    hidden = np.full(len(row), "", dtype=object)
+    for i in np.flatnonzero(on_both <= LIKELY * in_logit):
+        gained = np.nan_to_num(genes.gained[row[i], fate[i]])  # [D]
+        present = calls.active[row[i], fate[i]] | (genes.prob_large[row[i], fate[i]] > LIKELY)
+        unresolved = ~present & ((gained > HIDDEN) | (gained == gained[~present].max(initial=0)))
+        pattern[i] = unresolved_words(name[i], days[present], days[unresolved])
+        hidden[i] = "; ".join(days[unresolved])
+    return pattern, probability, hidden
 
 
 def fate_effects_table(

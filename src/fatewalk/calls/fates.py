@@ -5,14 +5,14 @@ Letters: n genes or guides, F fates (the reference first), F* contrasts, D days,
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from fatewalk import __version__, mash
 from fatewalk.calls.checks import refuse_unknown
-from fatewalk.calls.patterns import PATTERNS, classify
+from fatewalk.calls.patterns import PATTERNS, classify, on_both_scales, stretch
 from fatewalk.calls.sources import Shrunk
 from fatewalk.estimates.arrays import ArrayFile
 from fatewalk.estimates.export import guide_sampling
@@ -47,6 +47,11 @@ class FateEffects(ArrayFile):
         After mash; missing without cells and for fates rarer than `RARE`.
     patterns : array [n, F, P]
         Probability of each of `fatewalk.calls.patterns.PATTERNS`.
+    steady : array [n, F, P]
+        Probability of each pattern on both scales, logit and the spread of the day's labels.
+    gained : array [n, F, D]
+        Probability of an effect above eps on the scale of the labels' spread, and not in logit: the labels of
+        that day resolve too little to say that there is none.
     moved : array [n, F]
         Probability that the fate moved itself, and does not only follow others.
     untold : array [n]
@@ -66,6 +71,8 @@ class FateEffects(ArrayFile):
     lfsr: Numbers
     prob_large: Numbers
     patterns: Numbers
+    steady: Numbers
+    gained: Numbers
     moved: Numbers
     untold: Numbers
     grid: Numbers
@@ -129,13 +136,19 @@ def shrink_fates(
     composition = evidence["composition"]  # [F, D]
     seen = evidence[f"{level}_cells"].astype(bool)  # [n, D]
     fit = mash.fit_fates(given, composition, null_weight=null_weight)
+    stretched = stretch(evidence["label_spread"])  # [F, D]
     blocks = [
-        _Block.of(block, composition, seen[block.rows], eps)
+        _Block.of(block, composition, stretched, seen[block.rows], eps)
         for block in mash.draw_effects(fit, given, composition, eps, seed=SEED)
     ]
-    fate, patterns, of_contrasts = _joined(blocks)
+    of_fates = mash.Effects.joined(block.fate for block in blocks)
+    patterns, steady, gained, of_contrasts = (
+        np.concatenate([getattr(block, name) for block in blocks])
+        for name in ("patterns", "steady", "gained", "contrast_patterns")
+    )
     who = mash.movers(fit, given, 1 - np.concatenate([block.null for block in blocks]))
     shown = seen[:, None, :] & (composition > RARE)  # [n, F, D]
+    any_day = np.asarray(shown.any(axis=2))[:, :, None]
     estimate, se = unshrunk(given, composition)
     by_fate = FateEffects(
         names=evidence[f"{level}s"],
@@ -144,11 +157,13 @@ def shrink_fates(
         composition=composition,
         estimate=np.where(shown, estimate, np.nan),
         se=np.where(shown, se, np.nan),
-        mean=np.where(shown, fate.mean, np.nan),
-        sd=np.where(shown, fate.sd, np.nan),
-        lfsr=np.where(shown, fate.lfsr, np.nan),
-        prob_large=np.where(shown, fate.prob_large, np.nan),
-        patterns=np.where(np.asarray(shown.any(axis=2))[:, :, None], patterns, np.nan),
+        mean=np.where(shown, of_fates.mean, np.nan),
+        sd=np.where(shown, of_fates.sd, np.nan),
+        lfsr=np.where(shown, of_fates.lfsr, np.nan),
+        prob_large=np.where(shown, of_fates.prob_large, np.nan),
+        patterns=np.where(any_day, patterns, np.nan),
+        steady=np.where(any_day, steady, np.nan),
+        gained=np.where(shown, gained, np.nan),
         moved=who.moved,
         untold=who.untold,
         grid=fit.grid,
@@ -157,6 +172,45 @@ def shrink_fates(
     )
     return MashedFates(
         by_fate, _contrasts(fit, given, of_contrasts, seen, eps), _mixture(fit, who, len(given))
+    )
+
+
+def shrink_again(
+    genes: FateEffects, given: mash.Evidence, seen: Flags, eps: float, n_draws: int
+) -> FateEffects:
+    """Other evidence under the prior that was fitted to genes.
+
+    Parameters
+    ----------
+    genes
+        What was fitted; its prior and its composition hold.
+    given
+        The evidence, of n rows.
+    seen : array, bool [n, D]
+        Gene-days with cells.
+    eps
+        As in `shrink_fates`.
+    n_draws
+        Draws of a row: 200 tell a probability of .9 to .02.
+    """
+    prior, composition = genes.prior, genes.composition
+    shown = seen[:, None, :] & (composition > RARE)  # [n, F, D]
+    of_blocks, nulls, patterns = [], [], []
+    for block in mash.draw_effects(prior, given, composition, eps, n_draws=n_draws, seed=SEED):
+        of_blocks.append(block.summary())
+        nulls.append(block.null)
+        patterns.append(_patterns(block, block.fate, shown[block.rows], eps))
+    found = mash.Effects.joined(of_blocks)
+    who = mash.movers(prior, given, 1 - np.concatenate(nulls))
+    return replace(
+        genes,
+        mean=np.where(shown, found.mean, np.nan),
+        sd=np.where(shown, found.sd, np.nan),
+        lfsr=np.where(shown, found.lfsr, np.nan),
+        prob_large=np.where(shown, found.prob_large, np.nan),
+        patterns=np.concatenate(patterns),
+        moved=who.moved,
+        untold=who.untold,
     )
 
 
@@ -191,16 +245,21 @@ class _Block:
     null: Numbers
     fate: mash.Effects
     patterns: Numbers  # [B, F, P]
+    steady: Numbers  # [B, F, P]
+    gained: Numbers  # [B, F, D]
     contrast_patterns: Numbers  # [B, F*, P]
 
     @classmethod
-    def of(cls, draws: mash.FateDraws, composition: Numbers, seen: Flags, eps: float) -> _Block:
+    def of(
+        cls, draws: mash.FateDraws, composition: Numbers, stretched: Numbers, seen: Flags, eps: float
+    ) -> _Block:
         shown = seen[:, None, :] & (composition > RARE)  # [B, F, D]
         whole = np.broadcast_to(seen[:, None, :], (len(seen), len(composition) - 1, seen.shape[1]))
         return cls(
             draws.null,
             draws.summary(),
             _patterns(draws, draws.fate, shown, eps),
+            *_on_both_scales(draws, stretched, shown, eps),
             _patterns(draws, draws.contrast, whole, eps),
         )
 
@@ -210,16 +269,29 @@ def _patterns(draws: mash.FateDraws, effects: Numbers, observed: Flags, eps: flo
     n_days = effects.shape[2]
     seen = observed[draws.row].reshape(-1, n_days)  # [T f, D]
     codes = classify(effects.reshape(-1, n_days), seen, eps).reshape(effects.shape[:2])  # [T, f]
+    return _shares(draws, codes)
+
+
+def _on_both_scales(
+    draws: mash.FateDraws, stretched: Numbers, observed: Flags, eps: float
+) -> tuple[Numbers, Numbers]:
+    """Probability of each pattern on both scales [B, F, P]; of days active on the second alone [B, F, D]."""
+    effects, seen = draws.fate, observed[draws.row]  # [T, F, D]
+    n_days = effects.shape[2]
+    codes, gained = on_both_scales(
+        effects.reshape(-1, n_days), (effects * stretched).reshape(-1, n_days), seen.reshape(-1, n_days), eps
+    )
+    return (
+        _shares(draws, codes.reshape(effects.shape[:2])),
+        draws.average(gained.reshape(effects.shape).astype(float)),
+    )
+
+
+def _shares(draws: mash.FateDraws, codes: NDArray[np.int8]) -> Numbers:
+    """Probability of each pattern, [B, f, P] from those of draws [T, f]; no effect counts as none."""
     found = np.stack([draws.average((codes == code).astype(float)) for code in range(len(PATTERNS))], axis=2)
     found[:, :, PATTERNS.index("none")] += draws.null[:, None]
     return found
-
-
-def _joined(blocks: list[_Block]) -> tuple[mash.Effects, Numbers, Numbers]:
-    """Effects on fates, their patterns and those of contrasts, of all rows."""
-    of_fates = mash.Effects.joined(block.fate for block in blocks)
-    patterns = np.concatenate([block.patterns for block in blocks])
-    return of_fates, patterns, np.concatenate([block.contrast_patterns for block in blocks])
 
 
 def _contrasts(

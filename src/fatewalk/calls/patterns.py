@@ -5,8 +5,13 @@ Letters: S draws, n genes, D days.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 PATTERNS = ("none", "early", "late", "transient", "sustained", "intermittent", "sign_switch")
 """In the order of the columns of `pattern_probabilities`."""
@@ -83,6 +88,73 @@ def pattern_probabilities(draws: Numbers, observed: Flags, eps: float) -> Number
     """
     found = classify(draws, observed, eps)  # [S, n]
     return np.stack([(found == code).mean(axis=0) for code in range(len(PATTERNS))], axis=1)
+
+
+def on_both_scales(
+    effects: Numbers, stretched: Numbers, observed: Flags, eps: float
+) -> tuple[NDArray[np.int8], Flags]:
+    """Patterns of draws that hold on both scales, and days that only one of them calls active.
+
+    Parameters
+    ----------
+    effects
+        Draws [..., n, D], logit.
+    stretched
+        The same draws on the scale of the labels' spread, see `stretch`.
+    observed, eps
+        As of `classify`.
+
+    Returns
+    -------
+    array of int [..., n]
+        Places in `PATTERNS`; -1 where the two scales give different patterns.
+    array of bool [..., n, D]
+        Days active on the second scale alone.
+    """
+    code = classify(effects, observed, eps)
+    same = code == classify(stretched, observed, eps)
+    gained = observed & (np.abs(stretched) > eps) & (np.abs(effects) <= eps)
+    return np.where(same, code, -1).astype(np.int8), gained
+
+
+def stretch(spread: Numbers) -> Numbers:
+    """By how much effects of each day would be larger if its labels spread as those of the best day do.
+
+    Parameters
+    ----------
+    spread
+        Spread of the labels [F, D], see `fatewalk.screen.resolution.label_spread`.
+
+    Returns
+    -------
+    array
+        At least 1 [F, D].
+    """
+    best = spread.max(axis=1, keepdims=True)
+    return best / np.maximum(spread, 1e-6 * best.clip(1e-300))
+
+
+def unresolved_words(pattern: str, present: Sequence[str], unresolved: Sequence[str]) -> str:
+    """What a pattern says where it does not hold on both scales.
+
+    Parameters
+    ----------
+    pattern
+        On the scale of logits.
+    present
+        Labels of the days with an effect, in time order.
+    unresolved
+        Labels of the days on which labels may hide one.
+
+    Examples
+    --------
+    >>> unresolved_words("late", ["day5", "day7"], ["day3"])
+    'present from day5 on; day3 not resolved'
+    """
+    days = {"late": f"from {present[0]} on", "early": f"until {present[-1]}"}.get(
+        pattern, "on " + ", ".join(present)
+    )
+    return f"present {days}; {', '.join(unresolved)} not resolved"
 
 
 def likeliest(patterns: Numbers) -> tuple[NDArray[np.str_], Numbers]:

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 from fatewalk.core.errors import FatewalkError
 from fatewalk.core.files import read_json, write_json
 from fatewalk.core.schema import GUIDE_CALLS, GUIDE_MAP
-from fatewalk.core.tables import read_own_table
+from fatewalk.core.tables import read_own_table, write_table
 from fatewalk.run.manifest import need_sealed, seal
 from fatewalk.screen.design import build_design, in_words, save_design
+from fatewalk.screen.survival import survival_table
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -51,6 +52,7 @@ def main(source: Path, design: Path, settings: SimpleNamespace) -> None:
     for warning in report["warnings"]:
         log.warning(warning)
     save_design(found, cells["cell_id"], design)
+    write_table(survival_table(found), design / "survival.csv")
     write_json(report, design / "design_report.json")
     seal(design, "build_design", "design")
 

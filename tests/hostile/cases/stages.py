@@ -158,6 +158,7 @@ READ = {
         "main/shrunk_fates_guide.npz": (cut, foreign, gone, other_content),
         "main/fate_probability_change.csv": (cut, other_content),
         "main/design_report.json": (empty, cut, gone, other_content),
+        "main/survival.csv": (cut, gone, other_content),
         "summary/guide_parts.npz": (cut, gone, other_content),
     },
     "plot_figures": {

@@ -14,6 +14,7 @@ from fatewalk.calls import (
     fate_hits_table,
     shrink_fates,
 )
+from fatewalk.calls.fate_hits import hit_patterns
 from fatewalk.calls.fates import unshrunk
 from fatewalk.calls.hits import active_days
 from fatewalk.config import CallsConfig
@@ -40,7 +41,7 @@ def effects(genes):
         names=np.array(names), fates=np.array(FATES), days=np.array(DAYS), composition=SHARES,
         estimate=mean * 1.1, se=np.where(np.isnan(mean), np.nan, 0.3), mean=mean,
         sd=np.where(np.isnan(mean), np.nan, 0.1), lfsr=0.9 - 0.9 * np.abs(mean),
-        prob_large=large, patterns=patterns,
+        prob_large=large, patterns=patterns, steady=patterns * 0.9, gained=mean * 0,
         moved=np.array([genes[name][1] for name in names], float),
         untold=np.array([genes[name][2] for name in names], float),
         grid=np.ones(1), pi0=np.array(1.0), pi=np.zeros((3, 1, 1)),
@@ -111,13 +112,13 @@ def test_rows_say_what_a_person_needs():
     assert (mover["effect"], mover["effect_low"], mover["effect_high"]) == (0.95, 0.754, 1.146)
     assert mover["lfsr"] == pytest.approx(0.045)
     assert (mover["prob_moved"], mover["who_moved"], mover["also_moved"]) == (0.99, "this fate", "")
-    assert (mover["guides_agree"], mover["n_cells"], mover["n_guides"]) == ("1 of 2", 11, 2)
+    assert (mover["guides_agree"], mover["n_cells"]) == ("1 of 2", 11)
     assert (mover["percent_points"], mover["percent_points_low"], mover["percent_points_high"]) == (
         1.5,
         1.4,
         1.6,
     )
-    assert (mover["pattern"], mover["pattern_prob"]) == ("sustained", 0.8)
+    assert (mover["pattern"], mover["pattern_prob"], mover["not_resolved"]) == ("sustained", 0.72, "")
     pair = table[table["gene"] == "pair"].set_index("fate")
     assert set(pair["who_moved"]) == {"cannot be told"}
     assert pair["also_moved"].to_dict() == {"REF": "A", "A": "REF"}
@@ -194,6 +195,7 @@ def evidence(n=40, moved=1):
     truth = by_fate[:, 1:] - by_fate[:, :1]
     found = {
         "composition": SHARES,
+        "label_spread": np.ones((3, 2)),
         "fates": np.array(FATES),
         "days": np.array(DAYS),
         "guide_variance": np.array(0.04),
@@ -276,6 +278,38 @@ def test_unshrunk_estimates_are_those_of_the_contrasts_on_the_scale_of_the_fates
             ]
         ) / step  # fmt: skip
         np.testing.assert_allclose(se[5, f], 0.2 * np.sqrt((slope**2).sum(axis=0)), rtol=1e-3)
+
+
+def test_a_change_is_claimed_only_where_the_labels_of_both_days_resolve_it():
+    """On the first day a tenth of the effect of the second, as labels drawn to their mean show it."""
+    given = evidence()
+    weak = given | {"label_spread": np.array([[0.05, 0.5]] * 3)}
+    for level in ("gene", "guide"):
+        information = given[f"{level}_information"].copy()
+        information[:, :, 0] *= 10
+        information[:, :, :, :, 0] *= 10  # in all 100 times as sure, as labels that scatter less are
+        estimates = given[f"{level}_score"] / 25
+        estimates[:, :, 0] *= 0.1
+        score = np.einsum("nfdke,nke->nfd", information, estimates)
+        weak |= {f"{level}_score": score, f"{level}_information": information}
+    strong = weak | {"label_spread": np.full((3, 2), 0.5)}
+    named = {}
+    for name, one in (("weak", weak), ("strong", strong)):
+        genes = shrink_fates(one, "gene", "library", 10.0, 0.2).by_fate
+        calls = FateCalls.of(genes, CALLS)
+        row, fate = np.nonzero(calls.named)
+        assert len(row) >= 8
+        named[name] = hit_patterns(genes, calls, row, fate)
+        steady = genes.steady[row, fate]
+        assert (steady <= genes.patterns[row, fate] + 1e-12).all()
+    pattern, prob, hidden = named["strong"]
+    assert (pattern == "late").mean() > 0.9
+    assert (hidden == "").all()
+    assert np.median(prob) > 0.9
+    pattern, prob, hidden = named["weak"]
+    assert not ((pattern == "late") & (prob > 0.5)).any()
+    assert (pattern == "present from day 5 on; day 2 not resolved").mean() > 0.9
+    assert (hidden[pattern != "sustained"] == "day 2").all()
 
 
 def test_evidence_without_effects_gives_no_hits():

@@ -3,7 +3,14 @@
 import numpy as np
 import pytest
 
-from fatewalk.calls.patterns import PATTERNS, classify, pattern_probabilities
+from fatewalk.calls.patterns import (
+    PATTERNS,
+    classify,
+    on_both_scales,
+    pattern_probabilities,
+    stretch,
+    unresolved_words,
+)
 
 ALL = np.ones((1, 4), dtype=bool)
 
@@ -52,3 +59,32 @@ def test_probabilities_are_shares_of_draws():
         "none": 0.25, "early": 0.5, "late": 0, "transient": 0, "sustained": 0.25, "intermittent": 0,
         "sign_switch": 0,
     }  # fmt: skip
+
+
+def test_patterns_on_both_scales_and_days_that_only_one_calls_active():
+    effects = np.array([[0.1, 0.5, 0.5, 0.5], [0.0, 0.5, 0.5, 0.5], [0.1, 0.0, 0.0, 0.0], [0.1, 0.5, 0, 0]])
+    code, gained = on_both_scales(effects, effects * [5, 1, 1, 1], np.broadcast_to(ALL, (4, 4)), 0.2)
+    assert [PATTERNS[one] if one >= 0 else None for one in code] == [None, "late", None, None]
+    assert gained[:, 0].tolist() == [True, False, True, True]
+    assert not gained[:, 1:].any()
+    unseen = np.array([[False, True, True, True]] * 4)
+    code, gained = on_both_scales(effects, effects * [5, 1, 1, 1], unseen, 0.2)
+    assert PATTERNS[code[0]] == "sustained"
+    assert not gained.any()
+
+
+def test_effects_are_stretched_to_the_day_whose_labels_spread_most():
+    np.testing.assert_allclose(stretch(np.array([[0.1, 0.5], [0.4, 0.2]])), [[5, 1], [1, 2]])
+    assert np.isfinite(stretch(np.array([[0.0, 0.5], [0.0, 0.0]]))).all()  # labels that never move
+
+
+@pytest.mark.parametrize(
+    ("pattern", "present", "words"),
+    [
+        ("late", ["5", "7"], "present from 5 on; 3 not resolved"),
+        ("early", ["1", "2"], "present until 2; 3 not resolved"),
+        ("transient", ["5", "7"], "present on 5, 7; 3 not resolved"),
+    ],
+)
+def test_words_of_what_is_seen_and_what_is_not(pattern, present, words):
+    assert unresolved_words(pattern, present, ["3"]) == words

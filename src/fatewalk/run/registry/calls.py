@@ -25,6 +25,18 @@ OF_FATES = (
     Column("lfsr", "local false sign rate", "probability", "n, F, D"),
     Column("prob_large", "probability that the effect exceeds eps", "probability", "n, F, D"),
     Column("patterns", "probability of each pattern over days", "probability", "n, F, 7"),
+    Column(
+        "steady",
+        "probability of each pattern both in logit and on the scale of the labels' spread",
+        "probability",
+        "n, F, 7",
+    ),
+    Column(
+        "gained",
+        "probability of an effect above eps on the scale of the labels' spread alone",
+        "probability",
+        "n, F, D",
+    ),
     Column("moved", "probability that the fate moved itself", "probability", "n, F"),
     Column(
         "untold",
@@ -34,6 +46,23 @@ OF_FATES = (
     ),
     Column("grid", "prior standard deviations by which the covariances are scaled", "logit", "G"),
     Column("pi0, pi", "weight of no effect, and those by class, time shape and scale", shape="; C, T, G"),
+)
+
+#: Parts of an annotated matrix.
+ANNOTATED = (
+    Column("X", "the layer `mash_mean`", "logit", "n, F x D"),
+    Column("obs", "genes, with their number of rows in `hits.csv` (`n_hits`); or guides, with their gene"),
+    Column("var", "`fate`, `day` (its label) and `time` of each column; names such as `MES@day2`"),
+    Column(
+        "layers",
+        "as in `effects.parquet`: `estimate`, `se`, `mash_mean`, `mash_sd`, `lfsr`, `plarge`, `n_cells`; of "
+        "genes also `posterior_mean`, `posterior_sd`, `called` (1, 0 or missing) and `percent_points` with "
+        '`_low` and `_high`, as in `fate_probability_change.csv`. What each is stands in `uns["layers"]`',
+        shape="n, F x D",
+    ),
+    Column("obsm", "`prob_moved`, a column a fate: probability that it moved itself", "probability", "n, F"),
+    Column("uns", "`reference`, `effect_size_eps`, `calls_scale`, `layers`"),
+    Column("obsp, varm, varp", "empty"),
 )
 
 FILES = (
@@ -167,6 +196,69 @@ FILES = (
         ),
     ),
     File(
+        "certificate.json",
+        stage="certify",
+        where="run",
+        text="Proof on this very screen, check by check.",
+        columns=(
+            Column("kind", "`quick` or `full`; `none`: nothing was checked (`calls.certificate`)"),
+            Column("verdict", "`pass`, `warn` or `fail`, the worst of the checks; `none`"),
+            Column("words", "the same in words, as the run says them at its end"),
+            Column(
+                "checks",
+                "`name`, `verdict`, `value`, `limit` (beyond it the check fails) and `words`: "
+                "`shuffled_guides` (spread of z with guides shuffled between cells; 1 is right), "
+                "`control_guides` (spread of z of NTC guides taken for genes; 1), `quiet_genes` (spread of "
+                "z of genes that seem to do nothing; 1), `ntc_slope` (z), `label_weight` (weight of a label "
+                "times its dispersion; 1), `false_hits` (hits in a screen with shuffled guides)",
+            ),
+            Column("cannot_tell", "what no check here can see"),
+        ),
+    ),
+    File(
+        "certificate_z.csv",
+        stage="certify",
+        where="run",
+        text="Quantiles of z where nothing acts, for the picture: they should be those of a normal.",
+        columns=(
+            Column("what", "`shuffled guides`, or `control guides` taken for genes"),
+            Column("fate", "the fate"),
+            Column("normal", "quantile of the standard normal"),
+            Column("z", "quantile of the z scores"),
+            Column("n", "z scores"),
+        ),
+    ),
+    File(
+        "certificate_planted.csv",
+        stage="certify",
+        where="run",
+        text="Coverage and power in screens like this one, with effects planted into its own labels "
+        "(`calls.certificate: full`; else without rows).",
+        columns=(
+            Column("size_from, size_to", "class of the absolute change of a fate", unit="logit"),
+            Column("n", "planted effects"),
+            Column("covered", "share that the 95 % interval of the unshrunk estimate holds"),
+            Column("called", "share called active"),
+            Column("wrong_sign", "share of the called ones with the wrong sign"),
+        ),
+    ),
+    File(
+        "gene_p_values.csv",
+        stage="certify",
+        where="run",
+        text="Randomisation p-values: how often a gene's guides, dealt to other cells of the same day, "
+        "replicate and number of guides, move a fate as much. They lean on no model of the labels.",
+        columns=(
+            Column("gene, fate", "names"),
+            Column(
+                "p_value",
+                "of a change of the fate on any day; missing for a gene with too few cells, and without a "
+                "certificate",
+                unit="probability",
+            ),
+        ),
+    ),
+    File(
         "hits.csv",
         stage="rank_hits",
         where="run",
@@ -235,9 +327,17 @@ FILES = (
             Column("n_cells", "cells of the day that carry a guide of the gene", unit="cells"),
             Column(
                 "pattern, pattern_prob",
-                "the likeliest course over the observed days, as in `hits_ranked.csv`, and its probability",
+                "the likeliest course over the observed days, and its probability. A change between two days "
+                "is claimed only if it holds in logit and against how far the labels of each day move "
+                "([method](method.md#patterns)); else the words are like `present from day 5 on; day 3 not "
+                "resolved` (scale contrast: in logit alone, as in `hits_ranked.csv`)",
             ),
-            Column("n_guides", "guides of the gene (scale contrast: also `n_sources_hit`)"),
+            Column(
+                "not_resolved",
+                "scale fate: days whose labels resolve too little to say that there is no effect; empty if "
+                "the pattern stands",
+            ),
+            Column("n_guides, n_sources_hit", "scale contrast: guides of the gene; sources that call it"),
             Column(
                 "marks",
                 "what to look at before the hit is believed, in words, `; ` between them; empty: nothing. "
@@ -291,8 +391,22 @@ FILES = (
                 "`yes`: the hit is still seen without any one guide in one replicate; `no`: it is not; "
                 "empty: there is but one",
             ),
+            Column(
+                "without_a_control_low, without_a_control_high",
+                "range of the estimate when each control is left out: an NTC guide, or a cluster without "
+                "targeting guides where clusters (embryos) share guides; empty where there is neither",
+                unit="logit",
+            ),
+            Column("needed_control", "the control without which the hit is not seen; mostly empty"),
             Column("marks", "as in `hits.csv`"),
         ),
+    ),
+    File(
+        "hits_withheld.csv",
+        stage="rank_hits",
+        where="run",
+        text="With the columns of `hits.csv`: the hits of a run whose certificate failed, which `hits.csv` "
+        "then lacks (`calls.require`). Else without rows.",
     ),
     File(
         "effects.parquet",
@@ -326,8 +440,28 @@ FILES = (
                 "scale fate: probability that the fate moved itself; missing for contrasts",
                 unit="probability",
             ),
+            Column(
+                "p_value",
+                "scale fate, genes: randomisation p-value of a change on any day (`gene_p_values.csv`)",
+                unit="probability",
+            ),
             Column("n_cells", "cells of the day with the gene's guides, or the guide", unit="cells"),
         ),
+    ),
+    File(
+        "results.h5ad",
+        stage="rank_hits",
+        where="run",
+        text="Effects of genes on each fate's own probability as an AnnData, genes x (fate, day), for "
+        "scanpy, R and your own code: `anndata.read_h5ad`, or `fatewalk.load(...).to_anndata()`.",
+        columns=ANNOTATED,
+    ),
+    File(
+        "results_guides.h5ad",
+        stage="rank_hits",
+        where="run",
+        text="The same of single guides, each with its gene in `obs`.",
+        columns=ANNOTATED,
     ),
     File(
         "hits_ranked.csv",

@@ -127,6 +127,24 @@ effects of genes are shifted by as much.
 """,
     ),
     Figure(
+        "label_certainty",
+        stage="plot_figures",
+        category="Design",
+        text="How sure the labels are of a cell's fate, by day.",
+        by_contrast=False,
+        caption="""\
+**What can the labels of each day resolve?** Data set {dataset}, run {run}. Horizontal: real time of sampling.
+Vertical: 1 minus the mean entropy of the labels over the entropy of the day's mean label. It is 1 where the
+label of every cell names one fate, and 0 where all cells have the same label. Black: all fates together;
+the other lines: each fate against all others.
+
+*What to distrust.* Effects on a day whose line is low. Labels that are all alike move little, so an effect
+shows small there whatever the biology, and its absence proves nothing. Where this may hide an effect,
+hits.csv says "present from day 5 on; day 3 not resolved" in place of "late". A high line is no proof either:
+labels can be sure and wrong.
+""",
+    ),
+    Figure(
         "composition",
         stage="plot_figures",
         category="Design",

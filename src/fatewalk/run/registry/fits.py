@@ -83,6 +83,7 @@ FILES = (
             ),
             Column("family", "posterior family"),
             Column("center_delta, likelihood_weight", "settings"),
+            Column("label_resolution", "what the labels of each day resolve, as in `design_report.json`"),
             Column("weight_by_day", "weight of a cell's label, mean over the cells of the day"),
             Column(
                 "phi_by_day",
@@ -245,6 +246,26 @@ FILES = (
         ),
     ),
     File(
+        "nulls.npz",
+        stage="summarise_posterior",
+        where="summary",
+        text="The screen with its guides shuffled between the cells of a day, replicate and number of "
+        "guides, and  each NTC guide taken for a gene; the certificate rests on it.",
+        columns=(
+            Column("genes, fates, days, controls", "names along the axes"),
+            Column("score", "of the first shuffles", shape="k, L, D, F"),
+            Column(
+                "variance, bend", "its covariance by the errors, and how it follows logits", "", "L, D, F, F"
+            ),
+            Column("told", "gene-days with enough cells", shape="L, D"),
+            Column("z_sd", "SD of z over all shuffles and genes", shape="F, D"),
+            Column("p_value", "randomisation p-value", "probability", "L, F"),
+            Column("permutations, units", "how often how many cells or clusters were shuffled"),
+            Column("control_z", "z of each NTC guide", shape="K, D, F"),
+            Column("weight_ratio", "weight of a label times its dispersion", shape="D"),
+        ),
+    ),
+    File(
         "evidence.npz",
         stage="summarise_posterior",
         where="summary",
@@ -261,6 +282,7 @@ FILES = (
             ),
             Column("guide_variance", "variance of a guide around its gene, sigma_guide²", unit="logit²"),
             Column("composition", "mean probability of each fate by day", "probability", "F, D"),
+            Column("label_spread", "SD of the labels over that of labels that name one fate", "", "F, D"),
             Column("genes, guides, fates, days", "names along the axes, the reference first"),
             Column("guide_to_gene", "index of each guide's gene", shape="G"),
             Column("gene_cells, guide_cells", "cells by day", unit="cells", shape="L, D; G, D"),
@@ -291,6 +313,8 @@ FILES = (
             Column("cells", "cells with the guide", "cells", "G, R, D"),
             Column("at_mode", "effects of the guides that the step starts from", "logit", "G, F*, D"),
             Column("guides, replicates", "names along the axes"),
+            Column("controls", "clusters without targeting guides, where clusters share guides", shape="U"),
+            Column("control_shift", "shift of all genes without each of them", "logit", "U, F, D"),
         ),
     ),
     File(

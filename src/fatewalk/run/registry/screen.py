@@ -193,6 +193,32 @@ FILES = (
         ),
     ),
     File(
+        "survival.csv",
+        stage="build_design",
+        where="design",
+        text="Abundance of each gene and guide by day, against non-targeting (NTC) guides: what a knock-out "
+        "kills gets rarer. Only the header where that cannot be told: fewer than 3 NTC guides, one day, or "
+        "cells of a cluster (embryo) that share their guides.",
+        copy=("publish_design", ""),
+        columns=(
+            Column("level", "`gene` or `guide`"),
+            Column("gene, guide", "names; gene `NTC` for the controls; `guide` is empty for genes"),
+            Column("day", "the day's label"),
+            Column("n_cells", "cells with the guide, or calls of the gene's guides", unit="cells"),
+            Column("log_ratio", "log of these over those of a mean NTC guide", unit="log"),
+            Column("change", "change of the log ratio since the first day, mean over replicates", unit="log"),
+            Column(
+                "change_se",
+                "its standard error, from the spread of guides over replicates and of NTC guides",
+                unit="log",
+            ),
+            Column(
+                "depleted",
+                "`yes`: rarer than on the first day by more than 2.33 standard errors; empty where unknown",
+            ),
+        ),
+    ),
+    File(
         "design_report.json",
         stage="build_design",
         where="design",
@@ -217,6 +243,11 @@ FILES = (
             Column("genes", "in the map, `dropped` (names), kept, with one guide, with several guides"),
             Column("ntc", "non-targeting guides in the map and in cells; `share_of_cells` that carry one"),
             Column("days", "label, index (the d of the columns), time, cells"),
+            Column(
+                "label_resolution",
+                "by day, `all` fates and each against the others: 1 - mean entropy of the labels / entropy "
+                "of the mean label; 1 where each label names one fate, 0 where all are alike",
+            ),
             Column("cells_by_replicate_and_day", "counts; a 0 is a replicate without that day"),
             Column("clusters", "number of clusters"),
             Column("guides_per_cell, burden", "distributions"),

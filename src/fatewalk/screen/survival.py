@@ -1,0 +1,179 @@
+"""Which guides get rarer or more common over time, against non-targeting (NTC) guides.
+
+A knock-out that kills cells shifts the fates of those that are left without turning one cell into another.
+Cells that carry a guide are counted by replicate and day, against those with NTC guides of the same sample:
+
+    change[d] = log(n[d] / NTC[d]) - log(n[first] / NTC[first])       averaged over replicates
+
+so that the library, the depth of a sample and what all cells do drop out. Counts scatter more than Poisson
+counts (clones, bottlenecks): the factor is taken from the spread of guides over replicates and of NTC guides.
+
+Letters: G guides, J NTC guides, L genes, R replicates, D days.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+import torch
+
+from fatewalk.core.schema import NTC
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+    from torch import Tensor
+
+    from fatewalk.screen.design import Design
+
+    Numbers = NDArray[np.float64]
+
+MIN_NTC = 3  # NTC guides below which nothing is held against them
+DEPLETED = -2.326  # SEs: one-sided 1 % for each gene and day
+HALF = 0.5  # added to counts, so that none is zero
+DECIMALS = {"log_ratio": 3, "change": 3, "change_se": 3}
+
+
+def survival_table(design: Design) -> pd.DataFrame:
+    """Abundance of each gene and guide by day.
+
+    Parameters
+    ----------
+    design
+        The cells.
+
+    Returns
+    -------
+    pandas.DataFrame
+        survival.csv: level (gene, guide), gene (NTC for controls), guide (empty for genes), day (label),
+        n_cells, log_ratio (of cells over those of a mean NTC guide), change (of that since the first day),
+        change_se, depleted (``yes``, ``no``; empty where it is not known). Only the header with fewer than
+        `MIN_NTC` NTC guides or one day, and where the cells of a cluster share their guides: then
+        counts say how many clusters were taken.
+    """
+    if len(design.ntc_names) < MIN_NTC or len(design.days) < 2 or _sampled_by_cluster(design):
+        return pd.DataFrame(columns=[*COLUMNS])
+    ntc = _counts(design, design.ntc_offsets, design.ntc_guides, len(design.ntc_names))
+    guide = _counts(design, design.cell_offsets, design.cell_guides, len(design.guides))
+    gene = np.zeros((len(design.genes), *guide.shape[1:]))
+    np.add.at(gene, design.guide_to_gene.numpy(), guide)
+    everyone = ntc.sum(axis=0)  # [R, D]
+    factor = overdispersion(guide, ntc)
+    genes = np.array(design.genes, dtype=object)
+    parts = [
+        _rows("gene", genes, np.full(len(genes), ""), gene, everyone, factor, design),
+        _rows("guide", genes[design.guide_to_gene], design.guides, guide, everyone, factor, design),
+        _rows("guide", np.full(len(ntc), NTC), design.ntc_names, ntc, everyone, factor, design),
+    ]
+    return pd.concat(parts, ignore_index=True).round(DECIMALS)
+
+
+COLUMNS = ("level", "gene", "guide", "day", "n_cells", "log_ratio", "change", "change_se", "depleted")
+
+
+def _sampled_by_cluster(design: Design) -> bool:
+    """Whether each guide is in all cells of a cluster or in none."""
+    if not design.clusters:
+        return False
+    calls = torch.repeat_interleave(design.cluster, design.cell_offsets.diff()) * len(design.guides)
+    places, counts = torch.unique(calls + design.cell_guides, return_counts=True)
+    sizes = torch.bincount(design.cluster, minlength=len(design.clusters))
+    return bool((counts == sizes[places // len(design.guides)]).all())
+
+
+def _counts(design: Design, offsets: Tensor, guides: Tensor, n: int) -> Numbers:
+    """Cells with each guide, [n, R, D]."""
+    reps, days = len(design.reps), len(design.days)
+    cell = torch.repeat_interleave(torch.arange(design.n_cells), offsets.diff())
+    place = (guides * reps + design.rep[cell]) * days + design.day[cell]
+    found: Numbers = (
+        torch.bincount(place, minlength=n * reps * days).view(n, reps, days).numpy().astype(float)
+    )
+    return found
+
+
+def changes(counts: Numbers, everyone: Numbers) -> tuple[Numbers, Numbers]:
+    """Change of the log share since the first day by replicate, and Poisson precision, [n, R, D - 1] each.
+
+    Parameters
+    ----------
+    counts : array [n, R, D]
+        Cells.
+    everyone : array [R, D]
+        What they are held against; a replicate without them on a day, or on the first, has no precision.
+    """
+    share = np.log((counts + HALF) / (everyone + HALF))
+    precision = 1 / (1 / (counts[..., 1:] + HALF) + 1 / (counts[..., :1] + HALF))
+    sampled = (everyone[:, 1:] > 0) & (everyone[:, :1] > 0)
+    return share[..., 1:] - share[..., :1], np.where(sampled, precision, 0.0)
+
+
+def overdispersion(guide: Numbers, ntc: Numbers) -> float:
+    """By how much counts scatter more than Poisson counts, at least 1: variance ratio.
+
+    The larger of two: the spread of all guides over replicates (which no effect of a guide enters), and that
+    of NTC guides around each other.
+
+    Parameters
+    ----------
+    guide, ntc : array [G, R, D], [J, R, D]
+        Cells.
+    """
+    everyone = ntc.sum(axis=0)
+    both = np.concatenate([guide, ntc])
+    change, precision = changes(both, everyone)
+    shift = _mean(change, precision, axis=0)  # [1, R, D - 1] what a replicate's guides have in common
+    own = _mean(change - shift, precision, axis=1)  # [G + J, 1, D - 1]
+    replicates = (precision * (change - shift - own) ** 2).sum()
+    df = (np.maximum((precision > 0).sum(axis=1) - 1, 0)).sum() * (1 - 1 / len(both))
+    of_ntc, weight = own[len(guide) :, 0], precision[len(guide) :].sum(axis=1)  # [J, D - 1]
+    around = of_ntc - _mean(of_ntc, weight, axis=0)
+    ratios = [1.0, (weight * around**2).sum() / max((len(ntc) - 1) * int((weight.sum(axis=0) > 0).sum()), 1)]
+    return float(max(*ratios, replicates / df if df > 0 else 1.0))
+
+
+def _mean(values: Numbers, weight: Numbers, axis: int) -> Numbers:
+    """Weighted mean that keeps its axis; 0 without weight."""
+    total = weight.sum(axis=axis, keepdims=True)
+    found: Numbers = (weight * values).sum(axis=axis, keepdims=True) / np.where(total > 0, total, 1.0)
+    return found
+
+
+def _rows(
+    level: str,
+    genes: NDArray[np.object_],
+    guides: NDArray[np.object_] | tuple[str, ...],
+    counts: Numbers,
+    everyone: Numbers,
+    factor: float,
+    design: Design,
+) -> pd.DataFrame:
+    """Rows of a level, by name and day."""
+    n_days, n_ntc = len(design.days), len(design.ntc_names)
+    change, precision = changes(counts, everyone)
+    _, of_ntc = changes(everyone[None], everyone)  # [1, R, D - 1]
+    total = precision.sum(axis=1)  # [n, D - 1]
+    # what the NTC guides leave open is the same for all, in the replicates that count
+    share = precision / np.where(total > 0, total, 1.0)[:, None]
+    shared = (share**2 / np.where(of_ntc > 0, of_ntc, np.inf)).sum(axis=1)
+    known = total > 0
+    mean = np.where(known, _mean(change, precision, axis=1)[:, 0], np.nan)
+    se = np.where(known, np.sqrt(factor * (1 / np.where(known, total, 1.0) + shared)), np.nan)
+    depleted = np.where(known, np.where(mean < DEPLETED * se, "yes", "no"), "")
+    first = np.zeros((len(counts), 1))
+    cells = counts.sum(axis=1)  # [n, D]
+    names = np.asarray(guides, dtype=object)
+    return pd.DataFrame(
+        {
+            "level": level,
+            "gene": np.repeat(genes, n_days),
+            "guide": np.repeat(names, n_days),
+            "day": np.tile(np.asarray(design.days, dtype=object), len(counts)),
+            "n_cells": cells.ravel().astype(int),
+            "log_ratio": np.log((cells + HALF) / (everyone.sum(axis=0) / n_ntc + HALF)).ravel(),
+            "change": np.hstack([first, mean]).ravel(),
+            "change_se": np.hstack([first, se]).ravel(),
+            "depleted": np.hstack([np.full(first.shape, ""), depleted]).ravel().astype(object),
+        }
+    )
