@@ -19,6 +19,7 @@ include: "workflow/rules/evaluate.smk"
 include: "workflow/rules/plots.smk"
 include: "workflow/rules/report.smk"
 include: "workflow/rules/over_runs.smk"
+include: "workflow/rules/resample.smk"
 
 
 report: "workflow/report/workflow.rst"
@@ -34,6 +35,7 @@ localrules:
     all_recovery,
     all_ablation,
     all_sweep,
+    all_bootstrap,
 
 
 rule all:
@@ -88,3 +90,8 @@ rule all_ablation:
 rule all_sweep:
     input:
         sweep_files,
+
+
+rule all_bootstrap:
+    input:
+        made_by("tabulate_bootstrap"),

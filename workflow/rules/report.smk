@@ -10,6 +10,7 @@ for kind in KINDS.values():
             delta=f"{RUN}/delta_posterior_summary.npz",
             power=f"{RUN}/gene_power.csv",
             verdict=f"{RUN}/verdict.json",
+            certificate=f"{RUN}/certificate.json",
             card=f"{RUN}/fit_card.json",
             trace=f"{RUN}/fit_trace.csv",
             report=f"{RUN}/design_report.json",

@@ -39,6 +39,28 @@ class Commands(click.Group):
         return list(self.commands)
 
 
+class Numbers(click.ParamType):
+    """One number or several, with commas between."""
+
+    name = "numbers"
+
+    def __init__(self, kind: type[int] | type[float], least: float) -> None:
+        self.kind, self.least = kind, least
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> list[Any]:
+        """``5000,10000`` becomes a list."""
+        if isinstance(value, list):
+            return value
+        try:
+            numbers = [self.kind(part) for part in str(value).split(",")]
+        except ValueError:
+            numbers = []
+        if not numbers or not all(self.least <= number < 1e9 for number in numbers):
+            what = "whole numbers" if self.kind is int else "numbers"
+            self.fail(f"found {value!r}; allowed: {what} of at least {self.least:g}, such as 2,5", param, ctx)
+        return numbers
+
+
 def example(*lines: str, title: str = "Example") -> str:
     """The end of a command's help; its first line keeps click from filling the others."""
     return "\n".join(["\b", f"{title}:", *(f"    {line}" for line in lines)])
@@ -46,12 +68,13 @@ def example(*lines: str, title: str = "Example") -> str:
 
 @click.group(
     cls=Commands,
-    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100, "show_default": True},
     epilog=example(
         "fatewalk init screen.h5ad      looks into the file and writes screen.yaml",
         "fatewalk check screen.yaml     cells, guides, what can be found; seconds",
         "fatewalk run screen.yaml       the analysis, with a page at its end",
         "fatewalk explain TBXT          one gene in words",
+        "fatewalk power --cells 20000   before the experiment: which effects can be found",
         title="From a file to a page",
     ),
 )
@@ -141,3 +164,35 @@ def _explain(gene: str, folder: Path | None) -> None:
     from fatewalk.cli.explain import find_run, in_words
 
     click.echo("\n".join(in_words(find_run(folder), gene)))
+
+
+@main.command("power", epilog=example("fatewalk power --cells 5000,10000,20000 --moi 2,5"))
+@click.option("--cells", type=Numbers(int, 100), default="5000,10000,20000", help="Cells on all days.")
+@click.option("--moi", type=Numbers(float, 0.1), default="3", help="Mean number of guides in a cell.")
+@click.option("--guides-per-gene", type=Numbers(int, 1), default="3", help="Guides of each gene.")
+@click.option("--ntc-share", type=Numbers(float, 0), default="0.1", help="Share of control guides.")
+@click.option("--days", type=Numbers(int, 1), default="3", help="Days of sampling.")
+@click.option(
+    "--genes", type=click.IntRange(4), default=60, help="Genes of the library; half have an effect."
+)
+@click.option("--fates", type=click.IntRange(2), default=3, help="Fates of the cells.")
+@click.option("--screens", type=click.IntRange(1), default=2, help="Simulated screens for each plan.")
+@click.option("--seed", default=1, help="Seed of the first of them.")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    default="power.csv",
+    help="Table to write; the figure gets its name with .png.",
+)
+def _power(genes: int, fates: int, screens: int, seed: int, output: Path, **grid: list[Any]) -> None:
+    """Say which effects a planned screen finds, before it is made.
+
+    Screens of every combination of the numbers are simulated, and analysed as yours will be, by the quick
+    fit. The smallest effect is the one that makes its gene a hit in 80 % of cases. A screen of 12,000 cells
+    takes about ten seconds.
+    """
+    from fatewalk.cli.power import plan_screens
+
+    for line in plan_screens(grid, genes, fates, screens, seed, output):
+        click.echo(line)

@@ -14,12 +14,13 @@ STAGE_VERSION = {
     "build_design": 5,
     "publish_design": 1,
     "fit_effects": 7,
-    "summarise_posterior": 10,
+    "summarise_posterior": 12,
     "check_delta": 2,
     "export_effects": 6,
     "fit_mash": 12,
     "run_mashr": 1,
-    "rank_hits": 10,
+    "certify": 1,
+    "rank_hits": 12,
     "evaluate_recovery": 5,
     "plot_convergence": 2,
     "plot_figures": 5,
@@ -27,6 +28,8 @@ STAGE_VERSION = {
     "write_report": 1,
     "tabulate_ablation": 3,
     "tabulate_sweep": 1,
+    "refit_draws": 1,
+    "tabulate_bootstrap": 1,
 }
 
 STAGES = tuple(STAGE_VERSION)

@@ -64,11 +64,14 @@ class Scatter:
     def covariance(self, rows: Rows, pi: Tensor) -> Tensor:
         """Covariance of each row's score in eta, w^2 n u Sigma(pi): [M, F*, F*] from pi [M, F]."""
         size = rows.weight.square() * rows.cells * self.unit  # [M]
-        out = pi.new_empty(len(pi), pi.shape[1] - 1, pi.shape[1] - 1)
-        for day, mix in enumerate(self.mix):
-            own = torch.nonzero(rows.day == day)[:, 0]
-            sigma = mix[1:] @ _unmixed(pi[own], self.base[day], self.excess[:, day]) @ mix[1:].T
-            out[own] = size[own, None, None] * sigma
+        return size[:, None, None] * self.of_labels(pi, rows.day)[:, 1:, 1:]
+
+    def of_labels(self, pi: Tensor, day: Tensor) -> Tensor:
+        """Sigma(pi) of labels with probabilities pi [m, F] on days [m]: [m, F, F]."""
+        out = pi.new_empty(len(pi), pi.shape[1], pi.shape[1])
+        for d, mix in enumerate(self.mix):
+            own = torch.nonzero(day == d)[:, 0]
+            out[own] = mix @ _unmixed(pi[own], self.base[d], self.excess[:, d]) @ mix.T
         return out
 
     def error_factors(self, pi: Tensor) -> Tensor:

@@ -179,7 +179,7 @@ def fit_effects(
             clock.lap("laplace")
             symmetric = fit_symmetric(laplace, *_labels(design, fit), fit.dense_limit, checkpoint)
             clock.lap("symmetric")
-            scatter = _scatter(laplace, design, fit)
+            scatter = scatter_of(laplace, design, fit)
         except NumericalError as error:
             raise FatewalkError(
                 f"the fit ends without a posterior: {error}. Look for extreme values of burden and "
@@ -250,7 +250,7 @@ def _laplace(model: FateModel, design: Design, rows: Rows, fit: FitConfig, check
 
 
 @torch.no_grad()
-def _scatter(laplace: Laplace, design: Design, fit: FitConfig) -> Scatter | None:
+def scatter_of(laplace: Laplace, design: Design, fit: FitConfig) -> Scatter | None:
     """Scatter of the labels by fate at the mode, on the CPU; None if it is to be one for all fates."""
     if fit.dispersion == "pooled":
         return None

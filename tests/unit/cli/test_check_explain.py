@@ -156,6 +156,6 @@ def test_the_run_is_found_or_asked_for(result, tmp_path, monkeypatch):
     assert "no such folder" in invoke("explain", gene, "--run", "absent", code=1)
 
 
-@pytest.mark.parametrize("command", ["init", "check", "run", "explain"])
+@pytest.mark.parametrize("command", ["init", "check", "run", "explain", "power"])
 def test_help_shows_an_example(command):
-    assert re.search(rf"Example:\n +fatewalk {command} \w", invoke(command, "--help"))
+    assert re.search(rf"Example:\n +fatewalk {command} ", invoke(command, "--help"))
