@@ -26,6 +26,7 @@ STAGE_VERSION = {
     "plot_figures": 5,
     "plot_contrast": 2,
     "write_report": 1,
+    "write_index": 1,
     "tabulate_ablation": 3,
     "tabulate_sweep": 1,
     "refit_draws": 1,
