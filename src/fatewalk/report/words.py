@@ -53,7 +53,8 @@ def chance(value: float) -> str:
 
 def odds(effect: float) -> str:
     """An effect in logit as the factor by which it changes odds."""
-    return f"{math.exp(min(effect, 50.0)):.3g}"
+    factor = math.exp(min(effect, 50.0))
+    return f"{factor:.2f}" if factor < 10 else f"{factor:.3g}"
 
 
 def headline(run: Run, axes: Axes) -> str:
@@ -191,6 +192,7 @@ def hit_rows(run: Run) -> list[dict[str, Any]]:
             "odds": odds(row["effect"]),
             "odds_low": odds(row["effect_low"]),
             "odds_high": odds(row["effect_high"]),
+            "days": row["active_days"].split("; "),
             "arrow": {"gain": "▲", "loss": "▼"}.get(row["direction"], "◆"),
             "course": PATTERNS.get(str(row["pattern"]), "").partition(":")[0],
         }
