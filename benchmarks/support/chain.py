@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from fatewalk.calls import FateCalls, FateEffects, shrink_fates
-from fatewalk.calls.support import Parts, support_table
+from fatewalk.calls.support import Controls, Parts, support_table
 from fatewalk.config import CallsConfig, DesignConfig, FitConfig, ModelConfig
 from fatewalk.estimates.arrays import name_evidence
 from fatewalk.estimates.likelihood_only import label_evidence
@@ -30,12 +30,14 @@ def design_of(screen: SimulatedScreen, fates: list[str]) -> Design:
 def hits_and_support(design: Design) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Hits of a design (gene, fate, active_days, strongest_day) by the default calls, and their support."""
     model, fit = ModelConfig(fates=list(design.fates)), FitConfig(family="laplace")
-    posterior = fit_effects(design, model, fit, progress=False)[0]
+    posterior, card, _ = fit_effects(design, model, fit, progress=False)
     evidence = asdict(name_evidence(label_evidence(posterior, design), design))
     calls = CallsConfig()
     genes = shrink_fates(evidence, "gene", "library", 10.0, calls.effect_size_eps).by_fate
     hits = named_hits(genes, FateCalls.of(genes, calls))
-    return hits, support_table(hits, genes, Parts.of(guide_parts(posterior, design), evidence))
+    parts = guide_parts(posterior, design)
+    controls = Controls.of(card, parts, genes.composition)
+    return hits, support_table(hits, genes, Parts.of(parts, evidence), controls)
 
 
 def named_hits(genes: FateEffects, calls: FateCalls) -> pd.DataFrame:

@@ -10,7 +10,7 @@ Letters: m hits, J guides of a gene, R replicates, D days, A active days of a hi
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -38,6 +38,8 @@ MEDIAN_SQUARE = 0.454936  # median of chi-squared with one degree of freedom
 
 ONE_PART = "rests on one guide in one replicate"
 NO_REST = "only one guide in one replicate"
+ONE_CONTROL = "hangs on one control"
+HALF = 0.5  # share of the effect that a control takes along at least
 DEPLETED = "depleted by"  # and the day's own label
 
 
@@ -98,7 +100,38 @@ class Parts:
         )
 
 
-def support_table(hits: pd.DataFrame, genes: FateEffects, parts: Parts) -> pd.DataFrame:
+@dataclass(frozen=True)
+class Controls:
+    """How far all genes move when one control is left out.
+
+    Attributes
+    ----------
+    names : array [U]
+        NTC guides, or clusters.
+    shift : array [U, F, D]
+        Logit of the fate's probability.
+    """
+
+    names: NDArray[np.object_]
+    shift: Numbers
+
+    @classmethod
+    def of(cls, card: Mapping[str, Any], parts: GuideParts, composition: Numbers) -> Controls:
+        """Clusters as guide_parts.npz has them, else NTC guides as fit_card.json has them; or none."""
+        if len(parts.controls):
+            return cls(parts.controls.astype(object), parts.control_shift)
+        guides = (card.get("ntc_guides") or {}).get("guides") or {}
+        contrasts = [
+            [list(of_contrast["shift_without"].values()) for of_contrast in guide.values()]
+            for guide in guides.values()
+        ]  # [J, F*, D]
+        shape = (len(guides), len(composition) - 1, composition.shape[1])
+        by_contrast = np.array(contrasts, dtype=float).reshape(shape)
+        slope = mash.fate_jacobian(np.zeros(shape[1:]), composition)  # [F, F*, D]
+        return cls(np.array(list(guides), dtype=object), np.einsum("fkd,ukd->ufd", slope, by_contrast))
+
+
+def support_table(hits: pd.DataFrame, genes: FateEffects, parts: Parts, controls: Controls) -> pd.DataFrame:
     """What each hit rests on.
 
     Parameters
@@ -109,6 +142,8 @@ def support_table(hits: pd.DataFrame, genes: FateEffects, parts: Parts) -> pd.Da
         Effects on each fate.
     parts
         Of all guides.
+    controls
+        NTC guides or control clusters.
 
     Returns
     -------
@@ -122,7 +157,8 @@ def support_table(hits: pd.DataFrame, genes: FateEffects, parts: Parts) -> pd.Da
         gene, fate = names[0].get_loc(hit["gene"]), names[1].get_loc(hit[scale])
         days = [names[2].index(day) for day in hit[ACTIVE_DAYS].split("; ")]
         one = _Hit(_Gene.of(gene, genes, parts), fate, days, names[2].index(hit["strongest_day"]))
-        found = {"gene": hit["gene"], "fate": hit[scale], "day": hit["strongest_day"]} | one.row()
+        found = {"gene": hit["gene"], "fate": hit[scale], "day": hit["strongest_day"]}
+        found |= one.row() | one.controls(controls)
         for name, column in columns.items():
             column.append(found[name])
     return pd.DataFrame(columns).round(DECIMALS)
@@ -133,6 +169,7 @@ COLUMNS = (
     "largest_guide", "largest_guide_share", "largest_part", "largest_part_share",
     "without_a_guide_low", "without_a_guide_high", "without_a_replicate_low", "without_a_replicate_high",
     "without_largest_part", "weakest_without", "weakest_without_estimate", "weakest_without_z", "survives",
+    "without_a_control_low", "without_a_control_high", "needed_control",
 )  # fmt: skip
 DECIMALS = dict.fromkeys(COLUMNS, 3)
 
@@ -162,6 +199,11 @@ def marks_of_parts(support: pd.DataFrame) -> list[list[str]]:
     """Marks on hits that one guide in one replicate makes, [m]."""
     words = {"yes": [], "no": [ONE_PART], "": [NO_REST]}
     return [list(words[survives]) for survives in support["survives"]]
+
+
+def marks_of_controls(support: pd.DataFrame) -> list[list[str]]:
+    """Marks on hits that one control takes away when it is left out, [m]."""
+    return [[ONE_CONTROL] * bool(control) for control in support["needed_control"]]
 
 
 def marks_of_survival(support: pd.DataFrame, survival: pd.DataFrame) -> list[list[str]]:
@@ -284,6 +326,23 @@ class _Hit:
         place = self.fate, self.day
         found = {"estimate": self.gene.estimate[place], "se": self.gene.se[place]}
         return found | self._replicates() | self._largest() | self._ranges() | self._weakest()
+
+    def controls(self, controls: Controls) -> dict[str, object]:
+        """The strongest day without each control, and the control without which the hit is not seen."""
+        estimate, se = self.gene.estimate[self.fate], self.gene.se[self.fate]
+        whole = self.over_days(estimate, se**2)
+        found, needed = [], []
+        for name, shift in zip(controls.names, controls.shift[:, self.fate], strict=True):
+            z = self.over_days(estimate + shift, se**2)
+            found.append(float(estimate[self.day] + shift[self.day]))
+            if z < min(LEFT, HALF * whole):
+                needed.append((z, str(name)))
+        known = [value for value in found if np.isfinite(value)]
+        return {
+            "without_a_control_low": min(known, default=np.nan),
+            "without_a_control_high": max(known, default=np.nan),
+            "needed_control": min(needed, default=(0.0, ""))[1],
+        }
 
     def _on_day(self, keep: Flags) -> float:
         return float(self.gene.without(keep)[0][self.fate, self.day])

@@ -45,6 +45,7 @@ STAGES = {
     "export_effects": ("export the effects", 1.0),
     "plot_convergence": ("plot the convergence", 3.5),
     "fit_mash": ("shrink the effects", 7.5),
+    "certify": ("try the errors on this screen", 4.0),
     "rank_hits": ("rank the hits", 2.0),
     "evaluate_recovery": ("compare with the truth", 4.0),
     "plot_figures": ("plot the effects", 12.5),

@@ -23,6 +23,7 @@ FOLDERS = {
     "design": "designs/<hash>/",
     "fit": "fits/<hash>/",
     "summary": "fits/<hash>/draws=<n>/",
+    "refits": "fits/<hash>/unit=<unit>/batch=<n>/",
     "ablation": "../ablation/",
     "over_runs": "over_runs/",
     "run": "<run>/",
@@ -95,7 +96,7 @@ def results() -> str:
     """Table of what stands at a run's top, the last stage first."""
     at_top = [f for f in FILES if f.where in ("run", "contract") or (f.copy and not f.copy[1])]
     at_top.sort(key=lambda f: -STAGES.index(f.stage) if f.stage else 0)
-    found = [f for f in at_top if f.stage != "evaluate_recovery"]
+    found = [f for f in at_top if f.stage not in ("evaluate_recovery", "tabulate_bootstrap")]
     return _table(["file", "what"], [[_code(_shown(f.name)), _shown(f.text)] for f in found])
 
 

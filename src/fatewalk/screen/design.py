@@ -254,7 +254,7 @@ def build_design(
         "ntc_guides": ntc_guides,
         "row": row,
         "covariates": covariates,
-        **_index_guides(cell, guide, guide_to_gene, day, len(genes), len(days)),
+        **index_guides(cell, guide, guide_to_gene, day, len(genes), len(days)),
     }
     design = Design(
         fates=tuple(fates),
@@ -331,7 +331,7 @@ def _keep_guides(
     return kept, genes, (np.cumsum(has_guide) - 1)[guides.gene[kept]]
 
 
-def _index_guides(
+def index_guides(
     cell: np.ndarray, guide: np.ndarray, guide_to_gene: np.ndarray, day: np.ndarray, n_genes: int, n_days: int
 ) -> dict[str, np.ndarray]:
     """Build the CSR lists of guides by cell and by gene, and count cells per guide, gene and day.

@@ -6,14 +6,27 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from fatewalk.calls.support import NO_REST, ONE_PART, Parts, marks_of_parts, support_table, with_marks
+from fatewalk.calls.support import (
+    NO_REST,
+    ONE_CONTROL,
+    ONE_PART,
+    Controls,
+    Parts,
+    marks_of_controls,
+    marks_of_parts,
+    support_table,
+    with_marks,
+)
 from fatewalk.estimates.arrays import GuideParts
 
 SHARES = np.array([[0.5], [0.3], [0.2]])
 PER_CELL = 0.2  # information of a cell
 
 
-def supported(effects, cells, guide_variance=0.0, sign=1.0):
+NONE = Controls(np.array([], object), np.zeros((0, 3, 1)))
+
+
+def supported(effects, cells, guide_variance=0.0, sign=1.0, controls=NONE):
     """The row of one hit on the second of three fates, on one day, from effects and cells of parts [J, R].
 
     The step starts from no effect, so that all is in the scores.
@@ -24,8 +37,9 @@ def supported(effects, cells, guide_variance=0.0, sign=1.0):
     guides = [f"g{i + 1}" for i in range(len(cells))]
     reps = [f"rep{i + 1}" for i in range(len(cells[0]))]
     given = GuideParts(
-        score, information, cells[:, :, None], np.zeros((len(cells), 2, 1)), np.array(guides), np.array(reps)
-    )
+        score, information, cells[:, :, None], np.zeros((len(cells), 2, 1)), np.array(guides), np.array(reps),
+        np.array([]), np.zeros((0, 3, 1)),
+    )  # fmt: skip
     evidence = {
         "composition": SHARES, "guide_variance": np.array(guide_variance),
         "guide_to_gene": np.zeros(len(cells), int),
@@ -42,7 +56,7 @@ def supported(effects, cells, guide_variance=0.0, sign=1.0):
         mean=sign * np.abs(estimate),
     )  # fmt: skip
     hits = pd.DataFrame({"gene": ["x"], "fate": "A", "active_days": "day 2", "strongest_day": "day 2"})
-    return support_table(hits, genes, parts)
+    return support_table(hits, genes, parts, controls)
 
 
 def test_a_hit_that_all_parts_show_carries_no_mark():
@@ -125,7 +139,7 @@ def test_errors_follow_the_scatter_of_the_parts():
     score[0] = 1e3
     given = GuideParts(
         score, information, np.full((400, 2, 1), 25), np.zeros((400, 2, 1)),
-        np.arange(400).astype(str), np.array(["a", "b"]),
+        np.arange(400).astype(str), np.array(["a", "b"]), np.array([]), np.zeros((0, 3, 1)),
     )  # fmt: skip
     evidence = {"composition": SHARES, "guide_variance": np.array(0.04), "guide_to_gene": np.arange(400)}
     parts = Parts.of(given, evidence)
@@ -133,3 +147,38 @@ def test_errors_follow_the_scatter_of_the_parts():
     # between guides: half the variance of independent fates, and that of the others in their shares
     share = np.array([0.2, 0.3]) / 0.5
     assert parts.guide_variance[0, 0] == pytest.approx(0.02 * (1 + (share**2).sum()))
+
+
+def test_a_control_that_makes_a_hit_is_named():
+    """Two controls: without the first .6 of the effect of 1.0 is gone, without the second a little."""
+    parts = [[1.0, 1.0]], [[30, 30]]  # an error of .29
+    strong = Controls(
+        np.array(["NTC_1", "NTC_2"], object), np.array([[[0.0], [-0.7], [0]], [[0.0], [0.1], [0]]])
+    )
+    found = supported(*parts, controls=strong)
+    row = found.iloc[0]
+    assert (row["without_a_control_low"], row["without_a_control_high"]) == (0.3, 1.1)
+    assert row["needed_control"] == "NTC_1"
+    assert marks_of_controls(found) == [[ONE_CONTROL]]
+    # half of the effect is left, or as many errors as a hit needs: no mark
+    for shift, cells in ((-0.45, [[30, 30]]), (-0.7, [[150, 150]])):
+        weaker = Controls(np.array(["NTC_1"], object), np.array([[[0.0], [shift], [0]]]))
+        assert marks_of_controls(supported(parts[0], cells, controls=weaker)) == [[]]
+    assert marks_of_controls(supported(*parts)) == [[]]
+    # a control that is the only one of its day cannot be left out
+    only = Controls(np.array(["embryo"], object), np.full((1, 3, 1), np.nan))
+    found = supported(*parts, controls=only)
+    assert marks_of_controls(found) == [[]]
+    assert np.isnan(found["without_a_control_low"][0])
+
+
+def test_controls_are_clusters_or_what_the_card_says_of_ntc_guides():
+    shift = {name: {"shift_without": {"day 2": value}} for name, value in (("A", 0.2), ("B", 0.0))}
+    parts = SimpleNamespace(controls=np.array([]), control_shift=np.zeros((0, 3, 1)))
+    found = Controls.of({"ntc_guides": {"guides": {"NTC_1": shift}}}, parts, SHARES)
+    assert found.names.tolist() == ["NTC_1"]
+    np.testing.assert_allclose(found.shift[0, :, 0], [-0.2 * 0.3 / 0.5, 0.2, -0.2 * 0.3 / 0.8])
+    for card in ({}, {"ntc_guides": None}, {"ntc_guides": {"not_measured": "few"}}):
+        assert Controls.of(card, parts, SHARES).shift.shape == (0, 3, 1)
+    parts = SimpleNamespace(controls=np.array(["e1"]), control_shift=np.ones((1, 3, 1)))
+    assert Controls.of({}, parts, SHARES).names.tolist() == ["e1"]

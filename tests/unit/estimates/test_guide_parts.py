@@ -86,3 +86,26 @@ def test_without_a_replicate_the_estimate_is_that_of_a_new_fit(screen):
         assert moved.max() > 0.5  # it is a change worth computing
     assert np.sqrt(np.mean(np.square(far))) < 0.3
     assert np.abs(far).max() < 0.6
+
+
+def test_without_a_control_embryo_all_genes_shift_as_in_a_new_fit():
+    """By its own sums and by a fit without it: the mean shift of the genes, which their prior holds back."""
+    given, design = make_design(
+        cells=3000, genes=4, guides_per_gene=1, ntc_guides=1, ntc_share=0.4, days=[0, 2], replicates=1, moi=1,
+        moi_distribution="fixed", active_genes=0, clusters=24, cluster_sd=0.6, cluster_shares_guides=True,
+        fates=FATES, seed=2,
+    )  # fmt: skip
+    _, parts, _, estimate, _ = fitted(design)
+    assert 6 < len(parts.controls) < 30
+    shift = np.abs(parts.control_shift).max(axis=1)  # [U, D]
+    u, day = np.unravel_index(shift.argmax(), shift.shape)
+    lost = given.cells["cluster"] == parts.controls[u]
+    assert lost.any()
+    cells = given.cells[~lost]
+    calls = given.guide_calls[given.guide_calls["cell_id"].isin(cells["cell_id"])]
+    again = build_design(cells, calls, given.guide_map, DesignConfig(), FATES)[0]
+    moved = (fitted(again)[3] - estimate)[:, :, day].mean(axis=0)  # [F]
+    assert np.abs(moved).max() > 0.05
+    ratio = moved / parts.control_shift[u, :, day]
+    assert ((ratio > 0.4) & (ratio < 1.1)).all()
+    assert (parts.control_shift[u, :, 1 - day] == 0).all()
