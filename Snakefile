@@ -19,6 +19,7 @@ include: "workflow/rules/evaluate.smk"
 include: "workflow/rules/plots.smk"
 include: "workflow/rules/report.smk"
 include: "workflow/rules/over_runs.smk"
+include: "workflow/rules/resample.smk"
 
 
 report: "workflow/report/workflow.rst"
@@ -33,7 +34,9 @@ localrules:
     all_report,
     all_recovery,
     all_ablation,
+    write_index,
     all_sweep,
+    all_bootstrap,
 
 
 rule all:
@@ -46,6 +49,7 @@ rule all:
             "plot_convergence",
             "write_report",
         ),
+        index_file(),
         recovery_files(),
 
 
@@ -67,6 +71,7 @@ rule all_hits:
 rule all_report:
     input:
         made_by("publish_design", "plot_figures", "plot_convergence", "write_report"),
+        index_file(),
 
 
 rule all_figures:
@@ -88,3 +93,8 @@ rule all_ablation:
 rule all_sweep:
     input:
         sweep_files,
+
+
+rule all_bootstrap:
+    input:
+        made_by("tabulate_bootstrap"),

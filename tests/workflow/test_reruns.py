@@ -255,7 +255,7 @@ def test_a_second_kind_of_run_has_rules_of_its_own(finished, tmp_path):
         )
     }  # fmt: skip
     shared = {"simulate_screen", "build_design", "publish_design", "fit_effects", "summarise_posterior"}
-    assert set(jobs) == numbered | shared | {"plot_convergence"} | ALL
+    assert set(jobs) == numbered | shared | {"plot_convergence", "write_index"} | ALL
     # one rule of the second data set again, in earnest
     both = workflow.copied_to(tmp_path / "copy")
     both.finish("results/second/main/hits.csv")
@@ -277,3 +277,28 @@ def test_a_sweep_runs_for_its_target_alone_and_refits_only_what_its_keys_touch(f
     assert (jobs["rank_hits"], jobs["evaluate_recovery"], jobs["tabulate_sweep"]) == (3, 3, 1)
     assert "plot_figures" not in jobs
     assert "build_design" not in jobs
+
+
+def test_a_bootstrap_has_many_refits_in_a_job_and_more_of_them_add_jobs(finished):
+    jobs = planned_jobs(finished.folder, finished.config, ["all_bootstrap"])
+    assert jobs == {"refit_draws": 10, "tabulate_bootstrap": 1, "all_bootstrap": 1}
+    fewer = finished.changed(resample={"times": 50}).config
+    assert planned_jobs(finished.folder, fewer, ["all_bootstrap"])["refit_draws"] == 3
+    one = finished.changed(resample={"unit": "leave_one_replicate_out"}).config
+    assert planned_jobs(finished.folder, one, ["all_bootstrap"])["refit_draws"] == 1
+
+
+def test_a_bootstrap_in_earnest(finished, tmp_path):
+    workflow = finished.copied_to(tmp_path / "copy").changed(resample={"unit": "replicates", "times": 10})
+    workflow.finish("all_bootstrap")
+    table = pd.read_csv(workflow.path("bootstrap.csv")).set_index(["gene", "contrast", "day"])
+    assert (table["refits"] == 10).all()
+    assert (table["bootstrap_sd"] > 0).all()
+    effects = pd.read_parquet(workflow.path("effects.parquet"))
+    of_genes = effects[(effects["level"] == "gene") & (effects["scale"] == "contrast")]
+    same = of_genes.rename(columns={"fate": "contrast"}).set_index(["gene", "contrast", "day"])
+    assert (table["se"] == same["se"]).all()
+    hits = pd.read_csv(workflow.path("bootstrap_hits.csv"))
+    assert hits["called"].sum() == len(pd.read_csv(workflow.path("hits.csv")))
+    assert json.loads(workflow.path("bootstrap_summary.json").read_text())["unit"] == "replicates"
+    assert planned_jobs(workflow.folder, workflow.config, ["all_bootstrap"]) == {}

@@ -19,7 +19,7 @@ from fatewalk.config import SimulatedDataset, load_config, read_config
 from fatewalk.config.messages import Problems
 from fatewalk.core.errors import FatewalkError
 from fatewalk.core.files import need_writable
-from fatewalk.core.schema import LEVELS
+from fatewalk.core.schema import LEVELS, UNITS
 from fatewalk.core.versions import STAGE_VERSION
 from fatewalk.run import layout
 from fatewalk.run.registry import FIGURES
@@ -75,6 +75,7 @@ INPUT = f"{DATASET}/input"
 DESIGN = f"{DATASET}/designs/{{design}}"
 FIT = f"{DATASET}/fits/{{fit}}"
 SUMMARY = f"{FIT}/draws={{draws}}"
+REFITS = f"{FIT}/unit={{unit}}/batch={{batch}}"
 RUN = f"{DATASET}/{{run}}"
 CONTRAST = f"{RUN}/contrast={{contrast}}"
 OVER_RUNS = f"{DATASET}/over_runs"
@@ -128,6 +129,8 @@ wildcard_constraints:
     design=one_of(s.design_id for s in ALL_SETTINGS.values()),
     fit=one_of(s.fit_id for s in ALL_SETTINGS.values()),
     draws=r"\d+",
+    unit=one_of(UNITS),
+    batch=r"\d+",
     contrast=one_of(c for s in ALL_SETTINGS.values() for c in s.model.contrasts),
     level=one_of(LEVELS),
     mode=one_of(layout.MODES),
@@ -201,6 +204,12 @@ def design_of_fit(wildcards):
     """Input function: the design that a fit was made of."""
     s = CONFIG.settings_of_fit(wildcards.dataset, wildcards.fit)
     return f"{RESULTS}/{wildcards.dataset}/designs/{s.design_id}/design.pt"
+
+
+def refits_of_run(wildcards):
+    """Input function: the refits of the run's fit, by what section resample asks for."""
+    of_fit = fit_of_run(f"unit={CONFIG.resample.unit}")(wildcards)
+    return [f"{of_fit}/batch={batch}/refits.npz" for batch in CONFIG.resample.batches]
 
 
 def held_against_truth(kind):
@@ -279,6 +288,11 @@ def made_by(*stages, runs=MAIN_RUNS):
         for stage in stages
         for path in KINDS[kind_of(CONFIG.settings(d, r))].made_by(stage)
     ]
+
+
+def index_file():
+    """The page that compares the runs, where there are several."""
+    return [f"{RESULTS}/index.html"] if len(MAIN_RUNS) > 1 else []
 
 
 def recovery_files():

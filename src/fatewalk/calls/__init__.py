@@ -1,6 +1,7 @@
 """From shrunken effects to calls: active days, hits, patterns over days, second views of a gene."""
 
 from fatewalk.calls.aggregate import aggregate_guides
+from fatewalk.calls.bootstrap import bootstrap_table, call_again, spread_of
 from fatewalk.calls.compare import compare_modes
 from fatewalk.calls.fate_hits import FateCalls, fate_effects_table, fate_hits_table
 from fatewalk.calls.fates import FateEffects, MashedFates, shrink_fates
@@ -29,6 +30,8 @@ __all__ = [
     "MashedFates",
     "Shrunk",
     "aggregate_guides",
+    "bootstrap_table",
+    "call_again",
     "classify",
     "compare_modes",
     "effects_table",
@@ -46,4 +49,5 @@ __all__ = [
     "rank_hits",
     "read_sources",
     "shrink_fates",
+    "spread_of",
 ]

@@ -5,7 +5,7 @@ Letters: n genes or guides, F fates (the reference first), F* contrasts, D days,
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -172,6 +172,45 @@ def shrink_fates(
     )
     return MashedFates(
         by_fate, _contrasts(fit, given, of_contrasts, seen, eps), _mixture(fit, who, len(given))
+    )
+
+
+def shrink_again(
+    genes: FateEffects, given: mash.Evidence, seen: Flags, eps: float, n_draws: int
+) -> FateEffects:
+    """Other evidence under the prior that was fitted to genes.
+
+    Parameters
+    ----------
+    genes
+        What was fitted; its prior and its composition hold.
+    given
+        The evidence, of n rows.
+    seen : array, bool [n, D]
+        Gene-days with cells.
+    eps
+        As in `shrink_fates`.
+    n_draws
+        Draws of a row: 200 tell a probability of .9 to .02.
+    """
+    prior, composition = genes.prior, genes.composition
+    shown = seen[:, None, :] & (composition > RARE)  # [n, F, D]
+    of_blocks, nulls, patterns = [], [], []
+    for block in mash.draw_effects(prior, given, composition, eps, n_draws=n_draws, seed=SEED):
+        of_blocks.append(block.summary())
+        nulls.append(block.null)
+        patterns.append(_patterns(block, block.fate, shown[block.rows], eps))
+    found = mash.Effects.joined(of_blocks)
+    who = mash.movers(prior, given, 1 - np.concatenate(nulls))
+    return replace(
+        genes,
+        mean=np.where(shown, found.mean, np.nan),
+        sd=np.where(shown, found.sd, np.nan),
+        lfsr=np.where(shown, found.lfsr, np.nan),
+        prob_large=np.where(shown, found.prob_large, np.nan),
+        patterns=np.concatenate(patterns),
+        moved=who.moved,
+        untold=who.untold,
     )
 
 

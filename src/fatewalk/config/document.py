@@ -16,7 +16,7 @@ from pydantic_core import PydanticUndefined
 from fatewalk.config.datasets import Overrides, SimulatedDataset, kinds
 from fatewalk.config.keys import keys_of, nested_section
 from fatewalk.config.root import SECTIONS, RootConfig
-from fatewalk.config.sections import AblationConfig
+from fatewalk.config.sections import AblationConfig, ResampleConfig
 from fatewalk.config.simulate import SimulateConfig
 from fatewalk.core.versions import STAGES
 
@@ -62,7 +62,11 @@ def config_yaml() -> str:
     lines += [DATASETS_HEADER, "datasets:", "  demo:", "    simulate:", *_section(SimulateConfig, 6)]
     for kind in IMPORTED:
         lines += ["", *_example(kind.example, kind.about, kind)]
-    sections: dict[str, type[BaseModel]] = {**SECTIONS, "ablation": AblationConfig}
+    sections: dict[str, type[BaseModel]] = {
+        **SECTIONS,
+        "ablation": AblationConfig,
+        "resample": ResampleConfig,
+    }
     for name, model in sections.items():
         lines += ["", f"# {_summary(model)}", f"{name}:", *_section(model, 2)]
     return "\n".join(lines) + "\n\n" + RUNS
@@ -89,6 +93,7 @@ def config_table() -> str:
     models: dict[str, type[BaseModel]] = {
         **SECTIONS,
         "ablation": AblationConfig,
+        "resample": ResampleConfig,
         "datasets.<name>.simulate": SimulateConfig,
         **{f"datasets.<name> ({kind.kind})": kind for kind in IMPORTED},
     }

@@ -26,6 +26,7 @@ from fatewalk.config.sections import (
     FitConfig,
     MashConfig,
     ModelConfig,
+    ResampleConfig,
 )
 from fatewalk.config.simulate import SimulateConfig
 from fatewalk.config.sweep import Swept, swept_runs
@@ -49,6 +50,7 @@ class RootConfig(Overrides):
         default_factory=dict, description="further runs: sections whose keys differ from run main"
     )
     ablation: AblationConfig = Field(default_factory=AblationConfig)
+    resample: ResampleConfig = Field(default_factory=ResampleConfig)
     sweep: dict[str, Any] = Field(
         default_factory=dict,
         description="target all_sweep: lists of values by key, each value a run that differs from main in it",
@@ -106,6 +108,8 @@ class Config:
         Settings by dataset and run; run ``main`` first.
     ablation_datasets
         Names of the datasets that target ``all_ablation`` adds.
+    resample
+        What target ``all_bootstrap`` draws.
     sweep
         Runs that target ``all_sweep`` adds to every other data set, by name.
     """
@@ -114,6 +118,7 @@ class Config:
     datasets: dict[str, Dataset]
     runs: dict[str, dict[str, RunSettings]]
     ablation_datasets: list[str]
+    resample: ResampleConfig = field(default_factory=ResampleConfig)
     sweep: dict[str, Swept] = field(default_factory=dict)
 
     def settings(self, dataset: str, run: str) -> RunSettings:
@@ -180,7 +185,7 @@ def load_config(raw: Mapping[str, Any], problems: Problems | None = None) -> Con
         name: {run: _explicit(settings, datasets[name]) for run, settings in of_dataset.items()}
         for name, of_dataset in runs.items()
     }
-    return Config(os.path.normpath(root.results_dir), datasets, runs, list(generated), sweep)
+    return Config(os.path.normpath(root.results_dir), datasets, runs, list(generated), root.resample, sweep)
 
 
 def _datasets(given: Given, root: RootConfig | None, problems: Problems) -> dict[str, Dataset]:
@@ -337,7 +342,7 @@ def _merge(base: Mapping[str, Any], change: Mapping[str, Any]) -> dict[str, Any]
 
 def _without_nulls(raw: Mapping[str, Any], parent: str = "") -> dict[str, Any]:
     """Read a section or run without keys, which YAML gives as null, as an empty one."""
-    nested = {"datasets", "runs", "simulate", "ablation", "sweep", "priors", *SECTIONS}
+    nested = {"datasets", "runs", "simulate", "ablation", "resample", "sweep", "priors", *SECTIONS}
     out: dict[str, Any] = {}
     for key, value in raw.items():
         if value is None and (key in nested or parent in ("datasets", "runs")):

@@ -12,6 +12,7 @@ from pydantic import BaseModel, Field, PositiveFloat, PositiveInt, field_validat
 
 from fatewalk.config.base import Scale, Section, Seed, key
 from fatewalk.config.places import fate_names, not_twice
+from fatewalk.core.schema import Unit
 
 
 class DesignConfig(Section):
@@ -329,7 +330,7 @@ class MashConfig(Section):
         ge=1,
         le=1e6,
         description="prior weight on no effect (1: none), not in mode enriched",
-        read_by=["fit_mash", "run_mashr"],
+        read_by=["fit_mash", "run_mashr", "certify"],
     )
     strong_lfsr: float = key(
         0.05,
@@ -395,21 +396,21 @@ class CallsConfig(Section):
         "fdr",
         description="active day: fdr (largest set of gene-days with a mean P(|effect| <= eps) of fdr) | lfsr "
         "(lfsr and P(|effect| > eps) of the gene-day alone, and anyday_correction)",
-        read_by=["rank_hits", "evaluate_recovery", "write_report"],
+        read_by=["certify", "rank_hits", "evaluate_recovery", "write_report"],
     )
     fdr: float = key(
         0.05,
         gt=0,
         lt=1,
         description="rule fdr: Bayesian false discovery rate of the set of gene-days",
-        read_by=["rank_hits", "evaluate_recovery", "write_report"],
+        read_by=["certify", "rank_hits", "evaluate_recovery", "write_report"],
     )
     fdr_prob_large_min: float = key(
         0.6,
         ge=0,
         le=1,
         description="rule fdr: P(|effect| > eps) of each gene-day at least this",
-        read_by=["rank_hits", "evaluate_recovery", "write_report"],
+        read_by=["certify", "rank_hits", "evaluate_recovery", "write_report"],
     )
     estimand: Literal["auto", "library", "gene", "population"] = key(
         "auto",
@@ -423,34 +424,46 @@ class CallsConfig(Section):
         ge=0,
         le=100,
         description="smallest effect of interest, logit",
-        read_by=["fit_mash", "rank_hits", "evaluate_recovery", "plot_figures", "write_report"],
+        read_by=["fit_mash", "certify", "rank_hits", "evaluate_recovery", "plot_figures", "write_report"],
     )
     effect_prob_large_min: float = key(
         0.9,
         ge=0,
         le=1,
         description="rule lfsr: P(|effect| > eps) of an active day at least this",
-        read_by=["rank_hits", "evaluate_recovery", "write_report"],
+        read_by=["certify", "rank_hits", "evaluate_recovery", "write_report"],
     )
     lfsr_day: float = key(
         0.05,
         gt=0,
         le=1,
         description="rule lfsr: local false sign rate of an active day below this",
-        read_by=["rank_hits", "evaluate_recovery", "plot_figures", "write_report"],
+        read_by=["certify", "rank_hits", "evaluate_recovery", "plot_figures", "write_report"],
     )
     anyday_correction: Literal["bonferroni", "fdr", "none"] = key(
         "bonferroni",
         description="rule lfsr, any-day hit: bonferroni (lfsr_day divided by the number of days) | fdr "
         "(largest set with a mean P(no day with an effect above eps) of anyday_fdr) | none",
-        read_by=["rank_hits", "evaluate_recovery"],
+        read_by=["certify", "rank_hits", "evaluate_recovery"],
     )
     anyday_fdr: float = key(
         0.05,
         gt=0,
         lt=1,
         description="anyday_correction fdr: Bayesian false discovery rate of the set of hits",
-        read_by=["rank_hits", "evaluate_recovery"],
+        read_by=["certify", "rank_hits", "evaluate_recovery"],
+    )
+    certificate: Literal["none", "quick", "full"] = key(
+        "quick",
+        description="proof on this very screen: none | quick (guides shuffled between cells, each NTC guide "
+        "taken for a gene, weights and burden) | full (also 10,000 shuffles and planted effects)",
+        read_by=["certify"],
+    )
+    require: Literal["certified", "none"] = key(
+        "certified",
+        description="certified: where the certificate fails hits.csv is empty and the hits stand in "
+        "hits_withheld.csv | none: hits.csv holds them all the same",
+        read_by=["rank_hits"],
     )
 
     @model_validator(mode="before")
@@ -500,3 +513,37 @@ class AblationConfig(Section):
         {"guide_sd": 0.6, "effect_size": [0.4, 0.8]},
         description="keys of simulate that are changed: here guide effects large against gene effects",
     )
+
+
+REFITS_OF_A_JOB = 20  # starting a job takes as long as a refit of a small screen
+
+
+class ResampleConfig(Section):
+    """Target ``all_bootstrap``: refits of every run on designs that are drawn again."""
+
+    read_by: ClassVar = ("refit_draws",)
+
+    unit: Unit = Field(
+        "cells",
+        description="what is drawn with replacement: cells (within day and replicate) | clusters | guides "
+        "(within genes) | replicates | leave_one_replicate_out (each replicate is left out once)",
+    )
+    times: int = Field(
+        200, ge=10, le=10000, description="refits, 20 in a job; not for leave_one_replicate_out"
+    )
+
+    @property
+    def batches(self) -> range:
+        """Numbers of the jobs."""
+        return range(1 if self.unit == "leave_one_replicate_out" else -(-self.times // REFITS_OF_A_JOB))
+
+    def numbers(self, batch: int) -> list[int]:
+        """Numbers of the refits of a job.
+
+        Examples
+        --------
+        >>> ResampleConfig(times=50).numbers(2)
+        [40, 41, 42, 43, 44, 45, 46, 47, 48, 49]
+        """
+        first = batch * REFITS_OF_A_JOB
+        return list(range(first, min(first + REFITS_OF_A_JOB, self.times)))

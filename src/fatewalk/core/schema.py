@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, get_args
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -34,6 +34,10 @@ WOULD_RUN, SHIELDED = re.compile(r"^'*[=+\-@\t\r\n]"), re.compile(r"^'(?='*[=+\-
 
 #: Effect of the library's guides, of knocking the gene down by any guides, or by any in any replicates.
 Estimand = Literal["library", "gene", "population"]
+
+#: What a bootstrap draws again.
+Unit = Literal["cells", "clusters", "guides", "replicates", "leave_one_replicate_out"]
+UNITS: tuple[Unit, ...] = get_args(Unit)
 
 #: Largest |mean of delta within a gene| that rounding in float64 explains.
 MEAN_ZERO_TOLERANCE = 1e-5

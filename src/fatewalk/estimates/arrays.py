@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Self
 
 import numpy as np
@@ -11,6 +11,7 @@ from fatewalk.core.tables import read_arrays, write_arrays
 from fatewalk.screen.resolution import label_spread
 
 if TYPE_CHECKING:  # the stages after it need no torch
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from fatewalk.estimates.likelihood_only import Estimates, LabelEvidence
@@ -210,6 +211,54 @@ class FateEvidence(ArrayFile):
     ntc_shift: np.ndarray
     replicate_variance: np.ndarray
     replicates_beyond_one: np.ndarray
+
+
+@dataclass(frozen=True)
+class Refits(ArrayFile):
+    """Estimates of B refits of a design that was drawn again.
+
+    Attributes
+    ----------
+    number : array [B]
+        Of each draw; of the replicate where one is left out.
+    theta, likelihood : array [B, L, F*, D]
+        Posterior mode, and likelihood-only estimate, in logit; missing without cells.
+    score : array [B, L, F*, D]
+    information : array [B, L, F*, D, F*, D]
+        As in `FateEvidence`, in single precision.
+    rounds, converged : array [B]
+        Rounds of Newton-Laplace; whether they converged.
+    genes, contrasts, days : array of str
+        Names along the axes.
+    """
+
+    number: np.ndarray
+    theta: np.ndarray
+    likelihood: np.ndarray
+    score: np.ndarray
+    information: np.ndarray
+    rounds: np.ndarray
+    converged: np.ndarray
+    genes: np.ndarray
+    contrasts: np.ndarray
+    days: np.ndarray
+
+    @classmethod
+    def of(cls, number: np.ndarray, each: Sequence[Mapping[str, np.ndarray]], design: Design) -> Self:
+        """Stack the refits, each its arrays by name."""
+        stacked = {name: np.stack([one[name] for one in each]) for name in each[0]}
+        stacked["information"] = stacked["information"].astype(np.float32)
+        names = {name: np.array(getattr(design, name)) for name in ("genes", "contrasts", "days")}
+        return cls(number=number, **stacked, **names)
+
+    @classmethod
+    def joined(cls, parts: Sequence[Self]) -> Self:
+        """Refits of several jobs, one after the other."""
+        by_refit = [f.name for f in fields(cls) if f.name not in ("genes", "contrasts", "days")]
+        return replace(
+            parts[0],
+            **{name: np.concatenate([getattr(one, name) for one in parts]) for name in by_refit},
+        )
 
 
 @dataclass(frozen=True)

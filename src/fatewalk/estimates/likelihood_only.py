@@ -49,6 +49,7 @@ from fatewalk.infer.systems import (
     COLUMNS,
     BlockSystem,
     DenseSystem,
+    System,
     gene_grams,
     gene_information,
     likelihood_product,
@@ -206,6 +207,73 @@ def likelihood_estimates(posterior: Posterior, design: Design, rows: Rows) -> Es
     both = [(gene, gene_error), (guide, guide_error)]
     shaped = [x for mean, error in both for x in (mean.view(-1, n, days), error.view(-1, n, days, n, days))]
     return Estimates(*(x.numpy() for x in shaped))
+
+
+@torch.no_grad()
+def gene_estimates(c: Coordinates, laplace: dict[str, Tensor], rows: Rows, observed: Tensor) -> Tensor:
+    """Likelihood-only estimates of the genes alone, [L, F*, D]; missing where the labels do not see.
+
+    Parameters
+    ----------
+    c
+        Coordinates of the fit.
+    laplace
+        Its state (``Laplace.state``).
+    rows
+        With the weights of the fit.
+    observed : Tensor, bool [L, D]
+        Gene-days with cells.
+
+    Raises
+    ------
+    NumericalError
+        If a matrix cannot be decomposed.
+    """
+    data = _Data(c, rows, laplace["y"], c.sd(c.scales.log_scales(laplace["vector"])), None)
+    covariance, spread, _ = _genes_and_guides(data, load_whitening(laplace))
+    precision, score, _ = _gene_information(data, covariance, spread, observed)
+    return _solve_seen(precision, score)[0].view(-1, c.terms.n_contrasts, c.terms.n_days)
+
+
+@torch.no_grad()
+def gene_evidence(
+    c: Coordinates,
+    mode: dict[str, Tensor],
+    rows: Rows,
+    observed: Tensor,
+    dense: bool,
+    scatter: Scatter | None,
+) -> tuple[Tensor, Tensor]:
+    """Score [L, F*, D] and information [L, F*, D, F*, D] of the genes alone, as of `label_evidence`.
+
+    Parameters
+    ----------
+    c, mode
+        Symmetric coordinates, and the mode in them (``SymmetricMode.state``).
+    rows, observed
+        As in `gene_estimates`.
+    dense
+        Whether the information matrix is kept whole.
+    scatter
+        How labels scatter by fate.
+
+    Raises
+    ------
+    NumericalError
+        If a matrix cannot be decomposed.
+    """
+    rows, sd = rows.weighted(mode["weight"]), c.sd(c.scales.log_scales(mode["vector"]))
+    data = _Data(c, rows, mode["y"], sd, scatter)
+    system: System = (
+        DenseSystem(data.index, c, data.weights, sd)
+        if dense
+        else BlockSystem(data.index, c, rows, data.weights, sd)
+    )
+    covariance, spread, _ = _genes_and_guides(data, system.whitening())
+    precision, score, excess = _gene_information(data, covariance, spread, observed)
+    if excess is not None:
+        score, precision = robust_evidence(score, precision, excess)
+    return _actual(c, precision, score)
 
 
 class _Data:

@@ -73,13 +73,12 @@ class Round:
     solve_residual: float
     seconds: float
 
-    @property
-    def stands(self) -> bool:
-        """Whether mode, scales and weights moved less than their limits, by solves exact enough."""
+    def stands(self, slack: float) -> bool:
+        """Whether mode, scales and weights moved less than so many times their limits, by exact solves."""
         return (
-            self.newton_step < NEWTON_LIMIT
-            and self.scale_step < SCALE_LIMIT
-            and self.weight_step < WEIGHT_LIMIT
+            self.newton_step < slack * NEWTON_LIMIT
+            and self.scale_step < slack * SCALE_LIMIT
+            and self.weight_step < slack * WEIGHT_LIMIT
             and self.solve_residual <= 1
         )
 
@@ -160,6 +159,25 @@ class Laplace:
         }
 
 
+@dataclass(frozen=True)
+class Start:
+    """Where rounds begin instead of at no effect.
+
+    Attributes
+    ----------
+    x : Tensor [F*, p]
+        Coordinates.
+    vector : Tensor [S]
+        Scales.
+    slack
+        Factor on the limits by which the rounds end.
+    """
+
+    x: Tensor
+    vector: Tensor
+    slack: float = 1.0
+
+
 def fit_laplace(
     coordinates: Coordinates,
     rows: Rows,
@@ -168,6 +186,7 @@ def fit_laplace(
     shared: bool,
     dense_limit: int,
     checkpoint: Checkpoint | None = None,
+    start: Start | None = None,
 ) -> Laplace:
     """Run rounds until mode, scales and weights stand.
 
@@ -187,6 +206,8 @@ def fit_laplace(
         Coordinates P up to which the information matrix is dense.
     checkpoint
         Resumes the loop and keeps its state.
+    start
+        Where the rounds begin; None: at the intercepts, without effects.
 
     Raises
     ------
@@ -194,9 +215,12 @@ def fit_laplace(
         If not even the first round can be taken. What fails later ends the loop with the state before it,
         and status ``diverged``.
     """
-    problem = _Problem.of(coordinates, rows, shared, weight, dense_limit)
+    problem = _Problem.of(coordinates, rows, shared, weight, dense_limit, start)
     keeper = _Keeper(checkpoint or Checkpoint(), "laplace", {})
-    state, previous = keeper.restored(problem) or [_State.at_start(problem, intercepts)] * 2
+    state, previous = (
+        keeper.restored(problem)
+        or [_State.at(problem, start) if start else _State.at_start(problem, intercepts)] * 2
+    )
     state, previous = _rounds(problem, state, previous, keeper)
     try:
         return _finish(problem, state)
@@ -238,6 +262,7 @@ def fit_symmetric(
     shared: bool,
     dense_limit: int,
     checkpoint: Checkpoint | None = None,
+    start: Start | None = None,
 ) -> SymmetricMode:
     """Run rounds again under the prior that treats all fates alike, the reference included.
 
@@ -247,6 +272,8 @@ def fit_symmetric(
         How `fit_laplace` ended, where this starts.
     weight, shared, dense_limit, checkpoint
         As there.
+    start
+        Where the rounds begin instead.
 
     Returns
     -------
@@ -257,9 +284,11 @@ def fit_symmetric(
     if terms.n_contrasts == 1:  # two fates: the same prior
         return SymmetricMode(first.vector, first.y, first.rows.weight, first.outcome, (), {})
     c = Coordinates(terms, first.coordinates.device, symmetric=True)
-    problem = _Problem.of(c, first.rows, shared, weight, dense_limit)
+    problem = _Problem.of(c, first.rows, shared, weight, dense_limit, start)
     keeper = _Keeper(checkpoint or Checkpoint(), "symmetric", {"laplace": first.memory})
-    state, previous = keeper.restored(problem) or [_State.after(problem, first)] * 2
+    state, previous = (
+        keeper.restored(problem) or [_State.at(problem, start) if start else _State.after(problem, first)] * 2
+    )
     try:
         state, _ = _rounds(problem, state, previous, keeper)
     except NumericalError as error:
@@ -318,14 +347,24 @@ class _Problem:
     groups: Tensor  # int64 [P] group of each coordinate
     probes: Tensor  # [P, m]
     owner: Tensor  # int64 [m] group of each probe
+    slack: float  # factor on the limits
 
     @classmethod
-    def of(cls, c: Coordinates, rows: Rows, shared: bool, weight: float | None, dense_limit: int) -> _Problem:
+    def of(
+        cls,
+        c: Coordinates,
+        rows: Rows,
+        shared: bool,
+        weight: float | None,
+        dense_limit: int,
+        start: Start | None = None,
+    ) -> _Problem:
         n = c.terms.n_contrasts
         rows = rows.weighted(1.0 if weight is None else weight)
         probes, owner = _probes(c, n)
         index = RowIndex(rows, c)
-        return cls(c, index, rows, shared, weight is None, dense_limit, _groups(c, n), probes, owner)
+        groups, slack = _groups(c, n), start.slack if start else 1.0
+        return cls(c, index, rows, shared, weight is None, dense_limit, groups, probes, owner, slack)
 
     @property
     def n(self) -> int:
@@ -363,13 +402,19 @@ class _State:
     @classmethod
     def at_start(cls, problem: _Problem, intercepts: Tensor) -> _State:
         """Intercepts of the days, no effects, scales at a share of their prior's."""
-        c, rows = problem.c, problem.rows
+        c = problem.c
         x = torch.zeros(problem.n, c.size, dtype=DTYPE, device=c.device)
         if place := c.place(Intercepts):
             x[:, place] = intercepts
-        eta = _predict(rows, c, x)
+        return cls.at(problem, Start(x, c.scales.start(START_SHARE)))
+
+    @classmethod
+    def at(cls, problem: _Problem, start: Start) -> _State:
+        """A given place, with the weights that follow from the residuals there."""
+        c = problem.c
+        eta = _predict(problem.rows, c, start.x)
         nothing = dispersion.Learned(*torch.zeros(2, c.terms.n_days, dtype=DTYPE, device=c.device))
-        return cls(x, eta, c.scales.start(START_SHARE), *_disperse(problem, rows, eta, nothing))
+        return cls(start.x, eta, start.vector, *_disperse(problem, problem.rows, eta, nothing))
 
     @classmethod
     def after(cls, problem: _Problem, first: Laplace) -> _State:
@@ -461,7 +506,7 @@ def _take_round(problem: _Problem, state: _State) -> _State:
         entry.round, entry.log_posterior, newton, scale, weight, seconds,
     )  # fmt: skip
     state = replace(state, trace=(*state.trace, entry))
-    return replace(state, outcome=CONVERGED) if entry.stands else state
+    return replace(state, outcome=CONVERGED) if entry.stands(problem.slack) else state
 
 
 def _predict(rows: Rows, c: Coordinates, x: Tensor) -> Tensor:

@@ -47,7 +47,7 @@ from fatewalk.screen.quality import (
     warn_of_many_guides,
     warn_of_states,
 )
-from fatewalk.screen.resolution import label_resolution
+from fatewalk.screen.resolution import Resolution
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -254,7 +254,7 @@ def build_design(
         "ntc_guides": ntc_guides,
         "row": row,
         "covariates": covariates,
-        **_index_guides(cell, guide, guide_to_gene, day, len(genes), len(days)),
+        **index_guides(cell, guide, guide_to_gene, day, len(genes), len(days)),
     }
     design = Design(
         fates=tuple(fates),
@@ -331,7 +331,7 @@ def _keep_guides(
     return kept, genes, (np.cumsum(has_guide) - 1)[guides.gene[kept]]
 
 
-def _index_guides(
+def index_guides(
     cell: np.ndarray, guide: np.ndarray, guide_to_gene: np.ndarray, day: np.ndarray, n_genes: int, n_days: int
 ) -> dict[str, np.ndarray]:
     """Build the CSR lists of guides by cell and by gene, and count cells per guide, gene and day.
@@ -387,8 +387,7 @@ def _describe(design: Design, burden_given: bool, report: Report) -> None:
             zip(design.days, design.times, cells_of_day, strict=True)
         )
     ]
-    resolution = label_resolution(design.prob.numpy(), design.day.numpy(), len(design.days))
-    report["label_resolution"] = resolution.report(design.fates, design.days)
+    report["label_resolution"] = Resolution.of(design).report(design.fates, design.days)
     by_rep = _count_by_day(design.rep.numpy(), design.day.numpy(), len(design.reps), len(design.days))
     report["cells_by_replicate_and_day"] = {
         rep: dict(zip(design.days, row, strict=True))

@@ -179,7 +179,7 @@ def fit_effects(
             clock.lap("laplace")
             symmetric = fit_symmetric(laplace, *_labels(design, fit), fit.dense_limit, checkpoint)
             clock.lap("symmetric")
-            scatter = _scatter(laplace, design, fit)
+            scatter = scatter_of(laplace, design, fit)
         except NumericalError as error:
             raise FatewalkError(
                 f"the fit ends without a posterior: {error}. Look for extreme values of burden and "
@@ -250,7 +250,7 @@ def _laplace(model: FateModel, design: Design, rows: Rows, fit: FitConfig, check
 
 
 @torch.no_grad()
-def _scatter(laplace: Laplace, design: Design, fit: FitConfig) -> Scatter | None:
+def scatter_of(laplace: Laplace, design: Design, fit: FitConfig) -> Scatter | None:
     """Scatter of the labels by fate at the mode, on the CPU; None if it is to be one for all fates."""
     if fit.dispersion == "pooled":
         return None
@@ -258,9 +258,14 @@ def _scatter(laplace: Laplace, design: Design, fit: FitConfig) -> Scatter | None
     x = c.sd(c.scales.log_scales(laplace.vector)) * laplace.y
     pi = fate_probabilities(linear_predictor(rows, c.coefficients(x).T.contiguous()))
     unit = 1 / dispersion.weights(rows, laplace.dispersion, shared)
-    cpu = torch.device("cpu")
-    row_of_label = row_of_cells(design, c.terms)
-    return estimate_scatter(rows.to(cpu), pi.to(cpu), design.prob, row_of_label, unit.to(cpu), shared)
+    of_label, shortfall, cpu = (
+        row_of_cells(design, c.terms),
+        laplace.dispersion.shortfall,
+        torch.device("cpu"),
+    )
+    return estimate_scatter(
+        rows.to(cpu), pi.to(cpu), design.prob, of_label, unit.to(cpu), shortfall.to(cpu), shared
+    )
 
 
 def _labels(design: Design, fit: FitConfig) -> tuple[float | None, bool]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from fatewalk.certificate.from_fit import draw_nulls, given_phi
 from fatewalk.core.errors import FatewalkError
 from fatewalk.core.files import read_json
 from fatewalk.core.outcome import NumericalError
@@ -52,7 +53,7 @@ def main(design: Path, fit: Path, summary: Path, draws: int, seed: int, threads:
     delete_checkpoints(fit)
     found = load_design(design / "design.pt")
     posterior = load_posterior(fit / "posterior.pt", found)
-    entry = _need_fit_of_design(fit, design)
+    entry = need_fit_of_design(fit, design)
     log.info("in: fit of %d genes, %d guides, %d days", *map(len, (found.genes, found.guides, found.days)))
     posterior_moments(posterior, found, draws, seed).save(summary / "moments.npz")
     log.info("moments from %d draws", draws)
@@ -66,6 +67,9 @@ def main(design: Path, fit: Path, summary: Path, draws: int, seed: int, threads:
         log.info("evidence on all fates")
         guide_parts(posterior, found).save(summary / "guide_parts.npz")
         log.info("evidence of each guide in each replicate")
+        card = read_json(fit / CARD, ["likelihood_weight", "phi_by_day"])
+        draw_nulls(posterior, found, given_phi(card, found)).save(summary / "nulls.npz")
+        log.info("guides shuffled between cells")
         average_fate_change(posterior, found, rows, draws, seed).save(summary / "fate_change.npz")
         log.info("changes of fate probabilities")
     except NumericalError as error:
@@ -77,7 +81,7 @@ def main(design: Path, fit: Path, summary: Path, draws: int, seed: int, threads:
     seal(summary, "summarise_posterior", "summary", entry)
 
 
-def _need_fit_of_design(fit: Path, design: Path) -> dict[str, str]:
+def need_fit_of_design(fit: Path, design: Path) -> dict[str, str]:
     """Refuse a fit of another design, or files that are not what their stage wrote; what tells the fit."""
     card = read_json(fit / CARD, ["config", "hash_of_config_and_design"])
     entry = fit_entry(fit.name, card)

@@ -4,7 +4,7 @@ From here are made the outputs of Snakemake's rules and its targets, what stands
 of README and docs, the captions of the report. A new output is an entry here and the code that writes it.
 """
 
-from fatewalk.run.registry import calls, effects, fits, over_runs, page, screen, truth
+from fatewalk.run.registry import calls, effects, fits, over_runs, page, resample, screen, truth
 from fatewalk.run.registry.entries import Column, Figure, File
 from fatewalk.run.registry.figures import FIGURES
 
@@ -17,6 +17,7 @@ FILES = (
     *truth.FILES,
     *page.FILES,
     *over_runs.FILES,
+    *resample.FILES,
 )
 
 __all__ = ["FIGURES", "FILES", "Column", "Figure", "File"]

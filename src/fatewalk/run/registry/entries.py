@@ -5,9 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-#: Folders: of the input tables, the design, the fit, what is read off it, the ablation, what compares runs of
-#: a data set; the run's top, a contrast's folder, or both, which is the contract with other people's scripts.
-Where = Literal["input", "design", "fit", "summary", "ablation", "over_runs", "run", "contrast", "contract"]
+#: Folders: of the input tables, the design, the fit, what is read off it, refits, the ablation, what
+#: compares runs of a data set; the run's top, a contrast's folder, or both, which is the contract with other
+#: people's scripts.
+Where = Literal[
+    "input", "design", "fit", "summary", "refits", "ablation", "over_runs", "run", "contrast", "contract"
+]
 
 
 @dataclass(frozen=True)
