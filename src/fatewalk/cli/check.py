@@ -164,7 +164,8 @@ def _power(design: Design) -> Iterator[str]:
         ]
     )
     yield "  By a formula, for a gene with the median number of cells, against the other cells of the day, at"
-    yield "  the scatter of the labels; 5 to 10 % too good, without replicates, guides and search."
+    yield "  the scatter of the labels. A fifth too good or more where guides of a gene or replicates differ:"
+    yield "  that is not in it. A hit must stand out from all other genes, too."
 
 
 def _effect(points: float, effect: float) -> str:
