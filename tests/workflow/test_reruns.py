@@ -171,7 +171,7 @@ def test_a_second_run_does_nothing_and_neither_do_defaults_written_out(finished)
 def test_a_section_inside_the_dataset_entry_reruns_no_more_than_at_the_top(finished):
     entry = {**TINY["datasets"]["tiny"], "calls": {"fdr_prob_large_min": 0.8}}
     workflow = finished.changed(datasets={"tiny": entry})
-    assert set(planned_jobs(finished.folder, workflow.config)) == AFTER_RANK
+    assert set(planned_jobs(finished.folder, workflow.config)) == AFTER_CERTIFY
 
 
 def test_a_forced_fit_redoes_what_depends_on_it(finished):

@@ -27,7 +27,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy import sparse, stats
+from scipy import sparse
+from scipy.special import chdtrc
 from torch import Tensor
 
 from fatewalk.model.information import curvature, fate_probabilities
@@ -157,7 +158,7 @@ def measure_ntc_guides(laplace: Laplace, design: Design) -> NtcGuides:
         interval=np.array(interval),
         q=q,
         i2=(1 - freedom / np.maximum(q, freedom)).clip(0, 1),
-        p=stats.chi2.sf(q, freedom),
+        p=chdtrc(freedom, q),
         response=response,
         left_out=-np.einsum("ja,jafd->jfd", alone, response),
     )

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy import stats
+from scipy.special import chdtrc
 
 from fatewalk.model.information import fate_probabilities
 from fatewalk.model.rows import linear_predictor, row_of_cells
@@ -112,7 +112,7 @@ def measure_replicates(laplace: Laplace, design: Design, shared: bool) -> Replic
             q[f], freedom[f], weight[f] = np.add((q[f], freedom[f], weight[f]), found)
     known = freedom > 0.5
     square = np.where(known, (q - freedom) / np.where(known, weight, 1.0), np.nan).clip(min=0)
-    p = np.where(known, stats.chi2.sf(q, np.where(known, freedom, 1.0)), np.nan)
+    p = np.where(known, chdtrc(np.where(known, freedom, 1.0), q), np.nan)
     return ReplicateSpread(n_cells, np.sqrt(square), q, p, freedom)
 
 
