@@ -13,7 +13,7 @@ STAGE_VERSION = {
     "import_screen": 2,
     "build_design": 5,
     "publish_design": 1,
-    "fit_effects": 7,
+    "fit_effects": 10,
     "summarise_posterior": 12,
     "check_delta": 2,
     "export_effects": 6,
