@@ -159,8 +159,8 @@ def none_found(run: Run, data: Mapping[str, Any]) -> list[str]:
     if len(run.table("hits_withheld.csv")):
         return [
             "The certificate says that the errors of this run do not hold on this screen, so nothing is "
-            "called a hit. What would have been called stands in hits_withheld.csv, and every effect in the tables "
-            "and pictures below; do not publish them before the reason is found.",
+            "called a hit. What would have been called stands in hits_withheld.csv, and every effect in the "
+            "tables and pictures below; do not publish them before the reason is found.",
         ]
     said = [
         "No gene passes the rule for a hit. That is a result, and not a failure of the run: within what this "
