@@ -49,6 +49,7 @@ rule all:
             "write_report",
         ),
         recovery_files(),
+        label_files(),
 
 
 rule all_effects:
