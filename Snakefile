@@ -34,6 +34,7 @@ localrules:
     all_report,
     all_recovery,
     all_ablation,
+    write_index,
     all_sweep,
     all_bootstrap,
 
@@ -48,6 +49,7 @@ rule all:
             "plot_convergence",
             "write_report",
         ),
+        index_file(),
         recovery_files(),
         label_files(),
 
@@ -70,6 +72,7 @@ rule all_hits:
 rule all_report:
     input:
         made_by("publish_design", "plot_figures", "plot_convergence", "write_report"),
+        index_file(),
 
 
 rule all_figures:

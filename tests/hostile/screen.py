@@ -21,6 +21,7 @@ from fatewalk.run.settings import sections
 from fatewalk.screen.simulate import simulate_screen
 from fatewalk.stages import (
     build_design,
+    certify,
     check_delta,
     export_effects,
     fit_effects,
@@ -215,6 +216,7 @@ def later_stage(stage, folder):
         "check_delta": lambda: check_delta.main(run, fit, summary),
         "export_effects": lambda: export_effects.main(run, summary),
         "fit_mash": lambda: fit_mash.main(run),
+        "certify": lambda: certify.main(run, design, fit, summary, 1),
         "rank_hits": lambda: rank_hits.main(run, summary),
         "plot_figures": lambda: plot_figures.main(run),
     }

@@ -17,6 +17,7 @@ ROOMS = (
     "estimates",
     "diagnostics",
     "calls",
+    "certificate",
     "evaluate",
     "run",
     "plot",

@@ -255,7 +255,7 @@ def test_a_second_kind_of_run_has_rules_of_its_own(finished, tmp_path):
         )
     }  # fmt: skip
     shared = {"simulate_screen", "build_design", "publish_design", "fit_effects", "summarise_posterior"}
-    assert set(jobs) == numbered | shared | {"plot_convergence"} | ALL
+    assert set(jobs) == numbered | shared | {"plot_convergence", "write_index"} | ALL
     # one rule of the second data set again, in earnest
     both = workflow.copied_to(tmp_path / "copy")
     both.finish("results/second/main/hits.csv")

@@ -303,6 +303,11 @@ def made_by(*stages, runs=MAIN_RUNS):
     ]
 
 
+def index_file():
+    """The page that compares the runs, where there are several."""
+    return [f"{RESULTS}/index.html"] if len(MAIN_RUNS) > 1 else []
+
+
 def recovery_files():
     """What the simulated runs are held against the truth with."""
     return made_by(

@@ -1,5 +1,37 @@
-# From mash tables to calls, and all effects in one table.
+# From mash tables to the certificate and to calls, and all effects in one table.
 for kind in KINDS.values():
+
+    rule:
+        name:
+            kind.name("certify")
+        input:
+            design=design_of_run("design.pt"),
+            posterior=fit_of_run("posterior.pt"),
+            nulls=summary_of_run("nulls.npz"),
+            evidence=f"{RUN}/evidence.npz",
+            card=f"{RUN}/fit_card.json",
+            genes=f"{RUN}/shrunk_fates_gene.npz",
+        output:
+            **kind.outputs("certify"),
+        log:
+            f"{RESULTS}/logs/certify/{{dataset}}/{{run}}.log",
+        benchmark:
+            f"{RESULTS}/benchmarks/certify/{{dataset}}/{{run}}.tsv"
+        wildcard_constraints:
+            dataset=kind.datasets(),
+        conda:
+            ENVIRONMENT
+        resources:
+            mem_mb=memory(2500, per_input_mb=60),
+            runtime=minutes(60),
+        params:
+            settings=read_by("certify"),
+            contrasts=contrasts,
+            stage_version=STAGE_VERSION["certify"],
+        message:
+            "Certify {wildcards.dataset} (run {wildcards.run})"
+        script:
+            "../../scripts/certify.py"
 
     rule:
         name:
@@ -16,6 +48,8 @@ for kind in KINDS.values():
             survival=f"{RUN}/survival.csv",
             card=f"{RUN}/fit_card.json",
             report=f"{RUN}/design_report.json",
+            certificate=f"{RUN}/certificate.json",
+            p_values=f"{RUN}/gene_p_values.csv",
         output:
             **kind.outputs("rank_hits"),
             published=kind.published_mashr(),

@@ -1,4 +1,4 @@
-# The page of a run, from finished tables.
+# The page of a run, from finished tables, and one that compares the runs.
 for kind in KINDS.values():
 
     rule:
@@ -10,6 +10,7 @@ for kind in KINDS.values():
             delta=f"{RUN}/delta_posterior_summary.npz",
             power=f"{RUN}/gene_power.csv",
             verdict=f"{RUN}/verdict.json",
+            certificate=f"{RUN}/certificate.json",
             card=f"{RUN}/fit_card.json",
             trace=f"{RUN}/fit_trace.csv",
             report=f"{RUN}/design_report.json",
@@ -36,3 +37,25 @@ for kind in KINDS.values():
             "Write the page of {wildcards.dataset} (run {wildcards.run})"
         script:
             "../../scripts/write_report.py"
+
+
+rule write_index:
+    input:
+        pages=made_by("write_report"),
+    output:
+        index=f"{RESULTS}/index.html",
+    log:
+        f"{RESULTS}/logs/write_index.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/write_index.tsv"
+    conda:
+        ENVIRONMENT
+    resources:
+        mem_mb=memory(1000),
+        runtime=minutes(15),
+    params:
+        stage_version=STAGE_VERSION["write_index"],
+    message:
+        "Write the page that compares the runs"
+    script:
+        "../../scripts/write_index.py"

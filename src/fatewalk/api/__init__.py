@@ -174,6 +174,7 @@ def run_chain(config: Config, name: str, folder: Path) -> Run:
     """
     from fatewalk.stages import (
         build_design,
+        certify,
         check_delta,
         export_effects,
         fit_effects,
@@ -206,8 +207,10 @@ def run_chain(config: Config, name: str, folder: Path) -> Run:
     enter(main, "export_effects", run.made_by("export_effects"))
     fit_mash.main(run)
     enter(main, "fit_mash", run.made_by("fit_mash"))
+    certify.main(run, design, found, summary, s.fit.threads)
+    enter(main, "certify", run.made_by("certify"))
     rank_hits.main(run, summary)
-    for stage in ("check_delta", "export_effects", "fit_mash", "rank_hits"):
+    for stage in ("check_delta", "export_effects", "fit_mash", "certify", "rank_hits"):
         note_settings(main, stage, s.read_by(stage))
     return run
 

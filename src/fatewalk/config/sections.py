@@ -330,7 +330,7 @@ class MashConfig(Section):
         ge=1,
         le=1e6,
         description="prior weight on no effect (1: none), not in mode enriched",
-        read_by=["fit_mash", "run_mashr"],
+        read_by=["fit_mash", "run_mashr", "certify"],
     )
     strong_lfsr: float = key(
         0.05,
@@ -396,21 +396,21 @@ class CallsConfig(Section):
         "fdr",
         description="active day: fdr (largest set of gene-days with a mean P(|effect| <= eps) of fdr) | lfsr "
         "(lfsr and P(|effect| > eps) of the gene-day alone, and anyday_correction)",
-        read_by=["rank_hits", "evaluate_recovery", "write_report"],
+        read_by=["certify", "rank_hits", "evaluate_recovery", "write_report"],
     )
     fdr: float = key(
         0.05,
         gt=0,
         lt=1,
         description="rule fdr: Bayesian false discovery rate of the set of gene-days",
-        read_by=["rank_hits", "evaluate_recovery", "write_report"],
+        read_by=["certify", "rank_hits", "evaluate_recovery", "write_report"],
     )
     fdr_prob_large_min: float = key(
         0.6,
         ge=0,
         le=1,
         description="rule fdr: P(|effect| > eps) of each gene-day at least this",
-        read_by=["rank_hits", "evaluate_recovery", "write_report"],
+        read_by=["certify", "rank_hits", "evaluate_recovery", "write_report"],
     )
     estimand: Literal["auto", "library", "gene", "population"] = key(
         "auto",
@@ -424,34 +424,46 @@ class CallsConfig(Section):
         ge=0,
         le=100,
         description="smallest effect of interest, logit",
-        read_by=["fit_mash", "rank_hits", "evaluate_recovery", "plot_figures", "write_report"],
+        read_by=["fit_mash", "certify", "rank_hits", "evaluate_recovery", "plot_figures", "write_report"],
     )
     effect_prob_large_min: float = key(
         0.9,
         ge=0,
         le=1,
         description="rule lfsr: P(|effect| > eps) of an active day at least this",
-        read_by=["rank_hits", "evaluate_recovery", "write_report"],
+        read_by=["certify", "rank_hits", "evaluate_recovery", "write_report"],
     )
     lfsr_day: float = key(
         0.05,
         gt=0,
         le=1,
         description="rule lfsr: local false sign rate of an active day below this",
-        read_by=["rank_hits", "evaluate_recovery", "plot_figures", "write_report"],
+        read_by=["certify", "rank_hits", "evaluate_recovery", "plot_figures", "write_report"],
     )
     anyday_correction: Literal["bonferroni", "fdr", "none"] = key(
         "bonferroni",
         description="rule lfsr, any-day hit: bonferroni (lfsr_day divided by the number of days) | fdr "
         "(largest set with a mean P(no day with an effect above eps) of anyday_fdr) | none",
-        read_by=["rank_hits", "evaluate_recovery"],
+        read_by=["certify", "rank_hits", "evaluate_recovery"],
     )
     anyday_fdr: float = key(
         0.05,
         gt=0,
         lt=1,
         description="anyday_correction fdr: Bayesian false discovery rate of the set of hits",
-        read_by=["rank_hits", "evaluate_recovery"],
+        read_by=["certify", "rank_hits", "evaluate_recovery"],
+    )
+    certificate: Literal["none", "quick", "full"] = key(
+        "quick",
+        description="proof on this very screen: none | quick (guides shuffled between cells, each NTC guide "
+        "taken for a gene, weights and burden) | full (also 10,000 shuffles and planted effects)",
+        read_by=["certify"],
+    )
+    require: Literal["certified", "none"] = key(
+        "certified",
+        description="certified: where the certificate fails hits.csv is empty and the hits stand in "
+        "hits_withheld.csv | none: hits.csv holds them all the same",
+        read_by=["rank_hits"],
     )
 
     @model_validator(mode="before")

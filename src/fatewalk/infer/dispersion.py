@@ -62,6 +62,9 @@ class Dispersion:
     rho : Tensor [D]
         Correlation of the labels within a cluster; 0 without clusters or where a cluster has an
         intercept of its own.
+    shortfall : Tensor [D]
+        Squares of residuals, of cluster totals where the cells of a cluster carry the same guides, over
+        those of the labels around their true probabilities: the fit follows the labels.
     settled
         Whether the iteration for rho found its fixed point.
     """
@@ -69,6 +72,7 @@ class Dispersion:
     phi: Tensor
     phi_by_fate: Tensor
     rho: Tensor
+    shortfall: Tensor
     settled: bool = True
 
 
@@ -104,11 +108,12 @@ def estimate(rows: Rows, pi: Tensor, learned: Learned, shared: bool) -> Dispersi
     by_fate = (squares_of_day / expected_of_day).T * (phi * total / squares_of_day.sum(dim=1))
     # a day on which all labels agree says nothing of its scatter
     phi = torch.where(total < FEWEST_CELLS, 1.0, phi.clamp(min=SMALLEST_PHI))
+    shortfall = squares_of_day.sum(dim=1) / (phi * total)
     rho, settled = torch.zeros_like(phi), True
     if shared:
-        rho, by_fate, settled = _of_clusters(rows, pi, squares, p_eff, phi * true_share)
+        rho, by_fate, shortfall, settled = _of_clusters(rows, pi, squares, p_eff, phi * true_share)
     rare = expected_of_day.T < FEWEST_CELLS  # [F, D]
-    return Dispersion(phi, torch.where(rare, torch.nan, by_fate), rho, settled)
+    return Dispersion(phi, torch.where(rare, torch.nan, by_fate), rho, shortfall, settled)
 
 
 def weights(rows: Rows, dispersion: Dispersion, shared: bool) -> Tensor:
@@ -123,8 +128,8 @@ def weights(rows: Rows, dispersion: Dispersion, shared: bool) -> Tensor:
 
 def _of_clusters(
     rows: Rows, pi: Tensor, squares: Tensor, p_eff: Tensor, scale: Tensor
-) -> tuple[Tensor, Tensor, bool]:
-    """Moment estimate of rho by day, [D], variance of cluster totals over that of single cells, [F, D].
+) -> tuple[Tensor, Tensor, Tensor, bool]:
+    """Moment estimate of rho by day, [D], variance of totals over single cells, [F, D], shortfall, [D].
 
     The square of a cluster's total residual exceeds the sum of its cells' squares by
     n (n - 1) rho phi pi (1 - pi) in expectation; clusters enter with the inverse of the variance
@@ -141,7 +146,8 @@ def _of_clusters(
     variance = zeros.index_add(0, unit, rows.cells[:, None] * pi * (1 - pi))
     variance = variance / size[:, None] * scale[day][:, None]  # [C, F] of one cell's label
     clusters = torch.bincount(day, minlength=n_days).double() * (pi.shape[1] - 1)  # [D] C_d F*
-    freedom = (1 - p_eff / clusters).clamp(min=0.1)[day][:, None]
+    shortfall = (1 - p_eff / clusters).clamp(min=0.1)  # [D] degrees of freedom that are left
+    freedom = shortfall[day][:, None]
     pairs = (size * (size - 1))[:, None] * variance  # [C, F] expected excess for rho = 1
     rho = torch.zeros(n_days, dtype=DTYPE, device=pi.device)
     for _ in range(RHO_ROUNDS):
@@ -157,7 +163,7 @@ def _of_clusters(
         rho = new
     squares_of_day = _by_day(total.square() / freedom, day, n_days)  # [D, F]
     by_fate = (squares_of_day / _by_day(size[:, None] * variance, day, n_days)).T
-    return new, by_fate, settled
+    return new, by_fate, shortfall, settled
 
 
 def units(rows: Rows) -> tuple[Tensor, int]:

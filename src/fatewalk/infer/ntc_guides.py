@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 Floats = NDArray[np.float64]
 
 FEWEST = 3  # NTC guides below which their SD is not asked for
-PRIOR_MEDIAN, PRIOR_DEGREES = 0.05, 4  # of sigma_ntc, half t, logit
+PRIOR_MEDIAN = 0.05  # of sigma_ntc, half Cauchy, logit: a heavy tail, so that guides that differ are believed
 GRID = np.linspace(0.0025, 1.0, 400)  # of sigma_ntc
 MOST_GENES, MOST_COLUMNS = 8, 256  # genes whose answer is averaged, and solves for them
 SEEN = 1e-6  # share of a gene's information below which a direction is not seen
@@ -177,8 +177,7 @@ def sd_of_guides(effect: Floats, covariance: Floats) -> tuple[float, tuple[float
     square = (vectors.T @ effect) ** 2
     variance = values.clip(min=1e-12)[:, None] + GRID**2  # [J, grid]
     loglik = -0.5 * (np.log(variance) + square[:, None] / variance).sum(axis=0)
-    scale = PRIOR_MEDIAN / stats.t.ppf(0.75, PRIOR_DEGREES)
-    posterior = loglik + stats.t.logpdf(GRID / scale, PRIOR_DEGREES)
+    posterior = loglik - np.log1p((GRID / PRIOR_MEDIAN) ** 2)
     weight = np.exp(posterior - posterior.max())
     weight /= weight.sum()
     low, high = np.interp([0.025, 0.975], weight.cumsum(), GRID)

@@ -7,9 +7,9 @@ need what labels really scatter. A unit with probabilities pi has labels of cova
 
 on each day: what all fates scatter like a multinomial draw, b, and what each fate does beyond it, x_f pi_f
 (1 - pi_f), which the other fates share in proportion, because labels sum to one. u is phi or
-phi [1 + (n - 1) rho] for the n cells of a cluster that share their guides; over a day Sigma is as large as a
-multinomial draw, so that it only says how a day's scatter falls on its fates. All fates are treated
-alike, the reference too. The covariance follows pi: a fate that a gene raises scatters as a common one does.
+phi [1 + (n - 1) rho] for the n cells of a cluster that share their guides, so that 1 is what the weights of
+the day expect of b, and 0 of x. All fates are treated alike, the reference too. The covariance follows pi: a
+fate that a gene raises scatters as a common one does.
 
 b and x come from the residual covariance of a day by least squares, none below zero, where multinomial
 draws are white, with a ridge that pulls each x_f to 0: as strong as it is uncertain. A is what is
@@ -64,11 +64,14 @@ class Scatter:
     def covariance(self, rows: Rows, pi: Tensor) -> Tensor:
         """Covariance of each row's score in eta, w^2 n u Sigma(pi): [M, F*, F*] from pi [M, F]."""
         size = rows.weight.square() * rows.cells * self.unit  # [M]
-        out = pi.new_empty(len(pi), pi.shape[1] - 1, pi.shape[1] - 1)
-        for day, mix in enumerate(self.mix):
-            own = torch.nonzero(rows.day == day)[:, 0]
-            sigma = mix[1:] @ _unmixed(pi[own], self.base[day], self.excess[:, day]) @ mix[1:].T
-            out[own] = size[own, None, None] * sigma
+        return size[:, None, None] * self.of_labels(pi, rows.day)[:, 1:, 1:]
+
+    def of_labels(self, pi: Tensor, day: Tensor) -> Tensor:
+        """Sigma(pi) of labels with probabilities pi [m, F] on days [m]: [m, F, F]."""
+        out = pi.new_empty(len(pi), pi.shape[1], pi.shape[1])
+        for d, mix in enumerate(self.mix):
+            own = torch.nonzero(day == d)[:, 0]
+            out[own] = mix @ _unmixed(pi[own], self.base[d], self.excess[:, d]) @ mix.T
         return out
 
     def error_factors(self, pi: Tensor) -> Tensor:
@@ -90,9 +93,15 @@ def load_scatter(state: Mapping[str, Tensor] | None) -> Scatter | None:
 
 
 def estimate_scatter(
-    rows: Rows, pi: Tensor, labels: Tensor, row_of_label: Tensor, unit: Tensor, shared: bool
+    rows: Rows,
+    pi: Tensor,
+    labels: Tensor,
+    row_of_label: Tensor,
+    unit: Tensor,
+    shortfall: Tensor,
+    shared: bool,
 ) -> Scatter:
-    """Estimate how the scatter of each day falls on its fates.
+    """Estimate the scatter of the labels of each day.
 
     Parameters
     ----------
@@ -106,6 +115,8 @@ def estimate_scatter(
         Row of each cell.
     unit : Tensor [M]
         u of the cells of each row, from the dispersion of the day.
+    shortfall : Tensor [D]
+        Squares of residuals over those of labels around their true probabilities, as in ``Dispersion``.
     shared
         Whether all cells of a cluster carry the same guides: units are then totals of clusters.
 
@@ -121,6 +132,7 @@ def estimate_scatter(
         of = cluster[row_of_label]
         score = score.new_zeros(n_clusters, pi.shape[1]).index_add(0, of, score)  # [U, F]
         day = torch.zeros(n_clusters, dtype=torch.int64, device=day.device).index_copy(0, of, day)
+    score = score / shortfall.sqrt()[day, None]
     size = rows.weight.square() * rows.cells * unit  # [M]
     found = [
         _of_day(score[day == d], pi[rows.day == d], size[rows.day == d])
@@ -138,7 +150,6 @@ def _of_day(score: Tensor, pi: Tensor, size: Tensor) -> tuple[Tensor, Tensor, Te
     square = score.square()  # [U, F]
     if float(square.sum()) <= 0 or float(expected.trace()) <= 0:  # all labels agree with the fit
         return pi.new_ones(()), pi.new_zeros(n_fates), torch.eye(n_fates, dtype=pi.dtype, device=pi.device)
-    score = score * (expected.trace() / square.sum()).sqrt()  # the day's size is that of its dispersion
     found = score.T @ score
     white = _roots(expected)[1]
     effective = square.sum(0).square() / square.square().sum(0).clamp(min=1e-300)  # [F] units that count

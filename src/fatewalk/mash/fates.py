@@ -241,6 +241,28 @@ class FatesPrior:
         """Factor E [K, a r] of A (x) T."""
         return loading_of(self.classes[kind][member], self.times[time])
 
+    def draw(self, n: int, rng: np.random.Generator) -> Array:
+        """Effects on contrasts of n rows from the prior, [n, F*, D]; 0 for those without an effect.
+
+        Parameters
+        ----------
+        n
+            Rows.
+        rng
+            Random numbers.
+        """
+        parts = [(kind, time, g) for kind, time, scales in self.used() for g in scales]
+        kinds, times = list(self.classes), list(self.times)
+        weights = [self.pi[kinds.index(kind), times.index(time), g] for kind, time, g in parts]
+        share = np.array([self.pi0, *weights])
+        effects = np.zeros((n, self.shape[0] * self.shape[1]))
+        for row, part in enumerate(rng.choice(len(share), n, p=share / share.sum())):
+            if part:
+                kind, time, g = parts[part - 1]
+                loading = self.loading(kind, int(rng.integers(len(self.classes[kind]))), time)
+                effects[row] = self.grid[g] * loading @ rng.standard_normal(loading.shape[1])
+        return effects.reshape(n, *self.shape)
+
     def used(self) -> Iterator[tuple[str, str, NDArray[np.intp]]]:
         """Class, time shape and places of the scales that have a weight."""
         for c, kind in enumerate(self.classes):

@@ -56,36 +56,45 @@ def render(run: Run) -> str:
     axes = axes_of(run)
     data = page_data(run, axes)
     report, card = run.json("design_report.json"), run.json("fit_card.json")
-    environment = Environment(
+    return (
+        environment()
+        .get_template("page.html.j2")
+        .render(
+            title=f"{run.folder.parent.name}, run {run.folder.name}",
+            data=embedded(data),
+            axes=axes,
+            scripts=[asset(f"vendor/{name}") for name in SCRIPTS],
+            styles=[asset("vendor/dataTables.min.css"), asset("templates/page.css")],
+            own_script=asset("templates/page.js"),
+            verdict=words.verdict(run, data),
+            headline=words.headline(run, axes),
+            no_hits=words.none_found(run, data) if not data["hits"] else [],
+            hits=words.hit_rows(run),
+            optional=[name for name in words.OPTIONAL if name in run.table("hits.csv")],
+            labels=words.OPTIONAL,
+            guides=guide_deviations(run).to_dict("records"),
+            design=report,
+            dropped=words.dropped(report),
+            card=card,
+            criteria=words.criteria(run.json("verdict.json")),
+            methods=words.methods(run),
+            citation=words.citation(),
+            has_truth=data["truth"] is not None,
+        )
+    )
+
+
+def environment() -> Environment:
+    """Templates and the filters that they use."""
+    made = Environment(
         loader=PackageLoader("fatewalk.report"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"percent": words.percent, "signed": words.signed, "chance": words.chance}
-    return environment.get_template("page.html.j2").render(
-        title=f"{run.folder.parent.name}, run {run.folder.name}",
-        data=embedded(data),
-        axes=axes,
-        scripts=[asset(f"vendor/{name}") for name in SCRIPTS],
-        styles=[asset("vendor/dataTables.min.css"), asset("templates/page.css")],
-        own_script=asset("templates/page.js"),
-        verdict=words.verdict(run, data),
-        headline=words.headline(run, axes),
-        no_hits=words.none_found(run, data) if not data["hits"] else [],
-        hits=words.hit_rows(run),
-        optional=[name for name in words.OPTIONAL if name in run.table("hits.csv")],
-        labels=words.OPTIONAL,
-        guides=guide_deviations(run).to_dict("records"),
-        design=report,
-        dropped=words.dropped(report),
-        card=card,
-        criteria=words.criteria(run.json("verdict.json")),
-        methods=words.methods(run),
-        citation=words.citation(),
-        has_truth=data["truth"] is not None,
-    )
+    made.filters |= {"percent": words.percent, "signed": words.signed, "chance": words.chance}
+    return made
 
 
 def embedded(data: dict[str, Any]) -> Markup:

@@ -53,12 +53,16 @@ def chance(value: float) -> str:
 
 def odds(effect: float) -> str:
     """An effect in logit as the factor by which it changes odds."""
-    return f"{math.exp(min(effect, 50.0)):.3g}"
+    factor = math.exp(min(effect, 50.0))
+    return f"{factor:.2f}" if factor < 10 else f"{factor:.3g}"
 
 
 def headline(run: Run, axes: Axes) -> str:
     """How many hits, in how many genes, on which fates."""
     hits = run.table("hits.csv")
+    withheld = len(run.table("hits_withheld.csv"))
+    if withheld:
+        return f"The certificate failed: {count(withheld, 'hit is', 'hits are')} withheld"
     if hits.empty:
         return f"No hits among {count(len(axes.genes), 'gene')}"
     genes = hits["gene"].nunique()
@@ -80,16 +84,31 @@ def verdict(run: Run, data: Mapping[str, Any]) -> list[dict[str, str]]:
     ]
     if data["composition"]:
         items.append(_of_labels(data["composition"]))
-    if (run.folder / "certificate.json").is_file():
-        certificate = run.json("certificate.json")
-        state = "ok" if certificate.get("verdict") in ("ok", "certified") else "warn"
-        items.append(_item("Certificate", state, str(certificate.get("words", "see below"))))
+    items.append(_of_certificate(run.json("certificate.json")))
     notes = [*run.json("design_report.json")["warnings"], *run.json("fit_card.json")["warnings"]]
     return [*items, *(_item("Look at this", "warn", note) for note in notes)]
 
 
 def _item(what: str, state: str, text: str) -> dict[str, str]:
     return {"what": what, "state": state, "mark": STATES[state], "text": text[:1].upper() + text[1:]}
+
+
+def _of_certificate(certificate: Mapping[str, Any]) -> dict[str, str]:
+    """What the checks on this very screen said; those that did not pass in their own words."""
+    state = {"pass": "ok", "warn": "warn", "fail": "bad"}.get(certificate["verdict"], "warn")
+    checks = certificate["checks"]
+    if not checks:
+        words = "The errors were not tried on this very screen (calls.certificate: none)."
+    elif state == "ok":
+        words = (
+            "Tried on this very screen, the analysis finds nothing where there is nothing: its errors "
+            f"hold for guides shuffled between cells and for controls taken for genes ({len(checks)} checks)."
+        )
+    else:
+        words = " ".join(check["words"] for check in checks if check["verdict"] != "pass")
+    if state == "bad":
+        words += " The hits are withheld unless calls.require is none: they stand in hits_withheld.csv."
+    return _item("Certificate", state, words)
 
 
 def _of_fit(fit: Mapping[str, Any]) -> str:
@@ -173,6 +192,7 @@ def hit_rows(run: Run) -> list[dict[str, Any]]:
             "odds": odds(row["effect"]),
             "odds_low": odds(row["effect_low"]),
             "odds_high": odds(row["effect_high"]),
+            "days": row["active_days"].split("; "),
             "arrow": {"gain": "▲", "loss": "▼"}.get(row["direction"], "◆"),
             "course": PATTERNS.get(str(row["pattern"]), "").partition(":")[0],
         }

@@ -258,9 +258,14 @@ def scatter_of(laplace: Laplace, design: Design, fit: FitConfig) -> Scatter | No
     x = c.sd(c.scales.log_scales(laplace.vector)) * laplace.y
     pi = fate_probabilities(linear_predictor(rows, c.coefficients(x).T.contiguous()))
     unit = 1 / dispersion.weights(rows, laplace.dispersion, shared)
-    cpu = torch.device("cpu")
-    row_of_label = row_of_cells(design, c.terms)
-    return estimate_scatter(rows.to(cpu), pi.to(cpu), design.prob, row_of_label, unit.to(cpu), shared)
+    of_label, shortfall, cpu = (
+        row_of_cells(design, c.terms),
+        laplace.dispersion.shortfall,
+        torch.device("cpu"),
+    )
+    return estimate_scatter(
+        rows.to(cpu), pi.to(cpu), design.prob, of_label, unit.to(cpu), shortfall.to(cpu), shared
+    )
 
 
 def _labels(design: Design, fit: FitConfig) -> tuple[float | None, bool]:

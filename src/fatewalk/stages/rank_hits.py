@@ -95,9 +95,12 @@ def main(run: Run, summary: Path) -> None:
         change = run.table("fate_probability_change.csv")
         hits = hits_table(ranked, concordance, change, run.days, run.reference)
     support, marks = rests_on(run, summary, hits, of_genes)
-    write_table(with_marks(hits, support, marks), run.folder / "hits.csv")
+    hits, withheld = with_marks(hits, support, marks), is_withheld(run)
+    write_table(hits.head(0) if withheld else hits, run.folder / "hits.csv")
+    write_table(hits if withheld else hits.head(0), run.folder / "hits_withheld.csv")
     write_table(support.assign(marks=["; ".join(one) for one in marks]), run.folder / "hit_support.csv")
     effects = pd.concat([of_fates, effects_table(genes, guides, run.days)], ignore_index=True)
+    effects = with_p_values(effects, run.table("gene_p_values.csv"))
     write_table(effects, run.folder / "effects.parquet")
     annotate(run, effects, hits)
     enter(run.folder, "rank_hits", run.made_by("rank_hits"))
@@ -111,6 +114,25 @@ def main(run: Run, summary: Path) -> None:
     )  # fmt: skip
     log.info("out: %d hits%s", len(hits), f" ({counts})" if counts else "")
     log.info("%d of them carry a mark (column marks of hits.csv)", sum(map(bool, marks)))
+    if withheld:
+        log.warning("the certificate failed, so the hits are withheld: they stand in hits_withheld.csv")
+
+
+def is_withheld(run: Run) -> bool:
+    """Whether hits are kept out of hits.csv, as the certificate failed and the config asks for it."""
+    verdict = run.json("certificate.json")["verdict"]
+    return bool(run.settings.calls.require == "certified" and verdict == "fail")
+
+
+def with_p_values(effects: pd.DataFrame, p_values: pd.DataFrame) -> pd.DataFrame:
+    """Effects with the randomisation p-value of each gene on each fate."""
+    of_genes = (effects["level"] == "gene") & (effects["scale"] == "fate")
+    key = pd.MultiIndex.from_frame(effects.loc[of_genes, ["gene", "fate"]])
+    found = p_values.set_index(["gene", "fate"])["p_value"].reindex(key)
+    column = pd.Series(np.nan, index=effects.index)
+    column[of_genes] = found.to_numpy(dtype=float)
+    effects.insert(list(effects.columns).index("n_cells"), "p_value", column)
+    return effects
 
 
 def annotate(run: Run, effects: pd.DataFrame, hits: pd.DataFrame) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from fatewalk.certificate.from_fit import draw_nulls, given_phi
 from fatewalk.core.errors import FatewalkError
 from fatewalk.core.files import read_json
 from fatewalk.core.outcome import NumericalError
@@ -66,6 +67,9 @@ def main(design: Path, fit: Path, summary: Path, draws: int, seed: int, threads:
         log.info("evidence on all fates")
         guide_parts(posterior, found).save(summary / "guide_parts.npz")
         log.info("evidence of each guide in each replicate")
+        card = read_json(fit / CARD, ["likelihood_weight", "phi_by_day"])
+        draw_nulls(posterior, found, given_phi(card, found)).save(summary / "nulls.npz")
+        log.info("guides shuffled between cells")
         average_fate_change(posterior, found, rows, draws, seed).save(summary / "fate_change.npz")
         log.info("changes of fate probabilities")
     except NumericalError as error:

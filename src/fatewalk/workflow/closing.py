@@ -255,6 +255,7 @@ def summarise(folder: Path, name: str, took: str) -> list[str]:
     lines = [f"{name}: {_verdict(folder)}"]
     if (folder / "hits.csv").exists():
         lines += [f"  {line}" for line in _hits(folder / "hits.csv")]
+        lines += [f"  {line}" for line in _certificate(folder)]
         figures = f", figures: {folder / 'figures'}/" if (folder / "figures").is_dir() else ""
         because = _entry(folder / "mash_fates.json").get("gene", {}).get("estimand_because")
         lines += [f"  effects asked for: {because}"] if because else []
@@ -302,6 +303,20 @@ def _verdict(folder: Path) -> str:
         words += "; PROVISIONAL, not to be published"
     warnings = verdict["fit"]["warnings"]
     return f"{words} ({warnings} warning{'s' * (warnings != 1)} in {CARD})" if warnings else words
+
+
+def _certificate(folder: Path) -> list[str]:
+    """What the certificate says, and where withheld hits stand."""
+    found = _entry(folder / "certificate.json")
+    if not found:
+        return []
+    lines = [found["words"]]
+    lines += [f"{check['name']}: {check['words']}" for check in found["checks"] if check["verdict"] == "fail"]
+    with (folder / "hits_withheld.csv").open(newline="") as file:
+        withheld = sum(1 for _ in csv.DictReader(file))
+    if withheld:
+        lines.append(f"{withheld} hits are withheld: {folder / 'hits_withheld.csv'} (calls.require)")
+    return lines
 
 
 def _not_of_this_config(folder: Path, settings: RunSettings, name: str, dataset: Dataset) -> list[str]:

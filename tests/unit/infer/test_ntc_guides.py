@@ -82,7 +82,8 @@ def test_sd_is_found_and_its_prior_holds_where_nothing_tells(sd):
     assert low <= max(sd, 0.0025) * 1.001 <= high or sd == 0.0
     assert found == pytest.approx(sd, abs=0.03)
     unknown, _ = sd_of_guides(np.zeros(3), 100.0 * np.eye(3))
-    assert 0.05 < unknown < 0.11  # root of the mean square of a half t with median 0.05
+    # root of the mean square of a half Cauchy with median 0.05, cut off at 1
+    assert unknown == pytest.approx(np.sqrt(0.05 * (1 - 0.05 * np.arctan(20)) / np.arctan(20)), rel=0.02)
 
 
 def test_cochran_does_not_see_what_guides_have_in_common():

@@ -39,7 +39,8 @@ def estimate(labels, pi, phi, cluster=(), shared=False):
     pi = torch.as_tensor(np.broadcast_to(pi, labels.shape).copy())
     each = torch.arange(len(labels))
     unit = torch.full((len(labels),), phi, dtype=torch.float64)
-    return rows, pi, estimate_scatter(rows, pi, torch.as_tensor(labels), each, unit, shared)
+    none = torch.ones(1, dtype=torch.float64)
+    return rows, pi, estimate_scatter(rows, pi, torch.as_tensor(labels), each, unit, none, shared)
 
 
 def pooled(covariance, pi):

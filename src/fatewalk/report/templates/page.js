@@ -4,10 +4,13 @@ const DATA = JSON.parse(document.getElementById("data").textContent);
 const D = DATA.days.length;
 const CALLED = "#d55e00", PLAIN = "#7b8794";  // told apart by all, on light and dark paper
 const COLOURS = ["#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#8c6d31", "#7b8794"];
+const SHAPES = { hit: "circle", "hit, look twice": "triangle-up", "follows others": "diamond" };
 const FIRST_GENES = 40;     // of the picture of all genes, before its button is pressed
 const MANY_CELLS = 6000;    // coloured cells above which a picture is a bitmap
 const TOP = 12;             // −log10 of the chance of a wrong sign at which the axis ends
-const HITS = new Set(DATA.hits.map(hit => hit.gene + "\n" + (hit.fate ?? hit.contrast)));
+const HITS = new Map(DATA.hits.map(hit => [hit.gene + "\n" + (hit.fate ?? hit.contrast), hit]));
+const STATES = ["hit", ...(DATA.hits.some(hit => hit.marks) ? ["hit, look twice"] : []), "follows others"];
+const FILLS = STATES.map(state => ({ hit: "#000", "hit, look twice": "#ffd92f" }[state] ?? "#fff"));
 const element = (id) => document.getElementById(id);
 const round = (value, digits = 2) => value === null ? "not known" : value.toFixed(digits).replace("-", "−");
 const signed = (value, digits = 1) => value === null ? "not known" : (value > 0 ? "+" : "") + round(value, digits);
@@ -29,7 +32,8 @@ function effectRows(genes, fates) {
     for (const gene of genes) {
       for (let d = 0; d < D; d++) {
         const i = DATA.genes.indexOf(gene) * D + d;
-        const state = !of.called[i] ? "not called" : HITS.has(gene + "\n" + fate) ? "hit" : "follows others";
+        const hit = HITS.get(gene + "\n" + fate);
+        const state = !of.called[i] ? "not called" : hit ? (hit.marks ? "hit, look twice" : "hit") : "follows others";
         rows.push({
           gene, fate, day: DATA.days[d], time: DATA.times[d], effect: of.mash_mean[i], lfsr: of.lfsr[i], state,
           sd: of.mash_sd[i], estimate: of.estimate[i], se: of.se[i], "odds times": odds(of.mash_mean[i]),
@@ -82,7 +86,7 @@ function heatmap(genes, fates, description) {
       { transform: [{ filter: "datum.state !== 'not called'" }],
         mark: { type: "point", filled: false, size: 32, stroke: "#000", strokeWidth: 1.5, cursor: "pointer" },
         encoding: { ...position, tooltip: TIP, fill: { field: "state", type: "nominal", title: "called",
-          scale: { domain: ["hit", "follows others"], range: ["#000", "#fff"] }, legend: { symbolStrokeColor: PLAIN } } } },
+          scale: { domain: STATES, range: FILLS }, legend: { symbolStrokeColor: PLAIN } } } },
     ] },
   };
 }
@@ -118,8 +122,8 @@ function volcano() {
     facet: { field: "day", type: "ordinal", sort: DATA.days, title: null }, columns: columnsOf(230),
     spec: { width: 230, height: 230, layer: [
       { mark: { type: "point", filled: true, size: 45, opacity: 0.85, cursor: "pointer" }, encoding: { x, y, tooltip: TIP,
-        shape: { field: "state", type: "nominal", title: null, scale: { domain: ["hit", "follows others", "not called"], range: ["circle", "diamond", "circle"] } },
-        color: { field: "state", type: "nominal", title: null, scale: { domain: ["hit", "follows others", "not called"], range: [CALLED, "#e69f00", PLAIN] } } } },
+        shape: { field: "state", type: "nominal", title: null, scale: { domain: [...STATES, "not called"], range: STATES.map(state => SHAPES[state]).concat("circle") } },
+        color: { field: "state", type: "nominal", title: null, scale: { domain: [...STATES, "not called"], range: STATES.map(state => state === "hit" ? CALLED : "#e69f00").concat(PLAIN) } } } },
       { transform: [{ filter: "datum.name" }], mark: { type: "text", dy: -8, fontSize: 11, color: ink }, encoding: { x, y, text: { field: "name" } } },
       ...[-DATA.eps, DATA.eps].map(at => ({ mark: { type: "rule", strokeDash: [4, 3], color: PLAIN, strokeWidth: 0.8 }, encoding: { x: { datum: at } } })),
     ] },
@@ -303,6 +307,29 @@ function extraTable(caption, rows, gene) {
   return [make("h3", {}, caption), table(caption, columns.map(name => name.replaceAll("_", " ")), own.map(row => columns.map(name => row[name])))];
 }
 
+const RESTS_ON = {
+  by_replicate: "Effect in each replicate (logit, before shrinkage)", replicates_agree: "Replicates that agree",
+  largest_guide: "Guide with most cells", largest_guide_share: "its share of the gene's cells",
+  largest_part: "Largest part: a guide in a replicate", largest_part_share: "its share of the gene's cells",
+  without_a_guide: "Effect when any one guide is left out", without_a_replicate: "Effect when any one replicate is left out",
+  without_largest_part: "Effect without the largest part", weakest_without: "Weakest when this is left out",
+  weakest_without_estimate: "Effect then", survives: "Still clear then", marks: "Look twice because",
+};
+
+function supportTable(gene) {
+  const own = DATA.support.filter(row => row.gene === gene);
+  if (!own.length) return [];
+  const shown = own.map(row => ({ ...row,
+    ...Object.fromEntries(["largest_guide_share", "largest_part_share"].filter(name => row[name] != null).map(name => [name, `${round(100 * row[name], 0)} %`])),
+    without_a_guide: row.without_a_guide_low == null ? null : `${signed(row.without_a_guide_low, 2)} to ${signed(row.without_a_guide_high, 2)}`,
+    without_a_replicate: row.without_a_replicate_low == null ? null : `${signed(row.without_a_replicate_low, 2)} to ${signed(row.without_a_replicate_high, 2)}`,
+  }));
+  const rows = Object.entries(RESTS_ON).filter(([name]) => shown.some(row => row[name] != null && row[name] !== ""));
+  return [make("h3", {}, "What its hits rest on"),
+    table("Effects in logit on the strongest day, before shrinkage, when parts of the cells are left out", ["", ...shown.map(row => `${row.fate}, ${row.day}`)],
+      rows.map(([name, what]) => [what, ...shown.map(row => typeof row[name] === "number" ? signed(row[name], 2) : row[name])]))];
+}
+
 function showGene(gene) {
   const body = element("gene-body"), g = DATA.genes.indexOf(gene);
   const hits = DATA.hits.filter(hit => hit.gene === gene);
@@ -322,7 +349,7 @@ function showGene(gene) {
     make("p", { class: "fine" }, guidesOf(gene).length > 1 ? "Each guide by itself, before shrinkage. Guides that go apart: one may be inactive or act off its target." : "The gene has one guide: whether the effect is the gene's or the guide's cannot be told."),
     guides,
     table("Cells by day", ["Guide", ...DATA.days], cells),
-    ...extraTable("What the hits rest on: replicates, guides, cells", DATA.support, gene),
+    ...supportTable(gene),
     ...extraTable("Survival: abundance of its cells by day", DATA.survival, gene),
   );
   draw(courses, trajectory(gene), `${gene}-effects`);

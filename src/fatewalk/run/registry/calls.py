@@ -196,6 +196,69 @@ FILES = (
         ),
     ),
     File(
+        "certificate.json",
+        stage="certify",
+        where="run",
+        text="Proof on this very screen, check by check.",
+        columns=(
+            Column("kind", "`quick` or `full`; `none`: nothing was checked (`calls.certificate`)"),
+            Column("verdict", "`pass`, `warn` or `fail`, the worst of the checks; `none`"),
+            Column("words", "the same in words, as the run says them at its end"),
+            Column(
+                "checks",
+                "`name`, `verdict`, `value`, `limit` (beyond it the check fails) and `words`: "
+                "`shuffled_guides` (spread of z with guides shuffled between cells; 1 is right), "
+                "`control_guides` (spread of z of NTC guides taken for genes; 1), `quiet_genes` (spread of "
+                "z of genes that seem to do nothing; 1), `ntc_slope` (z), `label_weight` (weight of a label "
+                "times its dispersion; 1), `false_hits` (hits in a screen with shuffled guides)",
+            ),
+            Column("cannot_tell", "what no check here can see"),
+        ),
+    ),
+    File(
+        "certificate_z.csv",
+        stage="certify",
+        where="run",
+        text="Quantiles of z where nothing acts, for the picture: they should be those of a normal.",
+        columns=(
+            Column("what", "`shuffled guides`, or `control guides` taken for genes"),
+            Column("fate", "the fate"),
+            Column("normal", "quantile of the standard normal"),
+            Column("z", "quantile of the z scores"),
+            Column("n", "z scores"),
+        ),
+    ),
+    File(
+        "certificate_planted.csv",
+        stage="certify",
+        where="run",
+        text="Coverage and power in screens like this one, with effects planted into its own labels "
+        "(`calls.certificate: full`; else without rows).",
+        columns=(
+            Column("size_from, size_to", "class of the absolute change of a fate", unit="logit"),
+            Column("n", "planted effects"),
+            Column("covered", "share that the 95 % interval of the unshrunk estimate holds"),
+            Column("called", "share called active"),
+            Column("wrong_sign", "share of the called ones with the wrong sign"),
+        ),
+    ),
+    File(
+        "gene_p_values.csv",
+        stage="certify",
+        where="run",
+        text="Randomisation p-values: how often a gene's guides, dealt to other cells of the same day, "
+        "replicate and number of guides, move a fate as much. They lean on no model of the labels.",
+        columns=(
+            Column("gene, fate", "names"),
+            Column(
+                "p_value",
+                "of a change of the fate on any day; missing for a gene with too few cells, and without a "
+                "certificate",
+                unit="probability",
+            ),
+        ),
+    ),
+    File(
         "hits.csv",
         stage="rank_hits",
         where="run",
@@ -339,6 +402,13 @@ FILES = (
         ),
     ),
     File(
+        "hits_withheld.csv",
+        stage="rank_hits",
+        where="run",
+        text="With the columns of `hits.csv`: the hits of a run whose certificate failed, which `hits.csv` "
+        "then lacks (`calls.require`). Else without rows.",
+    ),
+    File(
         "effects.parquet",
         stage="rank_hits",
         where="run",
@@ -368,6 +438,11 @@ FILES = (
             Column(
                 "prob_moved",
                 "scale fate: probability that the fate moved itself; missing for contrasts",
+                unit="probability",
+            ),
+            Column(
+                "p_value",
+                "scale fate, genes: randomisation p-value of a change on any day (`gene_p_values.csv`)",
                 unit="probability",
             ),
             Column("n_cells", "cells of the day with the gene's guides, or the guide", unit="cells"),

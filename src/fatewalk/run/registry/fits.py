@@ -246,6 +246,26 @@ FILES = (
         ),
     ),
     File(
+        "nulls.npz",
+        stage="summarise_posterior",
+        where="summary",
+        text="The screen with its guides shuffled between the cells of a day, replicate and number of "
+        "guides, and  each NTC guide taken for a gene; the certificate rests on it.",
+        columns=(
+            Column("genes, fates, days, controls", "names along the axes"),
+            Column("score", "of the first shuffles", shape="k, L, D, F"),
+            Column(
+                "variance, bend", "its covariance by the errors, and how it follows logits", "", "L, D, F, F"
+            ),
+            Column("told", "gene-days with enough cells", shape="L, D"),
+            Column("z_sd", "SD of z over all shuffles and genes", shape="F, D"),
+            Column("p_value", "randomisation p-value", "probability", "L, F"),
+            Column("permutations, units", "how often how many cells or clusters were shuffled"),
+            Column("control_z", "z of each NTC guide", shape="K, D, F"),
+            Column("weight_ratio", "weight of a label times its dispersion", shape="D"),
+        ),
+    ),
+    File(
         "evidence.npz",
         stage="summarise_posterior",
         where="summary",

@@ -1,0 +1,290 @@
+"""The certificate's checks: a value, a limit, pass, warn or fail, and a sentence.
+
+Letters as in `fatewalk.certificate.permutation`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from scipy.stats import chi2
+
+from fatewalk.core.errors import quoted
+from fatewalk.core.words import count
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from fatewalk.certificate.nulls import Nulls
+
+    Numbers = NDArray[np.float64]
+
+Verdict = Literal["pass", "warn", "fail"]
+
+SD_WARN, SD_FAIL = 1.07, 1.15  # of permuted z, or one over them
+FEW_UNITS = 500  # units below which the fit's own parameters blur the SD: a warning at most
+CONTROL_WARN, CONTROL_FAIL = 1.15, 1.2  # SD of z of controls
+FEW_CONTROL_Z = 40  # independent z below which the controls can tell little
+SURE = 1e-3  # how unlikely the controls' z must be where nothing is wrong
+QUIET_WARN, QUIET_FAIL = 1.15, 1.25  # spread of z of genes that seem to do nothing
+SPREADS = np.arange(0.7, 2.5, 0.05)
+WIDER = (0.0, 3.0, 8.0)  # SD of effects over that of the null part
+EM_ROUNDS, MOST_Z = 40, 4000
+SLOPE_WARN, SLOPE_FAIL = 3.0, 5.0  # z of the slope on the number of NTC guides
+WEIGHT_WARN, WEIGHT_FAIL = 1.2, 1.5  # weight of a label times its dispersion, or one over them
+COVERAGE_WARN, COVERAGE_FAIL = (0.92, 0.975), (0.9, 0.99)  # of 95 % intervals of planted effects
+FALSE_HITS = 0.02  # hits per gene in a screen whose guides were shuffled, and at least one a screen
+ORDER: tuple[Verdict, ...] = ("pass", "warn", "fail")
+
+
+@dataclass(frozen=True)
+class Check:
+    """One check.
+
+    Attributes
+    ----------
+    name
+        Of the check.
+    verdict
+        pass, warn or fail.
+    value
+        What was found; None where nothing could be.
+    limit
+        Beyond which it fails; None for a check that only warns.
+    words
+        A sentence.
+    """
+
+    name: str
+    verdict: Verdict
+    value: float | None
+    limit: float | None
+    words: str
+
+
+def shuffled_guides(nulls: Nulls) -> Check:
+    """Do the errors fit the labels: SD of z with guides shuffled between cells."""
+    sd = nulls.z_sd  # [F, D]
+    name, n = "shuffled_guides", int(nulls.units)
+    if not np.isfinite(sd).any():
+        return Check(name, "warn", None, None, "No gene has enough cells on any day to shuffle its guides.")
+    by_fate = np.sqrt(np.nanmean(sd**2, axis=1))
+    worst = int(np.nanargmax(np.abs(np.log(by_fate))))
+    value, fate = float(by_fate[worst]), str(nulls.fates[worst])
+    verdict = _two_sided(value, SD_WARN, SD_FAIL)
+    found = f"with guides shuffled between cells, z scores have a spread of {value:.2f} on {fate!r}"
+    if verdict == "pass":
+        words = f"The errors fit the labels: {found}, the farthest from 1 of all fates."
+    else:
+        way = "too small" if value > 1 else "too large"
+        words = f"The errors of {fate!r} are {way}: {found}, where 1 is right."
+    if verdict == "fail" and n < FEW_UNITS:
+        verdict, words = "warn", f"{words} With {n} cells or clusters this is no proof."
+    return Check(name, verdict, value, SD_FAIL, words)
+
+
+def control_guides(nulls: Nulls) -> Check:
+    """Are controls quiet: each NTC guide taken for a gene, the others its controls."""
+    name, z = "control_guides", nulls.control_z  # [K, D, F]
+    told = np.isfinite(z).sum(axis=2) > 0  # [K, D]
+    n = int(told.sum()) * (z.shape[2] - 1)  # independent ones: fates sum to one
+    if not n:
+        return Check(
+            name, "warn", None, None, "No NTC guide is in enough cells to be tried as if it were a gene."
+        )
+    value = float(np.sqrt(np.nanmean(z**2)))
+    unlikely = float(chi2.sf(n * value**2, n))
+    verdict: Verdict = "pass"
+    if value > CONTROL_WARN and unlikely < SURE:
+        verdict = "fail" if value > CONTROL_FAIL and n >= FEW_CONTROL_Z else "warn"
+    k = int((told.sum(axis=1) > 0).sum())
+    found = f"{count(k, 'NTC guide')}, each taken for a gene, have z scores with a spread of {value:.2f}"
+    words = f"Controls are quiet: {found}; 1 is right."
+    if verdict != "pass":
+        loud = np.argsort(-np.nan_to_num(np.abs(z)).max(axis=(1, 2)))[:3]
+        words = (
+            f"Controls are louder than their errors allow: {found}, where 1 is right; the loudest: "
+            f"{quoted(nulls.controls[loud].tolist())}. Cells that belong together (clones, embryos, wells) "
+            "and are not named do this: name them with cluster_key. So do NTC guides that act."
+        )
+    elif n < FEW_CONTROL_Z:
+        words += f" {n} independent z scores can tell little."
+    return Check(name, verdict, value, CONTROL_FAIL, words)
+
+
+def quiet_genes(z: Numbers, controls: Check) -> Check:
+    """Are genes without an effect as quiet as errors say: spread of z of the quiet ones among all genes.
+
+    Parameters
+    ----------
+    z : array [...]
+        Unshrunk estimate over its error of every gene, fate and day.
+    controls
+        Of `control_guides`: many real effects spread z too, and only the controls tell them apart.
+    """
+    name, finite = "quiet_genes", z[np.isfinite(z)]
+    if len(finite) < FEW_CONTROL_Z:
+        return Check(name, "warn", None, None, f"{count(len(finite), 'z score')} of genes can tell little.")
+    value = null_spread(finite)
+    found = f"the z scores of genes that seem to do nothing have a spread of {value:.2f}"
+    if value <= QUIET_WARN:
+        return Check(name, "pass", value, QUIET_FAIL, f"Quiet genes are quiet: {found}; 1 is right.")
+    loud = controls.value is not None and controls.value > CONTROL_WARN
+    verdict: Verdict = "fail" if value > QUIET_FAIL and loud else "warn"
+    why = "and controls are loud too: the errors are too small" if loud else "or most genes do act a little"
+    words = f"Hardly any gene is quiet: {found}, where 1 is right, {why}."
+    return Check(name, verdict, value, QUIET_FAIL, words)
+
+
+def null_spread(z: Numbers) -> float:
+    """SD of the z without an effect: the narrowest part of a mixture of normals around zero.
+
+    For each SD on a grid the weights of wider parts are found by EM, and the SD with the largest likelihood
+    is taken (an empirical null, Efron 2004, with its mean at zero).
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> z = 1.3 * rng.normal(size=4000)
+    >>> z[:800] *= 4
+    >>> abs(null_spread(z) - 1.3) < 0.1
+    True
+    """
+    if len(z) > MOST_Z:
+        z = np.random.default_rng(0).choice(z, MOST_Z, replace=False)
+    best, found = -np.inf, 1.0
+    for sd in SPREADS:
+        spread = sd * np.sqrt(1 + np.square(WIDER))  # [k]
+        density = np.exp(-0.5 * (z[:, None] / spread) ** 2) / spread  # [n, k]
+        weight = np.full(len(WIDER), 1 / len(WIDER))
+        for _ in range(EM_ROUNDS):
+            share = density * weight
+            weight = (share / share.sum(axis=1, keepdims=True)).mean(axis=0)
+        loglik = float(np.log(density @ weight).sum())
+        if loglik > best:
+            best, found = loglik, float(sd)
+    return found
+
+
+def ntc_slope(card: Mapping[str, Any]) -> Check:
+    """Do NTC guides act beyond their share of the burden (`fatewalk.diagnostics.ntc`)."""
+    name, found = "ntc_slope", card["ntc_slope"]
+    if not found:
+        return Check(name, "warn", None, None, "No slope on the number of NTC guides can be told.")
+    contrast = max(found, key=lambda one: abs(found[one]["z"]))
+    value = float(found[contrast]["z"])
+    verdict: Verdict = "pass" if abs(value) <= SLOPE_WARN else "warn" if abs(value) <= SLOPE_FAIL else "fail"
+    if verdict == "pass":
+        words = f"NTC guides do no more than their share of the number of guides (largest z {value:+.1f})."
+    else:
+        words = (
+            f"NTC guides act on {contrast!r} beyond their share of the number of guides (z {value:+.1f}): "
+            "the number of guides of a cell is miscounted (one NTC label for several guides), or most genes "
+            "act in one direction."
+        )
+    return Check(name, verdict, abs(value), SLOPE_FAIL, words)
+
+
+def label_weight(nulls: Nulls) -> Check:
+    """Does the weight of a label fit how far labels scatter."""
+    name, ratio = "label_weight", nulls.weight_ratio
+    finite = np.where(np.isfinite(ratio), ratio, 1.0)
+    worst = int(np.argmax(np.abs(np.log(finite))))
+    value, day = float(finite[worst]), str(nulls.days[worst])
+    verdict = _two_sided(value, WEIGHT_WARN, WEIGHT_FAIL)
+    if verdict == "pass":
+        return Check(name, verdict, value, WEIGHT_FAIL, "Labels weigh as much as their scatter allows.")
+    way = "more" if value > 1 else "less"
+    words = (
+        f"Labels of day {day} count {value:.2f} times as much as their scatter allows, {way} than they "
+        "should: set fit.likelihood_weight to auto."
+    )
+    return Check(name, verdict, value, WEIGHT_FAIL, words)
+
+
+def false_hits(hits: Sequence[int], n_genes: int) -> Check:
+    """Does the analysis find nothing where there is nothing: hits in screens whose guides were shuffled.
+
+    Parameters
+    ----------
+    hits
+        Hits of each shuffled screen.
+    n_genes
+        Genes L.
+    """
+    value = float(np.mean(hits))
+    limit = max(1.0, FALSE_HITS * n_genes)
+    verdict: Verdict = "fail" if value > limit else "warn" if value > 0.5 * limit else "pass"
+    total = count(sum(hits), "hit") if sum(hits) else "no hit"
+    words = f"{count(len(hits), 'screen')} with guides shuffled between cells gave {total} in all."
+    return Check("false_hits", verdict, value, limit, words)
+
+
+def planted_effects(coverage: float, n: int) -> Check:
+    """Do 95 % intervals hold 95 % of effects that were planted in this very screen.
+
+    Parameters
+    ----------
+    coverage
+        Share of them that their interval holds.
+    n
+        How many.
+    """
+    low, high = COVERAGE_FAIL
+    inside = COVERAGE_WARN[0] <= coverage <= COVERAGE_WARN[1]
+    verdict: Verdict = "pass" if inside else "warn" if low <= coverage <= high else "fail"
+    words = f"95 % intervals hold {100 * coverage:.1f} % of {n} effects planted in this screen."
+    return Check("planted_effects", verdict, coverage, low if coverage < 0.95 else high, words)
+
+
+def certificate(kind: str, checks: Sequence[Check], notes: Sequence[str]) -> dict[str, Any]:
+    """Content of ``certificate.json``.
+
+    Parameters
+    ----------
+    kind
+        ``calls.certificate``.
+    checks
+        All checks; none: nothing is certified.
+    notes
+        What the certificate cannot tell here.
+    """
+    if not checks:
+        return {"kind": kind, "verdict": "none", "words": "not certified", "checks": [], "cannot_tell": []}
+    worst = max(checks, key=lambda check: ORDER.index(check.verdict)).verdict
+    failed = [check.name for check in checks if check.verdict == worst]
+    n = count(len(checks), "check")
+    words = {
+        "pass": f"certified: {n} passed",
+        "warn": f"certified with warnings ({', '.join(failed)})",
+        "fail": f"NOT CERTIFIED: {', '.join(failed)} failed",
+    }[worst]
+    return {
+        "kind": kind,
+        "verdict": worst,
+        "words": words,
+        "checks": [asdict(check) for check in checks],
+        "cannot_tell": list(notes),
+    }
+
+
+def cannot_tell(nulls: Nulls) -> list[str]:
+    """What no check here can see."""
+    notes = ["Guide calls that are exchanged at random look like a screen with weaker effects."]
+    told = int(np.isfinite(nulls.control_z).any(axis=(1, 2)).sum())
+    if told * len(nulls.days) * (len(nulls.fates) - 1) < FEW_CONTROL_Z:
+        notes.append(
+            f"{count(told, 'NTC guide')} in enough cells: cells that belong together and are not named would "
+            "hardly be seen."
+        )
+    return notes
+
+
+def _two_sided(value: float, warn: float, fail: float) -> Verdict:
+    """Verdict on a ratio that should be 1."""
+    away = max(value, 1 / max(value, 1e-9))
+    return "pass" if away <= warn else "warn" if away <= fail else "fail"

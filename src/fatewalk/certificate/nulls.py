@@ -1,0 +1,220 @@
+"""What `summarise_posterior` keeps for the certificate: a screen in which no gene does anything, many times.
+
+Letters as in `fatewalk.certificate.permutation`; N cells, F* contrasts, K controls.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from scipy.stats import chi2
+
+from fatewalk.certificate.permutation import (
+    TOGETHER,
+    Carried,
+    Units,
+    by_item_and_day,
+    permuted_scores,
+    scores,
+)
+from fatewalk.estimates.arrays import ArrayFile
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Numbers = NDArray[np.float64]
+
+TIMES = 200  # permutations
+KEPT = 20  # of them whose scores are kept, for calls and pictures
+FEWEST_UNITS = 10  # units of a gene on a day, with and without its guides, below which its z is left out
+COUNTED = 10  # permutations that reach a statistic, above which the p-value is their share
+SEED = 1
+
+
+@dataclass(frozen=True)
+class Nulls(ArrayFile):
+    """Content of ``nulls.npz``.
+
+    Attributes
+    ----------
+    genes, fates, days : array of str
+        Names along the axes, the reference first.
+    score : array [k, L, D, F]
+        T of the first permutations.
+    variance : array [L, D, F, F]
+        What the errors of the estimates take for the covariance of T.
+    bend : array [L, D, F, F]
+        How T follows the logits.
+    told : array of bool [L, D]
+        Gene-days with enough units for a z.
+    z_sd : array [F, D]
+        SD of the permuted z of all genes told; missing where there are none.
+    p_value : array [L, F]
+        Of a change of the fate on any day.
+    permutations : array []
+        B.
+    controls : array of str [K]
+        NTC guides.
+    control_z : array [K, D, F]
+        Each as if it were a gene; missing where it is in too few units.
+    units : array []
+        How many were permuted.
+    weight_ratio : array [D]
+        Weight of a label times its dispersion; 1 where the weight fits.
+    """
+
+    genes: NDArray[Any]
+    fates: NDArray[Any]
+    days: NDArray[Any]
+    score: Numbers
+    variance: Numbers
+    bend: Numbers
+    told: NDArray[np.bool_]
+    z_sd: Numbers
+    p_value: Numbers
+    permutations: NDArray[Any]
+    controls: NDArray[Any]
+    control_z: Numbers
+    units: NDArray[Any]
+    weight_ratio: Numbers
+
+    @property
+    def z(self) -> Numbers:
+        """Of the permutations that were kept, z, [k, L, D, F]; missing where not told."""
+        found = self.score / _sd(self.variance)
+        return np.where(self.told[:, :, None], found, np.nan)
+
+
+@dataclass(frozen=True)
+class Gains:
+    """What each gene adds to its carriers' fitted probabilities; `own` is [E, F], as of `Carried`."""
+
+    carried: Carried
+    own: Numbers
+
+
+def z_of_items(carried: Carried, units: Units) -> tuple[Numbers, NDArray[np.bool_]]:
+    """Of each item, day and fate z as the units stand [L, D, F], and which item-days are told [L, D]."""
+    spread = carried.spread(units)
+    variance = by_item_and_day(spread, units, units.covariance)
+    told = tell(carried, units)
+    z = scores(carried.matrix(units), units.centred(), units.n_days) / _sd(variance)
+    return np.where(told[:, :, None], z, np.nan), told
+
+
+def tell(carried: Carried, units: Units) -> NDArray[np.bool_]:
+    """Item-days with enough units with and without the item, [L, D]."""
+    place = carried.item * units.n_days + units.day[carried.unit]
+    has = np.bincount(place, minlength=carried.n_items * units.n_days).reshape(-1, units.n_days)
+    of_day = np.bincount(units.day, minlength=units.n_days)
+    return (has >= FEWEST_UNITS) & (of_day - has >= FEWEST_UNITS)
+
+
+@dataclass(frozen=True)
+class Permuted:
+    """Permutations of the genes' scores, summed up.
+
+    Attributes
+    ----------
+    kept : array [k, L, D, F]
+        Scores of the first ones.
+    z_sd : array [F, D]
+        SD of z.
+    reached : array [L, F]
+        How many reached the statistic of the screen.
+    """
+
+    kept: Numbers
+    z_sd: Numbers
+    reached: Numbers
+
+
+def permute(
+    gains: Gains, units: Units, times: int, seed: int = SEED
+) -> tuple[Permuted, Numbers, Numbers, NDArray[np.bool_]]:
+    """Permute guides over units; also the genes' p-values [L, F], covariance [L, D, F, F] and who is told."""
+    carried = gains.carried
+    matrix, spread, told = carried.matrix(units), carried.spread(units), tell(carried, units)
+    assumed = by_item_and_day(spread, units, units.covariance)
+    own_score, own_scatter = _own(gains, units)
+    exact = by_item_and_day(spread, units, units.scatter()).diagonal(axis1=2, axis2=3)  # [L, D, F]
+    observed = _omnibus(scores(matrix, units.centred(), units.n_days) + own_score, exact + own_scatter, told)
+    squares, reached = np.zeros((units.n_days, exact.shape[2])), np.zeros(observed.shape)
+    kept: list[Numbers] = []
+    for some in permuted_scores(matrix, units, times, seed):
+        z = np.where(told[:, :, None], some / _sd(assumed), 0.0)
+        squares += (z**2).sum(axis=(0, 1))
+        reached += sum(_omnibus(one, exact, told) >= observed for one in some)
+        if len(kept) * TOGETHER < KEPT:
+            kept.append(some)
+    n_told = told.sum(axis=0)[:, None] * times
+    z_sd = np.sqrt(np.where(n_told > 0, squares / np.maximum(n_told, 1), np.nan)).T
+    found = Permuted(np.concatenate(kept)[:KEPT], z_sd, reached)
+    return found, p_values(observed, reached, times, told), assumed, told
+
+
+def p_values(observed: Numbers, reached: Numbers, times: int, told: NDArray[np.bool_]) -> Numbers:
+    """Share of permutations that reach a statistic; where few do, the tail of chi-squared.
+
+    Parameters
+    ----------
+    observed, reached : array [L, F]
+        Statistic of the screen, and how many permutations reach it.
+    times
+        Permutations.
+    told : array of bool [L, D]
+        Days that the statistic is over.
+
+    Returns
+    -------
+    array [L, F]
+        Missing for a gene that is told on no day.
+    """
+    days = told.sum(axis=1)[:, None]
+    share = (1 + reached) / (1 + times)
+    tail = np.minimum(chi2.sf(observed, np.maximum(days, 1)), share)
+    found = np.where(reached >= COUNTED, share, tail)
+    return np.where(days > 0, found, np.nan)
+
+
+def _omnibus(score: Numbers, variance: Numbers, told: NDArray[np.bool_]) -> Numbers:
+    """Sum of squared z over the days told, [L, F] from [L, D, F]."""
+    shown = told[:, :, None] & (variance > 0)
+    found: Numbers = np.where(shown, score**2 / np.where(shown, variance, 1.0), 0.0).sum(axis=1)
+    return found
+
+
+def _own(gains: Gains, units: Units) -> tuple[Numbers, Numbers]:
+    """What a gene's own fitted effect adds to its score and its variance, [L, D, F] each.
+
+    The residuals lack it, and its p-value is of the labels without it.
+    """
+    carried, own = gains.carried, gains.own
+    sizes = units.sizes
+    place = carried.item * len(sizes) + units.stratum[carried.unit]
+    present, of = np.unique(place, return_inverse=True)
+    stratum = present % len(sizes)
+    n = sizes[stratum][:, None]
+    x_mean = np.bincount(of, weights=carried.count) / n[:, 0]
+    sums, squares, crossed = (np.zeros((len(present), own.shape[1])) for _ in range(3))
+    np.add.at(sums, of, own)
+    np.add.at(squares, of, own**2)
+    np.add.at(crossed, of, own * carried.count[:, None])
+    spread = np.bincount(of, weights=carried.count**2) - n[:, 0] * x_mean**2
+    score = crossed - x_mean[:, None] * sums
+    scatter = spread[:, None] * (squares - sums**2 / n) / np.maximum(n - 1, 1)
+    target = present // len(sizes) * units.n_days + units.day_of_stratum[stratum]
+    found = []
+    for values in (score, scatter):
+        out = np.zeros((carried.n_items * units.n_days, own.shape[1]))
+        np.add.at(out, target, values)
+        found.append(out.reshape(carried.n_items, units.n_days, -1))
+    return found[0], found[1]
+
+
+def _sd(variance: Numbers) -> Numbers:
+    """SDs from covariances, [..., F, F] -> [..., F]; 1 where there is none, so that 0 stays 0."""
+    diagonal = variance.diagonal(axis1=-2, axis2=-1)
+    return np.sqrt(np.where(diagonal > 0, diagonal, 1.0))
