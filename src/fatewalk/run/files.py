@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from fatewalk.estimates.estimand import Chosen
 
 NAMES = ("gene", "guide", "fate", "contrast", "active_days", "best_day", "best_day_among_active", "pattern",
-         "marks")  # fmt: skip
+         "marks", "not_resolved")  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -114,8 +114,10 @@ class Run:
 
     @property
     def source(self) -> Path:
-        """Folder of the input tables, with the truth of a simulated screen."""
-        return self.folder.parent / "input"
+        """Folder of the input tables, those of its label set; with the truth of a simulated screen."""
+        first = self.folder.parent / "input"
+        own = first / f"labels={self.folder.name}"
+        return own if own.is_dir() else first
 
     @property
     def has_truth(self) -> bool:
