@@ -29,6 +29,7 @@ STAGE_VERSION = {
     "write_index": 1,
     "tabulate_ablation": 3,
     "tabulate_sweep": 1,
+    "compare_labels": 1,
     "refit_draws": 1,
     "tabulate_bootstrap": 1,
 }
