@@ -78,7 +78,7 @@ def screen(kind: str, seed: int) -> dict[str, Any]:
     evidence = vars(name_evidence(label_evidence(posterior, design), design))
     genes = shrink_fates(evidence, "gene", "library", 10, 0.2).by_fate
     controls = checks.control_guides(nulls)
-    hits = hits_of_shuffled(nulls, genes.composition, 10, CallsConfig())
+    hits = hits_of_shuffled(nulls, evidence, 10, CallsConfig())
     found = [
         checks.shuffled_guides(nulls), controls, checks.quiet_genes(genes.estimate / genes.se, controls),
         checks.ntc_slope(card), checks.label_weight(nulls), checks.false_hits(hits, len(nulls.genes)),

@@ -178,14 +178,16 @@ def hit_patterns(
     days = np.asarray(genes.days, dtype=object)
     name, in_logit = likeliest(genes.patterns[row, fate])
     on_both = genes.steady[row, fate, [PATTERNS.index(one) for one in name]]
-    pattern, probability = name.astype(object), np.where(on_both > LIKELY * in_logit, on_both, in_logit)
-    hidden = np.full(len(row), "", dtype=object)
+    pattern, probability, hidden = name.astype(object), on_both.copy(), np.full(len(row), "", dtype=object)
     for i in np.flatnonzero(on_both <= LIKELY * in_logit):
-        gained = np.nan_to_num(genes.gained[row[i], fate[i]])  # [D]
-        present = calls.active[row[i], fate[i]] | (genes.prob_large[row[i], fate[i]] > LIKELY)
-        unresolved = ~present & ((gained > HIDDEN) | (gained == gained[~present].max(initial=0)))
+        active = calls.active[row[i], fate[i]]  # [D]
+        gained = np.where(active, 0.0, np.nan_to_num(genes.gained[row[i], fate[i]]))
+        if not gained.any():  # active on every day that could be hidden
+            continue
+        unresolved = (gained > HIDDEN) | (gained == gained.max())
+        present = (active | (genes.prob_large[row[i], fate[i]] > LIKELY)) & ~unresolved
         pattern[i] = unresolved_words(name[i], days[present], days[unresolved])
-        hidden[i] = "; ".join(days[unresolved])
+        probability[i], hidden[i] = in_logit[i], "; ".join(days[unresolved])
     return pattern, probability, hidden
 
 

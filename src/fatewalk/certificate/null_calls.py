@@ -12,6 +12,8 @@ import numpy as np
 from fatewalk.calls import FateCalls, shrink_fates
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from numpy.typing import NDArray
 
     from fatewalk.certificate.nulls import Nulls
@@ -23,15 +25,17 @@ EFFECTS = 40_000  # gene x fate x day that mash is run on in all, so that large 
 FEWEST = 3  # screens at least
 
 
-def hits_of_shuffled(nulls: Nulls, composition: Numbers, null_weight: float, calls: CallsConfig) -> list[int]:
+def hits_of_shuffled(
+    nulls: Nulls, evidence: Mapping[str, np.ndarray], null_weight: float, calls: CallsConfig
+) -> list[int]:
     """Number of hits by fate in each shuffled screen, each with a prior of its own.
 
     Parameters
     ----------
     nulls
         Of the fit.
-    composition : array [F, D]
-        Shares of the fates.
+    evidence
+        Arrays of evidence.npz, of which score and information of the genes are replaced.
     null_weight
         ``mash.null_weight``.
     calls
@@ -41,16 +45,12 @@ def hits_of_shuffled(nulls: Nulls, composition: Numbers, null_weight: float, cal
     information, onto = _information(nulls)
     found = []
     for score in nulls.score[:n]:  # [L, D, F]
-        evidence = {
-            "genes": nulls.genes,
-            "fates": nulls.fates,
-            "days": nulls.days,
-            "composition": composition,
+        of_noise = {
             "gene_cells": nulls.told,
             "gene_score": np.einsum("ldkm,ldm->lkd", onto, score[..., 1:]),
             "gene_information": information,
         }
-        shrunk = shrink_fates(evidence, "gene", "library", null_weight, calls.effect_size_eps)
+        shrunk = shrink_fates({**evidence, **of_noise}, "gene", "library", null_weight, calls.effect_size_eps)
         found.append(int(FateCalls.of(shrunk.by_fate, calls).named.sum()))
     return found
 

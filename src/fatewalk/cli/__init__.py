@@ -166,6 +166,27 @@ def _explain(gene: str, folder: Path | None) -> None:
     click.echo("\n".join(in_words(find_run(folder), gene)))
 
 
+@main.command("report", epilog=example("fatewalk report --run results/screen/main"))
+@click.option(
+    "--run",
+    "folder",
+    type=click.Path(path_type=Path),
+    help="Folder of a finished run; left out: the only one below ./results.",
+)
+@click.option(
+    "-o", "--output", type=click.Path(path_type=Path), help="File to write; left out: report.html of the run."
+)
+def _report(folder: Path | None, output: Path | None) -> None:
+    """Write the page of a finished run again, from its tables.
+
+    The page is one file that any browser opens, and that can be sent to others.
+    """
+    from fatewalk.cli.explain import find_run
+    from fatewalk.cli.report import write_again
+
+    click.echo(f"Open the page: {write_again(find_run(folder).run, output)}")
+
+
 @main.command("power", epilog=example("fatewalk power --cells 5000,10000,20000 --moi 2,5"))
 @click.option("--cells", type=Numbers(int, 100), default="5000,10000,20000", help="Cells on all days.")
 @click.option("--moi", type=Numbers(float, 0.1), default="3", help="Mean number of guides in a cell.")

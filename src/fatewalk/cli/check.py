@@ -11,12 +11,13 @@ from fatewalk.config import MAIN_RUN, SimulatedDataset, load_config, read_config
 from fatewalk.config.messages import Problems
 from fatewalk.core.errors import FatewalkError, first_few
 from fatewalk.core.words import count, on_days
-from fatewalk.diagnostics.expected import detectable_effects, label_resolution
+from fatewalk.diagnostics.expected import detectable_effects
 from fatewalk.model import make_terms
 from fatewalk.model.coordinates import Coordinates
 from fatewalk.screen.design import build_design
 from fatewalk.screen.guide_map import read_guide_map
 from fatewalk.screen.raw import canonical_calls, canonical_cells
+from fatewalk.screen.resolution import Resolution
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -140,7 +141,7 @@ def _power(design: Design) -> Iterator[str]:
     """Fates by day: share, resolution of the labels, and the smallest effect of a gene of middling size."""
     share = np.stack([design.prob[design.day == d].mean(0).numpy() for d in range(len(design.days))], axis=1)
     effect, points = detectable_effects(design)  # [F, D] each
-    resolution = label_resolution(design)  # [F, D]
+    resolution = Resolution.of(design).of_fate  # [F, D]
     yield "Each fate: its share of the cells, and how far labels tell it from the others (0 not, 1 fully)"
     yield from aligned(
         [
@@ -163,7 +164,8 @@ def _power(design: Design) -> Iterator[str]:
         ]
     )
     yield "  By a formula, for a gene with the median number of cells, against the other cells of the day, at"
-    yield "  the scatter of the labels; 5 to 10 % too good, without replicates, guides and search."
+    yield "  the scatter of the labels. A fifth too good or more where guides of a gene or replicates differ:"
+    yield "  that is not in it. A hit must stand out from all other genes, too."
 
 
 def _effect(points: float, effect: float) -> str:
@@ -172,7 +174,7 @@ def _effect(points: float, effect: float) -> str:
 
 def _of_labels(design: Design) -> list[str]:
     """Days whose labels hardly tell fates apart."""
-    mean = np.nanmean(label_resolution(design), axis=0)  # [D]
+    mean = np.nanmean(Resolution.of(design).of_fate, axis=0)  # [D]
     low = [day for day, value in zip(design.days, mean, strict=True) if value < UNRESOLVED]
     if not low:
         return []

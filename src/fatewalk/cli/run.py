@@ -26,7 +26,6 @@ from fatewalk.core.words import count
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from fatewalk.config import Config
 
 #: Options of Snakemake with which it runs nothing, or is to speak for itself: its output is passed on whole.
 SPEAKS_ITSELF = re.compile(
@@ -50,6 +49,7 @@ STAGES = {
     "rank_hits": ("rank the hits", 2.0),
     "evaluate_recovery": ("compare with the truth", 4.0),
     "plot_figures": ("plot the effects", 12.5),
+    "write_report": ("write the page", 3.0),
     "all": ("", 0.0),
 }
 PLANNED = re.compile(r"(?P<rule>\w+) +(?P<n>\d+)")
@@ -81,7 +81,7 @@ def run(path: Path, options: Sequence[str]) -> int:
     FatewalkError
         If the config is wrong, or fatewalk was installed without its Snakefile.
     """
-    config = load_config(read_config(str(path)), Problems(path.name))
+    load_config(read_config(str(path)), Problems(path.name))
     command = command_of(path, options)
     click.echo(f"$ {shlex.join(command)}", err=True)
     if any(SPEAKS_ITSELF.fullmatch(option.partition("=")[0]) for option in options):
@@ -92,7 +92,7 @@ def run(path: Path, options: Sequence[str]) -> int:
         progress.take(line)
     status = _status(snakemake.wait())
     progress.close()
-    click.echo("\n".join(["", *progress.last_words(status), *_pages(config, status)]))
+    click.echo("\n".join(["", *progress.last_words(status)]))
     return status
 
 
@@ -142,17 +142,6 @@ def _profiles_of(root: Path, options: Sequence[str]) -> Iterator[str]:
         found = next((str(place) for place in places if (place / "profile.yaml").is_file()), given)
         is_here = not given or Path(given).exists()
         yield option if is_here else option.removesuffix(given) + found
-
-
-def _pages(config: Config, status: int) -> list[str]:
-    """Paths of the pages of the runs that have one."""
-    pages = [
-        Path(config.results_dir, dataset, run, "report.html")
-        for dataset, runs in config.runs.items()
-        for run in runs
-        if dataset not in config.ablation_datasets
-    ]
-    return [f"Open the page: {page}" for page in pages if status == 0 and page.is_file()]
 
 
 def _status(returned: int) -> int:

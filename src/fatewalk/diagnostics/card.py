@@ -17,7 +17,7 @@ from fatewalk.infer.dispersion import PHI_SPREAD_WARN, Dispersion
 from fatewalk.infer.families import Structured
 from fatewalk.infer.whitening import DenseWhitening
 from fatewalk.model.cells import guides_vary_in_clusters
-from fatewalk.screen.resolution import label_resolution
+from fatewalk.screen.resolution import Resolution
 
 if TYPE_CHECKING:
     from fatewalk.config import FitConfig
@@ -85,9 +85,7 @@ def describe_fit(
         "phi_by_fate_and_day": {
             fate: _by_day(days, phi) for fate, phi in zip(design.fates, d.phi_by_fate, strict=True)
         },
-        "label_resolution": label_resolution(design.prob.numpy(), design.day.numpy(), len(days)).report(
-            design.fates, days
-        ),
+        "label_resolution": Resolution.of(design).report(design.fates, days),
         "rho_by_day": _by_day(days, d.rho) if bool((d.rho > 0).any()) else None,
         "dispersion": fit.dispersion,
         "error_factor_by_fate_and_day": _error_factors(posterior, design),

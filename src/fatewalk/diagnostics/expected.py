@@ -70,26 +70,3 @@ def _clusters_of_day(design: Design, d: int) -> tuple[np.ndarray, np.ndarray]:
     genes = [np.unique(gene[guides[offsets[cell] : offsets[cell + 1]]]) for cell in cells[first]]
     carriers = np.bincount(np.concatenate([np.zeros(0, np.int64), *genes]), minlength=len(design.genes))
     return labels / sizes[:, None], carriers
-
-
-def label_resolution(design: Design) -> np.ndarray:
-    """How far the labels of each day tell a fate from the others, [F, D]: 0 not at all, 1 for certain.
-
-    1 - mean entropy of a cell's label over the entropy of the mean label, of the fate against the rest.
-    Missing where no cell of the day has the fate, or all have.
-    """
-    found = np.full((len(design.fates), len(design.days)), np.nan)
-    for d in range(len(design.days)):
-        labels = design.prob[design.day == d].numpy()
-        whole = _entropy(labels.mean(0))
-        np.divide(_entropy(labels).mean(0), whole, out=found[:, d], where=whole > 0)
-    return 1 - found
-
-
-def _entropy(p: np.ndarray) -> np.ndarray:
-    """Entropy of probabilities p and 1 - p."""
-    found = np.zeros_like(p)
-    inside = (p > 0) & (p < 1)
-    q = p[inside]
-    found[inside] = -q * np.log(q) - (1 - q) * np.log1p(-q)
-    return found

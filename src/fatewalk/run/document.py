@@ -1,4 +1,4 @@
-"""Documents made from the registry: tables of README and docs/outputs.md, captions of the report.
+"""Documents made from the registry: tables of docs/outputs.md, captions of the report.
 
 A table stands between marks that name it. A test keeps the committed files equal to what this module
 writes; ``python -m fatewalk.run.document`` writes them anew.
@@ -10,7 +10,6 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fatewalk.core.versions import STAGES
 from fatewalk.run.registry import FIGURES, FILES, File
 
 if TYPE_CHECKING:
@@ -35,7 +34,7 @@ WORDS = {".json": "entry", ".npz": "array", ".h5ad": "part"}  # what a column is
 
 def documents(root: Path) -> dict[Path, str]:
     """Path and text of each document below the repository's root."""
-    pages = [root / "README.md", root / "docs" / "outputs.md", root / "docs" / "resampling.md"]
+    pages = [root / "docs" / "outputs.md", root / "docs" / "resampling.md"]
     captions = {root / "workflow" / "report" / f"{figure.name}.rst": figure.caption for figure in FIGURES}
     return {page: MARKED.sub(_fill, page.read_text()) for page in pages} | {
         path: _in_report(caption) for path, caption in captions.items()
@@ -51,7 +50,6 @@ def _fill(mark: re.Match[str]) -> str:
         "contract": lambda: "\n".join(f"- {_code(_shown(f.name))}" for f in FILES if f.where == "contract"),
         "figures": figures,
         "files": files,
-        "results": results,
     }
     return f"<!-- {mark[1]}: written by {COMMAND} -->\n\n{makers[what]()}\n\n<!-- end -->"
 
@@ -90,14 +88,6 @@ def files() -> str:
         for f in FILES
     ]
     return _table(["file", "stage", "content"], rows)
-
-
-def results() -> str:
-    """Table of what stands at a run's top, the last stage first."""
-    at_top = [f for f in FILES if f.where in ("run", "contract") or (f.copy and not f.copy[1])]
-    at_top.sort(key=lambda f: -STAGES.index(f.stage) if f.stage else 0)
-    found = [f for f in at_top if f.stage not in ("evaluate_recovery", "tabulate_bootstrap")]
-    return _table(["file", "what"], [[_code(_shown(f.name)), _shown(f.text)] for f in found])
 
 
 def figures() -> str:

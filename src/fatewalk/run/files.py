@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from fatewalk.estimates.estimand import Chosen
 
 NAMES = ("gene", "guide", "fate", "contrast", "active_days", "best_day", "best_day_among_active", "pattern",
-         "marks")  # fmt: skip
+         "marks", "not_resolved")  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -47,7 +47,7 @@ from fatewalk.screen.quality import (
     warn_of_many_guides,
     warn_of_states,
 )
-from fatewalk.screen.resolution import label_resolution
+from fatewalk.screen.resolution import Resolution
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -387,8 +387,7 @@ def _describe(design: Design, burden_given: bool, report: Report) -> None:
             zip(design.days, design.times, cells_of_day, strict=True)
         )
     ]
-    resolution = label_resolution(design.prob.numpy(), design.day.numpy(), len(design.days))
-    report["label_resolution"] = resolution.report(design.fates, design.days)
+    report["label_resolution"] = Resolution.of(design).report(design.fates, design.days)
     by_rep = _count_by_day(design.rep.numpy(), design.day.numpy(), len(design.reps), len(design.days))
     report["cells_by_replicate_and_day"] = {
         rep: dict(zip(design.days, row, strict=True))

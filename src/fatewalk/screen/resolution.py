@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from fatewalk.screen.design import Design
+
     Numbers = NDArray[np.float64]
 
 
@@ -34,6 +36,11 @@ class Resolution:
 
     of_day: Numbers
     of_fate: Numbers
+
+    @classmethod
+    def of(cls, design: Design) -> Resolution:
+        """Resolution of the labels of a design."""
+        return label_resolution(design.prob.numpy(), design.day.numpy(), len(design.days))
 
     def report(self, fates: Sequence[str], days: Sequence[str]) -> dict[str, dict[str, float | None]]:
         """By day: ``all`` fates and each fate, for design_report.json and fit_card.json."""

@@ -80,7 +80,8 @@ def _checks(run: Run, nulls: Nulls) -> list[checks.Check]:
     """All checks of a run."""
     genes = FateEffects.load(run.checked(run.folder / "shrunk_fates_gene.npz"))
     settings = run.settings
-    hits = hits_of_shuffled(nulls, genes.composition, settings.mash.null_weight, settings.calls)
+    evidence = run.arrays("evidence.npz")
+    hits = hits_of_shuffled(nulls, evidence, settings.mash.null_weight, settings.calls)
     controls = checks.control_guides(nulls)
     return [
         checks.shuffled_guides(nulls),

@@ -1,5 +1,7 @@
 """Hits by fate, from numbers that say what must come out; and mash over fates on evidence with names."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -310,6 +312,26 @@ def test_a_change_is_claimed_only_where_the_labels_of_both_days_resolve_it():
     assert not ((pattern == "late") & (prob > 0.5)).any()
     assert (pattern == "present from day 5 on; day 2 not resolved").mean() > 0.9
     assert (hidden[pattern != "sustained"] == "day 2").all()
+
+
+def test_words_of_a_pattern_name_the_days_that_its_labels_hide():
+    """A hit on the second day only, in logit late, whose first day labels cannot tell."""
+    genes = effects({"mover": GENES["mover"]})
+    late, steady = np.zeros((1, 3, len(PATTERNS))), np.zeros((1, 3, len(PATTERNS)))
+    late[:, :, PATTERNS.index("late")], steady[:, :, PATTERNS.index("late")] = 0.9, 0.3
+    calls = FateCalls(
+        np.array([[[False, True]] * 3]), np.ones((1, 3), bool), np.array([True]), np.ones((1, 3), bool)
+    )
+    row, fate = np.array([0]), np.array([1])
+    for gained, active, expected in (
+        ([0.15, 0.9], [False, True], ("present from day 5 on; day 2 not resolved", 0.9, "day 2")),
+        ([0.0, 0.9], [False, True], ("late", 0.3, "")),  # nothing that a day without a call could hide
+        ([0.5, 0.0], [True, True], ("late", 0.3, "")),
+    ):
+        one = replace(genes, patterns=late, steady=steady, gained=np.array([[gained] * 3]))
+        of = replace(calls, active=np.array([[active] * 3]))
+        found = hit_patterns(one, of, row, fate)
+        assert tuple(value[0] for value in found) == expected
 
 
 def test_evidence_without_effects_gives_no_hits():

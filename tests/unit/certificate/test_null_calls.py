@@ -10,6 +10,12 @@ from tests.unit.certificate.test_checks import nulls  # noqa: F401
 SHARES = np.repeat([[0.5], [0.3], [0.2]], 2, axis=1)
 
 
+def evidence(nulls):  # noqa: F811
+    """What mash asks for beside score and information."""
+    return {"genes": nulls.genes, "fates": nulls.fates, "days": nulls.days, "composition": SHARES,
+            "label_spread": np.ones((3, 2))}  # fmt: skip
+
+
 def test_score_and_information_give_back_the_effects(nulls):  # noqa: F811
     theta = np.array([0.3, -0.2])
     information, onto = _information(nulls)
@@ -22,7 +28,7 @@ def test_score_and_information_give_back_the_effects(nulls):  # noqa: F811
 def test_noise_gives_no_hits_and_effects_do(nulls):  # noqa: F811
     from dataclasses import replace
 
-    assert sum(hits_of_shuffled(nulls, SHARES, 10, CallsConfig())) <= 1
+    assert sum(hits_of_shuffled(nulls, evidence(nulls), 10, CallsConfig())) <= 1
     large = nulls.score.copy()
     large[:, :8] += (nulls.bend[0, 0] @ [0, 1.5, 0])[None, None, None]
-    assert min(hits_of_shuffled(replace(nulls, score=large), SHARES, 10, CallsConfig())) >= 6
+    assert min(hits_of_shuffled(replace(nulls, score=large), evidence(nulls), 10, CallsConfig())) >= 6

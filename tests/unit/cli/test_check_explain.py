@@ -11,7 +11,8 @@ import fatewalk
 from fatewalk.cli.check import expected_cost
 from fatewalk.cli.explain import in_words
 from fatewalk.core.errors import FatewalkError
-from fatewalk.diagnostics.expected import detectable_effects, label_resolution
+from fatewalk.diagnostics.expected import detectable_effects
+from fatewalk.screen.resolution import Resolution
 from tests.conftest import make_design
 from tests.unit.cli.test_init import invoke
 
@@ -24,8 +25,15 @@ KEYS = {
 @pytest.fixture(scope="module")
 def result():
     screen = fatewalk.simulate(**KEYS)
+    cells = screen.cells.assign(day=screen.cells["day"].str.removeprefix("day"))  # labels are often numbers
     return fatewalk.fit(
-        screen.cells, screen.guide_map, screen.guide_calls, fates=KEYS["fates"], family="laplace", draws=200
+        cells,
+        screen.guide_map,
+        screen.guide_calls,
+        fates=KEYS["fates"],
+        family="laplace",
+        draws=200,
+        estimand="library",
     )
 
 
@@ -87,9 +95,9 @@ def test_detectable_effects_count_clusters_where_these_share_guides():
 
 
 def test_resolution_is_one_for_labels_and_small_for_soft_ones():
-    assert np.allclose(label_resolution(make_design(**KEYS)[1]), 1)
+    assert np.allclose(Resolution.of(make_design(**KEYS)[1]).of_fate, 1)
     soft = make_design(**{**KEYS, "active_genes": 0}, labels="dirichlet", concentration=[200.0, 2.0])[1]
-    first, second = label_resolution(soft).T
+    first, second = Resolution.of(soft).of_fate.T
     assert np.all(first < 0.1)
     assert np.all((second > 0.1) & (second < 0.5))
 
@@ -156,6 +164,6 @@ def test_the_run_is_found_or_asked_for(result, tmp_path, monkeypatch):
     assert "no such folder" in invoke("explain", gene, "--run", "absent", code=1)
 
 
-@pytest.mark.parametrize("command", ["init", "check", "run", "explain", "power"])
+@pytest.mark.parametrize("command", ["init", "check", "run", "explain", "report", "power"])
 def test_help_shows_an_example(command):
     assert re.search(rf"Example:\n +fatewalk {command} ", invoke(command, "--help"))

@@ -167,5 +167,11 @@ def test_a_tiny_screen_from_any_folder(tmp_path):
     assert done.returncode == 0, done.stderr
     assert re.search(r"^\$ .*snakemake --snakefile", done.stderr, re.MULTILINE)
     assert "tiny/main: fit converged" in done.stdout
-    page = Path("results/tiny/main/report.html")
-    assert (f"Open the page: {page}" in done.stdout) == (tmp_path / page).exists()
+    page = "results/tiny/main/report.html"
+    assert page in done.stdout
+    written = (tmp_path / page).read_bytes()
+    again = [sys.executable, "-m", "fatewalk.cli", "report"]
+    (tmp_path / page).unlink()
+    assert subprocess.run(again, cwd=tmp_path, check=False).returncode == 0
+    assert (tmp_path / page).read_bytes() == written
+    assert subprocess.run([*command, "-n"], cwd=tmp_path, capture_output=True, check=False).returncode == 0
