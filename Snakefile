@@ -51,6 +51,7 @@ rule all:
         ),
         index_file(),
         recovery_files(),
+        label_files(),
 
 
 rule all_effects:

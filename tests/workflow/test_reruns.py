@@ -302,3 +302,16 @@ def test_a_bootstrap_in_earnest(finished, tmp_path):
     assert hits["called"].sum() == len(pd.read_csv(workflow.path("hits.csv")))
     assert json.loads(workflow.path("bootstrap_summary.json").read_text())["unit"] == "replicates"
     assert planned_jobs(workflow.folder, workflow.config, ["all_bootstrap"]) == {}
+
+
+def test_label_sets_are_imported_fitted_and_compared(tmp_path):
+    """Guides and days are read anew for each; what a second set needs, it alone makes."""
+    (tmp_path / "screen.h5ad").touch()
+    entry = {"anndata": "screen.h5ad", "fate_key": ["lineages_fwd", "seed_2", "seed_3"]}
+    config = {"datasets": {"screen": entry}, "model": {"fates": ["A", "B"]}}
+    jobs = planned_jobs(tmp_path, config)
+    assert (jobs["import_screen"], jobs["import_labels"]) == (1, 2)
+    assert jobs["build_design"] == jobs["fit_effects"] == jobs["rank_hits"] == jobs["plot_figures"] == 3
+    assert jobs["compare_labels"] == 1
+    one = planned_jobs(tmp_path, {**config, "datasets": {"screen": {**entry, "fate_key": "lineages_fwd"}}})
+    assert not {"import_labels", "compare_labels"} & set(one)

@@ -72,6 +72,7 @@ or_refuse(need_writable, CONFIG.results_dir, "set results_dir to a folder of you
 RESULTS = CONFIG.results_dir
 DATASET = f"{RESULTS}/{{dataset}}"
 INPUT = f"{DATASET}/input"
+LABELS = f"{INPUT}/labels={{labels}}"
 DESIGN = f"{DATASET}/designs/{{design}}"
 FIT = f"{DATASET}/fits/{{fit}}"
 SUMMARY = f"{FIT}/draws={{draws}}"
@@ -128,6 +129,7 @@ wildcard_constraints:
     run=one_of(run for _, run in RUNS),
     design=one_of(s.design_id for s in ALL_SETTINGS.values()),
     fit=one_of(s.fit_id for s in ALL_SETTINGS.values()),
+    labels=one_of(run for sets in CONFIG.labels.values() for run in sets),
     draws=r"\d+",
     unit=one_of(UNITS),
     batch=r"\d+",
@@ -181,6 +183,17 @@ def mashr_options(wildcards):
     """Command-line options of run_mashr.R."""
     options = settings(wildcards).read_by("run_mashr")["mash"]
     return " ".join(f"--{k} {v}" for k, v in options.items() if k not in OF_KIND)
+
+
+def input_of_design(name):
+    """Input function: an input table of a design, of its label set."""
+
+    def path(wildcards):
+        labels = CONFIG.settings_of_design(wildcards.dataset, wildcards.design).labels
+        folder = f"{RESULTS}/{wildcards.dataset}/input"
+        return f"{folder}/labels={labels}/{name}" if labels else f"{folder}/{name}"
+
+    return path
 
 
 def design_of_run(name):
@@ -330,6 +343,17 @@ def of_sweep(wildcards, stage):
     return made_by(
         stage, runs=[(wildcards.dataset, run) for run in ("main", *CONFIG.sweep)]
     )
+
+
+def label_sets(wildcards):
+    """Runs of the label sets of a data set, main first."""
+    return ["main", *CONFIG.labels[wildcards.dataset]]
+
+
+def label_files():
+    """What compares the label sets of the data sets that have several."""
+    names = layout.in_folder("compare_labels", "over_runs")
+    return [f"{RESULTS}/{d}/over_runs/{name}" for d in CONFIG.labels for name in names]
 
 
 def sweep_files(wildcards):

@@ -49,3 +49,21 @@ rule import_screen:
         "Read the screen {wildcards.dataset}"
     script:
         "../../scripts/import_screen.py"
+
+
+# The same tables with another label set: further names in fate_key.
+use rule import_screen as import_labels with:
+    output:
+        **files_in(LABELS, "import_screen", "input"),
+    log:
+        f"{RESULTS}/logs/import_labels/{{dataset}}/{{labels}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/import_labels/{{dataset}}/{{labels}}.tsv"
+    params:
+        entry=lambda w: keys_of_entry(w)
+        | {"fate_key": CONFIG.labels[w.dataset][w.labels]},
+        files=stamps,
+        fates=lambda w: CONFIG.settings(w.dataset, "main").model.fates,
+        stage_version=STAGE_VERSION["import_screen"],
+    message:
+        "Read the label set {wildcards.labels} of {wildcards.dataset}"

@@ -3,9 +3,9 @@
 
 rule build_design:
     input:
-        cells=f"{INPUT}/cells.parquet",
-        guide_calls=f"{INPUT}/guide_calls.parquet",
-        guide_map=f"{INPUT}/guide_map.csv",
+        cells=input_of_design("cells.parquet"),
+        guide_calls=input_of_design("guide_calls.parquet"),
+        guide_map=input_of_design("guide_map.csv"),
     output:
         **files_in(DESIGN, "build_design", "design"),
     log:

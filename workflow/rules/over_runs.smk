@@ -1,4 +1,4 @@
-# Runs of a data set side by side: the sweep of keys (target all_sweep).
+# Runs of a data set side by side: the sweep of keys (target all_sweep), and label sets.
 
 
 rule tabulate_sweep:
@@ -25,3 +25,31 @@ rule tabulate_sweep:
         "Runs of the sweep of {wildcards.dataset} side by side"
     script:
         "../../scripts/tabulate_sweep.py"
+
+
+rule compare_labels:
+    input:
+        hits=lambda w: [
+            f"{RESULTS}/{w.dataset}/{run}/hits.csv" for run in label_sets(w)
+        ],
+        effects=lambda w: [
+            f"{RESULTS}/{w.dataset}/{run}/effects.parquet" for run in label_sets(w)
+        ],
+    output:
+        **files_in(OVER_RUNS, "compare_labels", "over_runs"),
+    log:
+        f"{RESULTS}/logs/compare_labels/{{dataset}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/compare_labels/{{dataset}}.tsv"
+    conda:
+        ENVIRONMENT
+    resources:
+        mem_mb=memory(1500),
+        runtime=minutes(15),
+    params:
+        runs=lambda w: label_sets(w),
+        stage_version=STAGE_VERSION["compare_labels"],
+    message:
+        "Label sets of {wildcards.dataset} side by side"
+    script:
+        "../../scripts/compare_labels.py"

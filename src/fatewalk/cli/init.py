@@ -15,10 +15,11 @@ import pandas as pd
 import yaml
 
 from fatewalk.cli.columns import find_cluster, find_day, find_replicate
-from fatewalk.config import load_config
+from fatewalk.config import Dataset, load_config
 from fatewalk.config.messages import Problems
 from fatewalk.core.errors import FatewalkError, first_few, nearest, quoted
 from fatewalk.core.files import atomic_path
+from fatewalk.core.foreign import is_zarr
 from fatewalk.core.tables import read_table, write_table
 from fatewalk.core.words import count, join
 from fatewalk.screen.controls import looks_like_control
@@ -40,7 +41,8 @@ if TYPE_CHECKING:
 
 Options = dict[str, Any]
 FATE_KEY = re.compile(r"lineage|fate|absorption|toterminalstates")  # names of obsm, small letters
-NAMES = ("fate_key", "guide_key", "day_key", "rep_key", "cluster_key")
+#: Keys of the config in messages of the readers, each with an option of the same name; not within a path.
+KEYS_WITH_OPTION = re.compile(r"(?<![\w\[/.-])(day_key|rep_key|cluster_key|fate_key|guide_key|guide_map)\b")
 
 
 @dataclass
@@ -93,18 +95,36 @@ def write_config(screen: Path, options: Options) -> list[str]:
             f"{target}: is there already, and init overwrites nothing; delete it, or name another config "
             "with --output"
         )
+    if screen.is_dir() and not is_zarr(screen):
+        raise FatewalkError(f"{screen}: is a folder; name the file of the screen in it")
+    try:
+        return _look(screen, target, options)
+    except FatewalkError as error:
+        raise FatewalkError(KEYS_WITH_OPTION.sub(_as_option, str(error))) from None
+
+
+def _as_option(key: re.Match[str]) -> str:
+    """A key of the config as the option that sets it."""
+    return f"--{key[1].replace('_', '-')}"
+
+
+def _look(screen: Path, target: Path, options: Options) -> list[str]:
+    """Look into the screen, write the config, and say what was found."""
     reference, ntc = options.pop("reference", None), list(options.pop("ntc", ()))
     is_table = not str(screen).endswith(AnnDataDataset.suffixes)
     found = _of_table(screen, options) if is_table else _of_anndata(screen, options)
     if ntc:
         found.note("ntc_names", ntc)
-    dataset = (PlainDataset if is_table else AnnDataDataset)(**found.entry)
-    raw = dataset.read()
+    problems = Problems(str(screen))
+    dataset = problems.validate(PlainDataset if is_table else AnnDataDataset, found.entry)
+    problems.raise_if_any()
+    assert isinstance(dataset, Dataset)  # else there was a problem
+    raw: RawScreen = dataset.read()
     fates = _fates_by_size(raw, reference)
     cells, report = canonical_cells(raw, fates)
     calls, _ = canonical_calls(raw)
     guide_map, proposed = _guide_map(raw, calls, found, target.with_name(f"{target.stem}_guides.csv"))
-    name = re.sub(r"[^A-Za-z0-9_-]+", "_", stem).strip("_-") or "screen"
+    name = re.sub(r"[^A-Za-z0-9_-]+", "_", target.stem).strip("_-") or "screen"  # two configs, two results
     text = _config_text(name, screen, target, found, fates)
     load_config(yaml.safe_load(text), Problems(target.name))
     if proposed is not None:
@@ -121,6 +141,7 @@ def _of_table(screen: Path, options: Options) -> Found:
     """A table of cells, with the calls in another one."""
     found = Found()
     found.note("cells", str(screen))
+    table = read_table(str(screen), text=())
     if "guide_calls" not in options:
         raise FatewalkError(
             f"{screen}: is taken for a table of cells by its ending, and the guides of the cells are "
@@ -130,7 +151,6 @@ def _of_table(screen: Path, options: Options) -> Found:
     found.note("guide_calls", options["guide_calls"])
     if "guide_map" in options:
         found.note("guide_map", options["guide_map"])
-    table = read_table(str(screen), text=())
     _columns_into(found, {str(name): table[name] for name in table}, options, str(screen))
     return found
 

@@ -14,6 +14,7 @@ from pydantic import Field
 
 from fatewalk.config.datasets import Dataset, Overrides, SimulatedDataset, dataset_kind, kinds
 from fatewalk.config.keys import values_read_by
+from fatewalk.config.labels import split_labels
 from fatewalk.config.messages import Layers, Problems, short
 from fatewalk.config.places import check_file, check_folder, check_names
 from fatewalk.config.sections import (
@@ -59,7 +60,10 @@ class RootConfig(Overrides):
 
 @dataclass(frozen=True)
 class RunSettings:
-    """The sections that hold for one dataset and run; no value is left to be derived from another."""
+    """The sections that hold for one dataset and run; no value is left to be derived from another.
+
+    ``labels`` names the label set; None: the first, or the only one.
+    """
 
     design: DesignConfig
     model: ModelConfig
@@ -67,6 +71,7 @@ class RunSettings:
     export: ExportConfig
     mash: MashConfig
     calls: CallsConfig
+    labels: str | None = None
 
     def read_by(self, stage: str) -> dict[str, dict[str, Any]]:
         """Values that the results of a stage depend on, by section, as plain containers.
@@ -85,13 +90,18 @@ class RunSettings:
 
     @property
     def design_id(self) -> str:
-        """Name of the design's folder, a hash of the values that it depends on."""
-        return _digest(self.read_by("build_design"))
+        """Name of the design's folder, a hash of the values and the label set that it depends on."""
+        return _digest(self._of_design)
+
+    @property
+    def _of_design(self) -> Any:
+        values = self.read_by("build_design")
+        return [values, self.labels] if self.labels else values
 
     @property
     def fit_id(self) -> str:
         """Name of the fit's folder, a hash of the values that design and fit depend on."""
-        return _digest([self.read_by("build_design"), self.read_by("fit_effects")])
+        return _digest([self._of_design, self.read_by("fit_effects")])
 
 
 @dataclass(frozen=True)
@@ -112,6 +122,8 @@ class Config:
         What target ``all_bootstrap`` draws.
     sweep
         Runs that target ``all_sweep`` adds to every other data set, by name.
+    labels
+        Of data sets with several label sets: ``fate_key`` of all but the first, by the names of their runs.
     """
 
     results_dir: str
@@ -120,6 +132,7 @@ class Config:
     ablation_datasets: list[str]
     resample: ResampleConfig = field(default_factory=ResampleConfig)
     sweep: dict[str, Swept] = field(default_factory=dict)
+    labels: dict[str, dict[str, str]] = field(default_factory=dict)
 
     def settings(self, dataset: str, run: str) -> RunSettings:
         """Settings of one run of one dataset."""
@@ -161,6 +174,13 @@ def load_config(raw: Mapping[str, Any], problems: Problems | None = None) -> Con
     raw = _without_nulls(raw)
     problems = Problems() if problems is None else problems
     given = _check_names(raw, problems)
+    labels: dict[str, dict[str, str]] = {}
+    for name, (kind, entry) in given.items():
+        first, labels[name] = split_labels(f"datasets.{name}", entry, problems)
+        given[name] = kind, first
+        own = {f"datasets.{name}.runs.{run}": run for run in _section(entry, "runs")}
+        if of_labels := {f"datasets.{name}.fate_key: run {run}": run for run in labels[name]}:
+            check_names(own | of_labels, RESERVED_RUNS, problems)
     root = cast("RootConfig | None", problems.validate(RootConfig, raw))
     sweep = swept_runs(raw.get("sweep", {}), problems)
     datasets = _datasets(given, root, problems)
@@ -173,6 +193,10 @@ def load_config(raw: Mapping[str, Any], problems: Problems | None = None) -> Con
         runs[name] = _runs(
             f"datasets.{name}", entry, raw, _section(raw, "runs"), datasets.get(name), problems
         )
+        further = {run: replace(runs[name][MAIN_RUN], labels=run) for run in labels[name]}
+        for run in further.keys() & runs[name].keys():
+            problems.add(f"datasets.{name}.fate_key: {run!r} is the name of a run, too; rename the run")
+        runs[name] |= further
         runs[name] |= _swept(f"datasets.{name}", entry, raw, sweep, problems)
     problems.raise_if_any()  # sections of the ablation are those of its base
     for name, added in generated.items():
@@ -185,7 +209,16 @@ def load_config(raw: Mapping[str, Any], problems: Problems | None = None) -> Con
         name: {run: _explicit(settings, datasets[name]) for run, settings in of_dataset.items()}
         for name, of_dataset in runs.items()
     }
-    return Config(os.path.normpath(root.results_dir), datasets, runs, list(generated), root.resample, sweep)
+    further_labels = {name: sets for name, sets in labels.items() if sets}
+    return Config(
+        os.path.normpath(root.results_dir),
+        datasets,
+        runs,
+        list(generated),
+        root.resample,
+        sweep,
+        further_labels,
+    )
 
 
 def _datasets(given: Given, root: RootConfig | None, problems: Problems) -> dict[str, Dataset]:

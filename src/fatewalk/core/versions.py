@@ -11,7 +11,7 @@ from __future__ import annotations
 STAGE_VERSION = {
     "simulate_screen": 3,
     "import_screen": 2,
-    "build_design": 5,
+    "build_design": 6,
     "publish_design": 1,
     "fit_effects": 10,
     "summarise_posterior": 12,
@@ -29,6 +29,7 @@ STAGE_VERSION = {
     "write_index": 1,
     "tabulate_ablation": 3,
     "tabulate_sweep": 1,
+    "compare_labels": 1,
     "refit_draws": 1,
     "tabulate_bootstrap": 1,
 }

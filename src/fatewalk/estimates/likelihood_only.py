@@ -308,33 +308,30 @@ def _genes_and_guides(
 ) -> tuple[Tensor, Tensor | None, Iterator[tuple[Tensor, _GuideParts]]]:
     """S_ll and S_l. D S_.l of each gene's innovations, [L, K, K]; guides, some at a time, and their parts."""
     if isinstance(whitening, DenseWhitening):
-        half = _inverse_triangular(whitening.factor)  # S = half' half
-        noise = _noise(data, half)
-        return *_dense_covariance(data.c, half, noise), _guide_parts(data, half, noise)
+        inverted = torch.cholesky_inverse(whitening.factor)  # S
+        noise = _noise(data, inverted)
+        place = _walk_places(data.c)
+        covariance, spread = (x if x is None else _own(x, place) for x in (inverted, noise))
+        assert covariance is not None
+        return covariance, spread, _guide_parts(data, inverted, noise)
     assert isinstance(whitening, BlockWhitening)
     return *_block_covariance(data, whitening), _guide_parts_in_blocks(data)
 
 
-def _noise(data: _Data, half: Tensor) -> Tensor | None:
-    """S^1/2 D S^1/2, [P, P]."""
+def _noise(data: _Data, inverted: Tensor) -> Tensor | None:
+    """S D S, [P, P]."""
     if data.excess is None:
         return None
     noise = information(data.index, data.c, data.excess)
     sd = data.sd.reshape(-1)
     noise *= sd[:, None]
     noise *= sd
-    return half @ noise @ half.T
+    return inverted @ noise @ inverted
 
 
-def _dense_covariance(c: Coordinates, half: Tensor, noise: Tensor | None) -> tuple[Tensor, Tensor | None]:
-    """Posterior covariance S_ll of each gene's innovations, [L, K, K]; S_l. D S_.l."""
-    place = _walk_places(c)
-    own = half[:, place.reshape(-1)]
-    shape = (-1, *place.shape)
-    covariance = torch.einsum("plk,plj->lkj", own.view(shape), own.view(shape))
-    if noise is None:
-        return covariance, None
-    return covariance, torch.einsum("plk,plj->lkj", own.view(shape), (noise @ own).view(shape))
+def _own(matrix: Tensor, place: Tensor) -> Tensor:
+    """The part of each gene, at places [L, K], of a matrix [P, P]: [L, K, K]."""
+    return matrix[place[:, :, None], place[:, None, :]]
 
 
 def _block_covariance(data: _Data, whitening: BlockWhitening) -> tuple[Tensor, Tensor | None]:
@@ -421,44 +418,78 @@ class _GuideParts:
 
     Attributes
     ----------
-    own : Tensor [m, K, K]
-        B_gg.
-    left, right : Tensor [m, K, P]
-        B_g. S^1/2 and C S^1/2.
+    shift, mixed, prior : Tensor [m, K, K]
+        J_xi, M and C S C'.
+    seen : Tensor, bool [m, K]
+        Whether the labels see the shift.
     score, beta : Tensor [m, K]
         Score of the shift at the mode, and beta there.
     noise : _Noise or None
         D, if labels scatter otherwise than their weights say.
     """
 
-    own: Tensor
-    left: Tensor
-    right: Tensor
+    shift: Tensor
+    mixed: Tensor
+    prior: Tensor
+    seen: Tensor
     score: Tensor
     beta: Tensor
     noise: _Noise | None
 
+    @classmethod
+    def of(
+        cls, given: _Coupling, excess: _Coupling | None, onto: Tensor, inverted: Tensor, noise: Tensor | None,
+        score: Tensor, y: Tensor,
+    ) -> _GuideParts:  # fmt: skip
+        """Multiply out.
+
+        Parameters
+        ----------
+        given, excess
+            B and D of the shifts.
+        onto : Tensor [m, K, P]
+            C, which few coordinates have a part in.
+        inverted, noise : Tensor [P, P] or [m, P, P]
+            S and S D S.
+        score : Tensor [m, K]
+            Of the shifts.
+        y : Tensor [P, 1] or [m, P, 1]
+            The mode.
+        """
+        few = torch.nonzero(onto.any(dim=0).any(dim=0))[:, 0]
+        part = onto[:, :, few]
+
+        def on_beta(matrix: Tensor) -> Tensor:
+            return part @ matrix[..., few[:, None], few] @ part.mT
+
+        coupled = given.cross @ inverted  # B S
+        shift = given.own - coupled @ given.cross.mT
+        mixed = part @ coupled[:, :, few].mT  # C S B'
+        found = None
+        if noise is not None and excess is not None:
+            through = given.cross @ noise  # B S D S
+            across = part @ (inverted[..., few, :] @ excess.cross.mT - through[:, :, few].mT)
+            both = coupled @ excess.cross.mT
+            shifts = through @ given.cross.mT + excess.own - both - both.mT
+            found = _Noise(on_beta(noise), across, shifts)
+        beta = (onto @ y)[:, :, 0]
+        seen = given.own.diagonal(dim1=1, dim2=2) > 0
+        return cls(0.5 * (shift + shift.mT), mixed, on_beta(inverted), seen, score, beta, found)
+
     @property
     def mix(self) -> Tensor:
         """1 - M, [m, K, K]."""
-        return torch.eye(self.own.shape[1], dtype=DTYPE) - self.right @ self.left.mT
-
-    @property
-    def information(self) -> Tensor:
-        """J_xi, [m, K, K]."""
-        found = self.own - self.left @ self.left.mT
-        return 0.5 * (found + found.mT)
+        return torch.eye(self.mixed.shape[1], dtype=DTYPE) - self.mixed
 
     def estimates(self) -> tuple[Tensor, Tensor]:
         """Estimates [m, K] and their errors [m, K, K]."""
         mix = self.mix
-        shift, shift_error = _solve_seen(self.information, self.score)
+        shift, shift_error = _solve_seen(self.shift, self.score)
         mean = self.beta + (mix @ shift.nan_to_num()[:, :, None])[:, :, 0]
-        shift_error = shift_error.nan_to_num()
-        error = mix @ shift_error @ mix.mT + self.right @ self.right.mT
+        by_shift = mix @ shift_error.nan_to_num()
+        error = by_shift @ mix.mT + self.prior
         if self.noise:
-            by_shift = mix @ shift_error
-            error = error + self.noise.seen_by(self.right - by_shift @ self.left, by_shift)
+            error = error + self.noise.seen_by(torch.eye(mix.shape[1], dtype=DTYPE), by_shift)
         missing = shift.isnan()
         either = missing[:, :, None] | missing[:, None, :]
         return torch.where(missing, torch.nan, mean), torch.where(either, torch.nan, error)
@@ -466,49 +497,63 @@ class _GuideParts:
     def evidence(self) -> tuple[Tensor, Tensor]:
         """Score [m, K] and information [m, K, K]."""
         back = inverse(self.mix, "the share of its gene in a guide")  # N
-        seen = self.own.diagonal(dim1=1, dim2=2) > 0  # [m, K]
-        shift = torch.where(seen[:, :, None] & seen[:, None, :], self.information, 0.0)
-        spread = back @ self.right  # E = spread spread'
+        shift = torch.where(self.seen[:, :, None] & self.seen[:, None, :], self.shift, 0.0)
+        spread = back @ self.prior @ back.mT  # E
         one = torch.eye(shift.shape[1], dtype=DTYPE)
         right = torch.cat([shift, self.score[:, :, None], one.expand_as(shift)], 2)
         size = len(one)
-        given = solve(one + shift @ (spread @ spread.mT), right, "a guide")
+        given = solve(one + shift @ spread, right, "a guide")
         information = back.mT @ given[:, :, :size] @ back
         information = 0.5 * (information + information.mT)
         score = (information @ self.beta[:, :, None] + back.mT @ given[:, :, size, None])[:, :, 0]
         if self.noise is None:
             return score, information
-        by_shift = back.mT @ given[:, :, size + 1 :]
-        excess = self.noise.seen_by(information @ self.right - by_shift @ self.left, by_shift)
+        excess = self.noise.seen_by(information, back.mT @ given[:, :, size + 1 :])
         return robust_evidence(score, information, excess)
 
 
 @dataclass(frozen=True)
-class _Noise:
-    """D of the coordinates and of the shifts of m guides.
+class _Coupling:
+    """What weights say of the shifts of m guides.
 
     Attributes
     ----------
-    rest : Tensor [P, P] or [m, P, P]
-        S^1/2 D S^1/2.
-    between : Tensor [m, K, P]
-        D of shifts and coordinates, times S^1/2.
+    cross : Tensor [m, K, P]
+        With all coordinates.
     own : Tensor [m, K, K]
-        D of shifts.
+        With themselves.
     """
 
-    rest: Tensor
-    between: Tensor
+    cross: Tensor
     own: Tensor
 
-    def seen_by(self, by_rest: Tensor, by_shift: Tensor) -> Tensor:
-        """Covariance of what is linear in the scores, of S^1/2 times [m, K, P] and of shifts by [m, K, K]."""
-        across = by_rest @ self.between.mT @ by_shift.mT
-        found = by_rest @ self.rest @ by_rest.mT + across + across.mT + by_shift @ self.own @ by_shift.mT
+
+@dataclass(frozen=True)
+class _Noise:
+    """Covariances, by D, of what the coordinates and the shifts of m guides answer to the scores.
+
+    Attributes
+    ----------
+    beta : Tensor [m, K, K]
+        Of C S: C S D S C'.
+    across : Tensor [m, K, K]
+        Of C S with the shifts given the coordinates.
+    shifts : Tensor [m, K, K]
+        Of the shifts given the coordinates.
+    """
+
+    beta: Tensor
+    across: Tensor
+    shifts: Tensor
+
+    def seen_by(self, of_beta: Tensor, of_shift: Tensor) -> Tensor:
+        """U D U' of U = [a C S - u B_g. S, u], a ``of_beta`` and u ``of_shift``, [.., K, K]."""
+        across = of_beta @ self.across @ of_shift.mT
+        found = of_beta @ self.beta @ of_beta.mT + across + across.mT + of_shift @ self.shifts @ of_shift.mT
         return 0.5 * (found + found.mT)
 
 
-def _guide_parts(data: _Data, half: Tensor, noise: Tensor | None) -> Iterator[tuple[Tensor, _GuideParts]]:
+def _guide_parts(data: _Data, inverted: Tensor, noise: Tensor | None) -> Iterator[tuple[Tensor, _GuideParts]]:
     """Guides, some at a time, and their parts."""
     c, sd = data.c, data.sd
     n, days, guides = c.terms.n_contrasts, c.terms.n_days, c.terms.n_guides
@@ -518,8 +563,7 @@ def _guide_parts(data: _Data, half: Tensor, noise: Tensor | None) -> Iterator[tu
     def grams_of(weights: Tensor) -> list[Tensor]:
         return [day_gram(data.index, day, weights, q)[:, :, first:] for day in range(days)]
 
-    def of_shifts(grams: list[Tensor], some: Tensor) -> tuple[Tensor, Tensor]:
-        """Of shifts and coordinates, times S^1/2, [m, K, P]; of shifts, [m, K, K]."""
+    def of_shifts(grams: list[Tensor], some: Tensor) -> _Coupling:
         m = len(some)
         cross = torch.zeros(m, n, days, n, c.size, dtype=DTYPE)
         own = torch.zeros(m, n, days, n, days, dtype=DTYPE)
@@ -528,25 +572,26 @@ def _guide_parts(data: _Data, half: Tensor, noise: Tensor | None) -> Iterator[tu
             mapped = block @ maps[day]  # [F*, F*, m, n + L + V]
             cross[:, :, day] += _spread(c, mapped.permute(2, 0, 1, 3), day)
             own[:, :, day, :, day] = block[:, :, torch.arange(m), first + some].permute(2, 0, 1)
-        return ((cross * sd).view(m * size, -1) @ half.T).view(m, size, -1), own.view(m, size, size)
+        return _Coupling((cross * sd).view(m, size, -1), own.view(m, size, size))
 
     grams = grams_of(data.weights)
     of_excess = None if data.excess is None else grams_of(data.excess)
     for some in torch.arange(guides).split(CHUNK):
         m = len(some)
-        left, own = of_shifts(grams, some)
         to_beta = torch.zeros(m, n, days, n, c.size, dtype=DTYPE)  # C in x
         for day in range(days):
             spread = _spread(c, maps[day][first + some], day)  # [m, p]
             for f in range(n):
                 to_beta[:, f, day, f] = spread
-        to_beta = (to_beta * sd).view(m * size, -1)
-        few = torch.nonzero(to_beta.any(dim=0))[:, 0]  # coordinates of these guides and their genes
-        right = (to_beta[:, few] @ half[:, few].T).view(m, size, -1)  # C S^1/2
-        beta = (to_beta @ data.y.reshape(-1)).view(m, size)
+        onto = (to_beta * sd).view(m, size, -1)
+        excess = None if of_excess is None else of_shifts(of_excess, some)
         score = data.score[some].reshape(m, size)
-        excess = None if of_excess is None or noise is None else _Noise(noise, *of_shifts(of_excess, some))
-        yield some, _GuideParts(own, left, right, score, beta, excess)
+        yield (
+            some,
+            _GuideParts.of(
+                of_shifts(grams, some), excess, onto, inverted, noise, score, data.y.reshape(-1, 1)
+            ),
+        )
 
 
 def _guide_parts_in_blocks(data: _Data) -> Iterator[tuple[Tensor, _GuideParts]]:
@@ -562,31 +607,27 @@ def _guide_parts_in_blocks(data: _Data) -> Iterator[tuple[Tensor, _GuideParts]]:
         genes, v = len(group.genes), group.local.shape[1] - 1
         place = group.place.reshape(genes, -1)
         scale = sd[place][:, None, :]  # [Lg, 1, K]
-        root = cholesky(block, "the information of a gene")
-        half = torch.linalg.solve_triangular(root, torch.eye(block.shape[1], dtype=DTYPE), upper=False)
-        rest = None if noises is None else half @ noises[number] @ half.transpose(1, 2)
+        inverted = torch.cholesky_inverse(cholesky(block, "the information of a gene"))
+        noise = None if noises is None else inverted @ noises[number] @ inverted
         for i in range(group.size):
-            left, own = _shifts_in_blocks(c, group, gram, i, scale, half)
             to_beta = torch.zeros(n, days, n, days + v, dtype=DTYPE)
             for d in range(days):
                 for f in range(n):
                     to_beta[f, d, f, :days] = weights[d]
                     to_beta[f, d, f, days:] = group.local[i, 1:]
             onto = to_beta.view(1, size, -1) * scale
-            right = onto @ half.transpose(1, 2)
-            beta = (onto @ y[place][:, :, None])[:, :, 0]
+            given = _shifts_in_blocks(c, group, gram, i, scale)
+            excess = None if of_excess is None else _shifts_in_blocks(c, group, of_excess[number], i, scale)
             of = group.guides[:, i]
             score = data.score[of].reshape(genes, size)
-            excess = None
-            if rest is not None and of_excess is not None:
-                excess = _Noise(rest, *_shifts_in_blocks(c, group, of_excess[number], i, scale, half))
-            yield of, _GuideParts(own, left, right, score, beta, excess)
+            yield (
+                of,
+                _GuideParts.of(given, excess, onto, inverted, noise, score, y[place][:, :, None]),
+            )
 
 
-def _shifts_in_blocks(
-    c: Coordinates, group: GeneGroup, gram: Tensor, i: int, scale: Tensor, half: Tensor
-) -> tuple[Tensor, Tensor]:
-    """Of shifts of each gene's guide i and coordinates, times S^1/2, [Lg, K, P]; of shifts, [Lg, K, K]."""
+def _shifts_in_blocks(c: Coordinates, group: GeneGroup, gram: Tensor, i: int, scale: Tensor) -> _Coupling:
+    """Of shifts of each gene's guide i and the gene's coordinates."""
     n, days, weights = c.terms.n_contrasts, c.terms.n_days, c.terms.walk.weights
     genes, v = len(group.genes), group.local.shape[1] - 1
     cross = torch.zeros(genes, n, days, n, days + v, dtype=DTYPE)
@@ -597,7 +638,7 @@ def _shifts_in_blocks(
         cross[:, :, d, :, days:] = mapped[..., 1:]
         own[:, :, d, :, d] = gram[d, :, :, :, i, i].permute(2, 0, 1)
     size = n * days
-    return (cross.view(genes, size, -1) * scale) @ half.transpose(1, 2), own.view(genes, size, size)
+    return _Coupling(cross.view(genes, size, -1) * scale, own.view(genes, size, size))
 
 
 def _spread(c: Coordinates, values: Tensor, day: int) -> Tensor:
@@ -608,17 +649,4 @@ def _spread(c: Coordinates, values: Tensor, day: int) -> Tensor:
     theta = values[..., None, k : k + genes] * c.terms.walk.weights[day][:, None]  # [..., D, L]
     out[..., c.walk] = theta.flatten(-2)
     out[..., c.directions] = values[..., k + genes :]
-    return out
-
-
-def _inverse_triangular(factor: Tensor, block: int = 512) -> Tensor:
-    """Inverse of a lower triangular matrix, by halves: a third of the work of a solve with the identity."""
-    n = len(factor)
-    if n <= block:
-        return torch.linalg.solve_triangular(factor, torch.eye(n, dtype=factor.dtype), upper=False)
-    half = n // 2
-    out = torch.zeros_like(factor)
-    out[:half, :half] = _inverse_triangular(factor[:half, :half], block)
-    out[half:, half:] = _inverse_triangular(factor[half:, half:], block)
-    out[half:, :half] = -out[half:, half:] @ (factor[half:, :half] @ out[:half, :half])
     return out

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 KEYS = ["gene", "fate", "day"]
+HANGS = "hangs on one label set"
 Hit = tuple[str, str]  # gene and fate, or gene and contrast where calls are by contrast
 
 
@@ -34,7 +36,7 @@ class OneRun:
     confusion: Sequence[pd.DataFrame] = ()
     recovery: Sequence[pd.DataFrame] = ()
 
-    @property
+    @cached_property
     def called(self) -> set[Hit]:
         """Gene and fate of the hits."""
         of = "fate" if "fate" in self.hits else "contrast"
@@ -114,6 +116,54 @@ def calls_over_runs(runs: Mapping[str, OneRun]) -> pd.DataFrame:
         rows.append(row | {"not_in": "; ".join(without)})
     table = pd.DataFrame(rows, columns=["gene", "fate", "called_in", "runs", "not_in"])
     return table.sort_values("called_in", ascending=False, kind="stable", ignore_index=True)
+
+
+def label_table(runs: Mapping[str, OneRun]) -> pd.DataFrame:
+    """How far each effect is apart over label sets, and which calls hang on one of them.
+
+    Parameters
+    ----------
+    runs
+        By label set, all of the same cells.
+
+    Returns
+    -------
+    pandas.DataFrame
+        gene, fate, day, sets (that have the effect), lowest, highest, range (of the effect after mash),
+        range_unshrunk, called_in, called_by (names), mark: `HANGS` on all days of a gene and fate that one of
+        several label sets alone calls.
+
+    Examples
+    --------
+    >>> hits = pd.DataFrame({"gene": ["A"], "fate": ["EC"]})
+    >>> row = {"gene": ["A"], "fate": ["EC"], "day": ["d0"], "mash_mean": [0.5], "estimate": [0.7]}
+    >>> effects = pd.DataFrame(row)
+    >>> runs = {"main": OneRun(hits, effects), "seed_2": OneRun(hits[:0], effects)}
+    >>> label_table(runs)[["called_in", "called_by", "mark"]].values.tolist()
+    [[1, 'main', 'hangs on one label set']]
+    """
+    by_set = {name: run.effects.set_index(KEYS)[["mash_mean", "estimate"]] for name, run in runs.items()}
+    both = pd.concat(by_set, axis=1).astype(float)  # by gene, fate and day of any set
+    means, unshrunk = (
+        pd.DataFrame({name: both[name, what] for name in runs}) for what in ("mash_mean", "estimate")
+    )
+    table = pd.DataFrame(
+        {
+            "sets": means.notna().sum(axis=1),
+            "lowest": means.min(axis=1),
+            "highest": means.max(axis=1),
+            "range": means.max(axis=1) - means.min(axis=1),
+            "range_unshrunk": unshrunk.max(axis=1) - unshrunk.min(axis=1),
+        }
+    ).reset_index()
+    called = [
+        [name for name, run in runs.items() if (gene, fate) in run.called]
+        for gene, fate in zip(table["gene"], table["fate"], strict=True)
+    ]
+    table["called_in"] = [len(names) for names in called]
+    table["called_by"] = ["; ".join(names) for names in called]
+    table["mark"] = np.where((table["called_in"] == 1) & (len(runs) > 1), HANGS, "")
+    return table
 
 
 def _recovery(run: OneRun) -> dict[str, Any]:

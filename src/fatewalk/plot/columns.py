@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from fatewalk.core.errors import FatewalkError
+from fatewalk.core.errors import FatewalkError, first_few
 from fatewalk.core.marks import marks_of
 from fatewalk.core.schema import PROVISIONAL, UNCENTRED
 from fatewalk.core.tables import require_columns
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import pandas as pd
 
 
@@ -35,3 +37,12 @@ def notes_of(table: pd.DataFrame) -> list[str]:
     if str(marks.get(UNCENTRED)).lower() == "true":
         notes.append("uncentred guide deviations")
     return notes
+
+
+def marked_hits(hits: pd.DataFrame, fates: Sequence[str]) -> list[str]:
+    """A warning that names the hits on some fates that hits.csv has a mark on, if any."""
+    if "marks" not in hits:
+        return []
+    marked = hits[hits["fate"].isin(fates) & (hits["marks"].fillna("") != "")]
+    names = first_few(marked["gene"].drop_duplicates())
+    return [f"look at the marks in hits.csv: {names}"] if names else []

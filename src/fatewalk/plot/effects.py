@@ -14,7 +14,7 @@ import pandas as pd
 from fatewalk.core.daywise import Daywise, active_matrix
 from fatewalk.core.errors import FatewalkError, one_of
 from fatewalk.core.tables import as_bool, require_columns
-from fatewalk.plot.columns import best_ranked, notes_of
+from fatewalk.plot.columns import best_ranked, marked_hits, notes_of
 from fatewalk.plot.style import effect_label, wrap
 
 if TYPE_CHECKING:
@@ -294,7 +294,7 @@ def _on_fates(run: Run, fates: Sequence[str]) -> Effects:
         follower_words="called: follows other fates",
         guide_words="its guides, before shrinkage",
         when="after shrinkage",
-        notes=notes_of(table),
+        notes=notes_of(table) + marked_hits(hits, fates),
     )
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from fatewalk.core.schema import PROB_PREFIX, Z95, day_columns, prob_columns
+from fatewalk.core.schema import NTC, PROB_PREFIX, Z95, day_columns, prob_columns
 from fatewalk.core.tables import read_own_table
 
 if TYPE_CHECKING:
@@ -92,7 +92,8 @@ def page_data(run: Run, axes: Axes) -> dict[str, Any]:
         "trace": _rows(run.table("fit_trace.csv").drop(columns=["seconds"], errors="ignore")),
         "truth": _truth(run, axes),
         "support": _of_genes(run, "hit_support.csv"),
-        "survival": _of_genes(run, "survival.csv"),
+        "survival": _survival(run),
+        "certificate": _certificate(run),
     }
 
 
@@ -222,6 +223,19 @@ def _truth(run: Run, axes: Axes) -> dict[str, Any] | None:
 def _of_genes(run: Run, name: str) -> list[dict[str, Any]]:
     """Rows of a table of genes that not every run has."""
     return _rows(run.table(name)) if (run.folder / name).is_file() else []
+
+
+def _survival(run: Run) -> list[dict[str, Any]]:
+    """Abundance of genes and guides by day, without the controls; of a run that has the table."""
+    if not (run.folder / "survival.csv").is_file():
+        return []
+    table = run.table("survival.csv")
+    return _rows(table.loc[table["gene"] != NTC, ["gene", "guide", "day", "change", "change_se", "depleted"]])
+
+
+def _certificate(run: Run) -> dict[str, Any]:
+    """Pictures of the certificate: quantiles of z where nothing acts, and what was planted and found."""
+    return {"z": _of_genes(run, "certificate_z.csv"), "planted": _of_genes(run, "certificate_planted.csv")}
 
 
 def _in_order(table: pd.DataFrame, level: str, names: Sequence[str], days: Sequence[str]) -> pd.DataFrame:

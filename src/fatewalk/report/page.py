@@ -77,6 +77,8 @@ def render(run: Run) -> str:
             dropped=words.dropped(report),
             card=card,
             criteria=words.criteria(run.json("verdict.json")),
+            certificate=run.json("certificate.json"),
+            planted=data["certificate"]["planted"],
             methods=words.methods(run),
             citation=words.citation(),
             has_truth=data["truth"] is not None,

@@ -156,6 +156,12 @@ def _of_labels(composition: list[dict[str, Any]]) -> dict[str, str]:
 
 def none_found(run: Run, data: Mapping[str, Any]) -> list[str]:
     """What it means that there are no hits, and how large an effect would have been seen."""
+    if len(run.table("hits_withheld.csv")):
+        return [
+            "The certificate says that the errors of this run do not hold on this screen, so nothing is "
+            "called a hit. What would have been called stands in hits_withheld.csv, and every effect in the "
+            "tables and pictures below; do not publish them before the reason is found.",
+        ]
     said = [
         "No gene passes the rule for a hit. That is a result, and not a failure of the run: within what this "
         "screen can show, no gene shifts a fate.",
@@ -194,10 +200,16 @@ def hit_rows(run: Run) -> list[dict[str, Any]]:
             "odds_high": odds(row["effect_high"]),
             "days": row["active_days"].split("; "),
             "arrow": {"gain": "▲", "loss": "▼"}.get(row["direction"], "◆"),
-            "course": PATTERNS.get(str(row["pattern"]), "").partition(":")[0],
+            "course": course(row["pattern"]),
         }
         row |= {name: _said(row[name]) for name in (*OPTIONAL, "also_moved", "who_moved") if name in row}
     return rows
+
+
+def course(pattern: Any) -> str:
+    """A course over the days in short; one that is in words already stays as it is."""
+    name = _said(pattern)
+    return PATTERNS[name].partition(":")[0] if name in PATTERNS else name
 
 
 def _said(value: Any) -> str:

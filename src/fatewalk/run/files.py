@@ -114,8 +114,10 @@ class Run:
 
     @property
     def source(self) -> Path:
-        """Folder of the input tables, with the truth of a simulated screen."""
-        return self.folder.parent / "input"
+        """Folder of the input tables, those of its label set; with the truth of a simulated screen."""
+        first = self.folder.parent / "input"
+        own = first / f"labels={self.folder.name}"
+        return own if own.is_dir() else first
 
     @property
     def has_truth(self) -> bool:

@@ -6,7 +6,8 @@ Cells that carry a guide are counted by replicate and day, against those with NT
     change[d] = log(n[d] / NTC[d]) - log(n[first] / NTC[first])       averaged over replicates
 
 so that the library, the depth of a sample and what all cells do drop out. Counts scatter more than Poisson
-counts (clones, bottlenecks): the factor is taken from the spread of guides over replicates and of NTC guides.
+counts (clones, bottlenecks): the factor is taken from the spread of guides over replicates, and of NTC guides
+and the guides of a gene around each other.
 
 Letters: G guides, J NTC guides, L genes, R replicates, D days.
 """
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     Numbers = NDArray[np.float64]
 
 MIN_NTC = 3  # NTC guides below which nothing is held against them
-DEPLETED = -2.326  # SEs: one-sided 1 % for each gene and day
+DEPLETED = -2.0  # SEs, for each gene and day
 HALF = 0.5  # added to counts, so that none is zero
 DECIMALS = {"log_ratio": 3, "change": 3, "change_se": 3}
 
@@ -59,7 +60,7 @@ def survival_table(design: Design) -> pd.DataFrame:
     gene = np.zeros((len(design.genes), *guide.shape[1:]))
     np.add.at(gene, design.guide_to_gene.numpy(), guide)
     everyone = ntc.sum(axis=0)  # [R, D]
-    factor = overdispersion(guide, ntc)
+    factor = overdispersion(guide, ntc, design.guide_to_gene.numpy())
     genes = np.array(design.genes, dtype=object)
     parts = [
         _rows("gene", genes, np.full(len(genes), ""), gene, everyone, factor, design),
@@ -109,28 +110,38 @@ def changes(counts: Numbers, everyone: Numbers) -> tuple[Numbers, Numbers]:
     return share[..., 1:] - share[..., :1], np.where(sampled, precision, 0.0)
 
 
-def overdispersion(guide: Numbers, ntc: Numbers) -> float:
+def overdispersion(guide: Numbers, ntc: Numbers, gene: NDArray[np.int64]) -> float:
     """By how much counts scatter more than Poisson counts, at least 1: variance ratio.
 
-    The larger of two: the spread of all guides over replicates (which no effect of a guide enters), and that
-    of NTC guides around each other.
+    The larger of two: the spread of each guide over replicates, which no effect of a guide enters, and that
+    of the guides of a gene, and of NTC guides, around each other.
 
     Parameters
     ----------
     guide, ntc : array [G, R, D], [J, R, D]
         Cells.
+    gene : array [G]
+        Gene of each guide.
     """
-    everyone = ntc.sum(axis=0)
-    both = np.concatenate([guide, ntc])
-    change, precision = changes(both, everyone)
+    both, group = np.concatenate([guide, ntc]), np.append(gene, np.full(len(ntc), gene.max() + 1))
+    change, precision = changes(both, ntc.sum(axis=0))
     shift = _mean(change, precision, axis=0)  # [1, R, D - 1] what a replicate's guides have in common
     own = _mean(change - shift, precision, axis=1)  # [G + J, 1, D - 1]
     replicates = (precision * (change - shift - own) ** 2).sum()
-    df = (np.maximum((precision > 0).sum(axis=1) - 1, 0)).sum() * (1 - 1 / len(both))
-    of_ntc, weight = own[len(guide) :, 0], precision[len(guide) :].sum(axis=1)  # [J, D - 1]
-    around = of_ntc - _mean(of_ntc, weight, axis=0)
-    ratios = [1.0, (weight * around**2).sum() / max((len(ntc) - 1) * int((weight.sum(axis=0) > 0).sum()), 1)]
-    return float(max(*ratios, replicates / df if df > 0 else 1.0))
+    of_replicates = (precision > 0).sum(axis=1).clip(min=1).sum() - own.size
+    weight, value = precision.sum(axis=1), own[:, 0]  # [G + J, D - 1]
+    total = np.zeros((group.max() + 1, weight.shape[1]))
+    mean, n_guides = total.copy(), total.copy()
+    for sums, values in ((total, weight), (mean, weight * value), (n_guides, weight > 0)):
+        np.add.at(sums, group, values)
+    around = value - (mean / np.where(total > 0, total, 1.0))[group]
+    of_guides = (n_guides - 1).clip(min=0).sum()
+    ratios = [
+        scatter / freedom
+        for scatter, freedom in ((replicates, of_replicates), ((weight * around**2).sum(), of_guides))
+        if freedom > 0
+    ]
+    return float(max([1.0, *ratios]))
 
 
 def _mean(values: Numbers, weight: Numbers, axis: int) -> Numbers:

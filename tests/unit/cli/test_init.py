@@ -156,3 +156,29 @@ def test_plain_tables():
 
 def test_a_missing_file_is_told():
     assert "no such file" in invoke("init", "absent.h5ad", code=1)
+
+
+def test_two_configs_of_one_screen_have_results_of_their_own():
+    screen("mine.h5ad")
+    invoke("init", "mine.h5ad", "-o", "one.yaml")
+    invoke("init", "mine.h5ad", "-o", "two.yaml")
+    names = [list(yaml.safe_load(Path(f"{name}.yaml").read_text())["datasets"]) for name in ("one", "two")]
+    assert names == [["one"], ["two"]]
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (("--guide-key", "guid"), "Set --guide-key to the right key"),
+        (("--cluster-key", "timepoint"), "--day-key names too"),
+        (("--fate-key", "absent"), "Set --fate-key to the right key"),
+    ],
+)
+def test_a_wrong_option_is_told_by_its_own_name(options, words):
+    screen("mine.h5ad")
+    assert words in invoke("init", "mine.h5ad", *options, code=1)
+    assert not Path("mine.yaml").exists()
+
+
+def test_a_folder_is_no_screen(here):
+    assert "is a folder" in invoke("init", here, code=1)

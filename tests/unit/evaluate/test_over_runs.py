@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from fatewalk.evaluate.over_runs import OneRun, calls_over_runs, sweep_table
+from fatewalk.evaluate.over_runs import HANGS, OneRun, calls_over_runs, label_table, sweep_table
 
 
 def one_run(called, effects=(0.5, -0.2), counts=(), rmse=()):
@@ -57,3 +57,19 @@ def test_a_hit_names_the_runs_that_lack_it():
     table = calls_over_runs(runs).set_index("gene")
     assert table["called_in"].to_dict() == {"A": 2, "B": 1}
     assert table["not_in"].to_dict() == {"A": "y", "B": "main; y"}
+
+
+def test_label_sets_tell_the_range_of_effects_and_calls_that_hang_on_one():
+    runs = {
+        "main": one_run([("A", "EC"), ("B", "MES")], effects=(0.5, -0.2)),
+        "x": one_run([("B", "MES")], effects=(0.1, -0.3)),
+        "y": one_run([], effects=(0.2, np.nan)),
+    }
+    for run in runs.values():
+        run.effects["estimate"] = 2 * run.effects["mash_mean"]
+    table = label_table(runs).set_index("gene")
+    np.testing.assert_allclose(table.loc["A", ["lowest", "highest", "range"]].astype(float), [0.1, 0.5, 0.4])
+    np.testing.assert_allclose(table.loc["A", "range_unshrunk"], 0.8)
+    assert table["sets"].to_dict() == {"A": 3, "B": 2}
+    assert table["called_by"].to_dict() == {"A": "main", "B": "main; x"}
+    assert table["mark"].to_dict() == {"A": HANGS, "B": ""}

@@ -39,6 +39,12 @@ def draw(name: str) -> Figure:
     run._held["arrays", run.folder / "shrunk_fates_gene.npz"] = {
         "composition": composition, "fates": np.array(["EC", "MES", "NEU"]), "days": np.array(DAYS),
     }  # fmt: skip
+    sure = {"all": 0.7, "EC": 0.9, "MES": 0.6, "NEU": None}
+    report = run.json("design_report.json") | {"label_resolution": dict.fromkeys(DAYS, sure)}
+    run._held["json", run.folder / "design_report.json"] = report
+    resolution = {"all": 0.3, "EC": 0.2, "MES": 0.4, "NEU": None}
+    report = run._held["json", run.folder / "design_report.json"]
+    report["label_resolution"] = dict.fromkeys(run.days, resolution)
     return plot.figure(name)(run)
 
 

@@ -98,6 +98,18 @@ def test_panels_are_all_fates_with_their_own_numbers() -> None:
         assert set(panel.genes[panel.follower]) == followers
 
 
+def test_hits_with_a_mark_are_named_on_the_figure() -> None:
+    """Only on figures of the fate that the marked hit is on; without marks there is nothing to say."""
+    run = run_by_fate(make_calls())
+    hits = run.table("hits.csv")
+    assert effects_of(run, panel_names(run), None).notes == []
+    words = np.where(hits["gene"] == "gene0", "rests on one guide in one replicate", "")
+    run._held["table", run.folder / "hits.csv"] = hits.assign(marks=words)
+    assert effects_of(run, ["MES"], None).notes == ["look at the marks in hits.csv: gene0"]
+    assert effects_of(run, ["NEU"], None).notes == []
+    assert "look at the marks in hits.csv: gene0" in said(plot.heatmap(run, "MES"))
+
+
 def test_hits_stand_first_then_followers_then_what_may_be_large() -> None:
     s = make_calls()
     s.lfsr[3:, 1] = 1e-12  # sure of their signs, which says nothing of the size

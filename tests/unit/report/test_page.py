@@ -95,6 +95,8 @@ def test_it_opens_on_the_answer(page, run):
     assert f"{hits['gene'].nunique()} genes of 12" in heading
     assert f"{len(hits)} hits" in heading
     assert "it converged" in page.inner_text(".verdict")
+    for check in run.json("certificate.json")["checks"]:
+        assert check["words"] in page.inner_text("#certificate")
     first = page.inner_text("#hits-table tbody tr:first-child")
     assert hits["gene"][0] in first
     assert f"{hits['percent_points'][0]:+.1f}".replace("-", "−") in first

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from fatewalk.plot.panels import legend_columns
 from fatewalk.plot.style import (
     BLACK,
     BLUE,
@@ -50,7 +51,7 @@ def label_certainty(run: Run) -> Figure:
     ax = fig.add_subplot()
     few = len(fates) <= len(COLOURS)
     for fate, colour in zip(fates, COLOURS if few else [GREY] * len(fates), strict=False):
-        ax.plot(run.times, table[fate], color=colour, marker="o", markersize=2.5, lw=0.8, label=fate)
+        ax.plot(run.times, table[fate], color=colour, marker="o", markersize=3, lw=1.0, label=fate)
     ax.plot(run.times, table["all"], color=BLACK, marker="o", markersize=3.5, lw=1.4, label="all fates")
     ax.set_ylim(-0.02, 1.04)
     ax.set_ylabel("resolution of the labels")
@@ -61,5 +62,5 @@ def label_certainty(run: Run) -> Figure:
     handles = ax.lines if few else [ax.lines[-1], ax.lines[0]]
     if not few:
         ax.lines[0].set_label("each fate against the others")
-    add_foot(fig, label, handles, 3 if few else 2)
+    add_foot(fig, label, handles, legend_columns(handles, 3 if few else 2, SINGLE))
     return fig

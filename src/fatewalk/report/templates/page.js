@@ -220,7 +220,24 @@ function truth() {
   };
 }
 
-const PICTURES = { overview, volcano, everything, composition, certainty, burden, power, trace, truth };
+function certificate() {
+  const rows = DATA.certificate.z;
+  if (!rows.length) return null;
+  const limit = Math.max(...rows.flatMap(row => [Math.abs(row.normal), Math.abs(row.z)])) * 1.05;
+  const scale = { domain: [-limit, limit] };
+  return {
+    description: "Quantiles of z where nothing acts against those of a normal", data: { values: rows },
+    facet: { field: "what", type: "nominal", title: null }, columns: columnsOf(240),
+    spec: { width: 240, height: 240, layer: [
+      { data: { values: [{ at: -limit }, { at: limit }] }, mark: { type: "line", strokeDash: [4, 3], color: PLAIN }, encoding: { x: { field: "at", type: "quantitative" }, y: { field: "at", type: "quantitative" } } },
+      { mark: { type: "point", filled: true, size: 30 }, encoding: { color: fateColour([...new Set(rows.map(row => row.fate))]),
+        x: { field: "normal", type: "quantitative", title: "expected where nothing acts", scale }, y: { field: "z", type: "quantitative", title: "found (z)", scale },
+        tooltip: [{ field: "fate" }, { field: "normal", format: ".2f" }, { field: "z", format: ".2f" }] } },
+    ] },
+  };
+}
+
+const PICTURES = { certificate, overview, volcano, everything, composition, certainty, burden, power, trace, truth };
 
 async function draw(place, spec, name) {
   if (!spec) { place.remove(); return; }
@@ -300,11 +317,19 @@ function table(caption, heads, rows) {
     make("table", { class: "plain" }, make("caption", {}, caption), make("thead", {}, head), make("tbody", {}, ...body)));
 }
 
-function extraTable(caption, rows, gene) {
-  const own = rows.filter(row => row.gene === gene);
-  if (!own.length) return [];
-  const columns = Object.keys(own[0]).filter(name => name !== "gene" && own.some(row => row[name] !== null && row[name] !== ""));
-  return [make("h3", {}, caption), table(caption, columns.map(name => name.replaceAll("_", " ")), own.map(row => columns.map(name => row[name])))];
+function survivalTable(gene) {
+  const own = DATA.survival.filter(row => row.gene === gene);
+  if (!own.some(row => row.change !== null)) return [];
+  const percent = (change) => signed(100 * (Math.exp(change) - 1), 0) + " %";
+  const names = [...new Set(own.map(row => row.guide))];
+  const rows = names.map(guide => [guide || "all guides of the gene", ...DATA.days.map(day => {
+    const row = own.find(one => one.guide === guide && one.day === day);
+    if (!row || row.change === null) return "–";
+    return `${percent(row.change)} (${percent(row.change - 1.96 * row.change_se)} to ${percent(row.change + 1.96 * row.change_se)})${row.depleted === "yes" ? ", rarer" : ""}`;
+  })]);
+  return [make("h3", {}, "Survival"),
+    make("p", { class: "fine" }, "Whether its cells get rarer against cells with control guides. A gene that kills cells of one fate looks as if it moved the others."),
+    table("Change of its cells since the first day, against controls (95 %)", ["Guide", ...DATA.days], rows)];
 }
 
 const RESTS_ON = {
@@ -350,7 +375,7 @@ function showGene(gene) {
     guides,
     table("Cells by day", ["Guide", ...DATA.days], cells),
     ...supportTable(gene),
-    ...extraTable("Survival: abundance of its cells by day", DATA.survival, gene),
+    ...survivalTable(gene),
   );
   draw(courses, trajectory(gene), `${gene}-effects`);
   draw(guides, guidePicture(gene), `${gene}-guides`);

@@ -318,7 +318,8 @@ FILES = (
             ),
             Column(
                 "guides_agree",
-                "how many of the gene's guides with cells on the day have the sign of its effect, `3 of 4`",
+                "how many of the gene's guides with cells on the day have the sign of its effect, `3 of 4` "
+                "(scale contrast: further on also `n_guides`, `n_sources_hit`)",
             ),
             Column(
                 "replicates_agree",
@@ -337,7 +338,6 @@ FILES = (
                 "scale fate: days whose labels resolve too little to say that there is no effect; empty if "
                 "the pattern stands",
             ),
-            Column("n_guides, n_sources_hit", "scale contrast: guides of the gene; sources that call it"),
             Column(
                 "marks",
                 "what to look at before the hit is believed, in words, `; ` between them; empty: nothing. "

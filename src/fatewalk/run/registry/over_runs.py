@@ -38,4 +38,20 @@ FILES = (
             Column("not_in", "the runs that do not"),
         ),
     ),
+    File(
+        "compare_labels.csv",
+        stage="compare_labels",
+        where="over_runs",
+        text="Label sets (several `fate_key`): the range of each effect, and calls that hang on one of them.",
+        columns=(
+            Column("gene, fate, day", "names"),
+            Column("sets", "label sets that have the effect"),
+            Column("lowest, highest, range", "of `mash_mean` over the label sets", unit="logit"),
+            Column("range_unshrunk", "of `estimate`", unit="logit"),
+            Column(
+                "called_in, called_by", "label sets in which gene and fate are a hit: how many, and which"
+            ),
+            Column("mark", "`hangs on one label set`: a hit in one label set alone; else empty"),
+        ),
+    ),
 )

@@ -209,12 +209,12 @@ FILES = (
             Column("change", "change of the log ratio since the first day, mean over replicates", unit="log"),
             Column(
                 "change_se",
-                "its standard error, from the spread of guides over replicates and of NTC guides",
+                "its standard error, from the spread of guides over replicates and around each other",
                 unit="log",
             ),
             Column(
                 "depleted",
-                "`yes`: rarer than on the first day by more than 2.33 standard errors; empty where unknown",
+                "`yes`: rarer than on the first day by more than 2 standard errors; empty where unknown",
             ),
         ),
     ),

@@ -50,7 +50,9 @@ class AnnDataDataset(Dataset):
     guide_map: str | None = Field(None, description=GUIDE_MAP_TEXT)
     ntc_names: NtcNames = Field(None, description=NTC_NAMES_TEXT)
     fate_key: str = Field(
-        "lineages_fwd", description="obsm key of the fate probabilities (here CellRank 2 puts them)"
+        "lineages_fwd",
+        description="obsm key of the fate probabilities (here CellRank 2 puts them), or a list of several, "
+        "of other kernels or seeds: the first is run main, the others are runs of their own",
     )
     fate_names: list[str] | None = Field(
         None, description="names of their columns, if the file does not carry them"
