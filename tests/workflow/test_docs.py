@@ -89,6 +89,8 @@ def as_tried(command):
     if words[0] == "snakemake":
         report = "--report" in words
         return None if report else ["-m", "snakemake", *words[1:], "--dry-run"]
+    if words[:2] == ["fatewalk", "run"]:
+        return ["-m", "fatewalk.cli", "run", "--help"]  # what follows the config is Snakemake's
     if words[0] == "fatewalk":
         return ["-m", "fatewalk.cli", *words[1:], "--help"]  # a wrong option is refused before the help
     if words[:2] == ["python", "-m"] and words[2].startswith("benchmarks"):

@@ -16,7 +16,7 @@ with A the posterior precision of the standardised coordinates, S = A^-1. The me
 is the common shift: its covariance sum_j R_j sigma_ntc^2 R_j' is one more error of every gene and guide,
 and the *same* error of all.
 
-Letters: J NTC guides, F* contrasts, D days, K = F* D, M rows, N cells, P coordinates.
+Letters: J NTC guides, F* contrasts, D days, K = F* D, M rows, N cells, N' with NTC guides, P coordinates.
 """
 
 from __future__ import annotations
@@ -128,9 +128,10 @@ def measure_ntc_guides(laplace: Laplace, design: Design) -> NtcGuides:
     c, rows = laplace.coordinates, laplace.rows
     sd = c.sd(c.scales.log_scales(laplace.vector))  # [F*, p]
     pi = fate_probabilities(linear_predictor(rows, c.coefficients(sd * laplace.y).T.contiguous()))
-    row = row_of_cells(design, c.terms).to(pi.device)
-    residual = rows.weight[row][:, None] * (design.prob.to(pi.device) - pi[row])[:, 1:]  # [N, F*]
-    carries = _carriers(design)  # [N, J]
+    cells = torch.nonzero(design.n_ntc > 0)[:, 0]  # [N'] those that carry one
+    row = row_of_cells(design, c.terms)[cells].to(pi.device)
+    residual = rows.weight[row][:, None] * (design.prob[cells].to(pi.device) - pi[row])[:, 1:]  # [N', F*]
+    carries = _carriers(design)[cells.numpy()]  # [N', J]
     unit = curvature(rows, pi) / rows.cells[:, None, None]  # [M, F*, F*] of one cell
     score = carries.T @ residual.cpu().numpy()  # [J, F*]
     whole = _own_information(carries, unit[row].cpu().numpy())  # [J, F*, J, F*]
@@ -229,7 +230,7 @@ def _crossed(laplace: Laplace, carries: Any, row: NDArray[np.int64], unit: Tenso
 def _scatter(carries: Any, residual: Floats, whole: Floats) -> Floats:
     """Scatter of the labels of NTC cells over that of the model, by contrast, [F*]."""
     place = np.arange(len(whole))
-    n_times = np.asarray(carries.sum(axis=1))[:, 0]  # [N]
+    n_times = np.asarray(carries.sum(axis=1))[:, 0]  # [N']
     inverse = np.linalg.inv(whole[place, :, place].sum(axis=0))
     robust = inverse @ ((residual * n_times[:, None]).T @ residual) @ inverse
     return np.asarray(robust.diagonal() / inverse.diagonal())
