@@ -396,7 +396,9 @@ class _Hit:
             mean, variance = (values[self.fate] for values in self.gene.without(keep))
             z = self.over_days(mean, variance)
             if np.isfinite(z):
-                enough = z >= LEFT and (z >= ALONE or self.gene.apart(part, keep, self.days) <= APART)
+                # a clone may be of one day only, and other active days would thin it out
+                apart = (self.gene.apart(part, keep, days) for days in (self.days, [self.day]))
+                enough = z >= LEFT and (z >= ALONE or max(apart) <= APART)
                 left.append((enough, z, float(mean[self.day]), part))
         names = ("survives", "weakest_without", "weakest_without_estimate", "weakest_without_z")
         if not left:

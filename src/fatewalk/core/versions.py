@@ -20,7 +20,7 @@ STAGE_VERSION = {
     "fit_mash": 12,
     "run_mashr": 1,
     "certify": 1,
-    "rank_hits": 12,
+    "rank_hits": 13,
     "evaluate_recovery": 5,
     "plot_convergence": 2,
     "plot_figures": 5,

@@ -182,3 +182,25 @@ def test_controls_are_clusters_or_what_the_card_says_of_ntc_guides():
         assert Controls.of(card, parts, SHARES).shift.shape == (0, 3, 1)
     parts = SimpleNamespace(controls=np.array(["e1"]), control_shift=np.ones((1, 3, 1)))
     assert Controls.of({}, parts, SHARES).names.tolist() == ["e1"]
+
+
+def test_a_clone_of_one_day_is_not_thinned_out_by_other_days():
+    """On the second day all parts show a little; the clone of the first day stands out there alone."""
+    cells = np.array([[[100, 200], [60, 120]], [[60, 120], [60, 120]]])  # [J, R, D]
+    effects = np.full(cells.shape, [0.0, 0.3])
+    effects[0, 0, 0] = 1.1
+    toward = np.array([-0.5, 1, -0.5])[:, None]
+    parts = Parts(
+        step=effects[:, :, None] * toward, cells=cells,
+        information=PER_CELL * cells[:, :, None] * np.ones((3, 1)),
+        guide_variance=np.zeros((3, 2)), guides=np.array(["g1", "g2"]), replicates=np.array(["rep1", "rep2"]),
+        gene=np.zeros(2, int),
+    )  # fmt: skip
+    estimate = (cells * effects).sum(axis=(0, 1)) / cells.sum(axis=(0, 1)) * toward[None]  # [1, F, D]
+    genes = SimpleNamespace(
+        names=np.array(["x"]), fates=np.array(["REF", "A", "B"]), days=np.array(["day 2", "day 5"]),
+        estimate=estimate, se=np.ones((1, 3, 1)) * (PER_CELL * cells.sum(axis=(0, 1))) ** -0.5, mean=estimate,
+    )  # fmt: skip
+    hits = pd.DataFrame({"gene": ["x"], "fate": "A", "active_days": "day 2; day 5", "strongest_day": "day 2"})
+    none = Controls(np.array([], object), np.zeros((0, 3, 2)))
+    assert marks_of_parts(support_table(hits, genes, parts, none)) == [[ONE_PART]]
