@@ -143,6 +143,9 @@ def _run(ctx: click.Context, config: Path, snakemake_options: tuple[str, ...]) -
     Every option after the config goes to Snakemake, which does the work: --cores, --profile, -n (say what
     would be done). What is finished already is not done again.
     """
+    if {"-h", "--help"} & set(snakemake_options):  # after the config, too; Snakemake's own: snakemake --help
+        click.echo(ctx.get_help())
+        return
     from fatewalk.cli.run import run
 
     ctx.exit(run(config, snakemake_options))

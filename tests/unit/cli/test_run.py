@@ -122,6 +122,10 @@ def test_without_its_workflow_it_says_so(config, tmp_path, monkeypatch):
     assert checkout() == ROOT
 
 
+def test_help_is_shown_after_a_config_too():
+    assert "fatewalk run screen.yaml --cores 8" in invoke("run", "screen.yaml", "--help")
+
+
 def test_a_wrong_config_is_told_before_snakemake_starts(config):
     Path(config).write_text("datasets: {tiny: {simulate: {cell: 5}}}")
     assert "did you mean" in invoke("run", config, code=1)
