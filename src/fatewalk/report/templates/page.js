@@ -11,6 +11,7 @@ const TOP = 12;             // −log10 of the chance of a wrong sign at which t
 const HITS = new Map(DATA.hits.map(hit => [hit.gene + "\n" + (hit.fate ?? hit.contrast), hit]));
 const STATES = ["hit", ...(DATA.hits.some(hit => hit.marks) ? ["hit, look twice"] : []), "follows others"];
 const FILLS = STATES.map(state => ({ hit: "#000", "hit, look twice": "#ffd92f" }[state] ?? "#fff"));
+const PLACE = new Map(DATA.genes.map((gene, g) => [gene, g]));
 const element = (id) => document.getElementById(id);
 const round = (value, digits = 2) => value === null ? "not known" : value.toFixed(digits).replace("-", "−");
 const signed = (value, digits = 1) => value === null ? "not known" : (value > 0 ? "+" : "") + round(value, digits);
@@ -31,7 +32,7 @@ function effectRows(genes, fates) {
     const of = DATA.effects.by_fate[fate];
     for (const gene of genes) {
       for (let d = 0; d < D; d++) {
-        const i = DATA.genes.indexOf(gene) * D + d;
+        const i = PLACE.get(gene) * D + d;
         const hit = HITS.get(gene + "\n" + fate);
         const state = !of.called[i] ? "not called" : hit ? (hit.marks ? "hit, look twice" : "hit") : "follows others";
         rows.push({
@@ -393,19 +394,20 @@ function followHash() {
 
 // ---------------------------------------------------------------------------- the start
 
-function startTables() {
-  const tables = [];
-  for (const id of ["hits-table", "guides-table"]) {
-    if (!element(id)) continue;
-    const name = id.replace("-table", "");
-    tables.push(new DataTable(`#${id}`, {
-      pageLength: 15, lengthMenu: [15, 50, { label: "all", value: -1 }], order: [], autoWidth: false,
-      layout: { topStart: ["pageLength", { buttons: [{ extend: "copy", text: "Copy" }, { extend: "csv", text: "Download CSV", filename: name }] }], topEnd: "search" },
-      language: { search: `Search ${name}:`, lengthMenu: "_MENU_ rows", info: "_START_ to _END_ of _TOTAL_", infoEmpty: "none", infoFiltered: "(of _MAX_)" },
-    }));
-  }
-  addEventListener("beforeprint", () => tables.forEach(one => one.page.len(-1).draw()));
-  addEventListener("afterprint", () => tables.forEach(one => one.page.len(15).draw()));
+const TABLES = [];
+function startTable(id) {
+  if (!element(id)) return;
+  const name = id.replace("-table", "");
+  TABLES.push(new DataTable(`#${id}`, {
+    pageLength: 15, lengthMenu: [15, 50, { label: "all", value: -1 }], order: [], autoWidth: false,
+    layout: { topStart: ["pageLength", { buttons: [{ extend: "copy", text: "Copy" }, { extend: "csv", text: "Download CSV", filename: name }] }], topEnd: "search" },
+    language: { search: `Search ${name}:`, lengthMenu: "_MENU_ rows", info: "_START_ to _END_ of _TOTAL_", infoEmpty: "none", infoFiltered: "(of _MAX_)" },
+  }));
+}
+
+function startPrinting() {
+  addEventListener("beforeprint", () => TABLES.forEach(one => one.page.len(-1).draw()));
+  addEventListener("afterprint", () => TABLES.forEach(one => one.page.len(15).draw()));
 }
 
 function startFinding() {
@@ -426,6 +428,7 @@ function startPictures() {
   const seen = new IntersectionObserver(found => found.filter(one => one.isIntersecting).forEach(one => drawOnce(one.target)), { rootMargin: "300px" });
   places.forEach(place => seen.observe(place));
   const later = window.requestIdleCallback ?? (work => setTimeout(work, 200));
+  later(() => startTable("guides-table"));
   const rest = () => { const next = places.find(place => !drawn.has(place)); if (next) { drawOnce(next); later(rest); } };
   later(rest);  // so that all are there when the page is printed
   element("volcano-fate").addEventListener("change", () => draw(document.querySelector("[data-picture=volcano]"), volcano(), "volcano"));
@@ -441,7 +444,8 @@ function startTruth() {
   }
 }
 
-startTables();
+startTable("hits-table");
+startPrinting();
 startFinding();
 startTruth();
 startPictures();
