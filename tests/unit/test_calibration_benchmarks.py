@@ -59,7 +59,7 @@ def test_the_truth_of_prior_draws_lies_anywhere_in_the_posterior(effects_and_dra
 
 
 def test_a_graph_of_controls_alone_loses_what_lies_off_it():
-    """A perturbed state of its own: its cells find their own future on all cells, that of controls on these."""
+    """Cells in a state of their own find their future on all cells, and that of controls on controls."""
     table = label_graph.measure(1200, 2, 1.5, [0.5], [6.0]).set_index(["cells", "graph"])["mean"]
     assert table["early", "all"] > 0.6
     assert table["early", "controls"] < 0.4
