@@ -4,11 +4,11 @@
     python -m benchmarks.certificate --screens 10 --kinds clusters burden
 
 Each screen has 3,000 cells. Right ones have one-hot or Dirichlet labels, or clusters that are named. Wrong
-ones are `clusters` (cells of a cluster share an intercept, and the column is not given; 24 NTC guides, so
-that there are more than 40 independent z of controls), `burden` (all NTC guides under one name, so that the
-burden misses repeats), `weight` (labels count twice as much as they should), `pooled` (fates scatter
-unequally, and fit.dispersion is pooled). Prints, for each kind, how many certificates pass, warn and fail,
-which checks fail, and the SD of permuted z.
+ones are `clusters` (50 cells of a cluster share their guides and a correlation of .02, and the column is
+not given), `burden` (all NTC guides under one name, so that the burden misses repeats), `weight` (labels
+count twice as much as they should), `pooled` (fates scatter unequally, and fit.dispersion is pooled).
+Prints, for each kind, how many certificates pass, warn and fail, which checks fail, and the SD of permuted
+z.
 """
 
 from __future__ import annotations
@@ -42,7 +42,18 @@ KINDS: dict[str, dict[str, Any]] = {
     "one-hot": {},
     "Dirichlet": {"labels": "dirichlet", "concentration": 20},
     "named clusters": {"clusters": 10, "cluster_sd": 0.5},
-    "clusters": {"clusters": 10, "cluster_sd": 1.0, "cluster_shares_guides": True, "ntc_guides": 24},
+    "clusters": {
+        "clusters": 10,
+        "cluster_sd": 0.3,
+        "cluster_shares_guides": True,
+        "moi": 1,
+        "moi_distribution": "fixed",
+        "genes": 12,
+        "guides_per_gene": 1,
+        "active_genes": 3,
+        "ntc_guides": 8,
+        "ntc_share": 0.4,
+    },
     "burden": {"ntc_guides": 3, "ntc_share": 0.4, "moi": 8, "burden_slope": 0.3},
     "weight": {},
     "pooled": {"labels": "dirichlet", "concentration": 20, "dispersion_by_fate": [1, 4, 10]},
@@ -62,7 +73,7 @@ def screen(kind: str, seed: int) -> dict[str, Any]:
         cells = cells.drop(columns="cluster")
     if kind == "burden":
         ntc = set(guide_map.loc[guide_map["is_ntc"], "guide_name"])
-        calls = calls.assign(guide=calls["guide"].where(~calls["guide"].isin(ntc), "NTC"))
+        calls = calls.assign(guide=calls["guide"].astype(str).where(~calls["guide"].isin(ntc), "NTC"))
         calls = calls.drop_duplicates(["cell_id", "guide"])
         one = pd.DataFrame({"guide_name": ["NTC"], "gene_name": ["NTC"], "is_ntc": [True]})
         guide_map = pd.concat([guide_map[~guide_map["is_ntc"]], one], ignore_index=True)

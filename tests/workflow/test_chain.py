@@ -119,7 +119,11 @@ def test_the_fit_converged_and_finds_the_strong_genes(finished):
 # ------------------------------------------------------------------ the contract
 
 
-AS_FIRST = {"source": "mash_likelihood", "rule": "lfsr"}  # what called genes in the first edition
+AS_FIRST = {
+    "source": "mash_likelihood",
+    "rule": "lfsr",
+    "estimand": "library",
+}  # what called genes in the first edition
 
 
 def test_tables_of_a_laplace_fit_are_those_of_the_first_edition(fresh):
@@ -301,7 +305,7 @@ def test_more_contrasts_need_no_more_jobs(three):
 
 def test_another_primary_contrast_is_copied_to_the_top_without_a_new_fit(three, tmp_path):
     other = three.copied_to(tmp_path / "copy").changed(model={"contrast_fate": "NEU"})
-    again = {"check_delta", "export_effects", "fit_mash", "rank_hits", "evaluate_recovery"}
+    again = {"check_delta", "export_effects", "fit_mash", "certify", "rank_hits", "evaluate_recovery"}
     assert other.planned() == again | {"plot_convergence", "plot_figures", "write_report", "all"}
     other.finish("all_hits")
     hits = other.path("hits_ranked.csv").read_bytes()

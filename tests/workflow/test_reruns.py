@@ -17,7 +17,8 @@ from tests.workflow.plan import planned_jobs
 ALL = {"all"}
 AFTER_HITS = {"evaluate_recovery", "plot_figures", "write_report"} | ALL
 AFTER_RANK = {"rank_hits"} | AFTER_HITS
-AFTER_MASH = {"fit_mash"} | AFTER_RANK
+AFTER_CERTIFY = {"certify"} | AFTER_RANK
+AFTER_MASH = {"fit_mash"} | AFTER_CERTIFY
 AFTER_EXPORT = {"export_effects"} | AFTER_MASH
 AFTER_CHECK = {"check_delta", "plot_convergence"} | AFTER_EXPORT
 AFTER_SUMMARY = {"summarise_posterior", "publish_design"} | AFTER_CHECK  # run.json tells fit and draws
@@ -43,6 +44,7 @@ EXPECTED = {
     },
     "fit.family": ("laplace", AFTER_FIT),
     "fit.likelihood_weight": (1.0, AFTER_FIT),
+    "fit.dispersion": ("pooled", AFTER_FIT),
     "fit.dense_limit": (500, AFTER_FIT),
     "fit.max_steps": (9000, AFTER_FIT),
     "fit.seed": (2, AFTER_FIT),
@@ -66,15 +68,17 @@ EXPECTED = {
     },
     "calls.source": ("joint", AFTER_RANK),
     "calls.scale": ("contrast", AFTER_RANK),
-    "calls.rule": ("lfsr", AFTER_RANK),
-    "calls.fdr": (0.1, AFTER_RANK),
-    "calls.fdr_prob_large_min": (0.65, AFTER_RANK),
+    "calls.rule": ("lfsr", AFTER_CERTIFY),
+    "calls.fdr": (0.1, AFTER_CERTIFY),
+    "calls.fdr_prob_large_min": (0.65, AFTER_CERTIFY),
     "calls.estimand": ("gene", AFTER_MASH),
     "calls.effect_size_eps": (0.3, AFTER_MASH),  # P(|effect| > eps) comes with the fitted mixture
-    "calls.effect_prob_large_min": (0.8, AFTER_RANK),
-    "calls.lfsr_day": (0.04, AFTER_RANK),
-    "calls.anyday_correction": ("fdr", AFTER_RANK),
-    "calls.anyday_fdr": (0.1, AFTER_RANK),
+    "calls.effect_prob_large_min": (0.8, AFTER_CERTIFY),
+    "calls.lfsr_day": (0.04, AFTER_CERTIFY),
+    "calls.anyday_correction": ("fdr", AFTER_CERTIFY),
+    "calls.anyday_fdr": (0.1, AFTER_CERTIFY),
+    "calls.certificate": ("none", AFTER_CERTIFY),
+    "calls.require": ("none", AFTER_RANK),
 }  # fmt: skip
 
 #: Values for the keys of `simulate` whose type does not tell one.
@@ -146,7 +150,9 @@ def test_a_new_mode_is_seen_by_every_target_that_rests_on_it(finished, target, l
     mash = {"modes": ["enriched", "conservative"], "se_inflate": 1.5}
     workflow = finished.changed(mash=mash)
     jobs = set(planned_jobs(finished.folder, workflow.config, [target]))
-    assert jobs == {"publish_design", "fit_mash"} | (set() if last is None else {"rank_hits"} | last)
+    assert jobs == {"publish_design", "fit_mash"} | (
+        set() if last is None else {"certify", "rank_hits"} | last
+    )
 
 
 DEFAULTS_WRITTEN_OUT = {
@@ -165,7 +171,7 @@ def test_a_second_run_does_nothing_and_neither_do_defaults_written_out(finished)
 def test_a_section_inside_the_dataset_entry_reruns_no_more_than_at_the_top(finished):
     entry = {**TINY["datasets"]["tiny"], "calls": {"fdr_prob_large_min": 0.8}}
     workflow = finished.changed(datasets={"tiny": entry})
-    assert set(planned_jobs(finished.folder, workflow.config)) == AFTER_RANK
+    assert set(planned_jobs(finished.folder, workflow.config)) == AFTER_CERTIFY
 
 
 def test_a_forced_fit_redoes_what_depends_on_it(finished):
@@ -197,7 +203,7 @@ def test_a_second_run_shares_design_fit_and_draws_as_far_as_they_are_the_same(fi
     ]
     workflow = finished.changed(runs={"second": {section: keys}})
     jobs = planned_jobs(finished.folder, workflow.config)
-    of_run = AFTER_CHECK | {"publish_design"}
+    of_run = AFTER_CHECK | {"publish_design", "write_index"}  # several runs have an index
     assert jobs == dict.fromkeys([*chain[chain.index(first) :], *of_run], 1)
 
 
@@ -214,7 +220,11 @@ def test_a_second_run_whichever_came_first_makes_the_same_as_alone(finished, tmp
     assert loose["n_active_days"].sum() >= strict["n_active_days"].sum()
     # the run that came second alone, as main: nothing before the calls is made again
     swapped = replace(both, config=finished.changed(calls={"fdr": 0.5}).config)
-    assert set(planned_jobs(both.folder, swapped.config, ["all_hits"])) == {"rank_hits", "all_hits"}
+    assert set(planned_jobs(both.folder, swapped.config, ["all_hits"])) == {
+        "certify",
+        "rank_hits",
+        "all_hits",
+    }
 
 
 def test_a_rerun_after_one_key_changes_only_its_files(finished, tmp_path):
@@ -226,7 +236,8 @@ def test_a_rerun_after_one_key_changes_only_its_files(finished, tmp_path):
     assert before == {name: workflow.path(name).stat().st_mtime_ns for name in kept}
     new = json.loads(workflow.path("manifest.json").read_text())
     changed = {name for name in new if new[name] != old[name]}
-    assert {old[name]["stage"] for name in changed} == {"rank_hits"}
+    assert {old[name]["stage"] for name in changed} <= {"certify", "rank_hits"}
+    assert "rank_hits" in {old[name]["stage"] for name in changed}
 
 
 FATES = ["EC", "MES", "NEU"]
@@ -250,8 +261,8 @@ def test_a_second_kind_of_run_has_rules_of_its_own(finished, tmp_path):
     numbered = {
         f"{stage}_2"
         for stage in (
-            "check_delta", "export_effects", "fit_mash", "rank_hits", "evaluate_recovery", "plot_figures",
-            "write_report",
+            "check_delta", "export_effects", "fit_mash", "certify", "rank_hits", "evaluate_recovery",
+            "plot_figures", "write_report",
         )
     }  # fmt: skip
     shared = {"simulate_screen", "build_design", "publish_design", "fit_effects", "summarise_posterior"}

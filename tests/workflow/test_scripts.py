@@ -16,7 +16,7 @@ TORCH = {"build_design", "fit_effects", "summarise_posterior", "refit_draws"}
 CONFIG_MODELS = {"simulate_screen", "import_screen", "fit_effects", "summarise_posterior", "refit_draws"}
 #: import_screen takes scipy only when it knows the format.
 SCIPY = {"simulate_screen", "fit_effects", "summarise_posterior", "fit_mash", "rank_hits"}
-SCIPY |= {"refit_draws", "tabulate_bootstrap"}
+SCIPY |= {"refit_draws", "tabulate_bootstrap", "certify"}
 NO_TABLES = {"publish_design"}
 
 #: Runs the imports of a script, without its last line, and prints what was loaded.

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-from scipy.stats import chi2
+from scipy.special import chdtrc
 
 from fatewalk.core.errors import quoted
 from fatewalk.core.words import count
@@ -32,7 +32,7 @@ FEW_CONTROL_Z = 40  # independent z below which the controls can tell little
 SURE = 1e-3  # how unlikely the controls' z must be where nothing is wrong
 QUIET_WARN, QUIET_FAIL = 1.15, 1.25  # spread of z of genes that seem to do nothing
 SPREADS = np.arange(0.7, 2.5, 0.05)
-WIDER = (0.0, 3.0, 8.0)  # SD of effects over that of the null part
+WIDER = (0.0, 3.0, 8.0, 20.0, 50.0)  # SD of effects over that of the null part
 EM_ROUNDS, MOST_Z = 40, 4000
 SLOPE_WARN, SLOPE_FAIL = 3.0, 5.0  # z of the slope on the number of NTC guides
 WEIGHT_WARN, WEIGHT_FAIL = 1.2, 1.5  # weight of a label times its dispersion, or one over them
@@ -97,7 +97,7 @@ def control_guides(nulls: Nulls) -> Check:
             name, "warn", None, None, "No NTC guide is in enough cells to be tried as if it were a gene."
         )
     value = float(np.sqrt(np.nanmean(z**2)))
-    unlikely = float(chi2.sf(n * value**2, n))
+    unlikely = float(chdtrc(n, n * value**2))
     verdict: Verdict = "pass"
     if value > CONTROL_WARN and unlikely < SURE:
         verdict = "fail" if value > CONTROL_FAIL and n >= FEW_CONTROL_Z else "warn"

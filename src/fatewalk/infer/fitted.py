@@ -111,7 +111,9 @@ def load_posterior(
         name, laplace = content["family"], content["laplace"]
         made = make_family(family or name, model, laplace)
         made.load_state_dict(made.state_dict() | content["state"])
-        further = FurtherErrors.from_dict(content["further"])
+        further = FurtherErrors.none(design)  # as in a fit of before they were estimated
+        if "further" in content:
+            further = FurtherErrors.from_dict(content["further"])
         scatter = load_scatter(content.get("scatter"))  # none in a fit of before it was estimated
         symmetric, weight = content["symmetric"], content["weight"]
         return Posterior(model, name, made, laplace, symmetric, weight, config, further, scatter)

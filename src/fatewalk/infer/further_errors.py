@@ -53,6 +53,11 @@ class FurtherErrors:
             torch.tensor(replicates.beyond_one if replicates else 0),
         )
 
+    @classmethod
+    def none(cls, design: Design) -> Self:
+        """None at all."""
+        return cls.of(design, None, None)
+
     def to_dict(self) -> dict[str, Tensor]:
         """Tensors by name, as a file holds them."""
         return {field.name: getattr(self, field.name) for field in fields(self)}

@@ -16,7 +16,7 @@ with A the posterior precision of the standardised coordinates, S = A^-1. The me
 is the common shift: its covariance sum_j R_j sigma_ntc^2 R_j' is one more error of every gene and guide,
 and the *same* error of all.
 
-Letters: J NTC guides, F* contrasts, D days, K = F* D, M rows, N cells, P coordinates.
+Letters: J NTC guides, F* contrasts, D days, K = F* D, M rows, N cells, N' with NTC guides, P coordinates.
 """
 
 from __future__ import annotations
@@ -27,7 +27,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy import sparse, stats
+from scipy import sparse
+from scipy.special import chdtrc
 from torch import Tensor
 
 from fatewalk.model.information import curvature, fate_probabilities
@@ -127,9 +128,10 @@ def measure_ntc_guides(laplace: Laplace, design: Design) -> NtcGuides:
     c, rows = laplace.coordinates, laplace.rows
     sd = c.sd(c.scales.log_scales(laplace.vector))  # [F*, p]
     pi = fate_probabilities(linear_predictor(rows, c.coefficients(sd * laplace.y).T.contiguous()))
-    row = row_of_cells(design, c.terms).to(pi.device)
-    residual = rows.weight[row][:, None] * (design.prob.to(pi.device) - pi[row])[:, 1:]  # [N, F*]
-    carries = _carriers(design)  # [N, J]
+    cells = torch.nonzero(design.n_ntc > 0)[:, 0]  # [N'] those that carry one
+    row = row_of_cells(design, c.terms)[cells].to(pi.device)
+    residual = rows.weight[row][:, None] * (design.prob[cells].to(pi.device) - pi[row])[:, 1:]  # [N', F*]
+    carries = _carriers(design)[cells.numpy()]  # [N', J]
     unit = curvature(rows, pi) / rows.cells[:, None, None]  # [M, F*, F*] of one cell
     score = carries.T @ residual.cpu().numpy()  # [J, F*]
     whole = _own_information(carries, unit[row].cpu().numpy())  # [J, F*, J, F*]
@@ -157,7 +159,7 @@ def measure_ntc_guides(laplace: Laplace, design: Design) -> NtcGuides:
         interval=np.array(interval),
         q=q,
         i2=(1 - freedom / np.maximum(q, freedom)).clip(0, 1),
-        p=stats.chi2.sf(q, freedom),
+        p=chdtrc(freedom, q),
         response=response,
         left_out=-np.einsum("ja,jafd->jfd", alone, response),
     )
@@ -228,7 +230,7 @@ def _crossed(laplace: Laplace, carries: Any, row: NDArray[np.int64], unit: Tenso
 def _scatter(carries: Any, residual: Floats, whole: Floats) -> Floats:
     """Scatter of the labels of NTC cells over that of the model, by contrast, [F*]."""
     place = np.arange(len(whole))
-    n_times = np.asarray(carries.sum(axis=1))[:, 0]  # [N]
+    n_times = np.asarray(carries.sum(axis=1))[:, 0]  # [N']
     inverse = np.linalg.inv(whole[place, :, place].sum(axis=0))
     robust = inverse @ ((residual * n_times[:, None]).T @ residual) @ inverse
     return np.asarray(robust.diagonal() / inverse.diagonal())

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy import stats
+from scipy.special import chdtrc
 
 from fatewalk.model.information import fate_probabilities
 from fatewalk.model.rows import linear_predictor, row_of_cells
@@ -112,7 +112,7 @@ def measure_replicates(laplace: Laplace, design: Design, shared: bool) -> Replic
             q[f], freedom[f], weight[f] = np.add((q[f], freedom[f], weight[f]), found)
     known = freedom > 0.5
     square = np.where(known, (q - freedom) / np.where(known, weight, 1.0), np.nan).clip(min=0)
-    p = np.where(known, stats.chi2.sf(q, np.where(known, freedom, 1.0)), np.nan)
+    p = np.where(known, chdtrc(np.where(known, freedom, 1.0), q), np.nan)
     return ReplicateSpread(n_cells, np.sqrt(square), q, p, freedom)
 
 
@@ -195,17 +195,16 @@ class _Units:
                 bend = weight * pi[:, f + 1] * ((f == g) - pi[:, g + 1])
                 self.information[:, f, g] = self.information[:, g, f] = total(bend)
         self.overlap = _overlap(cell, gene, design.day.numpy(), n_days)
-        independent = design.cluster.numpy()[cell] if shared else cell
-        self.spread = self._spread(place, independent, residual[cell])
+        unit, parts = place, residual[cell]
+        if shared:
+            unit, parts = _by_cluster(place, design.cluster.numpy()[cell], parts)
+        self.spread = self._spread(unit, parts)
 
-    def _spread(self, place: Ints, independent: Ints, residual: Floats) -> Floats:
-        """Variance of the score from what scatters independently within a unit."""
-        n = residual.shape[1]
-        keys, member = np.unique(place * (independent.max() + 1) + independent, return_inverse=True)
-        unit = keys // (independent.max() + 1)
-        parts = np.stack([np.bincount(member, weights=r) for r in residual.T], axis=1)  # [m, F*]
+    def _spread(self, unit: Ints, parts: Floats) -> Floats:
+        """Variance of the score [U, F*, F*] from its independent parts [m, F*] and their units [m]."""
+        n = parts.shape[1]
         count = np.bincount(unit, minlength=len(self.cells))  # [U]
-        parts -= self.score[unit] / count[unit][:, None]
+        parts = parts - self.score[unit] / count[unit][:, None]
         out = np.empty((len(count), n, n))
         for f in range(n):
             for g in range(f, n):
@@ -213,6 +212,13 @@ class _Units:
                 out[:, f, g] = out[:, g, f] = square
         factor = np.where(count > 1, count / np.maximum(count - 1, 1), 0.0)
         return out * factor[:, None, None]
+
+
+def _by_cluster(place: Ints, cluster: Ints, residual: Floats) -> tuple[Ints, Floats]:
+    """Unit and summed residuals of each cluster in each unit, [m] and [m, F*]."""
+    keys, member = np.unique(place * (cluster.max() + 1) + cluster, return_inverse=True)
+    parts = [np.bincount(member, weights=r) for r in residual.T]
+    return keys // (cluster.max() + 1), np.stack(parts, axis=1)
 
 
 def _cells_and_genes(design: Design) -> tuple[Ints, Ints]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
-from scipy.stats import norm
+from scipy.special import ndtri
 
 from fatewalk.calls import FateCalls, FateEffects, shrink_fates
 from fatewalk.certificate import checks
@@ -145,6 +145,6 @@ def quantiles(nulls: Nulls) -> pd.DataFrame:
                 found = np.quantile(finite, QUANTILES)
                 rows += [
                     {"what": what, "fate": fate, "normal": normal, "z": value, "n": len(finite)}
-                    for normal, value in zip(norm.ppf(QUANTILES), found, strict=True)
+                    for normal, value in zip(ndtri(QUANTILES), found, strict=True)
                 ]
     return pd.DataFrame(rows, columns=["what", "fate", "normal", "z", "n"])
