@@ -119,7 +119,8 @@ def fit_mash_likelihood(
     table
         gene_daywise_likelihood.csv or guide_daywise_likelihood.csv; empty betahat and se are missing.
     errors
-        Arrays of mash_error_covariance.npz.
+        Arrays of mash_error_covariance.npz; for estimand population also replicate_variance [L, D] of the
+        contrast (evidence.npz).
     config
         Section ``mash``.
     where

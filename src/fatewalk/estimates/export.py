@@ -380,14 +380,13 @@ def error_covariances(
     -------
     dict
         gene [L, D, D] and guide [G, D, D] (logit squared; missing rows and columns for days that
-        are missing in the tables), guide_sampling [L] and replicate_variance [L, D] (of the contrast),
-        genes, guides, days, contrast, marks.
+        are missing in the tables), guide_sampling [L] (of the contrast), genes, guides, days,
+        contrast, marks.
     """
     return {
         "gene": unshrunk.gene_covariance[:, contrast, :, contrast],
         "guide": unshrunk.guide_covariance[:, contrast, :, contrast],
         "guide_sampling": sampling[:, contrast],
-        "replicate_variance": unshrunk.replicate_variance[:, contrast],
         "genes": unshrunk.genes,
         "guides": unshrunk.guides,
         "days": unshrunk.days,

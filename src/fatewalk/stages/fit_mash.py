@@ -93,7 +93,8 @@ def shrink_posterior(run: Run, contrast: str, notes: Notes) -> dict[tuple[str, s
 
 def shrink_likelihood(run: Run, contrast: str, notes: Notes) -> dict[str, MashResult]:
     """Likelihood-only tables, by level."""
-    errors = run.arrays("mash_error_covariance.npz", contrast)
+    of_replicates = run.arrays("evidence.npz")["replicate_variance"][:, list(run.contrasts).index(contrast)]
+    errors = run.arrays("mash_error_covariance.npz", contrast) | {"replicate_variance": of_replicates}
     found = {}
     for level in LEVELS:
         name = f"{level}_daywise_likelihood.csv"

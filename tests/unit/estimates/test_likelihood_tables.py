@@ -90,7 +90,6 @@ def test_error_covariances_are_those_of_the_contrast_over_days(made, small_desig
         "gene",
         "guide",
         "guide_sampling",
-        "replicate_variance",
         "genes",
         "guides",
         "days",

@@ -139,13 +139,6 @@ FILES = (
                 unit="logit²",
                 shape="L",
             ),
-            Column(
-                "replicate_variance",
-                "variance that differences between replicates add, each day another (estimand population); 0 "
-                "where they are not significant",
-                unit="logit²",
-                shape="L, D",
-            ),
             Column("genes, guides, days", "names along the axes; here days are labels"),
             Column("contrast", "the fate", shape="text"),
         ),
