@@ -130,8 +130,9 @@ def test_a_run_that_was_made_anew_is_not_mixed_with_what_was_read_before(chain, 
     folder = tmp_path / "results" / "screen" / "main"
     opened = fatewalk.load(folder)
     opened.hits()
-    made = json.loads((folder / "settings.json").read_text())["rank_hits"]
-    note_settings(folder, "rank_hits", made | {"calls": made["calls"] | {"fdr": 0.3}})
+    for stage in ("certify", "rank_hits"):
+        made = json.loads((folder / "settings.json").read_text())[stage]
+        note_settings(folder, stage, made | {"calls": made["calls"] | {"fdr": 0.3}})
     with pytest.raises(fatewalk.FatewalkError, match="was made anew since it was opened; open it again"):
         opened.effects()
 
