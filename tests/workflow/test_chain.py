@@ -213,7 +213,7 @@ def test_all_effects_stand_in_one_tidy_table(finished):
     effects = pd.read_parquet(finished.path("effects.parquet"))
     assert list(effects) == [
         "level", "gene", "guide", "scale", "fate", "day", "estimate", "se", "posterior_mean", "posterior_sd",
-        "mash_mean", "mash_sd", "lfsr", "plarge", "called", "prob_moved", "n_cells",
+        "mash_mean", "mash_sd", "lfsr", "plarge", "p_value", "called", "prob_moved", "n_cells",
     ]  # fmt: skip
     sizes = effects.groupby(["scale", "level"]).size().to_dict()
     assert sizes == {
@@ -221,6 +221,9 @@ def test_all_effects_stand_in_one_tidy_table(finished):
         ("fate", "gene"): 12 * 2 * 2, ("fate", "guide"): 36 * 2 * 2,
     }  # fmt: skip
     assert effects["prob_moved"].isna().eq(effects["scale"] == "contrast").all()
+    of_fates = (effects["scale"] == "fate") & (effects["level"] == "gene")
+    assert effects["p_value"].notna().eq(of_fates).all()
+    assert effects["p_value"].dropna().between(0, 1).all()
     genes = effects[(effects["level"] == "gene") & (effects["scale"] == "contrast")].set_index(
         ["gene", "day"]
     )
@@ -274,7 +277,7 @@ def test_the_verdict_has_values_limits_and_words(finished):
 
 def test_every_log_says_what_went_in_and_came_out(finished):
     logs = list((finished.folder / "results" / "logs").rglob("*.log"))
-    assert len(logs) == 13
+    assert len(logs) == 14
     for log in logs:
         lines = log.read_text().splitlines()
         assert lines, log

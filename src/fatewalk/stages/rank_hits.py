@@ -131,7 +131,7 @@ def with_p_values(effects: pd.DataFrame, p_values: pd.DataFrame) -> pd.DataFrame
     found = p_values.set_index(["gene", "fate"])["p_value"].reindex(key)
     column = pd.Series(np.nan, index=effects.index)
     column[of_genes] = found.to_numpy(dtype=float)
-    effects.insert(list(effects.columns).index("n_cells"), "p_value", column)
+    effects.insert(list(effects.columns).index("called"), "p_value", column)
     return effects
 
 

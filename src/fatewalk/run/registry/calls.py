@@ -431,6 +431,11 @@ FILES = (
                 unit="probability",
             ),
             Column(
+                "p_value",
+                "scale fate, genes: randomisation p-value of a change on any day (`gene_p_values.csv`)",
+                unit="probability",
+            ),
+            Column(
                 "called",
                 "genes: whether the gene is called active on the day, followers included; missing without "
                 "cells and for guides",
@@ -438,11 +443,6 @@ FILES = (
             Column(
                 "prob_moved",
                 "scale fate: probability that the fate moved itself; missing for contrasts",
-                unit="probability",
-            ),
-            Column(
-                "p_value",
-                "scale fate, genes: randomisation p-value of a change on any day (`gene_p_values.csv`)",
                 unit="probability",
             ),
             Column("n_cells", "cells of the day with the gene's guides, or the guide", unit="cells"),
