@@ -119,11 +119,11 @@ def test_figures_take_nothing_but_a_fate(result):
     texts = " ".join(text.get_text() for text in result.plot.heatmap("NEU").findobj(Text))
     assert "NEU" in texts
     assert "MES" not in texts
-    with pytest.raises(AttributeError, match="found 'pie'; allowed: convergence"):
+    with pytest.raises(AttributeError, match="found 'pie'; allowed: composition, convergence"):
         result.plot.pie()
     of_reference = " ".join(text.get_text() for text in result.plot.heatmap("EC").findobj(Text))
     assert "EC's own probability" in of_reference.replace("\n", " ")
-    for figure, allowed in ((result.plot.delta, "MES, NEU"), (result.plot.heatmap, "EC, MES, NEU")):
+    for figure, allowed in ((result.plot.guides, "MES, NEU"), (result.plot.heatmap, "EC, MES, NEU")):
         with pytest.raises(fatewalk.FatewalkError, match=f"'ECT'; allowed: {allowed}"):
             figure("ECT")
 

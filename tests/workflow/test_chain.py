@@ -315,7 +315,7 @@ def three(tmp_path_factory):
 
 
 def test_more_contrasts_need_no_more_jobs(three):
-    assert len(list((three.folder / "results" / "benchmarks").rglob("*.tsv"))) == 12
+    assert len(list((three.folder / "results" / "benchmarks").rglob("*.tsv"))) == 13
     for figure in ("heatmap", "trajectories", "volcano", "guides", "recovery"):
         assert three.path(f"figures/{figure}.png").is_file()
         assert three.path(f"figures/overview_{figure}.png").is_file()
