@@ -20,10 +20,11 @@ from anndata.io import read_elem
 from matplotlib.text import Text
 
 import fatewalk
-from fatewalk.api.inputs import as_config
+from fatewalk.api.inputs import _keywords, as_config
 from fatewalk.config import load_config
 from fatewalk.config.datasets import kinds
 from fatewalk.config.messages import Problems
+from fatewalk.config.root import SECTIONS
 from fatewalk.mash import MashError
 from fatewalk.screen import readers
 from fatewalk.screen.raw import canonical_calls
@@ -651,3 +652,9 @@ def test_a_fit_within_no_grad_and_with_text_as_strings(screen, result):
     assert found.card["steps"] > 0
     with pd.option_context("future.infer_string", True):
         assert fit(screen).hits().to_csv() == result.hits().to_csv()
+
+
+def test_a_key_that_two_sections_have_stands_with_its_section_for_the_second():
+    found = _keywords()
+    assert (found["require"], found["calls_require"]) == (("fit", "require"), ("calls", "require"))
+    assert len(set(found.values())) == sum(len(model.model_fields) for model in SECTIONS.values())

@@ -145,7 +145,7 @@ def test_two_checkouts_do_not_share_a_library(tmp_path):
     subprocess.run(["cp", "-r", ROOT / "src", other / "src"], check=True)
     subprocess.run(["rm", other / "workflow", other / "scripts"], check=True)
     subprocess.run(["cp", "-r", ROOT / "workflow", ROOT / "scripts", other], check=True)
-    stages = other / "src" / "fatewalk" / "screen" / "simulate.py"
+    stages = other / "src" / "fatewalk" / "screen" / "simulate" / "__init__.py"
     stages.write_text(stages.read_text() + "\nraise ValueError('the library of the other checkout')\n")
     folder = tmp_path / "elsewhere"
     folder.mkdir()

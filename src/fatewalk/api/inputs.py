@@ -54,7 +54,7 @@ def as_config(
     _refuse_calls(kind, data, guide_calls)
     tables = {kind.key, "guide_map", "guide_calls"}
     own = set(kind.model_fields) - set(SimulatedDataset.model_fields) - tables
-    of_section = {key: name for name, section in SECTIONS.items() for key in section.model_fields}
+    of_section = _keywords()
     given: dict[str, dict[str, Any]] = {}
     entry: dict[str, Any] = {}
     objects = {"anndata": data} if hasattr(data, "obsm") else {}
@@ -67,7 +67,8 @@ def as_config(
         elif key in own:
             entry[key] = _path(key, value, folder) if key in kind.files and value is not None else value
         elif key in of_section:
-            given.setdefault(of_section[key], {})[key] = value
+            section, name = of_section[key]
+            given.setdefault(section, {})[name] = value
         else:
             problems.add(f"{key}: {_advice(key, [*own, *of_section])}")
     given_files = {"guide_map": guide_map, "guide_calls": guide_calls}
@@ -124,10 +125,18 @@ def in_words_of_fit(error: Exception, folder: Path) -> str:
     text = text.replace(f"{folder}/", "").replace(f"datasets.{SCREEN}.", "")
     text = text.replace(f"the data of datasets.{SCREEN} have", "the data have")
     text = re.sub(r"(?<!['\"\w])null(?!['\"\w])", "None", text)
+    for keyword, (section, key) in _keywords().items():
+        text = text.replace(f"{section}.{key}", keyword)
+    return text
+
+
+def _keywords() -> dict[str, tuple[str, str]]:
+    """Section and key of each keyword: the key, after its section where an earlier one has it too."""
+    found: dict[str, tuple[str, str]] = {}
     for section, model in SECTIONS.items():
         for key in model.model_fields:
-            text = text.replace(f"{section}.{key}", key)
-    return text
+            found[f"{section}_{key}" if key in found else key] = (section, key)
+    return found
 
 
 def _kind_of(data: Any) -> type[Dataset]:
