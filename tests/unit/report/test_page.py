@@ -105,7 +105,9 @@ def test_it_opens_on_the_answer(page, run):
 def test_a_table_is_sorted_and_searched(page, run):
     hits = run.table("hits.csv")
     column = "#hits-table tbody tr td:nth-child(1)"
+    page.wait_for_selector("#hits-table_wrapper input[type=search]")  # the table can sort
     page.click("#hits-table thead th:nth-child(6)")
+    page.wait_for_selector("#hits-table thead th:nth-child(6)[aria-sort=ascending]")
     changes = page.eval_on_selector_all(
         "#hits-table tbody td:nth-child(6)", "cells => cells.map(cell => Number(cell.dataset.order))"
     )
