@@ -1,6 +1,6 @@
 """Errors of unshrunk estimates where fates scatter 1 to 10 times: one dispersion for all fates, and by fate.
 
-    python -m benchmarks.dispersion_by_fate --screens 24
+    python -m benchmarks.dispersion_by_fate --screens 60
 
 Screens of three fates (shares .65, .30, .05), 30 genes, three days; nine genes shift one fate by 2.1 logit on
 all days, which takes the rare one from .05 to .30 or less. The factors 1, 3 and 10 go to the fates in turn.
