@@ -85,6 +85,7 @@ def page_data(run: Run, axes: Axes) -> dict[str, Any]:
         "effects": _effects(run, axes),
         "points": _points(run, axes),
         "hits": _rows(run.table("hits.csv")),
+        "withheld": len(run.table("hits_withheld.csv")) > 0,
         "guides": _guides(run, axes),
         "power": _power(run, axes),
         "composition": _composition(run),

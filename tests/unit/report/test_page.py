@@ -187,6 +187,24 @@ def test_no_hits_are_said_with_what_could_have_been_seen(browser, run, tmp_path)
     assert len(page.said) == len([line for line in page.said if line.startswith(("file:", "data:", "blob:"))])
 
 
+def test_withheld_hits_come_first_and_are_not_shown_as_hits(browser, run, tmp_path):
+    other = without_hits(run)
+    other._held["table", run.folder / "hits_withheld.csv"] = run.table("hits.csv")
+    told = {"name": "control_guides", "verdict": "fail", "words": "Controls' z scores have a spread of 2."}
+    failed = {**run.json("certificate.json"), "verdict": "fail", "checks": [told]}
+    other._held["json", run.folder / "certificate.json"] = failed
+    write_page(other, tmp_path / "report.html")
+    page = opened(browser, tmp_path / "report.html")
+    assert "withheld" in page.inner_text("h1")
+    first = page.inner_text(".verdict li:first-child")
+    assert "0 of 1 checks passed. Controls' z scores have a spread of 2." in first
+    assert "A z score is an effect in units of its stated error" in first
+    page.wait_for_selector("[data-picture=volcano] svg")
+    legend = page.text_content("[data-picture=volcano] .role-legend")
+    assert "withheld" in legend
+    assert "follows others" not in legend
+
+
 def test_several_runs_are_compared_on_one_page(browser, run):
     path = run.folder.parents[1] / "index.html"
     write_page(run, run.folder / "report.html")

@@ -4,18 +4,20 @@ const DATA = JSON.parse(document.getElementById("data").textContent);
 const D = DATA.days.length;
 const CALLED = "#d55e00", PLAIN = "#7b8794";  // told apart by all, on light and dark paper
 const COLOURS = ["#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#8c6d31", "#7b8794"];
-const SHAPES = { hit: "circle", "hit, look twice": "triangle-up", "follows others": "diamond" };
+const SHAPES = { hit: "circle", "hit, look twice": "triangle-up", "follows others": "diamond", withheld: "triangle-up" };
 const FIRST_GENES = 40;     // of the picture of all genes, before its button is pressed
 const MANY_CELLS = 6000;    // coloured cells above which a picture is a bitmap
 const TOP = 12;             // −log10 of the chance of a wrong sign at which the axis ends
 const HITS = new Map(DATA.hits.map(hit => [hit.gene + "\n" + (hit.fate ?? hit.contrast), hit]));
-const STATES = ["hit", ...(DATA.hits.some(hit => hit.marks) ? ["hit, look twice"] : []), "follows others"];
-const FILLS = STATES.map(state => ({ hit: "#000", "hit, look twice": "#ffd92f" }[state] ?? "#fff"));
+const STATES = DATA.withheld ? ["withheld"] : ["hit", ...(DATA.hits.some(hit => hit.marks) ? ["hit, look twice"] : []), "follows others"];
+const FILLS = STATES.map(state => ({ hit: "#000", "hit, look twice": "#ffd92f", withheld: "#ffd92f" }[state] ?? "#fff"));
 const PLACE = new Map(DATA.genes.map((gene, g) => [gene, g]));
 const element = (id) => document.getElementById(id);
 const round = (value, digits = 2) => value === null ? "not known" : value.toFixed(digits).replace("-", "−");
 const signed = (value, digits = 1) => value === null ? "not known" : (value > 0 ? "+" : "") + round(value, digits);
 const odds = (value) => value === null ? null : Number(Math.exp(value).toPrecision(3));
+
+const oddsInWords = (value) => odds(value) < 10 ? odds(value).toFixed(2) : String(odds(value));  // as in the table
 
 function make(tag, attributes = {}, ...children) {
   const made = document.createElement(tag);
@@ -34,7 +36,7 @@ function effectRows(genes, fates) {
       for (let d = 0; d < D; d++) {
         const i = PLACE.get(gene) * D + d;
         const hit = HITS.get(gene + "\n" + fate);
-        const state = !of.called[i] ? "not called" : hit ? (hit.marks ? "hit, look twice" : "hit") : "follows others";
+        const state = !of.called[i] ? "not called" : DATA.withheld ? "withheld" : hit ? (hit.marks ? "hit, look twice" : "hit") : "follows others";
         rows.push({
           gene, fate, day: DATA.days[d], time: DATA.times[d], effect: of.mash_mean[i], lfsr: of.lfsr[i], state,
           sd: of.mash_sd[i], estimate: of.estimate[i], se: of.se[i], "odds times": odds(of.mash_mean[i]),
@@ -63,7 +65,8 @@ const CONFIG = {
   axis: { labelColor: ink, titleColor: ink, domainColor: PLAIN, tickColor: PLAIN, gridColor: PLAIN, gridOpacity: 0.25,
     labelFontSize: 12, titleFontSize: 12, titleFontWeight: "normal" },
   header: { labelColor: ink, titleColor: ink, labelFontSize: 13, labelFontWeight: "bold" },
-  legend: { labelColor: ink, titleColor: ink, labelFontSize: 12, titleFontSize: 12, titleFontWeight: "normal", orient: "top", labelLimit: 260 },
+  legend: { labelColor: ink, titleColor: ink, labelFontSize: 12, titleFontSize: 12, titleFontWeight: "normal", orient: "top", labelLimit: 260,
+    layout: { top: { direction: innerWidth < 640 ? "vertical" : "horizontal" } } },
   title: { color: ink }, mark: { aria: false }, range: { category: COLOURS },
 };
 
@@ -117,7 +120,7 @@ function volcano() {
       .sort((a, b) => Math.abs(b.effect) - Math.abs(a.effect)).slice(0, 6).forEach(row => { row.name = row.gene; });
   }
   const x = { field: "effect", type: "quantitative", title: "effect (logit), after shrinkage" };
-  const y = { field: "sure", type: "quantitative", title: "certainty (−log₁₀ of the chance of a wrong sign)", scale: { domain: [0, TOP + 0.5] } };
+  const y = { field: "sure", type: "quantitative", title: ["certainty (−log₁₀ of", "the chance of a wrong sign)"], scale: { domain: [0, TOP + 0.5] } };
   return {
     description: "Effect against certainty, a panel a day", data: { values: rows },
     facet: { field: "day", type: "ordinal", sort: DATA.days, title: null }, columns: columnsOf(230),
@@ -267,7 +270,7 @@ function drawOnce(place) {
 function sentence(hit) {
   const fate = hit.fate ?? hit.contrast;
   const way = { gain: "go more often to", loss: "go less often to" }[hit.direction] ?? `first ${hit.direction.split(" then ").map(w => w === "gain" ? "gain" : "lose").join(", then ")}`;
-  return `On ${hit.active_days.replaceAll("; ", ", ")} cells with its guides ${way} ${fate}: ${signed(hit.percent_points)} percentage points on ${hit.strongest_day} (${signed(hit.percent_points_low)} to ${signed(hit.percent_points_high)}), odds × ${odds(hit.effect)} (${odds(hit.effect_low)} to ${odds(hit.effect_high)}); ${hit.guides_agree} guides agree.`
+  return `On ${hit.active_days.replaceAll("; ", ", ")} cells with its guides ${way} ${fate}: ${signed(hit.percent_points)} percentage points on ${hit.strongest_day} (${signed(hit.percent_points_low)} to ${signed(hit.percent_points_high)}), odds × ${oddsInWords(hit.effect)} (${oddsInWords(hit.effect_low)} to ${oddsInWords(hit.effect_high)}); ${hit.guides_agree} guides agree.`
     + (hit.replicates_agree ? ` Replicates that agree: ${hit.replicates_agree}.` : "") + (hit.marks ? ` Look twice: ${hit.marks}.` : "");
 }
 
@@ -370,7 +373,7 @@ function showGene(gene) {
   const cells = [["all guides of the gene", ...byDay(i => DATA.effects.n_cells[i])],
     ...guidesOf(gene).map(({ guide, g: row }) => [guide, ...DATA.days.map((_, d) => DATA.guides.n_cells[row * D + d])])];
   body.replaceChildren(
-    ...(hits.length ? hits.map(hit => make("p", {}, sentence(hit))) : [make("p", {}, "Not a hit: no fate on no day passes the rule. What its cells show:")]),
+    ...(hits.length ? hits.map(hit => make("p", {}, sentence(hit))) : [make("p", {}, DATA.withheld ? "Hits of this run are withheld: the certificate failed. What its cells show:" : "Not a hit: it passes the rule on no day of any fate. What its cells show:")]),
     make("h3", {}, "Effect over time, by fate"),
     make("p", { class: "fine" }, "Above the dashed line: cells with its guides go to the fate more often. Grey: what the labels of these cells say by themselves. Blue: after shrinkage, that is drawn towards what all genes and days make likely; the calls rest on it. Bars hold the true value with a probability of 95 %."),
     courses,
