@@ -30,8 +30,7 @@ def main(folder: Path, results: Path, names: Sequence[str]) -> None:
         Runs of the label sets, ``main`` first.
     """
     runs = {name: Run.load(results / name) for name in names}
-    compared = {n: OneRun(run.table("hits.csv"), run.effects("gene", "fate")) for n, run in runs.items()}
-    table = label_table(compared)
+    table = label_table({name: OneRun.of(run, truth=False) for name, run in runs.items()})
     write_table(table, folder / "compare_labels.csv")
     hits = table[table["called_in"] > 0].drop_duplicates(["gene", "fate"])
     alone = hits[hits["mark"] == HANGS]

@@ -30,21 +30,10 @@ def main(folder: Path, results: Path, keys: Mapping[str, tuple[str, str]]) -> No
         The key and the value of each run beside ``main``, by its name.
     """
     runs = {name: Run.load(results / name) for name in ("main", *keys)}
-    compared = {name: compared_of(run) for name, run in runs.items()}
+    compared = {name: OneRun.of(run, truth=run.has_truth) for name, run in runs.items()}
     table = sweep_table(compared, keys)
     table.insert(3, "fit", [fit_of_run(run.folder).get("fit", "") for run in runs.values()])
     write_table(table, folder / "sweep.csv")
     write_table(calls_over_runs(compared), folder / "sweep_hits.csv")
     log.info("in: run main and %d runs of the sweep, of %d fits", len(keys), table["fit"].nunique())
     log.info("out: %d to %d hits", table["hits"].min(), table["hits"].max())
-
-
-def compared_of(run: Run) -> OneRun:
-    """What is compared of a run; recovery where there is a truth."""
-    truth = run.has_truth
-    return OneRun(
-        run.table("hits.csv"),
-        run.effects("gene", "fate"),
-        list(run.tables("daywise_confusion.csv").values()) if truth else (),
-        list(run.tables("recovery_by_day.csv").values()) if truth else (),
-    )
