@@ -46,7 +46,6 @@ rule all:
             "publish_design",
             "rank_hits",
             "plot_figures",
-            "plot_convergence",
             "write_report",
         ),
         index_file(),
@@ -71,7 +70,7 @@ rule all_hits:
 
 rule all_report:
     input:
-        made_by("publish_design", "plot_figures", "plot_convergence", "write_report"),
+        made_by("publish_design", "plot_figures", "write_report"),
         index_file(),
 
 

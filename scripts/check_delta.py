@@ -10,7 +10,9 @@ from fatewalk.workflow.stage import run_of, run_stage
 
 def main(snakemake):
     fit, summary = Path(snakemake.input.card).parent, Path(snakemake.input.moments).parent
-    check_delta.main(run_of(snakemake), fit, summary)
+    run = run_of(snakemake)
+    check_delta.main(run, fit, summary)
+    check_delta.draw(run)
 
 
 run_stage("check_delta", main, snakemake, manifest=False)  # noqa: F821

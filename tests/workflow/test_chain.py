@@ -102,7 +102,7 @@ def test_few_files_at_the_top_and_few_jobs(finished):
     for kind, name in (("designs", used["design"]), ("fits", used["fit"])):
         assert (finished.folder / "results" / "tiny" / kind / name).is_dir()
     jobs = list((finished.folder / "results" / "benchmarks").rglob("*.tsv"))
-    assert len(jobs) == 13  # twelve stages, and the convergence, which is drawn of a refused fit as well
+    assert len(jobs) == 12
 
 
 def test_the_fit_converged_and_finds_the_strong_genes(finished):
@@ -331,7 +331,7 @@ def test_more_contrasts_need_no_more_jobs(three):
 def test_another_primary_contrast_is_copied_to_the_top_without_a_new_fit(three, tmp_path):
     other = three.copied_to(tmp_path / "copy").changed(model={"contrast_fate": "NEU"})
     again = {"check_delta", "export_effects", "fit_mash", "certify", "rank_hits", "evaluate_recovery"}
-    assert other.planned() == again | {"plot_convergence", "plot_figures", "write_report", "all"}
+    assert other.planned() == again | {"plot_figures", "write_report", "all"}
     other.finish("all_hits")
     hits = other.path("hits_ranked.csv").read_bytes()
     assert hits == other.path("contrast=NEU/hits_ranked.csv").read_bytes()

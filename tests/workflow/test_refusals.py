@@ -111,9 +111,11 @@ def test_tables_of_another_fit_are_set_aside_in_every_run_of_a_refused_one(finis
     assert done.returncode != 0
     now = {"verdict.json", "fit_card.json", "fit_trace.csv", "qc_delta_mean_by_gene.csv"}
     now |= {"qc_theta_beta_offset_by_gene.csv", "manifest.json", "run.json", "settings.json", "summary.txt"}
+    now |= {f"convergence.{suffix}" for suffix in ("png", "pdf", "svg")}
     for run, names in before.items():
         card = json.loads(refused.path("fit_card.json", run).read_text())
         assert card["status"] == "budget"
+        assert refused.path("figures/convergence.png", run).is_file()
         there = {p for p in refused.path("", run).iterdir() if p.is_file()}
         assert {path.name for path in there} <= now | {"design_report.json", "survival.csv"}, run
         stale = refused.path("stale", run)

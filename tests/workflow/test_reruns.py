@@ -20,7 +20,7 @@ AFTER_RANK = {"rank_hits"} | AFTER_HITS
 AFTER_CERTIFY = {"certify"} | AFTER_RANK
 AFTER_MASH = {"fit_mash"} | AFTER_CERTIFY
 AFTER_EXPORT = {"export_effects"} | AFTER_MASH
-AFTER_CHECK = {"check_delta", "plot_convergence"} | AFTER_EXPORT
+AFTER_CHECK = {"check_delta"} | AFTER_EXPORT
 AFTER_SUMMARY = {"summarise_posterior", "publish_design"} | AFTER_CHECK  # run.json tells fit and draws
 AFTER_FIT = {"fit_effects"} | AFTER_SUMMARY
 AFTER_DESIGN = {"build_design"} | AFTER_FIT
@@ -266,7 +266,7 @@ def test_a_second_kind_of_run_has_rules_of_its_own(finished, tmp_path):
         )
     }  # fmt: skip
     shared = {"simulate_screen", "build_design", "publish_design", "fit_effects", "summarise_posterior"}
-    assert set(jobs) == numbered | shared | {"plot_convergence", "write_index"} | ALL
+    assert set(jobs) == numbered | shared | {"write_index"} | ALL
     # one rule of the second data set again, in earnest
     both = workflow.copied_to(tmp_path / "copy")
     both.finish("results/second/main/hits.csv")

@@ -10,6 +10,8 @@ for kind in KINDS.values():
             trace=fit_of_run("fit_trace.csv"),
         output:
             **kind.outputs("check_delta"),
+            figures=[figure(name) for name in kind.figures("check_delta")],
+            vectors=vectors(kind.figures("check_delta")),
         log:
             f"{RESULTS}/logs/check_delta/{{dataset}}/{{run}}.log",
         benchmark:

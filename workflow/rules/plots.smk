@@ -1,32 +1,4 @@
 # Figures, as PNG, PDF and SVG; the PNGs go into the report.
-
-
-# On its own, because a fit that is refused has no other figure.
-rule plot_convergence:
-    input:
-        trace=f"{RUN}/fit_trace.csv",
-        card=f"{RUN}/fit_card.json",
-    output:
-        figures=[figure(name) for name in layout.figures_of("plot_convergence", 1)],
-        vectors=vectors(layout.figures_of("plot_convergence", 1)),
-    log:
-        f"{RESULTS}/logs/plot_convergence/{{dataset}}/{{run}}.log",
-    benchmark:
-        f"{RESULTS}/benchmarks/plot_convergence/{{dataset}}/{{run}}.tsv"
-    priority: 10  # before a refusal ends the chain
-    conda:
-        ENVIRONMENT
-    resources:
-        mem_mb=memory(1500),
-        runtime=minutes(15),
-    params:
-        stage_version=STAGE_VERSION["plot_convergence"],
-    message:
-        "Plot the convergence of {wildcards.dataset} (run {wildcards.run})"
-    script:
-        "../../scripts/plot_convergence.py"
-
-
 for kind in KINDS.values():
 
     rule:

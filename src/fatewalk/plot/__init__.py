@@ -64,7 +64,7 @@ def figure(name: str) -> Callable[..., Figure]:
 
 def figure_names(run: Run) -> list[str]:
     """Names of the figures of a run: recovery where there is a truth."""
-    stages = ["plot_convergence", "plot_figures", *(["evaluate_recovery"] if run.has_truth else [])]
+    stages = ["check_delta", "plot_figures", *(["evaluate_recovery"] if run.has_truth else [])]
     return [name for stage in stages for name in figures_of(stage, len(run.contrasts))]
 
 

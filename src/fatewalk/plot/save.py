@@ -28,10 +28,12 @@ _FORMATS: dict[str, tuple[int, dict[str, str | None]]] = {
 SUFFIXES = tuple(_FORMATS)
 
 
-def save_figures(figures: Mapping[str, Figure], folder: str | Path) -> None:
-    """Write figures by their names into a folder, each as PNG, PDF and SVG (`save_figure`)."""
+def save_figures(figures: Mapping[str, Figure], folder: str | Path) -> list[Path]:
+    """Write figures by their names into a folder, each as PNG, PDF and SVG (`save_figure`); the files."""
+    files = {name: [Path(folder, f"{name}{suffix}") for suffix in SUFFIXES] for name in figures}
     for name, figure in figures.items():
-        save_figure(figure, [Path(folder, f"{name}{suffix}") for suffix in SUFFIXES])
+        save_figure(figure, files[name])
+    return [path for of_figure in files.values() for path in of_figure]
 
 
 def save_figure(fig: Figure, paths: Iterable[str | Path]) -> None:

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 NAME = "manifest.json"
 STALE = "stale"
 BY_R = ("contrast=*/mash_g*", "contrast=*/engine=mashr/mash_g*")  # tables and mixtures of genes, guides
-BEFORE_EXPORT = ("publish_design", "check_delta", "plot_convergence")  # stages that a refused fit passes
+BEFORE_EXPORT = ("publish_design", "check_delta")  # stages that a refused fit passes
 CARD = "fit_card.json"  # its entry says which fit the run has
 WAIT = 120  # seconds for another job of the run to finish its entry
 Manifest = dict[str, dict[str, Any]]

@@ -1,4 +1,7 @@
-"""Stage ``check_delta``: guide deviations are centred, mean(beta) equals theta; the verdict on the fit."""
+"""Stage ``check_delta``: guide deviations are centred, mean(beta) equals theta; the verdict on the fit.
+
+What it makes is there of a fit that is then refused, too: the figure of its convergence as well.
+"""
 
 from __future__ import annotations
 
@@ -61,3 +64,11 @@ def main(run: Run, fit: Path, summary: Path) -> None:
     log.info("in: %d genes, %d guides, %d contrasts", *sizes)
     log.info("verdict: %s; %s", verdict["fit"]["words"], verdict["delta"]["words"])
     log.info("largest |mean of delta within a gene| %.1e", delta["max_abs_delta_mean"])
+
+
+def draw(run: Run) -> None:
+    """Draw whether the fit settled, after `main`; a run without Snakemake draws its figures when asked."""
+    from fatewalk.plot import draw_figures, save_figures  # matplotlib, once the verdict is written
+
+    figures = draw_figures("check_delta", run)
+    enter(run.folder, "check_delta", save_figures(figures, run.folder / "figures"), part=True)

@@ -44,7 +44,7 @@ def test_copies_are_told_from_files_that_a_stage_writes():
 def test_a_run_of_one_contrast_needs_no_overviews():
     assert layout.figures_of("evaluate_recovery", 1) == ["recovery"]
     assert layout.figures_of("evaluate_recovery", 2) == ["recovery", "overview_recovery"]
-    assert layout.figures_of("plot_convergence", 2) == ["convergence"]
+    assert layout.figures_of("check_delta", 2) == ["convergence"]
 
 
 def test_a_table_of_columns_has_units_and_what_stands_before():

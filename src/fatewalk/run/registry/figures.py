@@ -5,7 +5,7 @@ from fatewalk.run.registry.entries import Figure
 FIGURES = (
     Figure(
         "convergence",
-        stage="plot_convergence",
+        stage="check_delta",
         category="Fit",
         text="Whether the fit settled: what it watched in each phase, against its limits.",
         by_contrast=False,
