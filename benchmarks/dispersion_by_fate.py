@@ -1,6 +1,6 @@
 """Errors of unshrunk estimates where fates scatter 1 to 10 times: one dispersion for all fates, and by fate.
 
-    python -m benchmarks.dispersion_by_fate --screens 24
+    python -m benchmarks.dispersion_by_fate --screens 60
 
 Screens of three fates (shares .65, .30, .05), 30 genes, three days; nine genes shift one fate by 2.1 logit on
 all days, which takes the rare one from .05 to .30 or less. The factors 1, 3 and 10 go to the fates in turn.
@@ -8,6 +8,7 @@ all days, which takes the rare one from .05 to .30 or less. The factors 1, 3 and
 cells: soft labels of single cells scatter unequally (`simulate.dispersion_by_fate`).
 varying: the same in clusters whose cells carry different guides (intercepts of SD 0.3).
 shared: one label a cell; the composition of clusters whose cells share their guides scatters unequally.
+smoothed: no effects; labels of single cells averaged over 30 neighbours, as CellRank's graph does.
 
 For every fate, on the scale of its contrast (theta; the reference has none) and of its own log odds: SD of z
 of null gene-days, coverage of 95 % intervals of all gene-days and of those that gain 1.5 logit or more.
@@ -53,13 +54,14 @@ SCREEN: dict[str, Any] = {
     "labels": "dirichlet",
     "concentration": 30,
 }
-CLUSTERS: dict[str, dict[str, Any]] = {
+KINDS: dict[str, dict[str, Any]] = {
     "cells": {},
     "varying": {"clusters": 10, "cluster_sd": 0.3},
     "shared": {
         "clusters": 100, "cluster_sd": 0.0, "cluster_shares_guides": True, "moi": 1, "genes": 15,
         "moi_distribution": "fixed", "concentration": 1e6, "cells": 12000, "active_genes": 4,
     },
+    "smoothed": {"label_smoothing": 30, "active_genes": 0, "guide_sd": 0.0},
 }  # fmt: skip
 GAIN = 1.5  # logit
 LIMITS = {"sd_z": (0.95, 1.05), "coverage": (0.93, 0.97), "coverage_of_gains": (0.93, 0.97)}
@@ -68,8 +70,8 @@ LIMITS = {"sd_z": (0.95, 1.05), "coverage": (0.93, 0.97), "coverage_of_gains": (
 def draw(kind: str, seed: int) -> tuple[Design, np.ndarray]:
     """A screen whose fates scatter unequally, and its true effects [L, F*, D]."""
     factors = FACTORS[seed % len(FACTORS)]
-    settings = SCREEN | CLUSTERS[kind] | {"seed": seed}
-    if kind != "shared":
+    settings = SCREEN | KINDS[kind] | {"seed": seed}
+    if kind in ("cells", "varying"):
         settings["dispersion_by_fate"] = list(factors)
     screen, design = draw_screen(settings)
     if kind == "shared":
@@ -149,7 +151,7 @@ def summary(scores: pd.DataFrame, by: list[str]) -> pd.DataFrame:
 def main() -> None:
     """Print the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--kind", choices=list(CLUSTERS), nargs="+", default=list(CLUSTERS))
+    parser.add_argument("--kind", choices=list(KINDS), nargs="+", default=list(KINDS))
     parser.add_argument("--screens", type=int, default=24)
     args = parser.parse_args()
     torch.set_num_threads(1)

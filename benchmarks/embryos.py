@@ -14,11 +14,12 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from scipy.stats import ttest_ind
 
 from fatewalk.core.tables import read_table, write_table
 
 FEWEST = 3  # embryos of a side, for a test
-LARGE_T = 2.0
+SMALL_P = 0.05
 
 
 def embryo_logits(folder: Path) -> pd.DataFrame:
@@ -33,12 +34,12 @@ def embryo_logits(folder: Path) -> pd.DataFrame:
     return pd.DataFrame(logits, index=counts.index, columns=counts.columns).reset_index()
 
 
-def welch(ours: np.ndarray, controls: np.ndarray) -> float:
-    """Welch's t; missing with fewer than `FEWEST` embryos on a side."""
+def welch(ours: np.ndarray, controls: np.ndarray) -> tuple[float, float]:
+    """Welch's t and its two-sided p; missing with fewer than `FEWEST` embryos on a side."""
     if min(len(ours), len(controls)) < FEWEST:
-        return np.nan
-    variance = ours.var(ddof=1) / len(ours) + controls.var(ddof=1) / len(controls)
-    return float((ours.mean() - controls.mean()) / np.sqrt(variance)) if variance > 0 else np.nan
+        return np.nan, np.nan
+    found = ttest_ind(ours, controls, equal_var=False)
+    return float(found.statistic), float(found.pvalue)
 
 
 def tested(effects: pd.DataFrame, logits: pd.DataFrame) -> pd.DataFrame:
@@ -54,8 +55,8 @@ def tested(effects: pd.DataFrame, logits: pd.DataFrame) -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        The same with embryos; t, t_batch: against all controls and those of the same batches; supported:
-        either beyond `LARGE_T` with the sign of the effect.
+        The same with embryos; t, p, t_batch, p_batch: against all controls and those of the same batches;
+        supported: either p below `SMALL_P` with the sign of the effect.
     """
     rows = []
     for one in effects.itertuples():
@@ -64,12 +65,14 @@ def tested(effects: pd.DataFrame, logits: pd.DataFrame) -> pd.DataFrame:
         controls = on_day[on_day["gene"] == "NTC"]
         near = controls[controls["rep"].isin(ours["rep"])]
         fate = str(one.fate)
-        t = welch(ours[fate].to_numpy(), controls[fate].to_numpy())
-        t_batch = welch(ours[fate].to_numpy(), near[fate].to_numpy())
-        rows.append({"embryos": len(ours), "t": t, "t_batch": t_batch})
-    found = effects.reset_index(drop=True).join(pd.DataFrame(rows, columns=["embryos", "t", "t_batch"]))
+        t, p = welch(ours[fate].to_numpy(), controls[fate].to_numpy())
+        t_batch, p_batch = welch(ours[fate].to_numpy(), near[fate].to_numpy())
+        rows.append((len(ours), t, p, t_batch, p_batch))
+    tests = pd.DataFrame(rows, columns=["embryos", "t", "p", "t_batch", "p_batch"])
+    found = effects.reset_index(drop=True).join(tests)
     sign = np.sign(found["mash_mean"])
-    found["supported"] = (sign * found["t"] > LARGE_T) | (sign * found["t_batch"] > LARGE_T)
+    of_all = (sign * found["t"] > 0) & (found["p"] < SMALL_P)
+    found["supported"] = of_all | ((sign * found["t_batch"] > 0) & (found["p_batch"] < SMALL_P))
     return found
 
 

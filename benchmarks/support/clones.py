@@ -16,14 +16,18 @@ import numpy as np
 import pandas as pd
 
 from benchmarks.support.chain import design_of, hits_and_support
+from fatewalk.calls.support import joined, marks_of_controls, marks_of_parts, marks_of_survival
 from fatewalk.config.simulate import SimulateConfig
 from fatewalk.core.schema import prob_columns
 from fatewalk.screen.simulate import simulate_screen
+from fatewalk.screen.survival import survival_table
 
 if TYPE_CHECKING:
+    from fatewalk.screen.design import Design
     from fatewalk.screen.simulate import SimulatedScreen
 
 FATES = ["A", "B", "C"]
+MARKS = ("one part", "one control", "depleted", "any mark")
 SCREEN = {
     "cells": 8000, "genes": 40, "ntc_guides": 10, "days": [0, 1, 2, 3], "moi": 3, "active_genes": 10,
     "effect_size": [0.4, 1.2], "fates": FATES,
@@ -63,6 +67,18 @@ def with_clone(
     return replace(screen, cells=cells, guide_calls=calls), gene
 
 
+def marked(support: pd.DataFrame, design: Design) -> pd.DataFrame:
+    """The hits with a column for each kind of mark, and one for any."""
+    marks = (
+        marks_of_parts(support),
+        marks_of_controls(support),
+        marks_of_survival(support, survival_table(design)),
+    )
+    columns = {name: [bool(mark) for mark in of_kind] for name, of_kind in zip(MARKS, marks, strict=False)}
+    columns[MARKS[-1]] = [bool(mark) for mark in joined(*marks)]
+    return support.assign(**columns)
+
+
 def main() -> None:
     """Count hits and marks."""
     parser = argparse.ArgumentParser(
@@ -81,16 +97,19 @@ def main() -> None:
         _, support = hits_and_support(design_of(spoilt, FATES))
         found.append(support[support["gene"] == gene].assign(seed=seed))
         if seed < given.first + given.clean:
-            _, support = hits_and_support(design_of(screen, FATES))
-            true.append(support[~support["gene"].isin(null_genes(screen))])
+            design = design_of(screen, FATES)
+            _, support = hits_and_support(design)
+            true.append(marked(support, design)[~support["gene"].isin(null_genes(screen))])
     clones, clean = pd.concat(found), pd.concat(true) if true else pd.DataFrame({"survives": []})
     unmarked = clones[clones["survives"] == "yes"]
     print(
         f"clone: a hit in {clones['seed'].nunique()} of {given.screens} screens, {len(clones)} hits, "
         f"without a mark {len(unmarked)} in {unmarked['seed'].nunique()} screens"
     )
-    marked = int((clean["survives"] != "yes").sum())
-    print(f"clean: {len(clean)} true hits of {len(true)} screens, {marked} with the mark")
+    of_part = int((clean["survives"] != "yes").sum())
+    print(f"clean: {len(clean)} true hits of {len(true)} screens, {of_part} with the mark")
+    for mark in MARKS if true else ():
+        print(f"    {mark}: {int(clean[mark].sum())}")
     shown = ["seed", "gene", "fate", "day", "estimate", "weakest_without_estimate", "weakest_without_z"]
     if len(unmarked):
         print(unmarked[shown].to_string(index=False))

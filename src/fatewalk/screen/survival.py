@@ -5,9 +5,10 @@ Cells that carry a guide are counted by replicate and day, against those with NT
 
     change[d] = log(n[d] / NTC[d]) - log(n[first] / NTC[first])       averaged over replicates
 
-so that the library, the depth of a sample and what all cells do drop out. Counts scatter more than Poisson
-counts (clones, bottlenecks): the factor is taken from the spread of guides over replicates, and of NTC guides
-and the guides of a gene around each other.
+so that the library, the depth of a sample and what all cells do drop out. Whether a gene is depleted is told
+by the slope of a line through all its samples up to a day, which is steadier than two of them. Counts scatter
+more than Poisson counts (clones, bottlenecks): the factor is taken from the spread of guides over replicates,
+and of NTC guides and the guides of a gene around each other.
 
 Letters: G guides, J NTC guides, L genes, R replicates, D days.
 """
@@ -31,9 +32,9 @@ if TYPE_CHECKING:
     Numbers = NDArray[np.float64]
 
 MIN_NTC = 3  # NTC guides below which nothing is held against them
-DEPLETED = -2.0  # SEs, for each gene and day
+DEPLETED = -1.88  # SEs, for each gene and day: one-sided 3 %
 HALF = 0.5  # added to counts, so that none is zero
-DECIMALS = {"log_ratio": 3, "change": 3, "change_se": 3}
+DECIMALS = {"log_ratio": 3, "change": 3, "change_se": 3, "trend_z": 3}
 
 
 def survival_table(design: Design) -> pd.DataFrame:
@@ -49,9 +50,9 @@ def survival_table(design: Design) -> pd.DataFrame:
     pandas.DataFrame
         survival.csv: level (gene, guide), gene (NTC for controls), guide (empty for genes), day (label),
         n_cells, log_ratio (of cells over those of a mean NTC guide), change (of that since the first day),
-        change_se, depleted (``yes``, ``no``; empty where it is not known). Only the header with fewer than
-        `MIN_NTC` NTC guides or one day, and where the cells of a cluster share their guides: then
-        counts say how many clusters were taken.
+        change_se, trend_z (`trend`), depleted (``yes``, ``no``; empty where it is not known). Only the header
+        with fewer than `MIN_NTC` NTC guides or one day, and where the cells of a cluster share their
+        guides: then counts say how many clusters were taken.
     """
     if len(design.ntc_names) < MIN_NTC or len(design.days) < 2 or _sampled_by_cluster(design):
         return pd.DataFrame(columns=[*COLUMNS])
@@ -70,7 +71,9 @@ def survival_table(design: Design) -> pd.DataFrame:
     return pd.concat(parts, ignore_index=True).round(DECIMALS)
 
 
-COLUMNS = ("level", "gene", "guide", "day", "n_cells", "log_ratio", "change", "change_se", "depleted")
+COLUMNS = (
+    "level", "gene", "guide", "day", "n_cells", "log_ratio", "change", "change_se", "trend_z", "depleted",
+)  # fmt: skip
 
 
 def _sampled_by_cluster(design: Design) -> bool:
@@ -108,6 +111,33 @@ def changes(counts: Numbers, everyone: Numbers) -> tuple[Numbers, Numbers]:
     precision = 1 / (1 / (counts[..., 1:] + HALF) + 1 / (counts[..., :1] + HALF))
     sampled = (everyone[:, 1:] > 0) & (everyone[:, :1] > 0)
     return share[..., 1:] - share[..., :1], np.where(sampled, precision, 0.0)
+
+
+def trend(counts: Numbers, everyone: Numbers) -> Numbers:
+    """Slope of the log share over the days up to each one, in Poisson standard errors, [n, D - 1].
+
+    Parameters
+    ----------
+    counts : array [n, R, D]
+        Cells.
+    everyone : array [R, D]
+        What they are held against; samples without them do not count.
+
+    Notes
+    -----
+    A line for each gene, an intercept for each replicate; days count 0, 1, 2 whatever lies between them.
+    """
+    share = np.log((counts + HALF) / (everyone + HALF))
+    precision = np.where(everyone > 0, 1 / (1 / (counts + HALF) + 1 / (everyone + HALF)), 0.0)
+    days = np.arange(counts.shape[2])
+    slopes = []
+    for last in days[1:]:
+        weight, day = precision[..., : last + 1], days[: last + 1]
+        around = day - _mean(np.broadcast_to(day, weight.shape), weight, axis=2)  # [n, R, last + 1]
+        total = (weight * around**2).sum(axis=(1, 2))
+        sloped = (weight * around * share[..., : last + 1]).sum(axis=(1, 2))
+        slopes.append(sloped / np.sqrt(np.where(total > 0, total, np.nan)))
+    return np.stack(slopes, axis=1)
 
 
 def overdispersion(guide: Numbers, ntc: Numbers, gene: NDArray[np.int64]) -> float:
@@ -171,7 +201,8 @@ def _rows(
     known = total > 0
     mean = np.where(known, _mean(change, precision, axis=1)[:, 0], np.nan)
     se = np.where(known, np.sqrt(factor * (1 / np.where(known, total, 1.0) + shared)), np.nan)
-    depleted = np.where(known, np.where(mean < DEPLETED * se, "yes", "no"), "")
+    trend_z = np.where(known, trend(counts, everyone) / np.sqrt(factor), np.nan)
+    depleted = np.where(known, np.where(trend_z < DEPLETED, "yes", "no"), "")
     first = np.zeros((len(counts), 1))
     cells = counts.sum(axis=1)  # [n, D]
     names = np.asarray(guides, dtype=object)
@@ -185,6 +216,7 @@ def _rows(
             "log_ratio": np.log((cells + HALF) / (everyone.sum(axis=0) / n_ntc + HALF)).ravel(),
             "change": np.hstack([first, mean]).ravel(),
             "change_se": np.hstack([first, se]).ravel(),
+            "trend_z": np.hstack([first, trend_z]).ravel(),
             "depleted": np.hstack([np.full(first.shape, ""), depleted]).ravel().astype(object),
         }
     )

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from fatewalk.calls.support import marks_of_survival
-from fatewalk.screen.survival import COLUMNS, overdispersion, survival_table
+from fatewalk.screen.survival import COLUMNS, changes, overdispersion, survival_table, trend
 from tests.conftest import make_design
 
 SCREEN = {
@@ -50,6 +50,21 @@ def test_counts_are_cells(killed):
     )
     ntc = table[table["gene"] == "NTC"]
     assert ntc["n_cells"].sum() == int(killed.n_ntc.sum())
+
+
+def test_the_slope_over_all_days_tells_more_than_the_last_day():
+    everyone = np.full((2, 4), 1e6)
+    counts = np.array([1000 * 0.9 ** np.arange(4), np.full(4, 1000.0)])[:, None].repeat(
+        2, axis=1
+    )  # [2, R, D]
+    change, precision = changes(counts, everyone)
+    last = (change[0, :, 2] * precision[0, :, 2]).sum() / np.sqrt(precision[0, :, 2].sum())
+    slope = trend(counts, everyone)
+    assert slope[0, 2] < last < -4
+    assert (np.diff(slope[0]) < 0).all()  # each day adds to it
+    np.testing.assert_allclose(slope[1], 0, atol=1e-6)
+    everyone[1] = 0  # a replicate without NTC cells says nothing
+    assert trend(counts, everyone)[0, 2] == pytest.approx(slope[0, 2] / np.sqrt(2), rel=1e-6)
 
 
 def test_scatter_beyond_poisson_widens_the_errors():

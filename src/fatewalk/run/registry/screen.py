@@ -212,10 +212,8 @@ FILES = (
                 "its standard error, from the spread of guides over replicates and around each other",
                 unit="log",
             ),
-            Column(
-                "depleted",
-                "`yes`: rarer than on the first day by more than 2 standard errors; empty where unknown",
-            ),
+            Column("trend_z", "slope of the log ratio over the days up to this one, in standard errors"),
+            Column("depleted", "`yes`: trend_z below -1.88 (one-sided 3 %); empty where unknown"),
         ),
     ),
     File(
