@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -12,11 +12,8 @@ import pandas as pd
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from fatewalk.run.files import Run
-
 KEYS = ["gene", "fate", "day"]
 HANGS = "hangs on one label set"
-OF_TRUTH = ("daywise_confusion.csv", "recovery_by_day.csv")
 Hit = tuple[str, str]  # gene and fate, or gene and contrast where calls are by contrast
 
 
@@ -38,12 +35,6 @@ class OneRun:
     effects: pd.DataFrame
     confusion: Sequence[pd.DataFrame] = ()
     recovery: Sequence[pd.DataFrame] = ()
-
-    @classmethod
-    def of(cls, run: Run, *, truth: bool) -> Self:
-        """Of a finished run, with its recovery if that is asked for."""
-        confusion, recovery = (list(run.tables(name).values()) if truth else () for name in OF_TRUTH)
-        return cls(run.all_hits, run.effects("gene", "fate"), confusion, recovery)
 
     @cached_property
     def called(self) -> set[Hit]:
