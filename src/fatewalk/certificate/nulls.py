@@ -19,16 +19,17 @@ from fatewalk.certificate.permutation import (
     permuted_scores,
     scores,
 )
+from fatewalk.certificate.quiet import tell
 from fatewalk.estimates.arrays import ArrayFile
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+    from scipy.sparse import csr_array
 
     Numbers = NDArray[np.float64]
 
 TIMES = 200  # permutations
 KEPT = 20  # of them whose scores are kept, for calls and pictures
-FEWEST_UNITS = 10  # units of a gene on a day, with and without its guides, below which its z is left out
 COUNTED = 10  # permutations that reach a statistic, above which the p-value is their share
 SEED = 1
 
@@ -50,7 +51,9 @@ class Nulls(ArrayFile):
     told : array of bool [L, D]
         Gene-days with enough units for a z.
     z_sd : array [F, D]
-        SD of the permuted z of all genes told; missing where there are none.
+        SD of the permuted z of all genes told; missing where there are none, or the fate is rare.
+    z_sd_freedom : array [F, D]
+        Degrees of freedom with which its square is known.
     p_value : array [L, F]
         Of a change of the fate on any day.
     permutations : array []
@@ -59,6 +62,10 @@ class Nulls(ArrayFile):
         NTC guides.
     control_z : array [K, D, F]
         Each as if it were a gene; missing where it is in too few units.
+    control_share : array [K, D, F]
+        Independent z for which each counts.
+    gene_z, gene_share : array [L, D, F]
+        The same of genes, around the middle gene of the day.
     units : array []
         How many were permuted.
     weight_ratio : array [D]
@@ -73,10 +80,14 @@ class Nulls(ArrayFile):
     bend: Numbers
     told: NDArray[np.bool_]
     z_sd: Numbers
+    z_sd_freedom: Numbers
     p_value: Numbers
     permutations: NDArray[Any]
     controls: NDArray[Any]
     control_z: Numbers
+    control_share: Numbers
+    gene_z: Numbers
+    gene_share: Numbers
     units: NDArray[Any]
     weight_ratio: Numbers
 
@@ -95,23 +106,6 @@ class Gains:
     own: Numbers
 
 
-def z_of_items(carried: Carried, units: Units) -> tuple[Numbers, NDArray[np.bool_]]:
-    """Of each item, day and fate z as the units stand [L, D, F], and which item-days are told [L, D]."""
-    spread = carried.spread(units)
-    variance = by_item_and_day(spread, units, units.covariance)
-    told = tell(carried, units)
-    z = scores(carried.matrix(units), units.centred(), units.n_days) / _sd(variance)
-    return np.where(told[:, :, None], z, np.nan), told
-
-
-def tell(carried: Carried, units: Units) -> NDArray[np.bool_]:
-    """Item-days with enough units with and without the item, [L, D]."""
-    place = carried.item * units.n_days + units.day[carried.unit]
-    has = np.bincount(place, minlength=carried.n_items * units.n_days).reshape(-1, units.n_days)
-    of_day = np.bincount(units.day, minlength=units.n_days)
-    return (has >= FEWEST_UNITS) & (of_day - has >= FEWEST_UNITS)
-
-
 @dataclass(frozen=True)
 class Permuted:
     """Permutations of the genes' scores, summed up.
@@ -122,13 +116,19 @@ class Permuted:
         Scores of the first ones.
     z_sd : array [F, D]
         SD of z.
+    freedom : array [F, D]
+        Degrees of freedom of its square.
     reached : array [L, F]
         How many reached the statistic of the screen.
+    own : array [L, D, F]
+        What each gene's own fitted effect adds to its score.
     """
 
     kept: Numbers
     z_sd: Numbers
+    freedom: Numbers
     reached: Numbers
+    own: Numbers
 
 
 def permute(
@@ -151,8 +151,31 @@ def permute(
             kept.append(some)
     n_told = told.sum(axis=0)[:, None] * times
     z_sd = np.sqrt(np.where(n_told > 0, squares / np.maximum(n_told, 1), np.nan)).T
-    found = Permuted(np.concatenate(kept)[:KEPT], z_sd, reached)
+    found = Permuted(np.concatenate(kept)[:KEPT], z_sd, freedom(spread, told, units), reached, own_score)
     return found, p_values(observed, reached, times, told), assumed, told
+
+
+def freedom(spread: csr_array, told: NDArray[np.bool_], units: Units) -> Numbers:
+    """Degrees of freedom of the squared SD of permuted z, [F, D].
+
+    However often guides are permuted, the labels are the same: of a stratum of n units their variance is
+    known with n - 1 degrees of freedom, and fewer where they have heavy tails.
+    """
+    n, day = units.sizes - 1, units.day_of_stratum
+    variance = units.covariance.diagonal(axis1=1, axis2=2)  # [S, F]
+    found = np.zeros((variance.shape[1], units.n_days))
+    for d in range(units.n_days):
+        inside = (day == d) & (n > 0)
+        genes = spread[np.flatnonzero(told[:, d])][:, np.flatnonzero(inside)]
+        if not genes.shape[0]:
+            continue
+        of_gene = genes @ variance[inside]  # [L, F]
+        part = variance[inside] * (genes.T @ (1 / np.where(of_gene > 0, of_gene, np.inf)))  # [S, F]
+        total = (units.sizes[inside, None] * variance[inside]).sum(axis=0) / units.sizes[inside].sum()
+        heavy = 1 + np.maximum(units.fourth[d] / np.where(total > 0, total, np.inf) ** 2, 0) / 2
+        squares = (part**2 / n[inside, None]).sum(axis=0)
+        found[:, d] = part.sum(axis=0) ** 2 / np.where(squares > 0, squares, np.inf) / heavy
+    return found
 
 
 def p_values(observed: Numbers, reached: Numbers, times: int, told: NDArray[np.bool_]) -> Numbers:

@@ -50,6 +50,10 @@ class Units:
         Mean over the units of a stratum of what the errors of the estimates take for their covariance.
     bend : array [S, F, F]
         Mean of how the fitted probabilities of a unit follow its logits, times the weight.
+    variance : array [U, F]
+        Of each unit, what the errors of the estimates take for the variance of its labels.
+    stretch : array [D]
+        By what the residuals were multiplied.
     """
 
     stratum: Places
@@ -57,6 +61,8 @@ class Units:
     residual: Numbers
     covariance: Numbers
     bend: Numbers
+    variance: Numbers
+    stretch: Numbers
 
     @property
     def sizes(self) -> Places:
@@ -73,6 +79,29 @@ class Units:
         """Day of each stratum, [S]."""
         found = np.zeros(len(self.covariance), dtype=np.int64)
         found[self.stratum] = self.day
+        return found
+
+    @property
+    def independent(self) -> Numbers:
+        """Independent numbers among the F of a day's labels, over F, [D]: they sum to one."""
+        found = np.empty(self.n_days)
+        for d in range(self.n_days):
+            mine = self.day_of_stratum == d
+            total = (self.sizes[mine, None, None] * self.covariance[mine]).sum(axis=0)
+            sd = np.sqrt(np.where(total.diagonal() > 0, total.diagonal(), np.inf))
+            squares = (total / sd / sd[:, None]) ** 2
+            found[d] = squares.trace() / max(squares.sum(), 1.0)
+        return found
+
+    @property
+    def fourth(self) -> Numbers:
+        """Fourth cumulants of the residuals of each day, [D, F]; 0 for normal ones."""
+        centred = self.centred()
+        n = np.bincount(self.day, minlength=self.n_days)[:, None]
+        second, fourth = (np.zeros((self.n_days, centred.shape[1])) for _ in range(2))
+        np.add.at(second, self.day, centred**2)
+        np.add.at(fourth, self.day, centred**4)
+        found: Numbers = fourth / n - 3 * (second / n) ** 2
         return found
 
     def mean(self, values: Numbers) -> Numbers:
