@@ -123,7 +123,7 @@ def _of_certificate(certificate: Mapping[str, Any], withheld: bool) -> dict[str,
             " The hits are withheld; they stand in hits_withheld.csv. To see them here all the same, set "
             "calls.require: none in the config, and say so wherever you show them."
             if withheld
-            else " Hits are shown all the same, as calls.require: none asks for: say so wherever you show them."
+            else " Hits are shown all the same (calls.require: none): say so wherever you show them."
         )
     return _item("Certificate", state, words)
 

@@ -18,7 +18,7 @@ const round = (value, digits = 2) => value === null ? "not known" : value.toFixe
 const signed = (value, digits = 1) => value === null ? "not known" : (value > 0 ? "+" : "") + round(value, digits);
 const odds = (value) => value === null ? null : Number(Math.exp(value).toPrecision(3));
 
-const oddsInWords = (value) => odds(value) < 10 ? odds(value).toFixed(2) : String(odds(value));  // as in the table
+const oddsInWords = (value) => value === null ? "not known" : odds(value) < 10 ? odds(value).toFixed(2) : String(odds(value));
 
 function make(tag, attributes = {}, ...children) {
   const made = document.createElement(tag);
