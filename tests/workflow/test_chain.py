@@ -54,7 +54,16 @@ def test_every_agreed_file_is_there(finished):
         assert finished.path(name).is_file(), name
     for name in CONTRACT:
         assert finished.path(name).read_bytes() == finished.path(f"contrast=MES/{name}").read_bytes()
-    for figure in ("convergence", "heatmap", "trajectories", "volcano", "guides", "composition", "recovery"):
+    for figure in (
+        "convergence",
+        "heatmap",
+        "trajectories",
+        "volcano",
+        "guides",
+        "composition",
+        "certificate",
+        "recovery",
+    ):
         for suffix in ("png", "pdf", "svg"):
             assert finished.path(f"figures/{figure}.{suffix}").stat().st_size > 5000
 
