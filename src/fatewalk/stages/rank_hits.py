@@ -96,13 +96,14 @@ def main(run: Run, summary: Path) -> None:
         hits = hits_table(ranked, concordance, change, run.days, run.reference)
     support, marks = rests_on(run, summary, hits, of_genes)
     hits, withheld = with_marks(hits, support, marks), is_withheld(run)
-    write_table(hits.head(0) if withheld else hits, run.folder / "hits.csv")
+    shown = hits.head(0) if withheld else hits
+    write_table(shown, run.folder / "hits.csv")
     write_table(hits if withheld else hits.head(0), run.folder / "hits_withheld.csv")
     write_table(support.assign(marks=["; ".join(one) for one in marks]), run.folder / "hit_support.csv")
     effects = pd.concat([of_fates, effects_table(genes, guides, run.days)], ignore_index=True)
     effects = with_p_values(effects, run.table("gene_p_values.csv"))
     write_table(effects, run.folder / "effects.parquet")
-    annotate(run, effects, hits)
+    annotate(run, effects, shown)
     enter(run.folder, "rank_hits", run.made_by("rank_hits"))
     enter(run.folder, "run_mashr", publish_mashr(run, settings.mash))
     enter(run.folder, "plot_contrast", [])  # figures of earlier calls, which only all_figures makes anew
