@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-from scipy.special import chdtrc
+from scipy.special import chdtrc, chdtri, ndtri
 
 from fatewalk.core.errors import quoted
 from fatewalk.core.words import count
@@ -27,14 +27,15 @@ Verdict = Literal["pass", "warn", "fail"]
 
 SD_WARN, SD_FAIL = 1.07, 1.15  # of permuted z, or one over them
 FEW_UNITS = 500  # units below which the fit's own parameters blur the SD: a warning at most
-CONTROL_WARN, CONTROL_FAIL = 1.15, 1.2  # SD of z of controls
-FEW_CONTROL_Z = 40  # independent z below which the controls can tell little
-SURE = 1e-3  # how unlikely the controls' z must be where nothing is wrong
-QUIET_WARN, QUIET_FAIL = 1.15, 1.25  # spread of z of genes that seem to do nothing
-SPREADS = np.arange(0.7, 2.5, 0.05)
+SPREAD_WARN, SPREAD_FAIL = 1.07, 1.15  # of z of controls and quiet genes, if chance is unlikely
+DOUBTFUL, SURE = 0.04, 0.02  # how unlikely such a spread must be where nothing is wrong
+UNUSUAL = 0.05  # of controls, where genes are loud
+FEWEST_Z, FEW_Z = 5, 40  # independent z below which they tell nothing, little
+SPREADS = np.arange(0.7, 2.5, 0.025)
 WIDER = (0.0, 3.0, 8.0, 20.0, 50.0)  # SD of effects over that of the null part
 EM_ROUNDS, MOST_Z = 40, 4000
-SLOPE_WARN, SLOPE_FAIL = 3.0, 5.0  # z of the slope on the number of NTC guides
+SLOPE_DOUBTFUL, SLOPE_SURE = 0.01, 0.001  # how unlikely a slope on the number of NTC guides must be
+SLOPE_MATTERS = 0.05  # logit per NTC guide, below which a slope is no reason to withhold
 WEIGHT_WARN, WEIGHT_FAIL = 1.2, 1.5  # weight of a label times its dispersion, or one over them
 COVERAGE_WARN, COVERAGE_FAIL = (0.92, 0.975), (0.9, 0.99)  # of 95 % intervals of planted effects
 FALSE_HITS = 0.02  # hits per gene in a screen whose guides were shuffled, and at least one a screen
@@ -89,19 +90,17 @@ def shuffled_guides(nulls: Nulls) -> Check:
 
 def control_guides(nulls: Nulls) -> Check:
     """Are controls quiet: each NTC guide taken for a gene, the others its controls."""
-    name, z = "control_guides", nulls.control_z  # [K, D, F]
-    told = np.isfinite(z).sum(axis=2) > 0  # [K, D]
-    n = int(told.sum()) * (z.shape[2] - 1)  # independent ones: fates sum to one
-    if not n:
-        return Check(
-            name, "warn", None, None, "No NTC guide is in enough cells to be tried as if it were a gene."
-        )
-    value = float(np.sqrt(np.nanmean(z**2)))
-    unlikely = float(chdtrc(n, n * value**2))
-    verdict: Verdict = "pass"
-    if value > CONTROL_WARN and unlikely < SURE:
-        verdict = "fail" if value > CONTROL_FAIL and n >= FEW_CONTROL_Z else "warn"
-    k = int((told.sum(axis=1) > 0).sum())
+    name, z, share = "control_guides", nulls.control_z, nulls.control_share  # [K, D, F]
+    n = float(share.sum())
+    if n < FEWEST_Z:
+        few = "No NTC guide is in enough cells to be tried as if it were a gene."
+        return Check(name, "warn", None, None, few)
+    value = _spread(z, share)
+    limit = max(SPREAD_FAIL, float(np.sqrt(chdtri(n, SURE) / n)))
+    verdict: Verdict = "fail" if value > limit else "pass"
+    if verdict == "pass" and value > SPREAD_WARN and chdtrc(n, n * value**2) < DOUBTFUL:
+        verdict = "warn"
+    k = int((share.sum(axis=(1, 2)) > 0).sum())
     found = f"{count(k, 'NTC guide')}, each taken for a gene, have z scores with a spread of {value:.2f}"
     words = f"Controls are quiet: {found}; 1 is right."
     if verdict != "pass":
@@ -111,63 +110,89 @@ def control_guides(nulls: Nulls) -> Check:
             f"{quoted(nulls.controls[loud].tolist())}. Cells that belong together (clones, embryos, wells) "
             "and are not named do this: name them with cluster_key. So do NTC guides that act."
         )
-    elif n < FEW_CONTROL_Z:
-        words += f" {n} independent z scores can tell little."
-    return Check(name, verdict, value, CONTROL_FAIL, words)
+    elif n < FEW_Z:
+        words += f" {n:.0f} independent z scores can tell little."
+    return Check(name, verdict, value, limit, words)
 
 
-def quiet_genes(z: Numbers, controls: Check) -> Check:
-    """Are genes without an effect as quiet as errors say: spread of z of the quiet ones among all genes.
+def quiet_genes(nulls: Nulls) -> Check:
+    """Are all that seem to do nothing, controls and genes together, as quiet as errors say.
+
+    Most genes of a screen do nothing, and there are many of them: together with the controls they see what
+    neither sees alone. But many small effects spread z too, so the controls must not speak against it.
+    """
+    name = "quiet_genes"
+    n_genes, n = float(nulls.gene_share.sum()), float(nulls.control_share.sum())
+    if n_genes + n < FEW_Z:
+        few = f"{n_genes + n:.0f} independent z scores of genes and controls can tell little."
+        return Check(name, "warn", None, None, few)
+    squares = n * _spread(nulls.control_z, nulls.control_share) ** 2 if n else 0.0
+    value, gain = null_spread(nulls.gene_z, nulls.gene_share, squares, n)
+    # the spread whose likelihood gains enough over 1, as log likelihoods are quadratic in log spread
+    sure, doubtful = (
+        float(value ** np.sqrt(chdtri(1, 2 * p) / gain)) if gain > 0 else np.inf for p in (SURE, DOUBTFUL)
+    )
+    limit = max(SPREAD_FAIL, sure)
+    found = f"z scores of what seems to do nothing, genes and controls, have a spread of {value:.2f}"
+    if value <= max(SPREAD_WARN, doubtful):
+        known = limit if np.isfinite(limit) else None
+        return Check(name, "pass", value, known, f"Quiet genes are quiet: {found}; 1 is right.")
+    loud = n >= FEWEST_Z and chdtrc(n, squares) < UNUSUAL
+    verdict: Verdict = "fail" if value > limit and loud else "warn"
+    why = (
+        "and controls are loud too: the errors are too small. Cells that belong together (clones, embryos, "
+        "wells) and are not named do this: name them with cluster_key"
+        if loud
+        else "though controls are not loud: most genes may act a little"
+    )
+    return Check(name, verdict, value, limit, f"Hardly any gene is quiet: {found}, where 1 is right, {why}.")
+
+
+def _spread(z: Numbers, share: Numbers) -> float:
+    """SD of z around 0, each with the share of an independent one that it counts for."""
+    return float(np.sqrt((share * np.nan_to_num(z) ** 2).sum() / share.sum()))
+
+
+def null_spread(z: Numbers, share: Numbers, squares: float, n: float) -> tuple[float, float]:
+    """SD of z without an effect, and twice the log likelihood that it gains over 1.
+
+    z of genes are the narrowest part of a mixture of normals around zero (an empirical null, Efron 2004,
+    with its mean at zero); z of controls have no other part. For each SD on a grid the weights of wider parts
+    are found by EM, and the SD with the largest likelihood is taken.
 
     Parameters
     ----------
-    z : array [...]
-        Unshrunk estimate over its error of every gene, fate and day.
-    controls
-        Of `control_guides`: many real effects spread z too, and only the controls tell them apart.
-    """
-    name, finite = "quiet_genes", z[np.isfinite(z)]
-    if len(finite) < FEW_CONTROL_Z:
-        return Check(name, "warn", None, None, f"{count(len(finite), 'z score')} of genes can tell little.")
-    value = null_spread(finite)
-    found = f"the z scores of genes that seem to do nothing have a spread of {value:.2f}"
-    if value <= QUIET_WARN:
-        return Check(name, "pass", value, QUIET_FAIL, f"Quiet genes are quiet: {found}; 1 is right.")
-    loud = controls.value is not None and controls.value > CONTROL_WARN
-    verdict: Verdict = "fail" if value > QUIET_FAIL and loud else "warn"
-    why = "and controls are loud too: the errors are too small" if loud else "or most genes do act a little"
-    words = f"Hardly any gene is quiet: {found}, where 1 is right, {why}."
-    return Check(name, verdict, value, QUIET_FAIL, words)
-
-
-def null_spread(z: Numbers) -> float:
-    """SD of the z without an effect: the narrowest part of a mixture of normals around zero.
-
-    For each SD on a grid the weights of wider parts are found by EM, and the SD with the largest likelihood
-    is taken (an empirical null, Efron 2004, with its mean at zero).
+    z, share : array [...]
+        z of genes, and what each counts for.
+    squares, n
+        Sum of squares and number of independent z of the controls.
 
     Examples
     --------
     >>> rng = np.random.default_rng(0)
     >>> z = 1.3 * rng.normal(size=4000)
     >>> z[:800] *= 4
-    >>> abs(null_spread(z) - 1.3) < 0.1
+    >>> abs(null_spread(z, np.ones(4000), 0.0, 0.0)[0] - 1.3) < 0.1
     True
     """
+    z, share = z[share > 0], share[share > 0]
     if len(z) > MOST_Z:
-        z = np.random.default_rng(0).choice(z, MOST_Z, replace=False)
-    best, found = -np.inf, 1.0
-    for sd in SPREADS:
-        spread = sd * np.sqrt(1 + np.square(WIDER))  # [k]
-        density = np.exp(-0.5 * (z[:, None] / spread) ** 2) / spread  # [n, k]
-        weight = np.full(len(WIDER), 1 / len(WIDER))
-        for _ in range(EM_ROUNDS):
-            share = density * weight
-            weight = (share / share.sum(axis=1, keepdims=True)).mean(axis=0)
-        loglik = float(np.log(density @ weight).sum())
-        if loglik > best:
-            best, found = loglik, float(sd)
-    return found
+        some = np.random.default_rng(0).choice(len(z), MOST_Z, replace=False)
+        z, share = z[some], share[some]
+    loglik = np.array([_loglik(z, share, sd) - n * np.log(sd) - squares / (2 * sd**2) for sd in SPREADS])
+    best, one = int(np.argmax(loglik)), int(np.argmin(np.abs(SPREADS - 1)))
+    return float(SPREADS[best]), float(2 * (loglik[best] - loglik[one]))
+
+
+def _loglik(z: Numbers, share: Numbers, sd: float) -> float:
+    """Log likelihood of z with a null part of this SD."""
+    spread = sd * np.sqrt(1 + np.square(WIDER))  # [k]
+    density = np.exp(-0.5 * (z[:, None] / spread) ** 2) / spread  # [n, k]
+    weight = np.full(len(WIDER), 1 / len(WIDER))
+    for _ in range(EM_ROUNDS):
+        of_part = density * weight
+        weight = share @ (of_part / of_part.sum(axis=1, keepdims=True)) / share.sum()
+    return float(share @ np.log(density @ weight))
 
 
 def ntc_slope(card: Mapping[str, Any]) -> Check:
@@ -176,17 +201,20 @@ def ntc_slope(card: Mapping[str, Any]) -> Check:
     if not found:
         return Check(name, "warn", None, None, "No slope on the number of NTC guides can be told.")
     contrast = max(found, key=lambda one: abs(found[one]["z"]))
-    value = float(found[contrast]["z"])
-    verdict: Verdict = "pass" if abs(value) <= SLOPE_WARN else "warn" if abs(value) <= SLOPE_FAIL else "fail"
+    slope, value = float(found[contrast]["slope"]), float(found[contrast]["z"])
+    doubtful, limit = (float(-ndtri(p / (2 * len(found)))) for p in (SLOPE_DOUBTFUL, SLOPE_SURE))
+    verdict: Verdict = "pass" if abs(value) <= doubtful else "warn"
+    if abs(value) > limit and abs(slope) > SLOPE_MATTERS:
+        verdict = "fail"
     if verdict == "pass":
         words = f"NTC guides do no more than their share of the number of guides (largest z {value:+.1f})."
     else:
         words = (
-            f"NTC guides act on {contrast!r} beyond their share of the number of guides (z {value:+.1f}): "
-            "the number of guides of a cell is miscounted (one NTC label for several guides), or most genes "
-            "act in one direction."
+            f"NTC guides act on {contrast!r} beyond their share of the number of guides (slope {slope:+.2f}, "
+            f"z {value:+.1f}): the number of guides of a cell is miscounted (one NTC label for several "
+            "guides), or most genes act in one direction."
         )
-    return Check(name, verdict, abs(value), SLOPE_FAIL, words)
+    return Check(name, verdict, abs(value), limit, words)
 
 
 def label_weight(nulls: Nulls) -> Check:
@@ -275,8 +303,8 @@ def certificate(kind: str, checks: Sequence[Check], notes: Sequence[str]) -> dic
 def cannot_tell(nulls: Nulls) -> list[str]:
     """What no check here can see."""
     notes = ["Guide calls that are exchanged at random look like a screen with weaker effects."]
-    told = int(np.isfinite(nulls.control_z).any(axis=(1, 2)).sum())
-    if told * len(nulls.days) * (len(nulls.fates) - 1) < FEW_CONTROL_Z:
+    told = int((nulls.control_share.sum(axis=(1, 2)) > 0).sum())
+    if nulls.control_share.sum() < FEW_Z:
         notes.append(
             f"{count(told, 'NTC guide')} in enough cells: cells that belong together and are not named would "
             "hardly be seen."

@@ -12,8 +12,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from fatewalk.certificate.nulls import SEED, TIMES, Gains, Nulls, permute, z_of_items
+from fatewalk.certificate.nulls import SEED, TIMES, Gains, Nulls, permute
 from fatewalk.certificate.permutation import Carried, Units, by_item_and_day
+from fatewalk.certificate.quiet import z_of_controls, z_of_genes
 from fatewalk.certificate.strata import strata
 from fatewalk.model.cells import guides_vary_in_clusters
 from fatewalk.model.coordinates import Coordinates
@@ -62,19 +63,25 @@ def draw_nulls(
     controls = _carried(
         unit, design.ntc_offsets.diff().numpy(), design.ntc_guides.numpy(), len(design.ntc_names)
     )[0]
+    control_z, control_share = z_of_controls(controls, gains.carried, units)
+    bend = _bend(gains.carried, units)
+    gene_z, gene_share = z_of_genes(gains.carried, units, found.own, bend.diagonal(axis1=2, axis2=3))
     return Nulls(
         genes=np.array(design.genes),
         fates=np.array(design.fates),
         days=np.array(design.days),
         score=found.kept,
         variance=variance,
-        bend=_bend(gains.carried, units),
+        bend=bend,
         told=told,
         z_sd=found.z_sd,
         p_value=p_value,
         permutations=np.array(times),
         controls=np.array(design.ntc_names, dtype=str),
-        control_z=z_of_items(controls, units)[0],
+        control_z=control_z,
+        control_share=control_share,
+        gene_z=gene_z,
+        gene_share=gene_share,
         units=np.array(len(units.stratum)),
         weight_ratio=_mean_by_day(cells.weight * cells.dispersion, design),
     )
@@ -148,6 +155,7 @@ def _summed(cells: Cells, design: Design, unit: Places, scatter: Scatter | None)
     residual = np.zeros((n_units, cells.pi.shape[1]))
     np.add.at(residual, unit, (cells.weight[:, None] * (design.prob - cells.pi)).numpy())
     sizes = np.bincount(stratum)
+    variance = torch.zeros(n_units, cells.pi.shape[1], dtype=cells.pi.dtype)
     covariance, bend, drawn = (
         torch.zeros(len(sizes), *[cells.pi.shape[1]] * 2, dtype=cells.pi.dtype) for _ in range(3)
     )
@@ -155,11 +163,13 @@ def _summed(cells: Cells, design: Design, unit: Places, scatter: Scatter | None)
         p, w, of = cells.pi[some], cells.weight[some], of_cell[some]
         multinomial = torch.diag_embed(p) - p[:, :, None] * p[:, None, :]
         size = w.square() * cells.dispersion[some]
-        bend.index_add_(0, of, w[:, None, None] * multinomial)
-        drawn.index_add_(0, of, size[:, None, None] * multinomial)
+        own = curved = w[:, None, None] * multinomial
         if scatter:
-            covariance.index_add_(0, of, size[:, None, None] * scatter.of_labels(p, design.day[some]))
-    covariance = covariance if scatter else bend
+            own = size[:, None, None] * scatter.of_labels(p, design.day[some])
+        bend.index_add_(0, of, curved)
+        drawn.index_add_(0, of, size[:, None, None] * multinomial)
+        covariance.index_add_(0, of, own)
+        variance.index_add_(0, torch.from_numpy(unit)[some], own.diagonal(dim1=1, dim2=2))
     n_days = len(design.days)
     day_of_stratum = np.zeros(len(sizes), dtype=np.int64)
     day_of_stratum[stratum] = day_of_unit
@@ -167,8 +177,9 @@ def _summed(cells: Cells, design: Design, unit: Places, scatter: Scatter | None)
     wanted = drawn.diagonal(dim1=1, dim2=2).sum(1).numpy()
     wanted = np.bincount(day_of_stratum, weights=wanted, minlength=n_days)
     stretch = np.sqrt(wanted / np.where(found > 0, found, 1.0))
-    per_unit = [(x / torch.from_numpy(sizes)[:, None, None]).numpy() for x in (covariance, bend)]
-    return Units(stratum, day_of_unit, residual * stretch[day_of_unit][:, None], *per_unit)
+    stretched = residual * stretch[day_of_unit][:, None]
+    mean, bent = ((x / torch.from_numpy(sizes)[:, None, None]).numpy() for x in (covariance, bend))
+    return Units(stratum, day_of_unit, stretched, mean, bent, variance.numpy(), stretch)
 
 
 def _mean_by_day(values: Tensor, design: Design) -> Numbers:

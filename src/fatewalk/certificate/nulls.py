@@ -19,6 +19,7 @@ from fatewalk.certificate.permutation import (
     permuted_scores,
     scores,
 )
+from fatewalk.certificate.quiet import tell
 from fatewalk.estimates.arrays import ArrayFile
 
 if TYPE_CHECKING:
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
 
 TIMES = 200  # permutations
 KEPT = 20  # of them whose scores are kept, for calls and pictures
-FEWEST_UNITS = 10  # units of a gene on a day, with and without its guides, below which its z is left out
 COUNTED = 10  # permutations that reach a statistic, above which the p-value is their share
 SEED = 1
 
@@ -59,6 +59,10 @@ class Nulls(ArrayFile):
         NTC guides.
     control_z : array [K, D, F]
         Each as if it were a gene; missing where it is in too few units.
+    control_share : array [K, D, F]
+        Independent z for which each counts.
+    gene_z, gene_share : array [L, D, F]
+        The same of genes, around the middle gene of the day.
     units : array []
         How many were permuted.
     weight_ratio : array [D]
@@ -77,6 +81,9 @@ class Nulls(ArrayFile):
     permutations: NDArray[Any]
     controls: NDArray[Any]
     control_z: Numbers
+    control_share: Numbers
+    gene_z: Numbers
+    gene_share: Numbers
     units: NDArray[Any]
     weight_ratio: Numbers
 
@@ -95,23 +102,6 @@ class Gains:
     own: Numbers
 
 
-def z_of_items(carried: Carried, units: Units) -> tuple[Numbers, NDArray[np.bool_]]:
-    """Of each item, day and fate z as the units stand [L, D, F], and which item-days are told [L, D]."""
-    spread = carried.spread(units)
-    variance = by_item_and_day(spread, units, units.covariance)
-    told = tell(carried, units)
-    z = scores(carried.matrix(units), units.centred(), units.n_days) / _sd(variance)
-    return np.where(told[:, :, None], z, np.nan), told
-
-
-def tell(carried: Carried, units: Units) -> NDArray[np.bool_]:
-    """Item-days with enough units with and without the item, [L, D]."""
-    place = carried.item * units.n_days + units.day[carried.unit]
-    has = np.bincount(place, minlength=carried.n_items * units.n_days).reshape(-1, units.n_days)
-    of_day = np.bincount(units.day, minlength=units.n_days)
-    return (has >= FEWEST_UNITS) & (of_day - has >= FEWEST_UNITS)
-
-
 @dataclass(frozen=True)
 class Permuted:
     """Permutations of the genes' scores, summed up.
@@ -124,11 +114,14 @@ class Permuted:
         SD of z.
     reached : array [L, F]
         How many reached the statistic of the screen.
+    own : array [L, D, F]
+        What each gene's own fitted effect adds to its score.
     """
 
     kept: Numbers
     z_sd: Numbers
     reached: Numbers
+    own: Numbers
 
 
 def permute(
@@ -151,7 +144,7 @@ def permute(
             kept.append(some)
     n_told = told.sum(axis=0)[:, None] * times
     z_sd = np.sqrt(np.where(n_told > 0, squares / np.maximum(n_told, 1), np.nan)).T
-    found = Permuted(np.concatenate(kept)[:KEPT], z_sd, reached)
+    found = Permuted(np.concatenate(kept)[:KEPT], z_sd, reached, own_score)
     return found, p_values(observed, reached, times, told), assumed, told
 
 

@@ -50,6 +50,10 @@ class Units:
         Mean over the units of a stratum of what the errors of the estimates take for their covariance.
     bend : array [S, F, F]
         Mean of how the fitted probabilities of a unit follow its logits, times the weight.
+    variance : array [U, F]
+        Of each unit, what the errors of the estimates take for the variance of its labels.
+    stretch : array [D]
+        By what the residuals were multiplied.
     """
 
     stratum: Places
@@ -57,6 +61,8 @@ class Units:
     residual: Numbers
     covariance: Numbers
     bend: Numbers
+    variance: Numbers
+    stretch: Numbers
 
     @property
     def sizes(self) -> Places:
@@ -73,6 +79,18 @@ class Units:
         """Day of each stratum, [S]."""
         found = np.zeros(len(self.covariance), dtype=np.int64)
         found[self.stratum] = self.day
+        return found
+
+    @property
+    def independent(self) -> Numbers:
+        """Independent numbers among the F of a day's labels, over F, [D]: they sum to one."""
+        found = np.empty(self.n_days)
+        for d in range(self.n_days):
+            mine = self.day_of_stratum == d
+            total = (self.sizes[mine, None, None] * self.covariance[mine]).sum(axis=0)
+            sd = np.sqrt(np.where(total.diagonal() > 0, total.diagonal(), np.inf))
+            squares = (total / sd / sd[:, None]) ** 2
+            found[d] = squares.trace() / max(squares.sum(), 1.0)
         return found
 
     def mean(self, values: Numbers) -> Numbers:

@@ -11,7 +11,8 @@ from fatewalk.config import MAIN_RUN, SimulatedDataset, load_config, read_config
 from fatewalk.config.messages import Problems
 from fatewalk.core.errors import FatewalkError, first_few
 from fatewalk.core.words import count, on_days
-from fatewalk.diagnostics.expected import detectable_effects
+from fatewalk.diagnostics.expected import detectable_effects, replicates_beyond_one, whole_clusters
+from fatewalk.estimates.estimand import choose_estimand
 from fatewalk.model import make_terms
 from fatewalk.model.coordinates import Coordinates
 from fatewalk.screen.design import build_design
@@ -69,7 +70,7 @@ def _of_dataset(config: Config, name: str) -> Iterator[str]:
     yield ""
     yield from _contents(design, report)
     yield ""
-    yield from _power(design)
+    yield from _power(design, settings)
     yield ""
     yield from _size(design, settings, config, name)
     warnings = report["warnings"] + _of_labels(design)
@@ -137,10 +138,14 @@ def _contents(design: Design, report: dict[str, Any]) -> Iterator[str]:
         yield f"{len(design.clusters)} clusters (embryos, clones or wells)"
 
 
-def _power(design: Design) -> Iterator[str]:
+def _power(design: Design, settings: RunSettings) -> Iterator[str]:
     """Fates by day: share, resolution of the labels, and the smallest effect of a gene of middling size."""
+    calls = settings.calls
+    n_guides = np.bincount(design.guide_to_gene.numpy())
+    asked = choose_estimand(calls.estimand, calls.source, replicates_beyond_one(design), n_guides)
+    samples = {"guides": asked.guides, "replicates": asked.name == "population"}
     share = np.stack([design.prob[design.day == d].mean(0).numpy() for d in range(len(design.days))], axis=1)
-    effect, points = detectable_effects(design)  # [F, D] each
+    effect, points = detectable_effects(design, **samples)  # [F, D] each
     resolution = Resolution.of(design).of_fate  # [F, D]
     yield "Each fate: its share of the cells, and how far labels tell it from the others (0 not, 1 fully)"
     yield from aligned(
@@ -164,8 +169,18 @@ def _power(design: Design) -> Iterator[str]:
         ]
     )
     yield "  By a formula, for a gene with the median number of cells, against the other cells of the day, at"
-    yield "  the scatter of the labels. A fifth too good or more where guides of a gene or replicates differ:"
-    yield "  that is not in it. A hit must stand out from all other genes, too."
+    yield f"  the scatter of the labels{_sampled(samples, whole_clusters(design))}."
+    yield "  A hit must stand out from all other genes, too."
+
+
+def _sampled(samples: dict[str, bool], clusters: bool) -> str:
+    """What the errors of the calls hold beside the scatter of the labels, in words."""
+    names = " and ".join(name for name, counted in samples.items() if counted)
+    if not names:
+        return ""
+    if clusters:
+        return f"; that {names} differ is not in it, and makes it too good"
+    return f", and with how much {names} differ in these cells"
 
 
 def _effect(points: float, effect: float) -> str:

@@ -78,15 +78,13 @@ def main(run: Run, design: Path, fit: Path, summary: Path, threads: int) -> None
 
 def _checks(run: Run, nulls: Nulls) -> list[checks.Check]:
     """All checks of a run."""
-    genes = FateEffects.load(run.checked(run.folder / "shrunk_fates_gene.npz"))
     settings = run.settings
     evidence = run.arrays("evidence.npz")
     hits = hits_of_shuffled(nulls, evidence, settings.mash.null_weight, settings.calls)
-    controls = checks.control_guides(nulls)
     return [
         checks.shuffled_guides(nulls),
-        controls,
-        checks.quiet_genes(genes.estimate / genes.se, controls),
+        checks.control_guides(nulls),
+        checks.quiet_genes(nulls),
         checks.ntc_slope(run.json("fit_card.json")),
         checks.label_weight(nulls),
         checks.false_hits(hits, len(nulls.genes)),

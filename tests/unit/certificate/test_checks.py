@@ -21,11 +21,15 @@ def nulls():
     names = [np.array([f"{word}{i}" for i in range(n)]) for word, n in
              (("Gene", GENES), ("Fate", FATES), ("day", DAYS), ("NTC", CONTROLS))]  # fmt: skip
     score = rng.normal(size=(3, GENES, DAYS, FATES)) @ root.T
-    z = rng.normal(size=(CONTROLS, DAYS, FATES)) @ root.T / np.sqrt(bend[0, 0].diagonal())
+    z, of_genes = (
+        rng.normal(size=(n, DAYS, FATES)) @ root.T / np.sqrt(bend[0, 0].diagonal()) for n in (CONTROLS, GENES)
+    )
+    share = 2 / 3 * np.ones_like(z), 2 / 3 * np.ones_like(of_genes)  # two independent ones of three fates
     return Nulls(
         genes=names[0], fates=names[1], days=names[2], score=score, variance=bend, bend=bend,
         told=np.ones((GENES, DAYS), dtype=bool), z_sd=np.ones((FATES, DAYS)),
         p_value=rng.random((GENES, FATES)), permutations=np.array(200), controls=names[3], control_z=z,
+        control_share=share[0], gene_z=of_genes, gene_share=share[1],
         units=np.array(3000), weight_ratio=np.ones(DAYS),
     )  # fmt: skip
 
@@ -53,31 +57,70 @@ def test_few_cells_are_no_proof(nulls):
     assert "no proof" in found.words
 
 
+def times(nulls, controls=1.0, genes=1.0):
+    """With louder z."""
+    return replace(nulls, control_z=controls * nulls.control_z, gene_z=genes * nulls.gene_z)
+
+
+def with_controls(nulls, n):
+    """With the first controls alone."""
+    return replace(
+        nulls,
+        control_z=nulls.control_z[:n],
+        control_share=nulls.control_share[:n],
+        controls=nulls.controls[:n],
+    )
+
+
 def test_controls_that_are_loud(nulls):
     assert checks.control_guides(nulls).verdict == "pass"
-    loud = checks.control_guides(replace(nulls, control_z=1.5 * nulls.control_z))
+    loud = checks.control_guides(times(nulls, controls=1.5))
     assert loud.verdict == "fail"
+    assert loud.value > loud.limit
     assert "cluster_key" in loud.words
-    few = replace(nulls, control_z=1.5 * nulls.control_z[:5], controls=nulls.controls[:5])
-    assert checks.control_guides(few).verdict != "fail"
-    none = replace(nulls, control_z=nulls.control_z[:0], controls=nulls.controls[:0])
-    assert checks.control_guides(none).value is None
+    assert checks.control_guides(times(nulls, controls=1.1)).verdict != "fail", "too little to matter"
+    few = checks.control_guides(with_controls(times(nulls, controls=1.3), 3))
+    assert few.verdict == "pass"
+    assert few.limit > checks.control_guides(nulls).limit
+    assert "can tell little" in few.words
+    assert checks.control_guides(with_controls(nulls, 0)).value is None
+
+
+def test_controls_that_count_for_little_are_believed_little(nulls):
+    loud = times(nulls, 1.3 / checks.control_guides(nulls).value)
+    assert checks.control_guides(loud).verdict == "fail"
+    alike = replace(loud, control_share=loud.control_share / 8)
+    assert checks.control_guides(alike).verdict == "pass"
 
 
 def test_genes_that_are_all_loud_fail_only_with_their_controls(nulls):
-    z = np.random.default_rng(1).normal(size=(GENES, FATES, DAYS))
-    quiet, loud = (checks.control_guides(replace(nulls, control_z=s * nulls.control_z)) for s in (1, 1.5))
-    assert checks.quiet_genes(z, quiet).verdict == "pass"
-    assert checks.quiet_genes(1.5 * z, quiet).verdict == "warn"
-    assert checks.quiet_genes(1.5 * z, loud).verdict == "fail"
-    z[:10] *= 8  # a third of the genes act
-    assert checks.quiet_genes(z, quiet).verdict == "pass"
+    assert checks.quiet_genes(nulls).verdict == "pass"
+    assert checks.quiet_genes(times(nulls, genes=1.6)).verdict != "fail"
+    both = checks.quiet_genes(times(nulls, 1.4, 1.4))
+    assert both.verdict == "fail"
+    assert both.value > both.limit
+    acting = nulls.gene_z.copy()
+    acting[:10] *= 8  # a third of the genes act
+    assert checks.quiet_genes(replace(nulls, gene_z=acting)).verdict == "pass"
+    assert checks.quiet_genes(replace(times(nulls, 1.4), gene_z=1.4 * acting)).verdict == "fail"
 
 
-@pytest.mark.parametrize(("z", "verdict"), [(1.0, "pass"), (-4.0, "warn"), (7.0, "fail")])
-def test_the_slope_on_ntc_guides(z, verdict):
-    card = {"ntc_slope": {"MES": {"slope": 0.1, "se": 0.1, "z": z}, "NEU": {"slope": 0, "se": 1, "z": 0.5}}}
-    found = checks.ntc_slope(card)
+def test_controls_and_genes_together_see_what_neither_sees_alone(nulls):
+    some = with_controls(replace(nulls, gene_share=nulls.gene_share / 2), 6)
+    some = times(some, 1.29 / checks.control_guides(some).value, 1.35)
+    alone = replace(some, gene_share=np.zeros_like(some.gene_share))
+    assert checks.control_guides(some).verdict != "fail"
+    assert checks.quiet_genes(alone).value is None
+    assert checks.quiet_genes(some).verdict == "fail"
+
+
+@pytest.mark.parametrize(
+    ("z", "slope", "verdict"),
+    [(1.0, 0.1, "pass"), (-3.2, 0.1, "warn"), (4.0, 0.3, "fail"), (-4.0, -0.3, "fail"), (9.0, 0.01, "warn")],
+)
+def test_the_slope_on_ntc_guides(z, slope, verdict):
+    of_contrast = {"MES": {"slope": slope, "se": slope / z, "z": z}, "NEU": {"slope": 0, "se": 1, "z": 0.5}}
+    found = checks.ntc_slope({"ntc_slope": of_contrast})
     assert found.verdict == verdict
     assert checks.ntc_slope({"ntc_slope": None}).verdict == "warn"
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.stats import kstest
 
-from fatewalk.certificate.nulls import Gains, permute, z_of_items
+from fatewalk.certificate.nulls import Gains, permute
 from fatewalk.certificate.permutation import Carried, Units, by_item_and_day, permuted_scores, scores
 from fatewalk.certificate.strata import strata
 
@@ -20,7 +20,8 @@ def screen(seed=0, n=900, scatter=1.0, smallest=20):
     label = np.eye(FATES)[rng.choice(FATES, n, p=pi)]
     bend = np.diag(pi) - np.outer(pi, pi)
     every = np.broadcast_to(bend, (stratum.max() + 1, FATES, FATES))
-    units = Units(stratum, day, scatter * (label - pi), every, every)
+    variance = np.broadcast_to(bend.diagonal(), (n, FATES))
+    units = Units(stratum, day, scatter * (label - pi), every, every, variance, np.ones(DAYS))
     cell, gene = np.nonzero(rng.random((n, GENES)) < burden[:, None] / 30)
     return units, Carried(cell, gene, rng.integers(1, 3, len(cell)).astype(float), GENES)
 
@@ -106,14 +107,3 @@ def test_p_values_are_uniform_where_guides_do_nothing_and_small_where_one_acts()
     )  # taken out of the residuals by the fit
     _, found, _, _ = permute(Gains(carried, own), units, 96)
     assert found[4, 1] < 1e-3 < found[3, 1]
-
-
-def test_an_items_z_is_missing_where_it_is_in_too_few_units():
-    units, carried = screen()
-    few = Carried(np.arange(12), np.repeat([0, 1], [9, 3]), np.ones(12), 2)
-    z, told = z_of_items(few, units)
-    assert not told.any()
-    assert np.isnan(z).all()
-    z, told = z_of_items(carried, units)
-    assert told.all()
-    assert z.std() == pytest.approx(1.0, abs=0.2)

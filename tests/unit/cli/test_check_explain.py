@@ -87,6 +87,37 @@ def test_the_closed_form_is_near_the_standard_errors_of_the_fit(result):
     assert np.all((points > 0) & (points < 100))
 
 
+def test_the_closed_form_holds_guides_and_replicates_where_the_calls_do():
+    keys = KEYS | {"guide_sd": 0.4, "gene_replicate_sd": 0.5, "seed": 3}
+    screen, design = make_design(**keys)
+    result = fatewalk.fit(
+        screen.cells, screen.guide_map, screen.guide_calls, fates=KEYS["fates"], family="laplace", draws=200,
+        estimand="population", certificate="none",
+    )  # fmt: skip
+    se = result.effects("gene", "fate").groupby(["fate", "day"])["se"].median().unstack().to_numpy()
+    alone, guides, both = (
+        detectable_effects(design, guides=g, replicates=r)[0]
+        for g, r in ((False, False), (True, False), (True, True))
+    )
+    assert np.all(alone / (2.8 * se) < 0.7)
+    assert np.all((alone < guides) & (guides < both))
+    assert np.all(np.abs(both / (2.8 * se) - 1) < 0.35)  # nuisances and shared cells are left out
+
+
+def test_replicates_that_agree_add_nothing():
+    design = make_design(**KEYS, guide_sd=0.0)[1]
+    alone, both = (detectable_effects(design, replicates=counted)[0] for counted in (False, True))
+    assert np.array_equal(alone, both)
+
+
+def test_check_says_what_the_smallest_effect_holds(config):
+    path = config()
+    assert "with how much guides and replicates differ in these cells" in invoke("check", path)
+    raw = yaml.safe_load(Path(path).read_text()) | {"calls": {"estimand": "library"}}
+    Path(path).write_text(yaml.safe_dump(raw))
+    assert "differ in these cells" not in invoke("check", path)
+
+
 def test_detectable_effects_count_clusters_where_these_share_guides():
     keys = {**KEYS, "clusters": 20, "cluster_sd": 0.8}
     apart, _ = detectable_effects(make_design(**keys)[1])

@@ -238,10 +238,14 @@ function certificate() {
   };
 }
 
+let begin;
+const begun = new Promise(resolve => { begin = resolve; });  // the libraries are there
+
 const PICTURES = { certificate, overview, volcano, everything, composition, certainty, burden, power, trace, truth };
 
 async function draw(place, spec, name) {
   if (!spec) { place.remove(); return; }
+  await begun;
   const many = (spec.data?.values?.length ?? 0) > MANY_CELLS;
   const { view } = await vegaEmbed(place, spec, {
     mode: "vega-lite", renderer: many ? "canvas" : "svg", config: CONFIG, downloadFileName: name,
@@ -253,9 +257,9 @@ async function draw(place, spec, name) {
 
 const drawn = new Set();
 function drawOnce(place) {
-  if (drawn.has(place)) return;
+  if (drawn.has(place)) return null;
   drawn.add(place);
-  draw(place, PICTURES[place.dataset.picture](), place.dataset.picture);
+  return draw(place, PICTURES[place.dataset.picture](), place.dataset.picture);
 }
 
 // ------------------------------------------------------------------- the panel of a gene
@@ -423,11 +427,13 @@ function startFinding() {
   addEventListener("hashchange", followHash);
 }
 
+const later = window.requestIdleCallback ?? (work => setTimeout(work, 200));
+
 function startPictures() {
   const places = [...document.querySelectorAll("[data-picture]")];
+  drawOnce(places[0]).finally(() => later(() => startTable("hits-table")));  // the first picture first
   const seen = new IntersectionObserver(found => found.filter(one => one.isIntersecting).forEach(one => drawOnce(one.target)), { rootMargin: "300px" });
   places.forEach(place => seen.observe(place));
-  const later = window.requestIdleCallback ?? (work => setTimeout(work, 200));
   later(() => startTable("guides-table"));
   const rest = () => { const next = places.find(place => !drawn.has(place)); if (next) { drawOnce(next); later(rest); } };
   later(rest);  // so that all are there when the page is printed
@@ -444,9 +450,19 @@ function startTruth() {
   }
 }
 
-startTable("hits-table");
-startPrinting();
+// Text and first rows stand before the libraries are run: that takes longer than all the rest.
+function startLibraries() {
+  for (const library of document.querySelectorAll("script[data-library]")) {
+    library.replaceWith(Object.assign(document.createElement("script"), { textContent: library.textContent }));
+  }
+  begin();
+}
+
 startFinding();
 startTruth();
-startPictures();
 followHash();
+requestAnimationFrame(() => setTimeout(() => {
+  startLibraries();
+  startPrinting();
+  startPictures();
+}));

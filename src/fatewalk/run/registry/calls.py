@@ -209,8 +209,8 @@ FILES = (
                 "`name`, `verdict`, `value`, `limit` (beyond it the check fails) and `words`: "
                 "`shuffled_guides` (spread of z with guides shuffled between cells; 1 is right), "
                 "`control_guides` (spread of z of NTC guides taken for genes; 1), `quiet_genes` (spread of "
-                "z of genes that seem to do nothing; 1), `ntc_slope` (z), `label_weight` (weight of a label "
-                "times its dispersion; 1), `false_hits` (hits in a screen with shuffled guides)",
+                "z of genes and controls that seem to do nothing; 1), `ntc_slope` (z), `label_weight` "
+                "(weight of a label times its dispersion; 1), `false_hits` (hits with shuffled guides)",
             ),
             Column("cannot_tell", "what no check here can see"),
         ),

@@ -262,6 +262,8 @@ FILES = (
             Column("p_value", "randomisation p-value", "probability", "L, F"),
             Column("permutations, units", "how often how many cells or clusters were shuffled"),
             Column("control_z", "z of each NTC guide", shape="K, D, F"),
+            Column("control_share", "independent z for which each counts", shape="K, D, F"),
+            Column("gene_z, gene_share", "the same of genes", shape="L, D, F"),
             Column("weight_ratio", "weight of a label times its dispersion", shape="D"),
         ),
     ),
