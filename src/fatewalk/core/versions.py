@@ -20,7 +20,7 @@ STAGE_VERSION = {
     "fit_mash": 12,
     "run_mashr": 1,
     "certify": 1,
-    "rank_hits": 13,
+    "rank_hits": 14,
     "evaluate_recovery": 5,
     "plot_figures": 5,
     "plot_contrast": 2,
