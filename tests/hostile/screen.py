@@ -30,6 +30,7 @@ from fatewalk.stages import (
     plot_figures,
     rank_hits,
     summarise_posterior,
+    write_report,
 )
 
 PLAIN = {"cells": "cells.csv", "guide_calls": "calls.csv", "guide_map": "guides.csv"}
@@ -219,6 +220,7 @@ def later_stage(stage, folder):
         "certify": lambda: certify.main(run, design, fit, summary, 1),
         "rank_hits": lambda: rank_hits.main(run, summary),
         "plot_figures": lambda: plot_figures.main(run),
+        "write_report": lambda: write_report.main(run),
     }
     calls[stage]()
 

@@ -28,6 +28,7 @@ TARGET = {
     "fit_mash": f"{RUN}/mash_fates.json",
     "rank_hits": f"{RUN}/hits.csv",
     "plot_figures": f"{RUN}/figures/heatmap.png",
+    "write_report": f"{RUN}/report.html",
 }
 
 

@@ -25,9 +25,10 @@ if TYPE_CHECKING:
 
 Verdict = Literal["pass", "warn", "fail"]
 
-SD_WARN, SD_FAIL = 1.07, 1.15  # of permuted z, or one over them
-FEW_UNITS = 500  # units below which the fit's own parameters blur the SD: a warning at most
-SPREAD_WARN, SPREAD_FAIL = 1.07, 1.15  # of z of controls and quiet genes, if chance is unlikely
+SPREAD_WARN, SPREAD_FAIL = (
+    1.07,
+    1.15,
+)  # of z of what does nothing: less does not matter
 DOUBTFUL, SURE = 0.04, 0.02  # how unlikely such a spread must be where nothing is wrong
 UNUSUAL = 0.05  # of controls, where genes are loud
 FEWEST_Z, FEW_Z = 5, 40  # independent z below which they tell nothing, little
@@ -68,24 +69,37 @@ class Check:
 
 
 def shuffled_guides(nulls: Nulls) -> Check:
-    """Do the errors fit the labels: SD of z with guides shuffled between cells."""
-    sd = nulls.z_sd  # [F, D]
-    name, n = "shuffled_guides", int(nulls.units)
-    if not np.isfinite(sd).any():
+    """Do the errors fit the labels: SD of z with guides shuffled between cells.
+
+    Errors that are too large cost power, but make no false hit: a warning at most.
+    """
+    sd, freedom = np.nan_to_num(nulls.z_sd), nulls.z_sd_freedom  # [F, D]
+    name, n = "shuffled_guides", freedom.sum(axis=1)
+    seen = n > FEWEST_Z
+    if not seen.any():
         return Check(name, "warn", None, None, "No gene has enough cells on any day to shuffle its guides.")
-    by_fate = np.sqrt(np.nanmean(sd**2, axis=1))
-    worst = int(np.nanargmax(np.abs(np.log(by_fate))))
+    by_fate = np.sqrt((freedom * sd**2).sum(axis=1) / np.where(seen, n, np.inf))
+    chance = SURE / seen.sum()  # of any fate
+    limit = np.where(seen, np.sqrt(chdtri(np.maximum(n, 1), chance) / np.maximum(n, 1)), np.inf)
+    small = np.sqrt(chdtri(np.maximum(n, 1), 1 - chance) / np.maximum(n, 1))
+    excess = by_fate / np.maximum(limit, SPREAD_WARN)
+    lack = np.where(seen, by_fate, np.inf) / np.minimum(small, 1 / SPREAD_WARN)
+    worst = int(np.argmax(excess))
+    if excess[worst] <= 1 and lack.min() < 1:
+        worst = int(np.argmin(lack))
     value, fate = float(by_fate[worst]), str(nulls.fates[worst])
-    verdict = _two_sided(value, SD_WARN, SD_FAIL)
+    fails = max(SPREAD_FAIL, float(limit[worst]))
     found = f"with guides shuffled between cells, z scores have a spread of {value:.2f} on {fate!r}"
-    if verdict == "pass":
-        words = f"The errors fit the labels: {found}, the farthest from 1 of all fates."
-    else:
-        way = "too small" if value > 1 else "too large"
-        words = f"The errors of {fate!r} are {way}: {found}, where 1 is right."
-    if verdict == "fail" and n < FEW_UNITS:
-        verdict, words = "warn", f"{words} With {n} cells or clusters this is no proof."
-    return Check(name, verdict, value, SD_FAIL, words)
+    if excess.max() <= 1 and lack.min() >= 1:
+        few = (
+            ""
+            if limit[worst] < SPREAD_FAIL
+            else f" With so few cells or clusters less than {fails:.2f} is chance."
+        )
+        return Check(name, "pass", value, fails, f"The errors fit the labels: {found}; 1 is right.{few}")
+    verdict: Verdict = "fail" if value > fails else "warn"
+    way = "too small" if value > 1 else "too large (effects are missed, but none is made up)"
+    return Check(name, verdict, value, fails, f"The errors of {fate!r} are {way}: {found}, where 1 is right.")
 
 
 def control_guides(nulls: Nulls) -> Check:

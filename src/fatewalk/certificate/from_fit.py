@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from fatewalk.calls.fates import RARE
 from fatewalk.certificate.nulls import SEED, TIMES, Gains, Nulls, permute
 from fatewalk.certificate.permutation import Carried, Units, by_item_and_day
 from fatewalk.certificate.quiet import z_of_controls, z_of_genes
@@ -66,6 +67,7 @@ def draw_nulls(
     control_z, control_share = z_of_controls(controls, gains.carried, units)
     bend = _bend(gains.carried, units)
     gene_z, gene_share = z_of_genes(gains.carried, units, found.own, bend.diagonal(axis1=2, axis2=3))
+    common = _shares(design) >= RARE  # [F, D]
     return Nulls(
         genes=np.array(design.genes),
         fates=np.array(design.fates),
@@ -74,14 +76,15 @@ def draw_nulls(
         variance=variance,
         bend=bend,
         told=told,
-        z_sd=found.z_sd,
+        z_sd=np.where(common, found.z_sd, np.nan),
+        z_sd_freedom=np.where(common, found.freedom, 0.0),
         p_value=p_value,
         permutations=np.array(times),
         controls=np.array(design.ntc_names, dtype=str),
-        control_z=control_z,
-        control_share=control_share,
-        gene_z=gene_z,
-        gene_share=gene_share,
+        control_z=np.where(common.T, control_z, np.nan),
+        control_share=np.where(common.T, control_share, 0.0),
+        gene_z=np.where(common.T, gene_z, np.nan),
+        gene_share=np.where(common.T, gene_share, 0.0),
         units=np.array(len(units.stratum)),
         weight_ratio=_mean_by_day(cells.weight * cells.dispersion, design),
     )
@@ -180,6 +183,11 @@ def _summed(cells: Cells, design: Design, unit: Places, scatter: Scatter | None)
     stretched = residual * stretch[day_of_unit][:, None]
     mean, bent = ((x / torch.from_numpy(sizes)[:, None, None]).numpy() for x in (covariance, bend))
     return Units(stratum, day_of_unit, stretched, mean, bent, variance.numpy(), stretch)
+
+
+def _shares(design: Design) -> Numbers:
+    """Mean label of each fate and day, [F, D]."""
+    return np.stack([_mean_by_day(prob, design) for prob in design.prob.T])
 
 
 def _mean_by_day(values: Tensor, design: Design) -> Numbers:

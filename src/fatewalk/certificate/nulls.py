@@ -24,6 +24,7 @@ from fatewalk.estimates.arrays import ArrayFile
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+    from scipy.sparse import csr_array
 
     Numbers = NDArray[np.float64]
 
@@ -50,7 +51,9 @@ class Nulls(ArrayFile):
     told : array of bool [L, D]
         Gene-days with enough units for a z.
     z_sd : array [F, D]
-        SD of the permuted z of all genes told; missing where there are none.
+        SD of the permuted z of all genes told; missing where there are none, or the fate is rare.
+    z_sd_freedom : array [F, D]
+        Degrees of freedom with which its square is known.
     p_value : array [L, F]
         Of a change of the fate on any day.
     permutations : array []
@@ -77,6 +80,7 @@ class Nulls(ArrayFile):
     bend: Numbers
     told: NDArray[np.bool_]
     z_sd: Numbers
+    z_sd_freedom: Numbers
     p_value: Numbers
     permutations: NDArray[Any]
     controls: NDArray[Any]
@@ -112,6 +116,8 @@ class Permuted:
         Scores of the first ones.
     z_sd : array [F, D]
         SD of z.
+    freedom : array [F, D]
+        Degrees of freedom of its square.
     reached : array [L, F]
         How many reached the statistic of the screen.
     own : array [L, D, F]
@@ -120,6 +126,7 @@ class Permuted:
 
     kept: Numbers
     z_sd: Numbers
+    freedom: Numbers
     reached: Numbers
     own: Numbers
 
@@ -144,8 +151,31 @@ def permute(
             kept.append(some)
     n_told = told.sum(axis=0)[:, None] * times
     z_sd = np.sqrt(np.where(n_told > 0, squares / np.maximum(n_told, 1), np.nan)).T
-    found = Permuted(np.concatenate(kept)[:KEPT], z_sd, reached, own_score)
+    found = Permuted(np.concatenate(kept)[:KEPT], z_sd, freedom(spread, told, units), reached, own_score)
     return found, p_values(observed, reached, times, told), assumed, told
+
+
+def freedom(spread: csr_array, told: NDArray[np.bool_], units: Units) -> Numbers:
+    """Degrees of freedom of the squared SD of permuted z, [F, D].
+
+    However often guides are permuted, the labels are the same: of a stratum of n units their variance is
+    known with n - 1 degrees of freedom, and fewer where they have heavy tails.
+    """
+    n, day = units.sizes - 1, units.day_of_stratum
+    variance = units.covariance.diagonal(axis1=1, axis2=2)  # [S, F]
+    found = np.zeros((variance.shape[1], units.n_days))
+    for d in range(units.n_days):
+        inside = (day == d) & (n > 0)
+        genes = spread[np.flatnonzero(told[:, d])][:, np.flatnonzero(inside)]
+        if not genes.shape[0]:
+            continue
+        of_gene = genes @ variance[inside]  # [L, F]
+        part = variance[inside] * (genes.T @ (1 / np.where(of_gene > 0, of_gene, np.inf)))  # [S, F]
+        total = (units.sizes[inside, None] * variance[inside]).sum(axis=0) / units.sizes[inside].sum()
+        heavy = 1 + np.maximum(units.fourth[d] / np.where(total > 0, total, np.inf) ** 2, 0) / 2
+        squares = (part**2 / n[inside, None]).sum(axis=0)
+        found[:, d] = part.sum(axis=0) ** 2 / np.where(squares > 0, squares, np.inf) / heavy
+    return found
 
 
 def p_values(observed: Numbers, reached: Numbers, times: int, told: NDArray[np.bool_]) -> Numbers:

@@ -93,6 +93,17 @@ class Units:
             found[d] = squares.trace() / max(squares.sum(), 1.0)
         return found
 
+    @property
+    def fourth(self) -> Numbers:
+        """Fourth cumulants of the residuals of each day, [D, F]; 0 for normal ones."""
+        centred = self.centred()
+        n = np.bincount(self.day, minlength=self.n_days)[:, None]
+        second, fourth = (np.zeros((self.n_days, centred.shape[1])) for _ in range(2))
+        np.add.at(second, self.day, centred**2)
+        np.add.at(fourth, self.day, centred**4)
+        found: Numbers = fourth / n - 3 * (second / n) ** 2
+        return found
+
     def mean(self, values: Numbers) -> Numbers:
         """Mean over the units of each stratum, [U, k] -> [S, k]."""
         sums = np.zeros((len(self.covariance), values.shape[1]))

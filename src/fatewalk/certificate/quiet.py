@@ -51,6 +51,7 @@ def z_of_controls(controls: Carried, genes: Carried, units: Units) -> tuple[Numb
     told = tell(controls, units)
     shape = (*told.shape, units.residual.shape[1])
     z, share = np.full(shape, np.nan), np.zeros(shape)
+    independent, of_units = units.independent, units.fourth
     for day in range(units.n_days):
         shown = np.flatnonzero(told[:, day])
         if not len(shown):
@@ -65,7 +66,7 @@ def z_of_controls(controls: Carried, genes: Carried, units: Units) -> tuple[Numb
         shown, score, variance, fourth = shown[good], score[good], variance[good], fourth[good]
         z[shown, day] = score / np.sqrt(np.where(variance > 0, variance, np.nan))
         together = _alike(gram[np.ix_(good, good)])
-        share[shown, day] = units.independent[day] * together / _heavy(fourth * of_day.fourth, variance)
+        share[shown, day] = independent[day] * together / _heavy(fourth * of_units[day], variance)
     share = np.where(np.isfinite(z), share, 0.0)
     return z, share
 
@@ -90,8 +91,7 @@ def z_of_genes(carried: Carried, units: Units, own: Numbers, bend: Numbers) -> t
     with np.errstate(invalid="ignore", divide="ignore"):
         effect, weight = np.where(good, score / bend, np.nan), np.where(good, bend**2 / safe, 0.0)
     z = np.where(good, (score - bend * _medians(effect, weight)) / np.sqrt(safe), np.nan)
-    of_units = np.stack([_Day(units, day).fourth for day in range(units.n_days)])  # [D, F]
-    share = units.independent[:, None] / _heavy(fourth * of_units, safe)
+    share = units.independent[:, None] / _heavy(fourth * units.fourth, safe)
     return z, np.where(good & (z != 0), share, 0.0)  # the middle gene says nothing of its own
 
 
@@ -108,7 +108,7 @@ def _medians(values: Numbers, weight: Numbers) -> Numbers:
 
 
 class _Day:
-    """Units of one day: residuals and variances [n, F], strata from 0, their sizes; fourth cumulants [F]."""
+    """Units of one day: residuals and variances [n, F], strata from 0, and their sizes."""
 
     def __init__(self, units: Units, day: int) -> None:
         inside = units.day == day
@@ -117,8 +117,6 @@ class _Day:
         )
         self.residual = units.residual[inside] / units.stretch[day]
         self.variance = units.variance[inside]
-        centred = self.centred(self.residual)
-        self.fourth = (centred**4).mean(axis=0) - 3 * (centred**2).mean(axis=0) ** 2
 
     def means(self, values: Numbers | csr_array) -> Numbers:
         """Means by stratum, [S, k] from [n, k]."""

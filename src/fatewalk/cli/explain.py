@@ -71,10 +71,15 @@ def in_words(result: Result, gene: str) -> list[str]:
     effects = result.effects("gene", "fate")
     gene = _name_of(gene, effects["gene"].unique().tolist(), result.folder)
     own = effects[effects["gene"] == gene]
-    hits = result.hits()
+    hits = result.run.all_hits
     hits = hits[hits["gene"] == gene]
     changes = _changes(result, gene)
     lines = [f"{gene} in {result.folder}", ""]
+    if result.run.withheld and len(hits):
+        lines += [
+            "WITHHELD: the certificate of this run failed, so this is no hit until its reason is found."
+        ]
+        lines += [""]
     if hits.empty:
         lines += _without_hit(result, own)
     elif "fate" in hits:

@@ -27,7 +27,7 @@ ADDRESS = re.compile(r"(^|/)[a-z][a-z0-9+]+:/{1,2}[^/]")  # a path that was join
 TRUTH = {"true": True, "false": False, "yes": True, "no": False,
          "1": True, "0": False, "1.0": True, "0.0": False}  # fmt: skip
 #: Tables that people open in a spreadsheet; programs take others.
-FOR_PEOPLE = ("hits.csv",)
+FOR_PEOPLE = ("hits.csv", "hits_withheld.csv")
 
 # ------------------------------------------------------------------- reading
 

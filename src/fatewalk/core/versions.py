@@ -24,7 +24,7 @@ STAGE_VERSION = {
     "evaluate_recovery": 5,
     "plot_figures": 5,
     "plot_contrast": 2,
-    "write_report": 1,
+    "write_report": 2,
     "write_index": 1,
     "tabulate_ablation": 3,
     "tabulate_sweep": 1,

@@ -24,7 +24,7 @@ class OneRun:
     Attributes
     ----------
     hits
-        ``hits.csv``.
+        ``hits.csv``, or the hits that are withheld: a certificate that fails is no difference of the calls.
     effects
         ``effects.parquet``: genes on the scale of fates.
     confusion, recovery

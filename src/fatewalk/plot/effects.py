@@ -48,8 +48,8 @@ class Panel:
     called : array [n, D]
         Gene-days called active.
     hit : array [n]
-        Hits over all days. Of a fate these are rows of hits.csv: the gene moved this fate itself, or who
-        moved cannot be told.
+        Hits over all days. Of a fate these are rows of hits.csv, or withheld ones: the gene moved this fate
+        itself, or who moved cannot be told.
     follower : array [n]
         Called on a day and no hit: this fate follows others. Never of a contrast.
     """
@@ -229,8 +229,13 @@ def guides_of(run: Run, name: str, genes: Iterable[str], scale: Scale | None) ->
     return {gene: values[owner == gene] for gene in genes}
 
 
+def _withheld(run: Run) -> list[str]:
+    """A warning where the certificate failed."""
+    return ["the certificate failed: hits are withheld"] if run.withheld else []
+
+
 def _on_contrasts(run: Run, contrasts: Sequence[str], before_mash: bool) -> Effects:
-    panels, notes = {}, []
+    panels, notes = {}, _withheld(run)
     for contrast in contrasts:
         hits = run.table("hits_ranked.csv", contrast)
         ranked = best_ranked(hits, len(hits))
@@ -267,7 +272,7 @@ def _on_contrasts(run: Run, contrasts: Sequence[str], before_mash: bool) -> Effe
 
 
 def _on_fates(run: Run, fates: Sequence[str]) -> Effects:
-    hits, table = run.table("hits.csv"), run.effects("gene", "fate")
+    hits, table = run.all_hits, run.effects("gene", "fate")
     if "fate" not in hits:
         raise FatewalkError("scale: found 'fate', but hits.csv of this run is by contrast; allowed: contrast")
     require_columns(table, ["gene", "fate", "day", *OF_FATE], "table of effects")
@@ -294,7 +299,7 @@ def _on_fates(run: Run, fates: Sequence[str]) -> Effects:
         follower_words="called: follows other fates",
         guide_words="its guides, before shrinkage",
         when="after shrinkage",
-        notes=notes_of(table) + marked_hits(hits, fates),
+        notes=_withheld(run) + notes_of(table) + marked_hits(hits, fates),
     )
 
 

@@ -55,7 +55,7 @@ def axes_of(run: Run) -> Axes:
     effects = run.effects("gene", scale)
     surest = effects.groupby("gene")["lfsr"].min().fillna(1.0)
     others = surest.reset_index().sort_values(["lfsr", "gene"], kind="stable")["gene"]
-    genes = list(dict.fromkeys([*run.table("hits.csv")["gene"], *others]))
+    genes = list(dict.fromkeys([*run.all_hits["gene"], *others]))
     fates = list(run.contrasts) if scale == "contrast" else [run.reference, *run.contrasts]
     return Axes(scale, fates, genes, run.days)
 
@@ -86,6 +86,7 @@ def page_data(run: Run, axes: Axes) -> dict[str, Any]:
         "effects": _effects(run, axes),
         "points": _points(run, axes),
         "hits": _rows(run.table("hits.csv")),
+        "withheld": _rows(run.all_hits.loc[:, ["gene", axes.scale]]) if run.withheld else [],
         "guides": _guides(run, axes),
         "power": _power(run, axes),
         "composition": _composition(run),

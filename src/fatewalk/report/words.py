@@ -29,6 +29,7 @@ PATTERNS = {
     "intermittent": "comes and goes",
     "sign_switch": "changes its direction",
 }
+UNKNOWN = "not known"
 SMALLEST_CHANCE = 1e-6  # smaller ones are told as less than this
 #: The word that stands for a state beside its colour.
 STATES = {"ok": "good", "bad": "bad", "warn": "look"}
@@ -36,16 +37,18 @@ STATES = {"ok": "good", "bad": "bad", "warn": "look"}
 
 def percent(value: float, digits: int = 0) -> str:
     """A share of one as percent."""
-    return f"{100 * value:.{digits}f} %"
+    return f"{100 * value:.{digits}f} %" if math.isfinite(value) else UNKNOWN
 
 
 def signed(value: float, digits: int = 1) -> str:
     """A number with its sign, a true minus."""
-    return f"{value:+.{digits}f}".replace("-", "−")
+    return f"{value:+.{digits}f}".replace("-", "−") if math.isfinite(value) else UNKNOWN
 
 
 def chance(value: float) -> str:
     """A small probability in percent, with two digits."""
+    if not math.isfinite(value):
+        return UNKNOWN
     if value < SMALLEST_CHANCE:
         return "< 0.0001 %"
     return f"{100 * value:.2g} %" if value >= 1e-4 else f"{100 * value:.1g} %".replace("e-0", "e-")
@@ -53,16 +56,17 @@ def chance(value: float) -> str:
 
 def odds(effect: float) -> str:
     """An effect in logit as the factor by which it changes odds."""
+    if not math.isfinite(effect):
+        return UNKNOWN
     factor = math.exp(min(effect, 50.0))
     return f"{factor:.2f}" if factor < 10 else f"{factor:.3g}"
 
 
 def headline(run: Run, axes: Axes) -> str:
     """How many hits, in how many genes, on which fates."""
-    hits = run.table("hits.csv")
-    withheld = len(run.table("hits_withheld.csv"))
-    if withheld:
-        return f"The certificate failed: {count(withheld, 'hit is', 'hits are')} withheld"
+    hits = run.all_hits
+    if run.withheld:
+        return f"The certificate failed: {count(len(hits), 'hit is', 'hits are')} withheld"
     if hits.empty:
         return f"No hits among {count(len(axes.genes), 'gene')}"
     genes = hits["gene"].nunique()
@@ -156,7 +160,7 @@ def _of_labels(composition: list[dict[str, Any]]) -> dict[str, str]:
 
 def none_found(run: Run, data: Mapping[str, Any]) -> list[str]:
     """What it means that there are no hits, and how large an effect would have been seen."""
-    if len(run.table("hits_withheld.csv")):
+    if run.withheld:
         return [
             "The certificate says that the errors of this run do not hold on this screen, so nothing is "
             "called a hit. What would have been called stands in hits_withheld.csv, and every effect in the "

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from fatewalk.config import RunSettings
     from fatewalk.estimates.estimand import Chosen
 
+WITHHELD = "hits_withheld.csv"
 NAMES = ("gene", "guide", "fate", "contrast", "active_days", "best_day", "best_day_among_active", "pattern",
          "marks", "not_resolved")  # fmt: skip
 
@@ -111,6 +112,16 @@ class Run:
     def calls(self) -> Any:
         """Section ``calls``, with the estimand that `estimand` has resolved."""
         return SimpleNamespace(**{**vars(self.settings.calls), "estimand": self.estimand.name})
+
+    @property
+    def withheld(self) -> bool:
+        """Whether hits are kept out of hits.csv, since the certificate failed."""
+        return (self.folder / WITHHELD).is_file() and len(self.table(WITHHELD)) > 0
+
+    @property
+    def all_hits(self) -> pd.DataFrame:
+        """Hits, those that are withheld as well; read once, so not to be changed."""
+        return self.table(WITHHELD if self.withheld else "hits.csv")
 
     @property
     def source(self) -> Path:

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 from fatewalk.core.errors import quoted
 from fatewalk.core.tables import write_table
-from fatewalk.evaluate.over_runs import HANGS, OneRun, label_table
+from fatewalk.evaluate.over_runs import HANGS, label_table
 from fatewalk.run.files import Run
+from fatewalk.stages.tabulate_sweep import compared_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -30,8 +31,7 @@ def main(folder: Path, results: Path, names: Sequence[str]) -> None:
         Runs of the label sets, ``main`` first.
     """
     runs = {name: Run.load(results / name) for name in names}
-    compared = {n: OneRun(run.table("hits.csv"), run.effects("gene", "fate")) for n, run in runs.items()}
-    table = label_table(compared)
+    table = label_table({name: compared_of(run, truth=False) for name, run in runs.items()})
     write_table(table, folder / "compare_labels.csv")
     hits = table[table["called_in"] > 0].drop_duplicates(["gene", "fate"])
     alone = hits[hits["mark"] == HANGS]

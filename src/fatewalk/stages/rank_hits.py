@@ -95,9 +95,10 @@ def main(run: Run, summary: Path) -> None:
     if settings.calls.scale == "contrast":
         hits = hits_table(ranked, concordance, percent_points(of_genes), run.days, run.reference)
     support, marks = rests_on(run, summary, hits, of_genes)
-    hits, withheld = with_marks(hits, support, marks), is_withheld(run)
-    write_table(hits.head(0) if withheld else hits, run.folder / "hits.csv")
-    write_table(hits if withheld else hits.head(0), run.folder / "hits_withheld.csv")
+    found, withheld = with_marks(hits, support, marks), is_withheld(run)
+    hits = found.head(0) if withheld else found
+    write_table(hits, run.folder / "hits.csv")
+    write_table(found if withheld else found.head(0), run.folder / "hits_withheld.csv")
     write_table(support.assign(marks=["; ".join(one) for one in marks]), run.folder / "hit_support.csv")
     effects = pd.concat([of_fates, effects_table(genes, guides, run.days)], ignore_index=True)
     effects = with_p_values(effects, run.table("gene_p_values.csv"))
@@ -107,12 +108,12 @@ def main(run: Run, summary: Path) -> None:
     enter(run.folder, "run_mashr", publish_mashr(run, settings.mash))
     enter(run.folder, "plot_contrast", [])  # figures of earlier calls, which only all_figures makes anew
     scale = settings.calls.scale
-    counts = ", ".join(f"{n} on {fate}" for fate, n in hits[scale].value_counts(sort=False).items())
+    counts = ", ".join(f"{n} on {fate}" for fate, n in found[scale].value_counts(sort=False).items())
     log.info(
         "in: %d genes, %d contrasts; calls by %s on %ss",
         len(ranked[run.primary]), len(contrasts), settings.calls.source, scale,
     )  # fmt: skip
-    log.info("out: %d hits%s", len(hits), f" ({counts})" if counts else "")
+    log.info("out: %d hits%s", len(found), f" ({counts})" if counts else "")
     log.info("%d of them carry a mark (column marks of hits.csv)", sum(map(bool, marks)))
     if withheld:
         log.warning("the certificate failed, so the hits are withheld: they stand in hits_withheld.csv")

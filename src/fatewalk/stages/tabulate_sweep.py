@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+OF_TRUTH = ("daywise_confusion.csv", "recovery_by_day.csv")
+
 
 def main(folder: Path, results: Path, keys: Mapping[str, tuple[str, str]]) -> None:
     """Write what each run of a sweep changes.
@@ -30,7 +32,7 @@ def main(folder: Path, results: Path, keys: Mapping[str, tuple[str, str]]) -> No
         The key and the value of each run beside ``main``, by its name.
     """
     runs = {name: Run.load(results / name) for name in ("main", *keys)}
-    compared = {name: compared_of(run) for name, run in runs.items()}
+    compared = {name: compared_of(run, truth=run.has_truth) for name, run in runs.items()}
     table = sweep_table(compared, keys)
     table.insert(3, "fit", [fit_of_run(run.folder).get("fit", "") for run in runs.values()])
     write_table(table, folder / "sweep.csv")
@@ -39,12 +41,7 @@ def main(folder: Path, results: Path, keys: Mapping[str, tuple[str, str]]) -> No
     log.info("out: %d to %d hits", table["hits"].min(), table["hits"].max())
 
 
-def compared_of(run: Run) -> OneRun:
-    """What is compared of a run; recovery where there is a truth."""
-    truth = run.has_truth
-    return OneRun(
-        run.table("hits.csv"),
-        run.effects("gene", "fate"),
-        list(run.tables("daywise_confusion.csv").values()) if truth else (),
-        list(run.tables("recovery_by_day.csv").values()) if truth else (),
-    )
+def compared_of(run: Run, *, truth: bool) -> OneRun:
+    """What is compared of a run: calls whether withheld or not, and its recovery if that is asked for."""
+    confusion, recovery = (list(run.tables(name).values()) if truth else () for name in OF_TRUTH)
+    return OneRun(run.all_hits, run.effects("gene", "fate"), confusion, recovery)

@@ -166,6 +166,13 @@ READ = {
         "main/effects.parquet": (empty, cut, gone, other_content),
         "main/delta_posterior_summary.npz": (cut, other_content),
     },
+    "write_report": {
+        "main/hits.csv": (empty, gone, other_content),
+        "main/certificate.json": (cut, gone, bare),
+        "main/effects.parquet": (cut, gone),
+        "main/gene_power.csv": (gone, other_content),
+        "main/fate_probability_change.csv": (gone, folder),
+    },
 }
 
 IN_WORKFLOW = {

@@ -28,6 +28,7 @@ def nulls():
     return Nulls(
         genes=names[0], fates=names[1], days=names[2], score=score, variance=bend, bend=bend,
         told=np.ones((GENES, DAYS), dtype=bool), z_sd=np.ones((FATES, DAYS)),
+        z_sd_freedom=np.full((FATES, DAYS), 700.0),
         p_value=rng.random((GENES, FATES)), permutations=np.array(200), controls=names[3], control_z=z,
         control_share=share[0], gene_z=of_genes, gene_share=share[1],
         units=np.array(3000), weight_ratio=np.ones(DAYS),
@@ -41,7 +42,7 @@ def with_sd(nulls, fate, sd):
     return replace(nulls, z_sd=z_sd)
 
 
-@pytest.mark.parametrize(("sd", "verdict"), [(1.0, "pass"), (1.1, "warn"), (1.3, "fail"), (0.7, "fail")])
+@pytest.mark.parametrize(("sd", "verdict"), [(1.0, "pass"), (1.1, "warn"), (1.3, "fail"), (0.7, "warn")])
 def test_errors_of_one_fate_that_do_not_fit(nulls, sd, verdict):
     found = checks.shuffled_guides(with_sd(nulls, 1, sd))
     assert found.verdict == verdict
@@ -51,10 +52,26 @@ def test_errors_of_one_fate_that_do_not_fit(nulls, sd, verdict):
         assert ("too small" if sd > 1 else "too large") in found.words
 
 
+def test_errors_that_are_too_small_are_named_before_those_that_are_too_large(nulls):
+    found = checks.shuffled_guides(with_sd(with_sd(nulls, 0, 0.3), 2, 1.2))
+    assert found.verdict == "fail"
+    assert "'Fate2'" in found.words
+
+
 def test_few_cells_are_no_proof(nulls):
-    found = checks.shuffled_guides(replace(with_sd(nulls, 1, 1.3), units=np.array(240)))
-    assert found.verdict == "warn"
-    assert "no proof" in found.words
+    few = replace(nulls, z_sd_freedom=nulls.z_sd_freedom / 100)
+    assert checks.shuffled_guides(with_sd(nulls, 1, 1.3)).verdict == "fail"
+    assert checks.shuffled_guides(with_sd(few, 1, 1.3)).verdict == "pass"
+    assert checks.shuffled_guides(with_sd(few, 1, 0.75)).verdict == "pass"
+    assert checks.shuffled_guides(with_sd(few, 1, 2.0)).verdict == "fail"
+    none = replace(nulls, z_sd_freedom=0 * nulls.z_sd_freedom, z_sd=np.nan * nulls.z_sd)
+    assert checks.shuffled_guides(none).value is None
+
+
+def test_a_day_that_is_not_seen_does_not_count(nulls):
+    gone, freedom = with_sd(nulls, 1, 1.0), nulls.z_sd_freedom.copy()
+    gone.z_sd[1, 0], freedom[1, 0] = np.nan, 0.0
+    assert checks.shuffled_guides(replace(gone, z_sd_freedom=freedom)).value == pytest.approx(1.0)
 
 
 def times(nulls, controls=1.0, genes=1.0):

@@ -91,6 +91,20 @@ def test_a_weight_that_is_twice_too_large_is_seen(soft):
     assert nulls.z_sd == pytest.approx(np.sqrt(2), rel=0.15)
 
 
+def test_a_fate_that_hardly_any_cell_of_a_day_has_is_missing_there(soft):
+    design, posterior = soft
+    prob = design.prob.clone()
+    first = design.day == 0
+    prob[first, 0] += prob[first, 2]
+    prob[first, 2] = 0.0
+    nulls = draw_nulls(posterior, replace(design, prob=prob), None)
+    assert np.isnan(nulls.z_sd[2]).tolist() == [True, False]
+    assert not nulls.z_sd_freedom[2, 0]
+    assert np.isnan(nulls.control_z[:, 0, 2]).all()
+    assert not nulls.gene_share[:, 0, 2].any()
+    assert np.isfinite(nulls.z_sd[:2]).all()
+
+
 def test_planted_effects_come_back(soft):
     design, posterior = soft
     shares = cells_of_day(design)

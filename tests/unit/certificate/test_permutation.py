@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.stats import kstest
 
-from fatewalk.certificate.nulls import Gains, permute
+from fatewalk.certificate.nulls import Gains, freedom, permute, tell
 from fatewalk.certificate.permutation import Carried, Units, by_item_and_day, permuted_scores, scores
 from fatewalk.certificate.strata import strata
 
@@ -107,3 +107,18 @@ def test_p_values_are_uniform_where_guides_do_nothing_and_small_where_one_acts()
     )  # taken out of the residuals by the fit
     _, found, _, _ = permute(Gains(carried, own), units, 96)
     assert found[4, 1] < 1e-3 < found[3, 1]
+
+
+def test_how_well_the_spread_of_permuted_z_is_known():
+    squares, known = [], []
+    for seed in range(40):
+        units, carried = screen(seed, n=240)
+        told = tell(carried, units)
+        known.append(freedom(carried.spread(units), told, units))
+        gains = Gains(carried, np.zeros((len(carried.unit), FATES)))
+        squares.append(permute(gains, units, 48)[0].z_sd ** 2)
+    known = np.array(known)
+    assert known.mean() == pytest.approx(110, rel=0.15)  # 120 units a day in some ten strata
+    # the variance of a variance is 2 / degrees of freedom; that permutations are 48 adds a little
+    ratio = np.var(squares, axis=0).mean() / (2 / known).mean()
+    assert 0.3 < ratio < 1.6, ratio

@@ -2,14 +2,21 @@
 
 import os
 import shutil
+from urllib.parse import quote
 
+import anndata as ad
+import numpy as np
+import pandas as pd
 import pytest
 
-from fatewalk.api import run_chain
+from fatewalk import plot
+from fatewalk.api import Result, run_chain
+from fatewalk.cli.explain import in_words
 from fatewalk.config import load_config
+from fatewalk.plot.effects import effects_on
 from fatewalk.report import render, write_index, write_page
 from fatewalk.run.files import Run
-from fatewalk.stages import evaluate_recovery
+from fatewalk.stages import evaluate_recovery, rank_hits
 from tests.workflow.conftest import TINY
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
@@ -32,6 +39,19 @@ def run(tmp_path_factory):
     evaluate_recovery.main(run)
     assert len(run.table("hits.csv")) > 3
     return run
+
+
+@pytest.fixture(scope="module")
+def withheld(run, tmp_path_factory):
+    """The same run, as if its certificate had failed."""
+    folder = tmp_path_factory.mktemp("withheld") / "tiny"
+    shutil.copytree(run.folder.parent, folder)
+    other = Run(folder / "main", run.contrasts, run.settings)
+    other._held["json", other.folder / "certificate.json"] = run.json("certificate.json") | {
+        "verdict": "fail"
+    }
+    rank_hits.main(other, folder / "summary")
+    return other
 
 
 def without_hits(run):
@@ -187,6 +207,25 @@ def test_no_hits_are_said_with_what_could_have_been_seen(browser, run, tmp_path)
     assert len(page.said) == len([line for line in page.said if line.startswith(("file:", "data:", "blob:"))])
 
 
+def test_withheld_hits_are_told_from_those_that_follow(browser, run, withheld, tmp_path):
+    hits = run.table("hits.csv")
+    assert withheld.table("hits.csv").empty
+    assert withheld.all_hits["gene"].tolist() == hits["gene"].tolist()
+    assert (ad.read_h5ad(withheld.folder / "results.h5ad").obs["n_hits"] == 0).all()
+    panel = effects_on(withheld, hits["fate"][0], "fate").panels[hits["fate"][0]]
+    assert set(panel.genes[panel.hit]) == set(hits.loc[hits["fate"] == hits["fate"][0], "gene"])
+    assert plot.volcano(withheld).findobj(lambda part: part.get_gid() == "warning")
+    assert "WITHHELD" in "\n".join(in_words(Result(withheld), hits["gene"][0]))
+    write_page(withheld, tmp_path / "report.html")
+    page = opened(browser, tmp_path / "report.html", f"#gene={hits['gene'][0]}")
+    assert f"{len(hits)} hits are withheld" in page.inner_text("h1")
+    assert "Withheld: the certificate failed" in page.inner_text("#gene-body")
+    states = page.evaluate("effectRows(DATA.genes, DATA.fates).map(row => row.state)")
+    assert set(states) >= {"withheld", "not called"}
+    assert "hit" not in states
+    write_index([run, withheld], tmp_path.parent / "index.html")
+
+
 def test_several_runs_are_compared_on_one_page(browser, run):
     path = run.folder.parents[1] / "index.html"
     write_page(run, run.folder / "report.html")
@@ -203,10 +242,61 @@ def test_several_runs_are_compared_on_one_page(browser, run):
     (run.folder / "report.html").unlink()
 
 
-def test_names_cannot_break_out_of_the_page(run):
+def changed(run, change):
+    """The same run with other tables and arrays: whatever the page reads, after a change of each."""
+    render(first := Run(run.folder, run.contrasts, run.settings))
     other = Run(run.folder, run.contrasts, run.settings)
+    for place, held in first._held.items():
+        other._held[place] = change(held) if place[0] != "json" else held
+    return other
+
+
+def shown(browser, run, folder, gene):
+    """What a page with its gene's panel says of faults, and asks for."""
+    write_page(run, folder / "report.html")
+    page = opened(browser, folder / "report.html", f"#gene={quote(gene, safe='')}")
+    page.wait_for_function("[...document.querySelectorAll('.picture')].every(one => one.textContent)")
+    page.wait_for_selector("#guides-table_wrapper", state="attached")
+    assert page.inner_text("#gene-title") == gene
+    return page, [line for line in page.said if not line.startswith(("file:", "data:", "blob:"))]
+
+
+@pytest.mark.parametrize(
+    "name", ["</script><script>document.title=1</script>", "long " * 60 + "name", "a'b\"&lt;=\\"]
+)
+def test_no_name_of_a_gene_breaks_the_page(browser, run, tmp_path, name):
+    first = run.table("hits.csv")["gene"][0]
+
+    def rename(held):
+        if isinstance(held, dict):
+            return {
+                key: np.where(values == first, name, values) if key == "genes" else values
+                for key, values in held.items()
+            }
+        return held.assign(
+            **{key: held[key].astype(object).replace(first, name) for key in ("gene",) if key in held}
+        )
+
+    page, faults = shown(browser, changed(run, rename), tmp_path, name)
+    assert faults == []
+    assert page.title() == "tiny, run main: fatewalk"
+    assert page.inner_text("#hits-table tbody tr:first-child th") == name.strip()
+    page.set_viewport_size(PHONE)
+    assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
+
+
+def test_a_run_in_which_nothing_is_known_has_a_page(browser, run, tmp_path):
+    def forget(held):
+        if isinstance(held, dict):
+            return {key: np.full_like(v, np.nan) if v.dtype.kind == "f" else v for key, v in held.items()}
+        numbers = [] if "theta" in held else held.select_dtypes("float").columns  # a truth is known
+        return held.assign(
+            **dict.fromkeys(numbers, np.nan), **({"called": pd.NA} if "called" in held else {})
+        )
+
     hits = run.table("hits.csv")
-    other._held["table", run.folder / "hits.csv"] = hits.assign(
-        also_moved="</script><script>alert(1)</script>"
-    )
-    assert "<script>alert" not in render(other)
+    page, faults = shown(browser, changed(run, forget), tmp_path, hits["gene"][0])
+    assert faults == []
+    assert "nan" not in page.inner_text("main").lower().replace("nanog", "")
+    assert "not known" in page.inner_text("#hits-table")
+    assert page.inner_text("[data-picture=volcano]").startswith("Nothing to show")

@@ -117,6 +117,17 @@ def test_one_obsm_element_that_can_only_be_the_guides(read, key):
     assert [f"obsm[{key!r}]." in note for note in notes] == ([] if key == "guide" else [True])
 
 
+def test_texts_that_may_be_missing(read):
+    """Pandas' own texts, as names of cells too, which anndata keeps as several arrays."""
+    names = pd.Index(CELLS, dtype="string")
+    words = pd.DataFrame({"guide": pd.array(list("abcd"), dtype="string")}, index=names)
+    obsm = {"lineages_fwd": pd.DataFrame(P, columns=FATES, index=names), "guide_words": words}
+    obsm["guide_counts"] = frame().set_axis(names)
+    obs = cells().obs.set_axis(names)
+    with ad.settings.override(allow_write_nullable_strings=True):
+        check(read(ad.AnnData(obs=obs, obsm=obsm))[0])
+
+
 def test_an_embedding_is_no_guide_matrix(read):
     screen = cells()
     screen.obsm["X_umap_of_guides"] = P

@@ -4,13 +4,14 @@ const DATA = JSON.parse(document.getElementById("data").textContent);
 const D = DATA.days.length;
 const CALLED = "#d55e00", PLAIN = "#7b8794";  // told apart by all, on light and dark paper
 const COLOURS = ["#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#8c6d31", "#7b8794"];
-const SHAPES = { hit: "circle", "hit, look twice": "triangle-up", "follows others": "diamond" };
+const SHAPES = { hit: "circle", "hit, look twice": "triangle-up", withheld: "cross", "follows others": "diamond" };
 const FIRST_GENES = 40;     // of the picture of all genes, before its button is pressed
 const MANY_CELLS = 6000;    // coloured cells above which a picture is a bitmap
 const TOP = 12;             // −log10 of the chance of a wrong sign at which the axis ends
 const HITS = new Map(DATA.hits.map(hit => [hit.gene + "\n" + (hit.fate ?? hit.contrast), hit]));
-const STATES = ["hit", ...(DATA.hits.some(hit => hit.marks) ? ["hit, look twice"] : []), "follows others"];
-const FILLS = STATES.map(state => ({ hit: "#000", "hit, look twice": "#ffd92f" }[state] ?? "#fff"));
+const WITHHELD = new Set(DATA.withheld.map(hit => hit.gene + "\n" + (hit.fate ?? hit.contrast)));
+const STATES = ["hit", ...(DATA.hits.some(hit => hit.marks) ? ["hit, look twice"] : []), ...(WITHHELD.size ? ["withheld"] : []), "follows others"];
+const FILLS = STATES.map(state => ({ hit: "#000", "hit, look twice": "#ffd92f", withheld: PLAIN }[state] ?? "#fff"));
 const PLACE = new Map(DATA.genes.map((gene, g) => [gene, g]));
 const element = (id) => document.getElementById(id);
 const round = (value, digits = 2) => value === null ? "not known" : value.toFixed(digits).replace("-", "−");
@@ -33,8 +34,8 @@ function effectRows(genes, fates) {
     for (const gene of genes) {
       for (let d = 0; d < D; d++) {
         const i = PLACE.get(gene) * D + d;
-        const hit = HITS.get(gene + "\n" + fate);
-        const state = !of.called[i] ? "not called" : hit ? (hit.marks ? "hit, look twice" : "hit") : "follows others";
+        const place = gene + "\n" + fate, hit = HITS.get(place);
+        const state = !of.called[i] ? "not called" : hit ? (hit.marks ? "hit, look twice" : "hit") : WITHHELD.has(place) ? "withheld" : "follows others";
         rows.push({
           gene, fate, day: DATA.days[d], time: DATA.times[d], effect: of.mash_mean[i], lfsr: of.lfsr[i], state,
           sd: of.mash_sd[i], estimate: of.estimate[i], se: of.se[i], "odds times": odds(of.mash_mean[i]),
@@ -71,7 +72,7 @@ const columnsOf = (width) => Math.max(1, Math.floor((Math.min(innerWidth, 1250) 
 
 function heatmap(genes, fates, description) {
   const rows = effectRows(genes, fates);
-  const largest = Math.max(0.5, ...rows.map(row => Math.abs(row.effect ?? 0)));
+  const largest = rows.reduce((most, row) => Math.max(most, Math.abs(row.effect ?? 0)), 0.5);
   const position = {
     x: { field: "day", type: "ordinal", sort: DATA.days, title: null, axis: { labelAngle: -60 } },
     y: { field: "gene", type: "ordinal", sort: genes, title: null, axis: { domain: false, ticks: false } },
@@ -245,8 +246,9 @@ const PICTURES = { certificate, overview, volcano, everything, composition, cert
 
 async function draw(place, spec, name) {
   if (!spec) { place.remove(); return; }
+  if (!spec.data.values.length) { place.replaceChildren("Nothing to show: no number is known."); return; }
   await begun;
-  const many = (spec.data?.values?.length ?? 0) > MANY_CELLS;
+  const many = spec.data.values.length > MANY_CELLS;
   const { view } = await vegaEmbed(place, spec, {
     mode: "vega-lite", renderer: many ? "canvas" : "svg", config: CONFIG, downloadFileName: name,
     actions: { export: { svg: true, png: true }, source: false, compiled: false, editor: false }, scaleFactor: { png: 3 },
@@ -370,7 +372,7 @@ function showGene(gene) {
   const cells = [["all guides of the gene", ...byDay(i => DATA.effects.n_cells[i])],
     ...guidesOf(gene).map(({ guide, g: row }) => [guide, ...DATA.days.map((_, d) => DATA.guides.n_cells[row * D + d])])];
   body.replaceChildren(
-    ...(hits.length ? hits.map(hit => make("p", {}, sentence(hit))) : [make("p", {}, "Not a hit: no fate on no day passes the rule. What its cells show:")]),
+    ...(hits.length ? hits.map(hit => make("p", {}, sentence(hit))) : [make("p", {}, DATA.withheld.some(hit => hit.gene === gene) ? "Withheld: the certificate failed, so this is no hit before the reason is found. What its cells show:" : "Not a hit: no fate on no day passes the rule. What its cells show:")]),
     make("h3", {}, "Effect over time, by fate"),
     make("p", { class: "fine" }, "Above the dashed line: cells with its guides go to the fate more often. Grey: what the labels of these cells say by themselves. Blue: after shrinkage, that is drawn towards what all genes and days make likely; the calls rest on it. Bars hold the true value with a probability of 95 %."),
     courses,

@@ -258,7 +258,8 @@ FILES = (
                 "variance, bend", "its covariance by the errors, and how it follows logits", "", "L, D, F, F"
             ),
             Column("told", "gene-days with enough cells", shape="L, D"),
-            Column("z_sd", "SD of z over all shuffles and genes", shape="F, D"),
+            Column("z_sd", "SD of z over all shuffles and genes; missing for rare fates", shape="F, D"),
+            Column("z_sd_freedom", "degrees of freedom of its square", shape="F, D"),
             Column("p_value", "randomisation p-value", "probability", "L, F"),
             Column("permutations, units", "how often how many cells or clusters were shuffled"),
             Column("control_z", "z of each NTC guide", shape="K, D, F"),

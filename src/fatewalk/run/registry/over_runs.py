@@ -12,7 +12,7 @@ FILES = (
             Column("run", "name of the run, key and value; the first row is `main`"),
             Column("key, value", "what differs from run main; empty for `main`"),
             Column("fit", "folder of the fit; runs whose key does not touch the fit share that of main"),
-            Column("hits", "rows of `hits.csv`: gene and fate"),
+            Column("hits", "rows of `hits.csv`, or of `hits_withheld.csv`: gene and fate"),
             Column("shared, gained, lost", "hits that main has too; that it has not; that it alone has"),
             Column(
                 "effect_rms, effect_max",

@@ -14,7 +14,7 @@ import pandas as pd
 
 from fatewalk.core.errors import FatewalkError, nearest, quoted
 from fatewalk.core.names import is_missing
-from fatewalk.screen.readers.matrices import SPARSE, kind_of
+from fatewalk.screen.readers.matrices import OF_NUMBERS, SPARSE, kind_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -203,7 +203,7 @@ def _can_be_counts(part: Part, key: str) -> bool:
     element = part.group[f"obsm/{key}"]
     if kind_of(element) == "dataframe":
         columns = [element[name] for name in element.attrs["column-order"][:1]]
-        return all(kind_of(column) not in ("categorical", "string-array") for column in columns)
+        return all(kind_of(column) in OF_NUMBERS for column in columns)
     return kind_of(element) in SPARSE or getattr(element, "dtype", np.dtype(float)).kind in "biu"
 
 

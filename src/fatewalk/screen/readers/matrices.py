@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 CHUNK = 2**24  # values held at a time: 128 MB of float64
 SPARSE = {"csr_matrix", "csc_matrix"}
+OF_NUMBERS = {"array", "nullable-integer", "nullable-boolean"}  # columns of a data frame
 
 
 class Entries(NamedTuple):
@@ -39,13 +40,19 @@ def shape_of(element: Any, where: str) -> tuple[int, int]:
     if kind_of(element) in SPARSE:
         shape = element.attrs["shape"]
     elif kind_of(element) == "dataframe":
-        shape = element[element.attrs["_index"]].shape[0], len(element.attrs["column-order"])
+        shape = _length(element[element.attrs["_index"]]), len(element.attrs["column-order"])
     else:
         shape = getattr(element, "shape", ())
     if len(shape) != 2:
         found = "x".join(map(str, shape)) or kind_of(element)
         raise FatewalkError(f"{where} must be a matrix, cells x guides; found: {found}")
     return int(shape[0]), int(shape[1])
+
+
+def _length(column: Any) -> int:
+    """Entries of a stored column; categories, and what may be missing, are kept as several arrays."""
+    of = {"categorical": "codes"}.get(kind_of(column), "values")
+    return int((column[of] if hasattr(column, "keys") else column).shape[0])
 
 
 def read_entries(element: Any, where: str, columns: np.ndarray | None = None) -> Entries:
