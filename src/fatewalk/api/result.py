@@ -12,7 +12,7 @@ import numpy as np
 
 from fatewalk import plot
 from fatewalk.api.annotated import add_fitted, fitted_of_cells
-from fatewalk.calls import FateEffects, pair_effects_table
+from fatewalk.calls import FateEffects, pair_effects_table, percent_points
 from fatewalk.core.errors import FatewalkError, nearest, one_of
 from fatewalk.core.files import make_folder
 from fatewalk.plot.effects import SCALES
@@ -265,16 +265,17 @@ def _two_fates(run: Run, pair: Any) -> tuple[str, str]:
 
 def _pair_effects(run: Run, level: str, pair: tuple[str, str]) -> pd.DataFrame:
     """Effects on two fates, by the prior that the run fitted."""
+    effects = FateEffects.load(run.checked(run.folder / f"shrunk_fates_{level}.npz"))
     return pair_effects_table(
         level,
-        FateEffects.load(run.checked(run.folder / f"shrunk_fates_{level}.npz")),
+        effects,
         run.arrays("evidence.npz"),
         pair,
         run.table(f"{level}_daywise_for_mash.csv", run.primary),
         estimand=run.estimand.name,
         eps=run.settings.calls.effect_size_eps,
         theta=run.arrays("theta_posterior_summary.npz"),
-        change=run.table("fate_probability_change.csv"),
+        change=percent_points(effects),
     )
 
 

@@ -4,7 +4,7 @@ from fatewalk.calls.aggregate import aggregate_guides
 from fatewalk.calls.bootstrap import bootstrap_table, call_again, spread_of
 from fatewalk.calls.compare import compare_modes
 from fatewalk.calls.fate_hits import FateCalls, fate_effects_table, fate_hits_table
-from fatewalk.calls.fates import FateEffects, MashedFates, shrink_fates
+from fatewalk.calls.fates import FateEffects, MashedFates, percent_points, shrink_fates
 from fatewalk.calls.hits import rank_hits
 from fatewalk.calls.pairs import pair_effects_table
 from fatewalk.calls.patterns import PATTERNS, classify, pattern_probabilities
@@ -46,6 +46,7 @@ __all__ = [
     "mashr_effects",
     "pair_effects_table",
     "pattern_probabilities",
+    "percent_points",
     "rank_hits",
     "read_sources",
     "shrink_fates",

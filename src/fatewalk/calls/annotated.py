@@ -28,7 +28,10 @@ LAYERS = {
 }
 MISSING = {"gene": (), "guide": ("posterior_mean", "posterior_sd", "called")}  # not known of guides on fates
 CHANGE = {
-    "percent_points": ("change", "change of the mean probability of the fate, in percentage points"),
+    "percent_points": (
+        "change",
+        "change of the fate's probability that mash_mean makes, in percentage points",
+    ),
     "percent_points_low": ("low", "lower end of its 95 % interval"),
     "percent_points_high": ("high", "upper end of its 95 % interval"),
 }
@@ -62,7 +65,7 @@ def write_annotated(
     hits
         hits.csv, for the number of hits of each gene; of genes only.
     change
-        fate_probability_change.csv, for the layers ``percent_points``; of genes only.
+        Of `fatewalk.calls.percent_points`, for the layers of that name; of genes only.
     """
     of_level = effects[(effects["level"] == level) & (effects["scale"] == "fate")]
     names, fates = list(dict.fromkeys(of_level[level])), list(dict.fromkeys(of_level["fate"]))

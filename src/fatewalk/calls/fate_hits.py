@@ -95,7 +95,7 @@ def fate_hits_table(
     gene_table, guide_table
         gene_daywise_for_mash.csv and guide_daywise_for_mash.csv of any contrast: cells, guides, marks.
     change
-        fate_probability_change.csv.
+        Of `fatewalk.calls.percent_points`.
     calls
         Of the genes.
 
@@ -106,7 +106,7 @@ def fate_hits_table(
         lfsr (the smallest of these days, which the rank follows), strongest_day (the active day with the
         largest effect) and of that day effect, effect_low, effect_high (change of the logit of the fate's
         own probability, mean and 95 % interval), plarge, percent_points, percent_points_low,
-        percent_points_high (average change of the fate's probability); then prob_moved (that the fate moved
+        percent_points_high (change of the fate's probability); then prob_moved (that the fate moved
         itself), who_moved (``this fate``, or ``cannot be told``), also_moved (other fates that more likely
         moved than not, hits or not; where that cannot be told, the other fates with an effect), guides_agree
         ("3 of 4" guides with cells on that day have the sign of the gene) and n_cells of that day; pattern,
@@ -260,7 +260,7 @@ def posterior_of_fates(theta: Mapping[str, np.ndarray], effects: FateEffects) ->
 
 def _points(change: pd.DataFrame, fates: Iterable[str], genes: NDArray[np.object_]) -> Numbers:
     """Change of each fate's probability with its interval, percentage points [3, n, F, D]."""
-    where, by_day = "fate_probability_change table", ("change", "low", "high")
+    where, by_day = "percent_points table", ("change", "low", "high")
     found = []
     for fate in fates:
         of_fate = Daywise.of(change[change["fate"] == fate], where, by_day, ["gene"])

@@ -14,12 +14,15 @@ from fatewalk import __version__, mash
 from fatewalk.calls.checks import refuse_unknown
 from fatewalk.calls.patterns import PATTERNS, classify, on_both_scales, stretch
 from fatewalk.calls.sources import Shrunk
+from fatewalk.core.daywise import Daywise
+from fatewalk.core.schema import Z95
 from fatewalk.estimates.arrays import ArrayFile
 from fatewalk.estimates.export import guide_sampling
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    import pandas as pd
     from numpy.typing import NDArray
 
     from fatewalk.core.schema import Estimand
@@ -83,6 +86,41 @@ class FateEffects(ArrayFile):
     def prior(self) -> mash.FatesPrior:
         """The prior that the effects are shrunk by."""
         return mash.FatesPrior.over(self.composition, self.grid, float(self.pi0), self.pi)
+
+
+def percent_points(effects: FateEffects) -> pd.DataFrame:
+    """Change of each fate's probability that goes with the effects after mash, at the day's mix of fates.
+
+    With P the share of a fate on a day, of which the effect Lambda is the change in logit,
+
+        change = 100 (expit(logit P + Lambda) - P)
+
+    and the ends of its 95 % interval are those of Lambda.
+
+    Parameters
+    ----------
+    effects
+        On each fate.
+
+    Returns
+    -------
+    pandas.DataFrame
+        gene, fate, change_d*, low_d*, high_d* in percentage points; missing where the effect is.
+
+    """
+    share = effects.composition
+    with np.errstate(divide="ignore"):
+        logit = np.log(share) - np.log1p(-share)  # [F, D]
+    ends = {"change": 0.0, "low": -Z95, "high": Z95}
+    n, n_fates, _ = effects.mean.shape
+    columns = {
+        name: (100 * (1 / (1 + np.exp(-(logit + effects.mean + z * effects.sd))) - share)).reshape(
+            n * n_fates, -1
+        )
+        for name, z in ends.items()
+    }
+    names = {"gene": np.repeat(effects.names, n_fates), "fate": np.tile(effects.fates, n)}
+    return Daywise({name: one.astype(object) for name, one in names.items()} | columns).table()
 
 
 @dataclass(frozen=True)

@@ -59,14 +59,14 @@ def pair_effects_table(
     theta
         Arrays of theta_posterior_summary.npz, for the posterior of genes.
     change
-        fate_probability_change.csv, of genes.
+        Of `fatewalk.calls.percent_points`, of genes.
 
     Returns
     -------
     pandas.DataFrame
         gene, guide (of guides only), fate, against, day; estimate and se (unshrunk), posterior_mean and
         posterior_sd (of genes only), mash_mean, mash_sd, lfsr, plarge; percent_points, percent_points_against
-        (average change of either fate's own probability; of genes only), n_cells and the marks. Without cells
+        (change of either fate's own probability; of genes only), n_cells and the marks. Without cells
         everything but n_cells is missing.
     """
     where = f"{level}_daywise table"
@@ -125,6 +125,6 @@ def posterior_of_pair(theta: Mapping[str, np.ndarray], contrast: Numbers) -> tup
 
 def _points(change: pd.DataFrame, fate: str, genes: NDArray[np.object_]) -> Numbers:
     """Change of a fate's probability, percentage points [L, D]."""
-    where = "fate_probability_change table"
+    where = "percent_points table"
     of_fate = Daywise.of(change[change["fate"] == fate], where, ["change"], ["gene"])
     return of_fate.rows_of("gene", genes, where)["change"]

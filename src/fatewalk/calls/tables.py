@@ -45,7 +45,7 @@ def hits_table(
     concordance
         guide_concordance.csv by contrast.
     change
-        fate_probability_change.csv.
+        Of `fatewalk.calls.percent_points`.
     days : [D]
         Labels of the days, in time order.
     reference
@@ -58,7 +58,7 @@ def hits_table(
         against the reference; ``gain then loss`` if the sign changes), active_days (labels), lfsr (the
         smallest of these days, which the rank follows), strongest_day (the active day with the largest
         effect) and of that day effect, effect_low, effect_high (logit, mean and 95 % interval after
-        mash), plarge, percent_points, percent_points_low, percent_points_high (average change of the
+        mash), plarge, percent_points, percent_points_low, percent_points_high (change of the
         fate's own probability, with its 95 % interval), guides_agree ("3 of 4" guides with cells have the
         sign of the gene) and n_cells; then pattern, pattern_prob, n_guides, n_sources_hit, and the marks
         of the fit. Numbers are rounded (`DECIMALS`, lfsr to three digits).
@@ -96,7 +96,7 @@ def _hits_of_contrast(
     hits = Daywise.of(ranked, "hits_ranked table", OF_HIT_BY_DAY, OF_HIT).take(is_hit)
     agree = Daywise.of(concordance, "guide_concordance table", ["n_agree", "n_guides_seen"], ["gene"])
     of_fate = change[change["fate"] == contrast]
-    points = Daywise.of(of_fate, "fate_probability_change table", ["change", "low", "high"], ["gene"])
+    points = Daywise.of(of_fate, "percent_points table", ["change", "low", "high"], ["gene"])
     agree, points = (one.rows_of("gene", hits["gene"], contrast) for one in (agree, points))
     labels = np.asarray(days, dtype=object)
     active = active_matrix(ranked, len(days))[is_hit]  # [n, D]

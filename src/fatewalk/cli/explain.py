@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from fatewalk.api import load
+from fatewalk.calls import FateEffects, percent_points
 from fatewalk.cli.tables import aligned
 from fatewalk.core.errors import FatewalkError, first_few
 from fatewalk.core.words import count, join, on_days
@@ -176,7 +177,8 @@ def _without_hit(result: Result, own: pd.DataFrame) -> list[str]:
 
 def _changes(result: Result, gene: str) -> pd.DataFrame:
     """Change of each fate's probability by day in percentage points: fate, day, change, low, high."""
-    table = result.table("fate_probability_change.csv")
+    effects = FateEffects.load(result.run.checked(result.run.folder / "shrunk_fates_gene.npz"))
+    table = percent_points(effects)
     table = table[table["gene"] == gene]
     parts = [
         pd.DataFrame(

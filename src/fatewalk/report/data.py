@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from fatewalk.calls import FateEffects, percent_points
 from fatewalk.core.schema import NTC, PROB_PREFIX, Z95, day_columns, prob_columns
 from fatewalk.core.tables import read_own_table
 
@@ -111,8 +112,8 @@ def _effects(run: Run, axes: Axes) -> dict[str, Any]:
 
 
 def _points(run: Run, axes: Axes) -> dict[str, Any]:
-    """Changes in percentage points by fate, with intervals, [L D] each; before shrinkage."""
-    table = run.table("fate_probability_change.csv")
+    """Changes in percentage points by fate, with intervals, [L D] each."""
+    table = percent_points(FateEffects.load(run.checked(run.folder / "shrunk_fates_gene.npz")))
     found = {}
     for fate, rows in table.groupby("fate", sort=False):
         by_gene = rows.set_index("gene").reindex(axes.genes)

@@ -88,7 +88,7 @@ def verdict(run: Run, data: Mapping[str, Any]) -> list[dict[str, str]]:
     ]
     if data["composition"]:
         items.append(_of_labels(data["composition"]))
-    items.append(_of_certificate(run.json("certificate.json"), run.withheld))
+    items.append(_of_certificate(run.json("certificate.json"), run.settings.calls.require))
     notes = [*run.json("design_report.json")["warnings"], *run.json("fit_card.json")["warnings"]]
     items.sort(key=lambda item: item["state"] != "bad")  # what stops a reader comes first
     return [*items, *(_item("Look at this", "warn", note) for note in notes)]
@@ -98,7 +98,7 @@ def _item(what: str, state: str, text: str) -> dict[str, str]:
     return {"what": what, "state": state, "mark": STATES[state], "text": text[:1].upper() + text[1:]}
 
 
-def _of_certificate(certificate: Mapping[str, Any], withheld: bool) -> dict[str, str]:
+def _of_certificate(certificate: Mapping[str, Any], require: str) -> dict[str, str]:
     """What the checks on this very screen said; those that did not pass in their own words."""
     state = {"pass": "ok", "warn": "warn", "fail": "bad"}.get(certificate["verdict"], "warn")
     checks = certificate["checks"]
@@ -118,13 +118,10 @@ def _of_certificate(certificate: Mapping[str, Any], withheld: bool) -> dict[str,
         if any("z score" in line for line in failing):
             words += " (A z score is an effect in units of its stated error; a spread above 1 says that the "
             words += "stated errors are too small.)"
-    if state == "bad":
-        words += (
-            " The hits are withheld; they stand in hits_withheld.csv. To see them here all the same, set "
-            "calls.require: none in the config, and say so wherever you show them."
-            if withheld
-            else " Hits are shown all the same (calls.require: none): say so wherever you show them."
-        )
+    if state == "bad" and require == "certified":
+        words += " So the hits are withheld: they stand in hits_withheld.csv."
+    elif state == "bad":
+        words += " The hits are shown all the same, as calls.require is none: do not trust them."
     return _item("Certificate", state, words)
 
 

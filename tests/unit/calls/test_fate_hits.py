@@ -14,6 +14,7 @@ from fatewalk.calls import (
     effects_table,
     fate_effects_table,
     fate_hits_table,
+    percent_points,
     shrink_fates,
 )
 from fatewalk.calls.fate_hits import hit_patterns
@@ -128,6 +129,23 @@ def test_rows_say_what_a_person_needs():
     turns = table[table["gene"] == "turns"].iloc[0]
     assert (turns["active_days"], turns["guides_agree"], turns["n_cells"]) == ("day 2", "2 of 2", 50)
     assert turns["also_moved"] == "REF"  # likely, though no hit
+
+
+def test_percentage_points_go_with_the_effect_and_its_interval():
+    """A fate at one half whose odds grow threefold is at three quarters; intervals hold 0 as in logit."""
+    half = replace(
+        effects({"up": ([[np.log(3), 0.15], [0, 0], [0, np.nan]], [1, 0, 0], 0)}),
+        composition=np.array([[0.5, 0.9], [0.3, 0.05], [0.2, 0.05]]),
+    )
+    found = percent_points(half).set_index("fate")
+    assert found.loc["REF", "change_d0"] == pytest.approx(25)
+    low, high = (1 / (1 + np.exp(-(np.log(3) + z * 0.1))) for z in (-1.959964, 1.959964))
+    assert found.loc["REF", ["low_d0", "high_d0"]].tolist() == pytest.approx(
+        [100 * low - 50, 100 * high - 50]
+    )
+    assert found.loc["REF", "low_d1"] < 0 < found.loc["REF", "change_d1"]
+    assert found.loc["A", "low_d0"] == pytest.approx(-found.loc["A", "high_d0"], rel=0.1)
+    assert np.isnan(found.loc["B", ["change_d1", "low_d1", "high_d1"]].astype(float)).all()
 
 
 def test_marks_are_carried_and_without_hits_the_header_stays():

@@ -379,7 +379,7 @@ function showGene(gene) {
     make("h3", {}, "Effect over time, by fate"),
     make("p", { class: "fine" }, "Above the dashed line: cells with its guides go to the fate more often. Grey: what the labels of these cells say by themselves. Blue: after shrinkage, that is drawn towards what all genes and days make likely; the calls rest on it. Bars hold the true value with a probability of 95 %."),
     courses,
-    table("Change in percentage points by day (95 %), from the fit before shrinkage", ["Fate", ...DATA.days], points),
+    table("Change in percentage points by day (95 %), after shrinkage", ["Fate", ...DATA.days], points),
     make("h3", {}, "Its guides"),
     make("p", { class: "fine" }, guidesOf(gene).length > 1 ? "Each guide by itself, before shrinkage. Guides that go apart: one may be inactive or act off its target." : "The gene has one guide: whether the effect is the gene's or the guide's cannot be told."),
     guides,

@@ -57,7 +57,7 @@ ANNOTATED = (
         "layers",
         "as in `effects.parquet`: `estimate`, `se`, `mash_mean`, `mash_sd`, `lfsr`, `plarge`, `n_cells`; of "
         "genes also `posterior_mean`, `posterior_sd`, `called` (1, 0 or missing) and `percent_points` with "
-        '`_low` and `_high`, as in `fate_probability_change.csv`. What each is stands in `uns["layers"]`',
+        '`_low` and `_high`, as in `hits.csv`. What each is stands in `uns["layers"]`',
         shape="n, F x D",
     ),
     Column("obsm", "`prob_moved`, a column a fate: probability that it moved itself", "probability", "n, F"),
@@ -295,9 +295,8 @@ FILES = (
             ),
             Column(
                 "percent_points, percent_points_low, percent_points_high",
-                "average change of the fate's probability, with its 95 % interval "
-                "(`fate_probability_change.csv`). From the posterior, before mash: its interval can hold 0 "
-                "where `lfsr` is small",
+                "change of the fate's probability that goes with `effect` and its interval, at the day's mix "
+                "of fates: 100 (expit(logit P + effect) - P), P the fate's share of the day",
                 unit="percentage points",
             ),
             Column(

@@ -209,7 +209,8 @@ FILES = (
         "fate_probability_change.csv",
         stage="export_effects",
         where="run",
-        text="Effects in percentage points of each fate, with intervals.",
+        text="Effects in percentage points of each fate, with intervals, by the hierarchical posterior: one "
+        "dispersion for all fates, these guides and replicates. Those of `hits.csv` go with the calls.",
         columns=(
             Column("gene, fate", "names"),
             Column(
