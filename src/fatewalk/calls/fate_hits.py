@@ -121,7 +121,7 @@ def fate_hits_table(
     effect, sd = mean[of, best], genes.sd[row, fate, best]
     lfsr = np.where(active, genes.lfsr[row, fate], np.inf).min(axis=1, initial=np.inf)
     counts = Daywise.of(gene_table, "gene_daywise table", ["n_cells"], ["gene"])
-    points = _points(change, genes.fates, genes.names)  # [3, n, F, D]
+    points = points_of_fates(change, genes.fates, genes.names)  # [3, n, F, D]
     agree, seen = _agreement(genes, guides, guide_table)
     pattern, pattern_prob, not_resolved = hit_patterns(genes, calls, row, fate)
     names = np.asarray(genes.fates, dtype=object)
@@ -258,7 +258,7 @@ def posterior_of_fates(theta: Mapping[str, np.ndarray], effects: FateEffects) ->
     return np.where(hidden, np.nan, mean), np.where(hidden, np.nan, np.sqrt(variance.clip(min=0)))
 
 
-def _points(change: pd.DataFrame, fates: Iterable[str], genes: NDArray[np.object_]) -> Numbers:
+def points_of_fates(change: pd.DataFrame, fates: Iterable[str], genes: NDArray[np.object_]) -> Numbers:
     """Change of each fate's probability with its interval, percentage points [3, n, F, D]."""
     where, by_day = "fate_probability_change table", ("change", "low", "high")
     found = []

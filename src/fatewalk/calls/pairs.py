@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from fatewalk import mash
+from fatewalk.calls.fate_hits import points_of_fates
 from fatewalk.calls.fates import evidence_of_level
 from fatewalk.core.daywise import Daywise
 
@@ -80,7 +81,7 @@ def pair_effects_table(
     after = mash.contrast_effects(effects.prior, given, eps, contrast[None])
     of_genes = level == "gene"
     posterior = posterior_of_pair(theta, contrast) if of_genes else ()
-    points = [_points(change, fate, effects.names) for fate in pair] if of_genes else ()
+    points = np.moveaxis(points_of_fates(change, pair, effects.names)[0], 1, 0) if of_genes else ()
     columns = {
         "estimate": estimate,
         "se": se,
@@ -121,10 +122,3 @@ def posterior_of_pair(theta: Mapping[str, np.ndarray], contrast: Numbers) -> tup
     """Mean and SD of the hierarchical posterior of one contrast [F*], [L, D] each."""
     variance = np.einsum("a,labd,b->ld", contrast, theta["theta_cov"], contrast)
     return np.einsum("a,lad->ld", contrast, theta["theta_mean"]), np.sqrt(variance.clip(min=0))
-
-
-def _points(change: pd.DataFrame, fate: str, genes: NDArray[np.object_]) -> Numbers:
-    """Change of a fate's probability, percentage points [L, D]."""
-    where = "fate_probability_change table"
-    of_fate = Daywise.of(change[change["fate"] == fate], where, ["change"], ["gene"])
-    return of_fate.rows_of("gene", genes, where)["change"]
