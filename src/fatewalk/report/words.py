@@ -90,6 +90,7 @@ def verdict(run: Run, data: Mapping[str, Any]) -> list[dict[str, str]]:
         items.append(_of_labels(data["composition"]))
     items.append(_of_certificate(run.json("certificate.json"), run.settings.calls.require))
     notes = [*run.json("design_report.json")["warnings"], *run.json("fit_card.json")["warnings"]]
+    items.sort(key=lambda item: item["state"] != "bad")  # what stops a reader comes first
     return [*items, *(_item("Look at this", "warn", note) for note in notes)]
 
 
@@ -109,7 +110,14 @@ def _of_certificate(certificate: Mapping[str, Any], require: str) -> dict[str, s
             f"hold for guides shuffled between cells and for controls taken for genes ({len(checks)} checks)."
         )
     else:
-        words = " ".join(check["words"] for check in checks if check["verdict"] != "pass")
+        failing = [check["words"] for check in checks if check["verdict"] != "pass"]
+        words = (
+            f"Tried on this very screen, {len(checks) - len(failing)} of {len(checks)} checks passed. "
+            f"{' '.join(failing)}"
+        )
+        if any("z score" in line for line in failing):
+            words += " (A z score is an effect in units of its stated error; a spread above 1 says that the "
+            words += "stated errors are too small.)"
     if state == "bad" and require == "certified":
         words += " So the hits are withheld: they stand in hits_withheld.csv."
     elif state == "bad":
