@@ -31,6 +31,7 @@ from fatewalk.screen.raw import canonical_calls
 from fatewalk.stages import fit_mash
 
 FATES = ["EC", "MES", "NEU"]
+FAST = {"draws": 200, "family": "laplace", "certificate": "none"}
 GENES = [f"expressed{i}" for i in range(30)]
 DOCS = Path(__file__).parents[2] / "docs" / "api.md"
 CELLRANK = Path(__file__).parents[3] / "shared" / "cellrank_output"
@@ -43,7 +44,7 @@ def screen():
 
 def fit(screen, **keys):
     tables = screen.cells, screen.guide_map, screen.guide_calls
-    return fatewalk.fit(*tables, fates=FATES, draws=200, family="laplace", **keys)
+    return fatewalk.fit(*tables, fates=FATES, **FAST, **keys)
 
 
 @pytest.fixture(scope="module")
@@ -131,13 +132,11 @@ def test_figures_take_nothing_but_a_fate(result):
 
 def test_an_object_in_memory_a_file_and_tables_give_the_same(screen, result, tmp_path):
     adata = as_anndata(screen)
-    in_memory = fatewalk.fit(adata, screen.guide_map, fates=FATES, draws=200, family="laplace")
+    in_memory = fatewalk.fit(adata, screen.guide_map, fates=FATES, **FAST)
     pd.testing.assert_frame_equal(in_memory.hits(), result.hits())
     path = tmp_path / "cells.csv"
     screen.cells.to_csv(path, index=False)
-    by_path = fatewalk.fit(
-        str(path), screen.guide_map, screen.guide_calls, fates=FATES, draws=200, family="laplace"
-    )
+    by_path = fatewalk.fit(str(path), screen.guide_map, screen.guide_calls, fates=FATES, **FAST)
     pd.testing.assert_frame_equal(by_path.hits(), result.hits())
     assert "kernel" in adata.uns  # untouched
     assert adata.obsm["lineages_fwd"].names == FATES
@@ -202,7 +201,7 @@ def test_guides_of_an_object_in_every_form(screen, tmp_path, form):
 
 def test_mudata_is_fitted_with_its_own_guide_map(screen, result):
     data, _ = forms_of(screen)["MuData"]
-    found = fatewalk.fit(data, fates=FATES, draws=200, family="laplace")
+    found = fatewalk.fit(data, fates=FATES, **FAST)
     pd.testing.assert_frame_equal(found.hits(), result.hits())
 
 
@@ -238,7 +237,7 @@ def test_a_format_from_a_module_of_its_own_is_fitted(screen, result, tmp_path, m
     screen.guide_calls.to_parquet(folder / "guide_calls.parquet")
     kinds.cache_clear()
     try:
-        found = fatewalk.fit(folder, screen.guide_map, fates=FATES, draws=200, family="laplace")
+        found = fatewalk.fit(folder, screen.guide_map, fates=FATES, **FAST)
         with pytest.raises(fatewalk.FatewalkError, match="guide_calls: found beside a pair of tables"):
             fatewalk.fit(folder, screen.guide_map, screen.guide_calls, fates=FATES)
     finally:
@@ -249,7 +248,7 @@ def test_a_format_from_a_module_of_its_own_is_fitted(screen, result, tmp_path, m
 @pytest.mark.skipif(not CELLRANK.is_dir(), reason="needs ../shared/cellrank_output")
 def test_what_cellrank_left_is_read_in_memory_as_from_its_file():
     path = CELLRANK / "b_df.h5ad"
-    keys = {"guide_key": "guide_counts", "rep_key": "batch", "family": "laplace", "draws": 200}
+    keys = {"guide_key": "guide_counts", "rep_key": "batch", **FAST}
     adata = read_h5ad(path)
     fates = list(adata.obs["term_states_fwd"].cat.categories)
     one, other = (
@@ -466,10 +465,10 @@ def test_what_a_screen_does_not_need_may_hold_anything(screen, result):
     adata.obs[0] = 1.5
     adata.obsm["frame"] = pd.DataFrame({0: [object()] * len(adata)}, index=adata.obs_names)
     adata.obs["day"] = adata.obs["day"].str.removeprefix("day").astype(int)
-    found = fatewalk.fit(adata, screen.guide_map, fates=FATES, draws=200, family="laplace")
+    found = fatewalk.fit(adata, screen.guide_map, fates=FATES, **FAST)
     assert found.hits()["gene"].tolist() == result.hits()["gene"].tolist()
     cells = screen.cells.assign(mixed=[1, "a"] * (len(screen.cells) // 2)).set_index("cell_id")
-    keys = {"fates": FATES, "draws": 200, "family": "laplace"}
+    keys = {"fates": FATES, **FAST}
     found = fatewalk.fit(cells, screen.guide_map.astype(object), screen.guide_calls, **keys)
     pd.testing.assert_frame_equal(found.hits(), result.hits())
 
@@ -594,7 +593,7 @@ def test_days_of_any_type_are_read_or_told(screen):
     with pytest.raises(fatewalk.FatewalkError, match="cannot read a time from '0 days 00:00:00'"):
         fatewalk.fit(adata, screen.guide_map, fates=FATES)
     adata.obs["day"] = screen.cells["time"].astype("Int64").to_numpy()
-    found = fatewalk.fit(adata, screen.guide_map, fates=FATES, draws=200, family="laplace")
+    found = fatewalk.fit(adata, screen.guide_map, fates=FATES, **FAST)
     assert found.run.days == ["0", "2"]
     assert set(dir(fatewalk)) >= {"fit", "load", "simulate", "Result", "FatewalkError"}
 
@@ -606,9 +605,7 @@ def test_tables_are_read_as_people_hold_them(screen, result):
         screen.cells.set_index("cell_id", drop=False),
         screen.cells.set_index(["rep", "cell_id"]),
     ):
-        found = fatewalk.fit(
-            cells, screen.guide_map, screen.guide_calls, fates=FATES, draws=200, family="laplace"
-        )
+        found = fatewalk.fit(cells, screen.guide_map, screen.guide_calls, fates=FATES, **FAST)
         pd.testing.assert_frame_equal(found.hits(), result.hits())
     twice = pd.concat([screen.cells, screen.cells["day"]], axis=1)
     with pytest.raises(fatewalk.FatewalkError, match="cells: more than one column has the name day"):
@@ -623,9 +620,7 @@ def test_tables_are_read_as_people_hold_them(screen, result):
         screen.cells.assign(cell_id=screen.cells["cell_id"].map(str.encode)),
         screen.cells.assign(p_EC=pd.arrays.SparseArray(screen.cells["p_EC"])),
     ):
-        found = fatewalk.fit(
-            cells, screen.guide_map, screen.guide_calls, fates=FATES, draws=200, family="laplace"
-        )
+        found = fatewalk.fit(cells, screen.guide_map, screen.guide_calls, fates=FATES, **FAST)
         pd.testing.assert_frame_equal(found.hits(), result.hits())
     lists = screen.guide_calls.groupby("cell_id", observed=True)["guide"].agg(list).reset_index()
     with pytest.raises(fatewalk.FatewalkError, match="guide_calls: column 'guide' holds lists"):

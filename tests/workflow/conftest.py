@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from filelock import FileLock
 
 ROOT = Path(__file__).parents[2]
 
@@ -80,10 +81,17 @@ class Workflow:
 
 
 @pytest.fixture(scope="session")
-def finished(tmp_path_factory):
-    """The tiny screen, run to the end; not to be changed: take `copied_to`."""
-    workflow = Workflow(tmp_path_factory.mktemp("finished"), TINY)
-    workflow.said = workflow.finish()
+def finished(tmp_path_factory, worker_id):
+    """The tiny screen, run to the end; not to be changed: take `copied_to`. Workers of pytest run it once."""
+    own = tmp_path_factory.mktemp("finished")
+    folder = own / "once" if worker_id == "master" else own.parents[1] / "finished_once"
+    with FileLock(f"{folder}.lock"):
+        said = folder / "said.txt"
+        if not said.is_file():
+            folder.mkdir(exist_ok=True)
+            said.write_text(Workflow(folder, TINY).finish())
+    workflow = Workflow(folder, TINY).copied_to(own / "copy")
+    workflow.said = (workflow.folder / "said.txt").read_text()
     return workflow
 
 

@@ -20,6 +20,7 @@ from tests.contract import RELATIVE, differences, read
 from tests.workflow.conftest import ROOT, TINY, Workflow
 
 RECORDED = ROOT / "tests" / "data" / "contract_tiny"
+WITH_TABLES = ("all_effects", "all_mash", "all_hits", "all_recovery")  # all but pictures
 
 CONTRACT = [
     "gene_daywise_for_mash.csv", "guide_daywise_for_mash.csv",
@@ -54,7 +55,16 @@ def test_every_agreed_file_is_there(finished):
         assert finished.path(name).is_file(), name
     for name in CONTRACT:
         assert finished.path(name).read_bytes() == finished.path(f"contrast=MES/{name}").read_bytes()
-    for figure in ("convergence", "heatmap", "trajectories", "volcano", "guides", "composition", "recovery"):
+    for figure in (
+        "convergence",
+        "heatmap",
+        "trajectories",
+        "volcano",
+        "guides",
+        "composition",
+        "certificate",
+        "recovery",
+    ):
         for suffix in ("png", "pdf", "svg"):
             assert finished.path(f"figures/{figure}.{suffix}").stat().st_size > 5000
 
@@ -141,7 +151,7 @@ UNSHRUNK = {
 
 
 def test_tables_of_a_laplace_fit_are_those_of_the_first_edition(fresh):
-    fresh.changed(fit={"family": "laplace"}, calls=AS_FIRST).finish()
+    fresh.changed(fit={"family": "laplace"}, calls=AS_FIRST).finish(*WITH_TABLES)
     found = differences(RECORDED / "laplace", fresh.path("."))
     assert {words.partition(":")[0] for words in found} <= UNSHRUNK
     for level in ("gene", "guide"):
@@ -171,7 +181,7 @@ def test_every_stage_after_a_recorded_fit_makes_the_same_numbers(finished, tmp_p
     design = next(fit.parents[1].glob("designs/*/design.pt"))
     card["hash_of_config_and_design"] = hash_of_config_and_design(card["config"], design)
     (fit / "fit_card.json").write_text(json.dumps(card))
-    workflow.finish("--rerun-triggers", "mtime")
+    workflow.finish(*WITH_TABLES, "--rerun-triggers", "mtime")
     assert differences(RECORDED / "structured", workflow.path(".")) == []
 
 

@@ -305,7 +305,8 @@ def made_by(*stages, runs=MAIN_RUNS):
 
 def index_file():
     """The page that compares the runs, where there are several."""
-    return [f"{RESULTS}/index.html"] if len(MAIN_RUNS) > 1 else []
+    names = layout.in_folder("write_index", "results")
+    return [f"{RESULTS}/{name}" for name in names if len(MAIN_RUNS) > 1]
 
 
 def recovery_files():

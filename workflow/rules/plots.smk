@@ -12,6 +12,10 @@ for kind in KINDS.values():
             hits=f"{RUN}/hits.csv",
             effects=f"{RUN}/effects.parquet",
             report=f"{RUN}/design_report.json",
+            certificate=[
+                f"{RUN}/certificate{end}"
+                for end in (".json", "_z.csv", "_planted.csv")
+            ],
         output:
             figures=[figure(name) for name in kind.figures("plot_figures")],
             vectors=vectors(kind.figures("plot_figures")),

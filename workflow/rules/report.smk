@@ -43,7 +43,7 @@ rule write_index:
     input:
         pages=made_by("write_report"),
     output:
-        index=f"{RESULTS}/index.html",
+        **files_in(RESULTS, "write_index", "results"),
     log:
         f"{RESULTS}/logs/write_index.log",
     benchmark:

@@ -17,7 +17,7 @@ from fatewalk.certificate.nulls import SEED, TIMES, Gains, Nulls, permute
 from fatewalk.certificate.permutation import Carried, Units, by_item_and_day
 from fatewalk.certificate.quiet import z_of_controls, z_of_genes
 from fatewalk.certificate.strata import strata
-from fatewalk.model.cells import guides_vary_in_clusters
+from fatewalk.model.cells import clusters_share_guides
 from fatewalk.model.coordinates import Coordinates
 from fatewalk.model.information import fate_probabilities
 from fatewalk.model.rows import linear_predictor, make_rows, row_of_cells
@@ -140,7 +140,7 @@ def given_phi(card: Mapping[str, Any], design: Design) -> Numbers | None:
 
 def units_of(design: Design) -> Places:
     """Unit of each cell: itself, or its cluster on the day if all cells of a cluster carry the same."""
-    if not design.clusters or guides_vary_in_clusters(design):
+    if not clusters_share_guides(design):
         return np.arange(design.n_cells)
     own = (design.cluster * len(design.days) + design.day).numpy()
     return np.unique(own, return_inverse=True)[1].astype(np.int64)

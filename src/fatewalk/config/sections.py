@@ -463,7 +463,7 @@ class CallsConfig(Section):
         "certified",
         description="certified: where the certificate fails hits.csv is empty and the hits stand in "
         "hits_withheld.csv | none: hits.csv holds them all the same",
-        read_by=["rank_hits"],
+        read_by=["rank_hits", "write_report"],
     )
 
     @model_validator(mode="before")

@@ -22,7 +22,7 @@ STAGE_VERSION = {
     "certify": 1,
     "rank_hits": 14,
     "evaluate_recovery": 5,
-    "plot_figures": 5,
+    "plot_figures": 6,
     "plot_contrast": 2,
     "write_report": 2,
     "write_index": 1,

@@ -88,8 +88,9 @@ def verdict(run: Run, data: Mapping[str, Any]) -> list[dict[str, str]]:
     ]
     if data["composition"]:
         items.append(_of_labels(data["composition"]))
-    items.append(_of_certificate(run.json("certificate.json")))
+    items.append(_of_certificate(run.json("certificate.json"), run.settings.calls.require))
     notes = [*run.json("design_report.json")["warnings"], *run.json("fit_card.json")["warnings"]]
+    items.sort(key=lambda item: item["state"] != "bad")  # what stops a reader comes first
     return [*items, *(_item("Look at this", "warn", note) for note in notes)]
 
 
@@ -97,7 +98,7 @@ def _item(what: str, state: str, text: str) -> dict[str, str]:
     return {"what": what, "state": state, "mark": STATES[state], "text": text[:1].upper() + text[1:]}
 
 
-def _of_certificate(certificate: Mapping[str, Any]) -> dict[str, str]:
+def _of_certificate(certificate: Mapping[str, Any], require: str) -> dict[str, str]:
     """What the checks on this very screen said; those that did not pass in their own words."""
     state = {"pass": "ok", "warn": "warn", "fail": "bad"}.get(certificate["verdict"], "warn")
     checks = certificate["checks"]
@@ -109,9 +110,18 @@ def _of_certificate(certificate: Mapping[str, Any]) -> dict[str, str]:
             f"hold for guides shuffled between cells and for controls taken for genes ({len(checks)} checks)."
         )
     else:
-        words = " ".join(check["words"] for check in checks if check["verdict"] != "pass")
-    if state == "bad":
-        words += " The hits are withheld unless calls.require is none: they stand in hits_withheld.csv."
+        failing = [check["words"] for check in checks if check["verdict"] != "pass"]
+        words = (
+            f"Tried on this very screen, {len(checks) - len(failing)} of {len(checks)} checks passed. "
+            f"{' '.join(failing)}"
+        )
+        if any("z score" in line for line in failing):
+            words += " (A z score is an effect in units of its stated error; a spread above 1 says that the "
+            words += "stated errors are too small.)"
+    if state == "bad" and require == "certified":
+        words += " So the hits are withheld: they stand in hits_withheld.csv."
+    elif state == "bad":
+        words += " The hits are shown all the same, as calls.require is none: do not trust them."
     return _item("Certificate", state, words)
 
 

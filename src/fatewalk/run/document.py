@@ -25,6 +25,7 @@ FOLDERS = {
     "refits": "fits/<hash>/unit=<unit>/batch=<n>/",
     "ablation": "../ablation/",
     "over_runs": "over_runs/",
+    "results": "../",
     "run": "<run>/",
     "contract": "<run>/",
     "contrast": "<run>/contrast=<fate>/",

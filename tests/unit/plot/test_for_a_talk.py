@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
 import pytest
 from matplotlib.text import Text
 
@@ -42,6 +43,12 @@ def draw(name: str) -> Figure:
     sure = {"all": 0.7, "EC": 0.9, "MES": 0.6, "NEU": None}
     report = run.json("design_report.json") | {"label_resolution": dict.fromkeys(DAYS, sure)}
     run._held["json", run.folder / "design_report.json"] = report
+    normal = np.linspace(-2, 2, 9)
+    null = {"what": "shuffled guides", "fate": "MES", "normal": normal, "z": normal, "n": 90}
+    planted = {"size_from": [0.0, 0.8], "size_to": [0.8, np.inf], "n": 50, "covered": 0.9, "called": 0.5}
+    run._held["table", run.folder / "certificate_z.csv"] = pd.DataFrame(null)
+    run._held["table", run.folder / "certificate_planted.csv"] = pd.DataFrame(planted)
+    run._held["json", run.folder / "certificate.json"] = {"words": "certified: 6 checks passed"}
     resolution = {"all": 0.3, "EC": 0.2, "MES": 0.4, "NEU": None}
     report = run._held["json", run.folder / "design_report.json"]
     report["label_resolution"] = dict.fromkeys(run.days, resolution)

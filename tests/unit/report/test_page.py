@@ -15,6 +15,8 @@ from fatewalk.cli.explain import in_words
 from fatewalk.config import load_config
 from fatewalk.plot.effects import effects_on
 from fatewalk.report import render, write_index, write_page
+from fatewalk.report.data import axes_of, page_data
+from fatewalk.report.words import verdict
 from fatewalk.run.files import Run
 from fatewalk.stages import evaluate_recovery, rank_hits
 from tests.workflow.conftest import TINY
@@ -224,6 +226,17 @@ def test_withheld_hits_are_told_from_those_that_follow(browser, run, withheld, t
     assert set(states) >= {"withheld", "not called"}
     assert "hit" not in states
     write_index([run, withheld], tmp_path.parent / "index.html")
+
+
+def test_a_failed_certificate_comes_first_and_its_words_are_explained(run):
+    other = without_hits(run)
+    told = {"name": "control_guides", "verdict": "fail", "words": "Controls' z scores have a spread of 2."}
+    failed = {**run.json("certificate.json"), "verdict": "fail", "checks": [told]}
+    other._held["json", run.folder / "certificate.json"] = failed
+    first = verdict(other, page_data(other, axes_of(other)))[0]
+    assert (first["what"], first["state"]) == ("Certificate", "bad")
+    assert "0 of 1 checks passed. Controls' z scores have a spread of 2." in first["text"]
+    assert "A z score is an effect in units of its stated error" in first["text"]
 
 
 def test_several_runs_are_compared_on_one_page(browser, run):

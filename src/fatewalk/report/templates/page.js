@@ -18,6 +18,8 @@ const round = (value, digits = 2) => value === null ? "not known" : value.toFixe
 const signed = (value, digits = 1) => value === null ? "not known" : (value > 0 ? "+" : "") + round(value, digits);
 const odds = (value) => value === null ? null : Number(Math.exp(value).toPrecision(3));
 
+const oddsInWords = (value) => value === null ? "not known" : odds(value) < 10 ? odds(value).toFixed(2) : String(odds(value));
+
 function make(tag, attributes = {}, ...children) {
   const made = document.createElement(tag);
   for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, value);
@@ -64,7 +66,8 @@ const CONFIG = {
   axis: { labelColor: ink, titleColor: ink, domainColor: PLAIN, tickColor: PLAIN, gridColor: PLAIN, gridOpacity: 0.25,
     labelFontSize: 12, titleFontSize: 12, titleFontWeight: "normal" },
   header: { labelColor: ink, titleColor: ink, labelFontSize: 13, labelFontWeight: "bold" },
-  legend: { labelColor: ink, titleColor: ink, labelFontSize: 12, titleFontSize: 12, titleFontWeight: "normal", orient: "top", labelLimit: 260 },
+  legend: { labelColor: ink, titleColor: ink, labelFontSize: 12, titleFontSize: 12, titleFontWeight: "normal", orient: "top", labelLimit: 260,
+    layout: { top: { direction: innerWidth < 640 ? "vertical" : "horizontal" } } },
   title: { color: ink }, mark: { aria: false }, range: { category: COLOURS },
 };
 
@@ -118,7 +121,7 @@ function volcano() {
       .sort((a, b) => Math.abs(b.effect) - Math.abs(a.effect)).slice(0, 6).forEach(row => { row.name = row.gene; });
   }
   const x = { field: "effect", type: "quantitative", title: "effect (logit), after shrinkage" };
-  const y = { field: "sure", type: "quantitative", title: "certainty (−log₁₀ of the chance of a wrong sign)", scale: { domain: [0, TOP + 0.5] } };
+  const y = { field: "sure", type: "quantitative", title: ["certainty (−log₁₀ of", "the chance of a wrong sign)"], scale: { domain: [0, TOP + 0.5] } };
   return {
     description: "Effect against certainty, a panel a day", data: { values: rows },
     facet: { field: "day", type: "ordinal", sort: DATA.days, title: null }, columns: columnsOf(230),
@@ -269,7 +272,7 @@ function drawOnce(place) {
 function sentence(hit) {
   const fate = hit.fate ?? hit.contrast;
   const way = { gain: "go more often to", loss: "go less often to" }[hit.direction] ?? `first ${hit.direction.split(" then ").map(w => w === "gain" ? "gain" : "lose").join(", then ")}`;
-  return `On ${hit.active_days.replaceAll("; ", ", ")} cells with its guides ${way} ${fate}: ${signed(hit.percent_points)} percentage points on ${hit.strongest_day} (${signed(hit.percent_points_low)} to ${signed(hit.percent_points_high)}), odds × ${odds(hit.effect)} (${odds(hit.effect_low)} to ${odds(hit.effect_high)}); ${hit.guides_agree} guides agree.`
+  return `On ${hit.active_days.replaceAll("; ", ", ")} cells with its guides ${way} ${fate}: ${signed(hit.percent_points)} percentage points on ${hit.strongest_day} (${signed(hit.percent_points_low)} to ${signed(hit.percent_points_high)}), odds × ${oddsInWords(hit.effect)} (${oddsInWords(hit.effect_low)} to ${oddsInWords(hit.effect_high)}); ${hit.guides_agree} guides agree.`
     + (hit.replicates_agree ? ` Replicates that agree: ${hit.replicates_agree}.` : "") + (hit.marks ? ` Look twice: ${hit.marks}.` : "");
 }
 
@@ -372,7 +375,7 @@ function showGene(gene) {
   const cells = [["all guides of the gene", ...byDay(i => DATA.effects.n_cells[i])],
     ...guidesOf(gene).map(({ guide, g: row }) => [guide, ...DATA.days.map((_, d) => DATA.guides.n_cells[row * D + d])])];
   body.replaceChildren(
-    ...(hits.length ? hits.map(hit => make("p", {}, sentence(hit))) : [make("p", {}, DATA.withheld.some(hit => hit.gene === gene) ? "Withheld: the certificate failed, so this is no hit before the reason is found. What its cells show:" : "Not a hit: no fate on no day passes the rule. What its cells show:")]),
+    ...(hits.length ? hits.map(hit => make("p", {}, sentence(hit))) : [make("p", {}, DATA.withheld.some(hit => hit.gene === gene) ? "Withheld: the certificate failed, so this is no hit before the reason is found. What its cells show:" : "Not a hit: it passes the rule on no day of any fate. What its cells show:")]),
     make("h3", {}, "Effect over time, by fate"),
     make("p", { class: "fine" }, "Above the dashed line: cells with its guides go to the fate more often. Grey: what the labels of these cells say by themselves. Blue: after shrinkage, that is drawn towards what all genes and days make likely; the calls rest on it. Bars hold the true value with a probability of 95 %."),
     courses,

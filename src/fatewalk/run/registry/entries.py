@@ -6,10 +6,20 @@ from dataclasses import dataclass
 from typing import Literal
 
 #: Folders: of the input tables, the design, the fit, what is read off it, refits, the ablation, what
-#: compares runs of a data set; the run's top, a contrast's folder, or both, which is the contract with other
-#: people's scripts.
+#: compares runs of a data set, all results; the run's top, a contrast's folder, or both, which is the
+#: contract with other people's scripts.
 Where = Literal[
-    "input", "design", "fit", "summary", "refits", "ablation", "over_runs", "run", "contrast", "contract"
+    "input",
+    "design",
+    "fit",
+    "summary",
+    "refits",
+    "ablation",
+    "over_runs",
+    "results",
+    "run",
+    "contrast",
+    "contract",
 ]
 
 

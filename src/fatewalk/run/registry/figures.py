@@ -162,6 +162,27 @@ certainty jumps, too.
 """,
     ),
     Figure(
+        "certificate",
+        stage="plot_figures",
+        category="Fit",
+        text="Whether errors hold: z where nothing acts, by fate; coverage and power of planted effects.",
+        by_contrast=False,
+        caption="""\
+**Do the stated errors hold on this very screen?** {dataset} (run {run}). Each panel is a fate. A z is an
+effect in units of its stated error. Vertical: quantiles of the z scores that were found where nothing acts;
+horizontal: those that right errors would give. Blue: genes, with guides shuffled between cells of a day,
+replicate and number of guides. Orange: control (NTC) guides, each taken for a gene. With calls.certificate:
+full two more panels show effects of known size that were planted into the labels of this screen: the share
+whose 95 % interval holds the truth (dashed: 95 %), and the share that was called active; bars are 95 %
+intervals.
+
+*What to distrust.* Lines steeper than the dashed one: errors are too small there. Where the orange line is
+steep and the blue one is not, controls act, or cells belong together (clones, embryos, wells) and nobody
+named them. Few controls make a ragged orange line; certificate.json says whether it is more than chance.
+Flat lines: errors are too large, and effects are missed.
+""",
+    ),
+    Figure(
         "recovery",
         stage="evaluate_recovery",
         category="Against the truth",
