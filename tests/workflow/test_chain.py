@@ -290,7 +290,7 @@ def test_the_verdict_has_values_limits_and_words(finished):
 
 def test_every_log_says_what_went_in_and_came_out(finished):
     logs = list((finished.folder / "results" / "logs").rglob("*.log"))
-    assert len(logs) == 14
+    assert len(logs) == 13
     for log in logs:
         lines = log.read_text().splitlines()
         assert lines, log
@@ -328,7 +328,7 @@ def three(tmp_path_factory):
 
 
 def test_more_contrasts_need_no_more_jobs(three):
-    assert len(list((three.folder / "results" / "benchmarks").rglob("*.tsv"))) == 13
+    assert len(list((three.folder / "results" / "benchmarks").rglob("*.tsv"))) == 12
     for figure in ("heatmap", "trajectories", "volcano", "guides", "recovery"):
         assert three.path(f"figures/{figure}.png").is_file()
         assert three.path(f"figures/overview_{figure}.png").is_file()

@@ -17,7 +17,7 @@ from fatewalk.certificate.nulls import SEED, TIMES, Gains, Nulls, permute
 from fatewalk.certificate.permutation import Carried, Units, by_item_and_day
 from fatewalk.certificate.quiet import z_of_controls, z_of_genes
 from fatewalk.certificate.strata import strata
-from fatewalk.model.cells import guides_vary_in_clusters
+from fatewalk.model.cells import clusters_share_guides
 from fatewalk.model.coordinates import Coordinates
 from fatewalk.model.information import fate_probabilities
 from fatewalk.model.rows import linear_predictor, make_rows, row_of_cells
@@ -66,7 +66,9 @@ def draw_nulls(
     )[0]
     control_z, control_share = z_of_controls(controls, gains.carried, units)
     bend = _bend(gains.carried, units)
-    gene_z, gene_share = z_of_genes(gains.carried, units, found.own, bend.diagonal(axis1=2, axis2=3))
+    gene_z, gene_share = z_of_genes(
+        gains.carried, units, found.own, bend.diagonal(axis1=2, axis2=3), _of_guides(posterior, design)
+    )
     common = _shares(design) >= RARE  # [F, D]
     return Nulls(
         genes=np.array(design.genes),
@@ -140,7 +142,7 @@ def given_phi(card: Mapping[str, Any], design: Design) -> Numbers | None:
 
 def units_of(design: Design) -> Places:
     """Unit of each cell: itself, or its cluster on the day if all cells of a cluster carry the same."""
-    if not design.clusters or guides_vary_in_clusters(design):
+    if not clusters_share_guides(design):
         return np.arange(design.n_cells)
     own = (design.cluster * len(design.days) + design.day).numpy()
     return np.unique(own, return_inverse=True)[1].astype(np.int64)
@@ -183,6 +185,25 @@ def _summed(cells: Cells, design: Design, unit: Places, scatter: Scatter | None)
     stretched = residual * stretch[day_of_unit][:, None]
     mean, bent = ((x / torch.from_numpy(sizes)[:, None, None]).numpy() for x in (covariance, bend))
     return Units(stratum, day_of_unit, stretched, mean, bent, variance.numpy(), stretch)
+
+
+def _of_guides(posterior: Posterior, design: Design) -> Numbers:
+    """Variance of the mean deviation of guides over the cells of each gene and day, [L, D].
+
+    Deviations have mean 0 over the guides of a gene, but not over its cells.
+    """
+    terms = posterior.model.terms
+    found = np.zeros((len(design.genes), len(design.days)))
+    if not terms.guides.centred:
+        return found
+    c = Coordinates(terms, symmetric=terms.n_contrasts > 1)
+    sd = float(c.scales.log_scales(posterior.symmetric["vector"])[0, terms.n_days].exp())
+    cells, gene = design.guide_cells.numpy().astype(float), design.guide_to_gene.numpy()
+    total = np.zeros_like(found)
+    np.add.at(total, gene, cells)
+    np.add.at(found, gene, (cells / np.maximum(total, 1)[gene]) ** 2)
+    found -= np.where(total > 0, 1 / np.bincount(gene, minlength=len(found))[:, None], 0.0)
+    return sd**2 * found.clip(min=0)
 
 
 def _shares(design: Design) -> Numbers:

@@ -23,6 +23,7 @@ from fatewalk.core.schema import Z95
 from fatewalk.model.effects import center_within_gene
 from fatewalk.model.information import fate_probabilities
 from fatewalk.model.sparse import ragged_positions
+from fatewalk.screen.design import with_calls
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -83,32 +84,15 @@ def _shuffle(design: Design, rng: np.random.Generator) -> Design:
     cell = torch.from_numpy(source[unit])  # whose guides each cell gets
     offsets, guides = _taken(design.cell_offsets, design.cell_guides, cell)
     ntc_offsets, ntc_guides = _taken(design.ntc_offsets, design.ntc_guides, cell)
-    of_genes, of_guides = _counts(design, offsets, guides)
-    return replace(
+    moved = replace(
         design,
-        cell_offsets=offsets,
-        cell_guides=guides,
         ntc_offsets=ntc_offsets,
         ntc_guides=ntc_guides,
         n_ntc=design.n_ntc[cell],
         burden=design.burden[cell],
-        gene_cells=of_genes,
-        guide_cells=of_guides,
     )
-
-
-def _counts(design: Design, offsets: Tensor, guides: Tensor) -> tuple[Tensor, Tensor]:
-    """Cells by day of each gene [L, D] and guide [G, D]."""
-    cell = torch.repeat_interleave(torch.arange(design.n_cells), offsets.diff())
-    n_days, n_genes = len(design.days), len(design.genes)
-    carried = torch.unique(cell * n_genes + design.guide_to_gene[guides])
-    of_gene = (carried % n_genes) * n_days + design.day[carried // n_genes]
-    of_guide = guides * n_days + design.day[cell]
-    n_guides = len(design.guides)
-    return (
-        torch.bincount(of_gene, minlength=n_genes * n_days).view(n_genes, n_days),
-        torch.bincount(of_guide, minlength=n_guides * n_days).view(n_guides, n_days),
-    )
+    of_call = np.repeat(np.arange(design.n_cells), offsets.diff().numpy())
+    return with_calls(moved, of_call, guides.numpy())
 
 
 def _taken(offsets: Tensor, values: Tensor, cell: Tensor) -> tuple[Tensor, Tensor]:

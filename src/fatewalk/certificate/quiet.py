@@ -71,7 +71,9 @@ def z_of_controls(controls: Carried, genes: Carried, units: Units) -> tuple[Numb
     return z, share
 
 
-def z_of_genes(carried: Carried, units: Units, own: Numbers, bend: Numbers) -> tuple[Numbers, Numbers]:
+def z_of_genes(
+    carried: Carried, units: Units, own: Numbers, bend: Numbers, of_guides: Numbers
+) -> tuple[Numbers, Numbers]:
     """Each gene's z by day and fate around the day's middle gene, and what each counts for, [L, D, F] each.
 
     Parameters
@@ -82,10 +84,12 @@ def z_of_genes(carried: Carried, units: Units, own: Numbers, bend: Numbers) -> t
         What its own fitted effect adds to a gene's score.
     bend : array [L, D, F]
         How the score of a fate follows its logit.
+    of_guides : array [L, D]
+        Variance, in logit, of the mean over a gene's cells of what its guides deviate from their mean.
     """
     told = tell(carried, units)
     score, variance, fourth = _gene_moments(carried, units)
-    score = score + own
+    score, variance = score + own, variance + of_guides[:, :, None] * bend**2
     good = told[:, :, None] & (variance > 0) & (bend > 0)
     safe = np.where(good, variance, 1.0)
     with np.errstate(invalid="ignore", divide="ignore"):

@@ -12,7 +12,7 @@ from scipy.special import chdtrc
 
 from fatewalk.diagnostics.power import DETECTABLE
 from fatewalk.infer.replicates import LEVEL, two_way
-from fatewalk.model.cells import guides_vary_in_clusters
+from fatewalk.model.cells import clusters_share_guides
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -71,7 +71,7 @@ def detectable_effects(
 
 def whole_clusters(design: Design) -> bool:
     """Whether the cells of a cluster share their guides, so that clusters and not cells are independent."""
-    return bool(design.clusters) and not guides_vary_in_clusters(design)
+    return clusters_share_guides(design)
 
 
 def _between_guides(design: Design) -> np.ndarray:

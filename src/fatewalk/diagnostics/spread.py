@@ -13,7 +13,7 @@ from fatewalk.estimates.estimand import FEWEST_BEYOND_ONE, choose_estimand
 from fatewalk.infer.further_errors import FurtherErrors
 from fatewalk.infer.ntc_guides import NtcGuides, measure_ntc_guides, why_not_measured
 from fatewalk.infer.replicates import LEVEL, ReplicateSpread, measure_replicates
-from fatewalk.model.cells import guides_vary_in_clusters
+from fatewalk.model.cells import clusters_share_guides
 
 if TYPE_CHECKING:
     from fatewalk.infer.laplace import Laplace
@@ -61,7 +61,7 @@ def measure_spread(laplace: Laplace, design: Design) -> Spread:
     design
         The cells.
     """
-    shared = bool(design.clusters) and not guides_vary_in_clusters(design)
+    shared = clusters_share_guides(design)
     warnings: list[str] = []
     why = why_not_measured(design, shared)
     ntc = None if why else attempt(warnings, "the SD of NTC guides", measure_ntc_guides, laplace, design)

@@ -27,7 +27,7 @@ import numpy as np
 import torch
 
 from fatewalk.estimates.arrays import GuideParts
-from fatewalk.model.cells import guides_vary_in_clusters
+from fatewalk.model.cells import clusters_share_guides
 from fatewalk.model.coordinates import Coordinates
 from fatewalk.model.information import fate_probabilities
 from fatewalk.model.rows import linear_predictor, make_rows, row_of_cells
@@ -83,7 +83,7 @@ def guide_parts(posterior: Posterior, design: Design) -> GuideParts:
 
 def _controls(design: Design) -> tuple[list[str], torch.Tensor]:
     """Control clusters, and which of them a cell is of [N], -1 if none; only where clusters share guides."""
-    if not design.clusters or guides_vary_in_clusters(design):
+    if not clusters_share_guides(design):
         return [], torch.full((design.n_cells,), -1)
     free = design.cell_offsets.diff() == 0  # [N]
     found = torch.unique(design.cluster[free])

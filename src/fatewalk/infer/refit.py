@@ -13,7 +13,7 @@ import torch
 from fatewalk.infer.intercepts import day_intercepts
 from fatewalk.infer.laplace import Laplace, Start, SymmetricMode, fit_laplace, fit_symmetric
 from fatewalk.model import make_rows, make_terms
-from fatewalk.model.cells import guides_vary_in_clusters
+from fatewalk.model.cells import clusters_share_guides
 from fatewalk.model.coordinates import Coordinates
 from fatewalk.model.sparse import apply
 from fatewalk.model.terms import Clusters, Replicates
@@ -60,7 +60,7 @@ def refit(
     starts = [
         _start(first, mode, c, drawn) for mode, c in zip((first.laplace, first.symmetric), both, strict=True)
     ]
-    shared = bool(design.clusters) and not guides_vary_in_clusters(design)
+    shared = clusters_share_guides(design)
     labels = (weight, shared, dense_limit)
     rows = make_rows(design, terms)
     laplace = fit_laplace(both[0], rows, day_intercepts(design), *labels, start=starts[0])

@@ -39,6 +39,11 @@ def guides_vary_in_clusters(design: Design) -> bool:
     return False
 
 
+def clusters_share_guides(design: Design) -> bool:
+    """Whether all cells of a cluster carry the same guides: then clusters, not cells, were sampled."""
+    return bool(design.clusters) and not guides_vary_in_clusters(design)
+
+
 def codes_of_guide_sets(design: Design) -> list[np.ndarray]:
     """Two independent 64-bit sums of random keys over each cell's guides, uint64 [N] each.
 

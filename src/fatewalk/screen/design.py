@@ -8,7 +8,7 @@ calls of targeting guides.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -357,6 +357,25 @@ def index_guides(
         "gene_cells": _count_by_day(carried % n_genes, day[carried // n_genes], n_genes, n_days),
         "guide_cells": _count_by_day(guide, day[cell], len(guide_to_gene), n_days),
     }
+
+
+def with_calls(design: Design, cell: np.ndarray, guide: np.ndarray) -> Design:
+    """A design whose cells carry other targeting guides; genes and guides are those that it names.
+
+    Parameters
+    ----------
+    design
+        Cells, genes and guides.
+    cell, guide : numpy.ndarray, int64 [E]
+        Calls, in any order.
+    """
+    order = np.lexsort([guide, cell])
+    arrays = index_guides(
+        cell[order], guide[order], design.guide_to_gene.numpy(), design.day.numpy(), len(design.genes),
+        len(design.days),
+    )  # fmt: skip
+    drawn: dict[str, Any] = {name: torch.from_numpy(array) for name, array in arrays.items()}
+    return replace(design, **drawn)
 
 
 def _offsets(counts: np.ndarray) -> np.ndarray:

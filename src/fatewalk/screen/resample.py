@@ -6,14 +6,14 @@ Letters: N cells, G guides, L genes, R replicates, C clusters, of the design and
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from fatewalk.core.errors import FatewalkError
-from fatewalk.screen.design import Design, index_guides
+from fatewalk.screen.design import Design, with_calls
 
 if TYPE_CHECKING:
     from fatewalk.core.schema import Unit
@@ -133,7 +133,7 @@ def _of_cells(
     clusters = np.arange(len(design.clusters)) if clusters is None else clusters
     if cluster is None:
         cluster = design.cluster.numpy()[cells] if design.clusters else design.cluster.numpy()
-    found = _with_calls(
+    found = with_calls(
         replace(
             design,
             reps=tuple(f"{design.reps[r]} ({i})" for i, r in enumerate(reps)),
@@ -151,17 +151,6 @@ def _of_cells(
         design.cell_guides.numpy()[place],
     )
     return Resampled(found, np.arange(len(design.genes)), np.arange(len(design.guides)), reps, clusters)
-
-
-def _with_calls(design: Design, cell: Index, guide: Index) -> Design:
-    """A design with other calls of guides, [E] each; genes and guides are those that it names."""
-    order = np.lexsort([guide, cell])
-    arrays = index_guides(
-        cell[order], guide[order], design.guide_to_gene.numpy(), design.day.numpy(), len(design.genes),
-        len(design.days),
-    )  # fmt: skip
-    drawn: dict[str, Any] = {name: torch.from_numpy(array) for name, array in arrays.items()}
-    return replace(design, **drawn)
 
 
 def _clusters(design: Design, rng: np.random.Generator) -> Resampled:
@@ -226,4 +215,4 @@ def _guides(design: Design, rng: np.random.Generator) -> Resampled:
     cell = np.repeat(np.arange(design.n_cells), np.diff(design.cell_offsets.numpy()))
     genes = np.concatenate([np.arange(n_genes), gene[left]])
     reps, clusters = np.arange(len(design.reps)), np.arange(len(design.clusters))
-    return Resampled(_with_calls(named, cell, slot), genes, source, reps, clusters)
+    return Resampled(with_calls(named, cell, slot), genes, source, reps, clusters)

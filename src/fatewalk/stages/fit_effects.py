@@ -40,7 +40,7 @@ from fatewalk.infer.laplace import Laplace, Round, SymmetricMode, fit_laplace, f
 from fatewalk.infer.scatter import Scatter, estimate_scatter
 from fatewalk.infer.svi import SviResult, Window, run_svi
 from fatewalk.model import FateModel, Rows, Terms, make_rows, make_terms
-from fatewalk.model.cells import guides_vary_in_clusters
+from fatewalk.model.cells import clusters_share_guides
 from fatewalk.model.coordinates import Coordinates
 from fatewalk.model.information import fate_probabilities
 from fatewalk.model.rows import linear_predictor, row_of_cells
@@ -271,7 +271,7 @@ def scatter_of(laplace: Laplace, design: Design, fit: FitConfig) -> Scatter | No
 def _labels(design: Design, fit: FitConfig) -> tuple[float | None, bool]:
     """The given weight of a label, if there is one; whether cells of a cluster carry the same guides."""
     weight = None if fit.likelihood_weight == "auto" else float(fit.likelihood_weight)
-    return weight, bool(design.clusters) and not guides_vary_in_clusters(design)
+    return weight, clusters_share_guides(design)
 
 
 def _train(

@@ -9,6 +9,7 @@ import torch
 from fatewalk import mash
 from fatewalk.certificate.from_fit import Cells, draw_nulls, units_of
 from fatewalk.certificate.from_fit import _gains as gains_of
+from fatewalk.certificate.from_fit import _of_guides as of_guides
 from fatewalk.certificate.from_fit import _summed as summed
 from fatewalk.certificate.plasmode import by_size, plant
 from fatewalk.config import FitConfig, ModelConfig
@@ -103,6 +104,19 @@ def test_a_fate_that_hardly_any_cell_of_a_day_has_is_missing_there(soft):
     assert np.isnan(nulls.control_z[:, 0, 2]).all()
     assert not nulls.gene_share[:, 0, 2].any()
     assert np.isfinite(nulls.z_sd[:2]).all()
+
+
+def test_deviations_of_guides_do_not_cancel_over_the_cells_of_a_gene(soft):
+    design, posterior = soft
+    found = of_guides(posterior, design)
+    mine = (design.guide_to_gene == 2).numpy()
+    share = design.guide_cells.numpy()[mine, 1] / design.guide_cells.numpy()[mine, 1].sum()
+    even = np.full(mine.sum(), 1 / mine.sum())
+    covariance = np.eye(mine.sum()) - even[:, None]
+    ratio = found[2, 1] / found[3, 1]
+    other = (design.guide_to_gene == 3).numpy()
+    of_other = design.guide_cells.numpy()[other, 1] / design.guide_cells.numpy()[other, 1].sum()
+    assert ratio == pytest.approx((share @ covariance @ share) / (of_other @ covariance @ of_other))
 
 
 def test_planted_effects_come_back(soft):

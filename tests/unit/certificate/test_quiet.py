@@ -9,7 +9,7 @@ from fatewalk.certificate.permutation import Carried
 from fatewalk.certificate.quiet import _gene_moments, z_of_controls, z_of_genes
 from tests.unit.certificate.test_permutation import DAYS, FATES, GENES, dense, screen
 
-BEND = 40 * np.ones((GENES, DAYS, FATES))
+BEND, ALIKE = 40 * np.ones((GENES, DAYS, FATES)), np.zeros((GENES, DAYS))
 
 
 def one_reagent(units, seed=1):
@@ -89,24 +89,36 @@ def test_moments_of_genes_are_those_of_a_loop():
 def test_genes_that_all_shift_alike_are_quiet():
     units, carried = screen(n=3000)
     nothing = np.zeros((GENES, DAYS, FATES))
-    quiet, share = z_of_genes(carried, units, nothing, BEND)
+    quiet, share = z_of_genes(carried, units, nothing, BEND, ALIKE)
     assert np.sqrt((share * quiet**2).sum() / share.sum()) == pytest.approx(1.0, abs=0.3)
-    shifted, _ = z_of_genes(carried, units, nothing + 3 * BEND, BEND)
+    shifted, _ = z_of_genes(carried, units, nothing + 3 * BEND, BEND, ALIKE)
     assert shifted == pytest.approx(quiet)
     acting = nothing.copy()
     acting[5] = 10 * BEND[5]
-    found, _ = z_of_genes(carried, units, acting, BEND)
+    found, _ = z_of_genes(carried, units, acting, BEND, ALIKE)
     assert np.abs(found[5]).min() > 5
     assert found[6] == pytest.approx(quiet[6], abs=1.0)
 
 
 def test_a_few_cells_of_a_rare_fate_count_for_little():
     units, carried = screen(n=3000)
-    share = z_of_genes(carried, units, np.zeros((GENES, DAYS, FATES)), BEND)[1]
+    share = z_of_genes(carried, units, np.zeros((GENES, DAYS, FATES)), BEND, ALIKE)[1]
     residual, variance = units.residual.copy(), units.variance.copy()
     residual[:, 2] = (np.random.default_rng(3).random(len(residual)) < 0.003) - 0.003
     variance[:, 2] = 0.003
     rare = replace(units, residual=residual, variance=variance)
-    seldom = z_of_genes(carried, rare, np.zeros((GENES, DAYS, FATES)), BEND)[1]
+    seldom = z_of_genes(carried, rare, np.zeros((GENES, DAYS, FATES)), BEND, ALIKE)[1]
     middle = (share > 0) & (seldom > 0)
     assert seldom[..., 2][middle[..., 2]].mean() < 0.7 * share[..., 2][middle[..., 2]].mean()
+
+
+def test_guides_that_differ_make_their_gene_uncertain():
+    units, carried = screen(n=3000)
+    nothing = np.zeros((GENES, DAYS, FATES))
+    alike = z_of_genes(carried, units, nothing, BEND, ALIKE)[0]
+    variance = _gene_moments(carried, units)[1]
+    more = variance.mean(axis=2) / BEND[..., 0] ** 2
+    differ = z_of_genes(carried, units, nothing, BEND, ALIKE + more)[0]
+    assert np.median(np.abs(differ).sum(axis=(1, 2)) / np.abs(alike).sum(axis=(1, 2))) == pytest.approx(
+        0.5**0.5, rel=0.15
+    )
