@@ -172,7 +172,7 @@ def test_a_gene_without_a_hit_is_explained_too(result):
 
 def test_columns_of_later_stages_are_told_if_they_are_there(result, monkeypatch):
     hits = result.hits().assign(marks="hangs on one guide", replicates_agree="1 of 2", not_resolved="day0")
-    monkeypatch.setattr(type(result), "hits", lambda self: hits)
+    monkeypatch.setattr(type(result.run), "all_hits", hits)
     said = "\n".join(in_words(result, hits["gene"].iloc[0]))
     assert "Look twice: hangs on one guide." in said
     assert "1 of 2 replicates agree" in said
