@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
     Numbers = NDArray[np.float64]
 
+MOST_STRETCH, HALVINGS = 16.0, 20  # of the tilt of soft labels
 SIZES = (0.0, 0.1, 0.2, 0.4, 0.8, np.inf)  # classes of |change| of a fate, logit
 
 
@@ -70,7 +71,7 @@ def plant(
     beta = torch.from_numpy(theta).permute(1, 2, 0)[:, :, design.guide_to_gene] + delta[:, None]
     shuffled = _shuffle(design, rng)
     old, new = _effects(design, cells.beta), _effects(shuffled, beta)  # [N, F*]
-    prob = _tilted(design.prob, cells.eta - old, new, new - old, rng)
+    prob = _planted(design, cells.eta, cells.eta - old + new, rng)
     return replace(shuffled, prob=prob), theta
 
 
@@ -109,13 +110,33 @@ def _effects(design: Design, beta: Tensor) -> Tensor:
     return each.new_zeros(design.n_cells, len(beta)).index_add(0, cell, each)
 
 
-def _tilted(prob: Tensor, eta: Tensor, new: Tensor, change: Tensor, rng: np.random.Generator) -> Tensor:
-    """Labels [N, F]: soft ones tilted by the change of their logits, one-hot ones drawn again."""
-    one_hot = bool((prob.max(dim=1).values > 1 - 1e-6).all())
-    if one_hot:
-        cumulative = fate_probabilities(eta + new).cumsum(dim=1)
-        drawn = (torch.from_numpy(rng.random((len(prob), 1))) > cumulative[:, :-1]).sum(dim=1)
-        return torch.nn.functional.one_hot(drawn, prob.shape[1]).to(prob.dtype)
+def _planted(design: Design, before: Tensor, after: Tensor, rng: np.random.Generator) -> Tensor:
+    """Labels [N, F] whose linear predictor [N, F*] was changed: soft ones tilted, one-hot ones drawn again.
+
+    The mean of labels that are tilted one by one moves less than their linear predictor says, the less so the
+    closer each is to one fate. So the tilt is stretched on every day until labels move as far as the model.
+    """
+    if bool((design.prob.max(dim=1).values > 1 - 1e-6).all()):
+        cumulative = fate_probabilities(after).cumsum(dim=1)
+        drawn = (torch.from_numpy(rng.random((design.n_cells, 1))) > cumulative[:, :-1]).sum(dim=1)
+        return torch.nn.functional.one_hot(drawn, design.prob.shape[1]).to(design.prob.dtype)
+    change, day = after - before, design.day
+
+    def along(moved: Tensor) -> Tensor:
+        """How far labels move along their change, summed by day, [D]."""
+        return moved.new_zeros(len(design.days)).index_add(0, day, (change * moved[:, 1:]).sum(dim=1))
+
+    wanted = along(fate_probabilities(after) - fate_probabilities(before))
+    low, high = torch.zeros_like(wanted), torch.full_like(wanted, MOST_STRETCH)
+    for _ in range(HALVINGS):
+        middle = (low + high) / 2
+        short = along(_tilted(design.prob, middle[day, None] * change) - design.prob) < wanted
+        low, high = torch.where(short, middle, low), torch.where(short, high, middle)
+    return _tilted(design.prob, high[day, None] * change)
+
+
+def _tilted(prob: Tensor, change: Tensor) -> Tensor:
+    """Labels [N, F] whose logits change by [N, F*]."""
     tilt = torch.cat([torch.zeros(len(prob), 1, dtype=prob.dtype), change], dim=1)
     tilted = prob * (tilt - tilt.max(dim=1, keepdim=True).values).exp()
     return tilted / tilted.sum(dim=1, keepdim=True)

@@ -11,6 +11,8 @@ from fatewalk.certificate.from_fit import Cells, draw_nulls, units_of
 from fatewalk.certificate.from_fit import _gains as gains_of
 from fatewalk.certificate.from_fit import _of_guides as of_guides
 from fatewalk.certificate.from_fit import _summed as summed
+from fatewalk.certificate.plasmode import _planted as planted
+from fatewalk.certificate.plasmode import _tilted as tilted
 from fatewalk.certificate.plasmode import by_size, plant
 from fatewalk.config import FitConfig, ModelConfig
 from fatewalk.model.information import fate_probabilities
@@ -135,6 +137,24 @@ def test_planted_effects_come_back(soft):
     beta = Cells.of(found, screen, None).beta  # [F*, D, G]
     seen = np.stack([beta[:, :, screen.guide_to_gene == gene].mean(dim=2).numpy() for gene in range(8)])
     assert np.corrcoef(seen.ravel(), theta.transpose(0, 1, 2).ravel())[0, 1] > 0.9
+
+
+def test_planted_soft_labels_move_as_far_as_the_model():
+    """Labels near one fate hardly follow a tilt, so that the tilt of each day is stretched."""
+    design = make_design(**SCREEN, labels="dirichlet", concentration=[2, 10], seed=5)[1]
+    shares = torch.from_numpy(cells_of_day(design)).T[design.day]  # [N, F]
+    before = (shares[:, 1:] / shares[:, :1]).log()
+    carry = torch.arange(design.n_cells) % 2 == 0
+    change = torch.where(carry[:, None], torch.tensor([0.8, 0.0]), torch.tensor([0.0, 0.0])).to(before)
+    labels = planted(design, before, before + change, np.random.default_rng(0))
+    plain = tilted(design.prob, change)
+    for d in range(2):
+        mine = carry & (design.day == d)
+        wanted = (fate_probabilities(before + change) - shares)[mine].mean(dim=0)[1]
+        moved, unstretched = ((x - design.prob)[mine].mean(dim=0)[1] for x in (labels, plain))
+        assert moved == pytest.approx(wanted.item(), rel=0.02)
+        assert unstretched < (0.75, 0.95)[d] * wanted
+    assert torch.equal(labels[~carry], plain[~carry])
 
 
 def cells_of_day(design):
