@@ -121,7 +121,7 @@ def test_figures_take_nothing_but_a_fate(result):
     texts = " ".join(text.get_text() for text in result.plot.heatmap("NEU").findobj(Text))
     assert "NEU" in texts
     assert "MES" not in texts
-    with pytest.raises(AttributeError, match="found 'pie'; allowed: composition, convergence"):
+    with pytest.raises(AttributeError, match="found 'pie'; allowed: certificate, composition"):
         result.plot.pie()
     of_reference = " ".join(text.get_text() for text in result.plot.heatmap("EC").findobj(Text))
     assert "EC's own probability" in of_reference.replace("\n", " ")

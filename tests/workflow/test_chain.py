@@ -226,14 +226,16 @@ def test_all_effects_stand_in_one_tidy_table(finished):
     effects = pd.read_parquet(finished.path("effects.parquet"))
     assert list(effects) == [
         "level", "gene", "guide", "scale", "fate", "day", "estimate", "se", "posterior_mean", "posterior_sd",
-        "mash_mean", "mash_sd", "lfsr", "plarge", "p_value", "called", "prob_moved", "n_cells",
+        "mash_mean", "mash_sd", "percent_points", "percent_points_low", "percent_points_high", "lfsr",
+        "plarge", "p_value", "called", "prob_moved", "n_cells",
     ]  # fmt: skip
     sizes = effects.groupby(["scale", "level"]).size().to_dict()
     assert sizes == {
         ("contrast", "gene"): 12 * 2, ("contrast", "guide"): 36 * 2,
         ("fate", "gene"): 12 * 2 * 2, ("fate", "guide"): 36 * 2 * 2,
     }  # fmt: skip
-    assert effects["prob_moved"].isna().eq(effects["scale"] == "contrast").all()
+    for column in ("prob_moved", "percent_points"):
+        assert effects[column].isna().eq(effects["scale"] == "contrast").all()
     of_fates = (effects["scale"] == "fate") & (effects["level"] == "gene")
     assert effects["p_value"].notna().eq(of_fates).all()
     assert effects["p_value"].dropna().between(0, 1).all()

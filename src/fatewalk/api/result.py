@@ -12,7 +12,7 @@ import numpy as np
 
 from fatewalk import plot
 from fatewalk.api.annotated import add_fitted, fitted_of_cells
-from fatewalk.calls import FateEffects, pair_effects_table, percent_points
+from fatewalk.calls import FateEffects, pair_effects_table
 from fatewalk.core.errors import FatewalkError, nearest, one_of
 from fatewalk.core.files import make_folder
 from fatewalk.plot.effects import SCALES
@@ -275,7 +275,6 @@ def _pair_effects(run: Run, level: str, pair: tuple[str, str]) -> pd.DataFrame:
         estimand=run.estimand.name,
         eps=run.settings.calls.effect_size_eps,
         theta=run.arrays("theta_posterior_summary.npz"),
-        change=percent_points(effects),
     )
 
 

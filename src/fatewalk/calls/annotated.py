@@ -21,20 +21,15 @@ LAYERS = {
     "posterior_sd": "its standard deviation (logit)",
     "mash_mean": "effect after shrinkage by mash, which the calls rest on (logit); also X",
     "mash_sd": "its standard deviation (logit)",
+    "percent_points": "change of the fate's probability that mash_mean makes, in percentage points",
+    "percent_points_low": "lower end of its 95 % interval",
+    "percent_points_high": "upper end of its 95 % interval",
     "lfsr": "local false sign rate: probability that the sign is wrong",
     "plarge": "probability that the effect is larger than effect_size_eps, in either direction",
     "called": "1 where the gene is called active on the day, followers included; 0 where not",
     "n_cells": "cells of the day with the gene's guides, or the guide",
 }
 MISSING = {"gene": (), "guide": ("posterior_mean", "posterior_sd", "called")}  # not known of guides on fates
-CHANGE = {
-    "percent_points": (
-        "change",
-        "change of the fate's probability that mash_mean makes, in percentage points",
-    ),
-    "percent_points_low": ("low", "lower end of its 95 % interval"),
-    "percent_points_high": ("high", "upper end of its 95 % interval"),
-}
 
 
 def write_annotated(
@@ -46,7 +41,6 @@ def write_annotated(
     about: dict[str, str | float],
     *,
     hits: pd.DataFrame | None = None,
-    change: pd.DataFrame | None = None,
 ) -> None:
     """Write the effects of genes or of guides on each fate and day as an .h5ad file.
 
@@ -64,8 +58,6 @@ def write_annotated(
         Entries of ``uns``.
     hits
         hits.csv, for the number of hits of each gene; of genes only.
-    change
-        Of `fatewalk.calls.percent_points`, for the layers of that name; of genes only.
     """
     of_level = effects[(effects["level"] == level) & (effects["scale"] == "fate")]
     names, fates = list(dict.fromkeys(of_level[level])), list(dict.fromkeys(of_level["fate"]))
@@ -74,11 +66,6 @@ def write_annotated(
     shape = len(names), len(fates) * len(days)
     words = {name: text for name, text in LAYERS.items() if name not in MISSING[level]}
     layers = {name: rows[name].to_numpy(float, na_value=np.nan).reshape(shape) for name in words}
-    if change is not None:
-        of_change = change.set_index(["gene", "fate"]).reindex(pd.MultiIndex.from_product([names, fates]))
-        for name, (stem, text) in CHANGE.items():
-            columns = [f"{stem}_d{day}" for day in range(len(days))]
-            layers[name], words[name] = of_change[columns].to_numpy(float).reshape(shape), text
     obs = pd.DataFrame(index=pd.Index(names, name=level))
     if level == "guide":
         obs["gene"] = of_level.drop_duplicates("guide")["gene"].to_numpy()

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from fatewalk import mash
+from fatewalk.calls.fates import percent_points
 from fatewalk.calls.hits import active_days, hit_anyday, running_mean
 from fatewalk.calls.patterns import PATTERNS, likeliest, unresolved_words
 from fatewalk.calls.tables import in_order, rounded, sign_words
@@ -19,7 +20,7 @@ from fatewalk.core.daywise import ACTIVE_DAYS, Daywise
 from fatewalk.core.schema import Z95
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
 
     from numpy.typing import NDArray
 
@@ -83,7 +84,6 @@ def fate_hits_table(
     guides: FateEffects,
     gene_table: pd.DataFrame,
     guide_table: pd.DataFrame,
-    change: pd.DataFrame,
     calls: FateCalls,
 ) -> pd.DataFrame:
     """One row for each gene and fate that it moved, as a person reads them.
@@ -94,8 +94,6 @@ def fate_hits_table(
         Effects on each fate.
     gene_table, guide_table
         gene_daywise_for_mash.csv and guide_daywise_for_mash.csv of any contrast: cells, guides, marks.
-    change
-        Of `fatewalk.calls.percent_points`.
     calls
         Of the genes.
 
@@ -121,7 +119,7 @@ def fate_hits_table(
     effect, sd = mean[of, best], genes.sd[row, fate, best]
     lfsr = np.where(active, genes.lfsr[row, fate], np.inf).min(axis=1, initial=np.inf)
     counts = Daywise.of(gene_table, "gene_daywise table", ["n_cells"], ["gene"])
-    points = _points(change, genes.fates, genes.names)  # [3, n, F, D]
+    points = percent_points(genes)  # [n, F, D] each
     agree, seen = _agreement(genes, guides, guide_table)
     pattern, pattern_prob, not_resolved = hit_patterns(genes, calls, row, fate)
     names = np.asarray(genes.fates, dtype=object)
@@ -137,9 +135,7 @@ def fate_hits_table(
         "effect_low": effect - Z95 * sd,
         "effect_high": effect + Z95 * sd,
         "plarge": genes.prob_large[row, fate, best],
-        "percent_points": points[0, row, fate, best],
-        "percent_points_low": points[1, row, fate, best],
-        "percent_points_high": points[2, row, fate, best],
+        **{name: values[row, fate, best] for name, values in points.items()},
         "prob_moved": genes.moved[row, fate],
         "who_moved": np.where(calls.told[row], ITSELF, UNTOLD),
         "also_moved": [
@@ -236,6 +232,7 @@ def fate_effects_table(
         "posterior_sd": sd.ravel(),
         "mash_mean": effects.mean.ravel(),
         "mash_sd": effects.sd.ravel(),
+        **{name: values.ravel() for name, values in percent_points(effects).items()},
         "lfsr": effects.lfsr.ravel(),
         "plarge": effects.prob_large.ravel(),
         "called": called,
@@ -256,17 +253,6 @@ def posterior_of_fates(theta: Mapping[str, np.ndarray], effects: FateEffects) ->
     variance = np.einsum("lfad,labd,lfbd->lfd", jacobian, theta["theta_cov"], jacobian)
     hidden = np.isnan(effects.mean)
     return np.where(hidden, np.nan, mean), np.where(hidden, np.nan, np.sqrt(variance.clip(min=0)))
-
-
-def _points(change: pd.DataFrame, fates: Iterable[str], genes: NDArray[np.object_]) -> Numbers:
-    """Change of each fate's probability with its interval, percentage points [3, n, F, D]."""
-    where, by_day = "percent_points table", ("change", "low", "high")
-    found = []
-    for fate in fates:
-        of_fate = Daywise.of(change[change["fate"] == fate], where, by_day, ["gene"])
-        one = of_fate.rows_of("gene", genes, where)
-        found.append([one[name] for name in by_day])
-    return np.moveaxis(np.array(found), 0, 2)
 
 
 def _agreement(

@@ -14,7 +14,6 @@ from fatewalk import __version__, mash
 from fatewalk.calls.checks import refuse_unknown
 from fatewalk.calls.patterns import PATTERNS, classify, on_both_scales, stretch
 from fatewalk.calls.sources import Shrunk
-from fatewalk.core.daywise import Daywise
 from fatewalk.core.schema import Z95
 from fatewalk.estimates.arrays import ArrayFile
 from fatewalk.estimates.export import guide_sampling
@@ -22,7 +21,6 @@ from fatewalk.estimates.export import guide_sampling
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    import pandas as pd
     from numpy.typing import NDArray
 
     from fatewalk.core.schema import Estimand
@@ -32,6 +30,7 @@ if TYPE_CHECKING:
 
 RARE = 1e-3  # a fate with a smaller share of a day's cells is missing there
 SEED = 1
+POINTS = ("percent_points", "percent_points_low", "percent_points_high")
 
 
 @dataclass(frozen=True)
@@ -88,7 +87,7 @@ class FateEffects(ArrayFile):
         return mash.FatesPrior.over(self.composition, self.grid, float(self.pi0), self.pi)
 
 
-def percent_points(effects: FateEffects) -> pd.DataFrame:
+def percent_points(effects: FateEffects) -> dict[str, Numbers]:
     """Change of each fate's probability that goes with the effects after mash, at the day's mix of fates.
 
     With P the share of a fate on a day, of which the effect Lambda is the change in logit,
@@ -104,23 +103,16 @@ def percent_points(effects: FateEffects) -> pd.DataFrame:
 
     Returns
     -------
-    pandas.DataFrame
-        gene, fate, change_d*, low_d*, high_d* in percentage points; missing where the effect is.
-
+    dict
+        percent_points, percent_points_low, percent_points_high, [n, F, D] each; missing where the effect is.
     """
     share = effects.composition
     with np.errstate(divide="ignore"):
         logit = np.log(share) - np.log1p(-share)  # [F, D]
-    ends = {"change": 0.0, "low": -Z95, "high": Z95}
-    n, n_fates, _ = effects.mean.shape
-    columns = {
-        name: (100 * (1 / (1 + np.exp(-(logit + effects.mean + z * effects.sd))) - share)).reshape(
-            n * n_fates, -1
-        )
-        for name, z in ends.items()
+    return {
+        name: 100 * (1 / (1 + np.exp(-(logit + effects.mean + z * effects.sd))) - share)
+        for name, z in zip(POINTS, (0.0, -Z95, Z95), strict=True)
     }
-    names = {"gene": np.repeat(effects.names, n_fates), "fate": np.tile(effects.fates, n)}
-    return Daywise({name: one.astype(object) for name, one in names.items()} | columns).table()
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from fatewalk import mash
-from fatewalk.calls.fates import evidence_of_level
+from fatewalk.calls.fates import evidence_of_level, percent_points
 from fatewalk.core.daywise import Daywise
 
 if TYPE_CHECKING:
@@ -35,7 +35,6 @@ def pair_effects_table(
     estimand: Estimand,
     eps: float,
     theta: Mapping[str, np.ndarray],
-    change: pd.DataFrame,
 ) -> pd.DataFrame:
     """Log odds of one fate against another, a row for each gene or guide, and day.
 
@@ -58,8 +57,6 @@ def pair_effects_table(
         Those that `effects` were made with.
     theta
         Arrays of theta_posterior_summary.npz, for the posterior of genes.
-    change
-        Of `fatewalk.calls.percent_points`, of genes.
 
     Returns
     -------
@@ -80,7 +77,8 @@ def pair_effects_table(
     after = mash.contrast_effects(effects.prior, given, eps, contrast[None])
     of_genes = level == "gene"
     posterior = posterior_of_pair(theta, contrast) if of_genes else ()
-    points = [_points(change, fate, effects.names) for fate in pair] if of_genes else ()
+    change = percent_points(effects)["percent_points"]  # [n, F, D]
+    points = [change[:, list(effects.fates).index(fate)] for fate in pair] if of_genes else ()
     columns = {
         "estimate": estimate,
         "se": se,
@@ -121,10 +119,3 @@ def posterior_of_pair(theta: Mapping[str, np.ndarray], contrast: Numbers) -> tup
     """Mean and SD of the hierarchical posterior of one contrast [F*], [L, D] each."""
     variance = np.einsum("a,labd,b->ld", contrast, theta["theta_cov"], contrast)
     return np.einsum("a,lad->ld", contrast, theta["theta_mean"]), np.sqrt(variance.clip(min=0))
-
-
-def _points(change: pd.DataFrame, fate: str, genes: NDArray[np.object_]) -> Numbers:
-    """Change of a fate's probability, percentage points [L, D]."""
-    where = "percent_points table"
-    of_fate = Daywise.of(change[change["fate"] == fate], where, ["change"], ["gene"])
-    return of_fate.rows_of("gene", genes, where)["change"]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from fatewalk.calls.fates import POINTS, percent_points
 from fatewalk.core.daywise import ACTIVE_DAYS, Daywise, active_matrix
 from fatewalk.core.errors import FatewalkError
 from fatewalk.core.schema import Z95
@@ -17,11 +18,12 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from fatewalk.calls.checks import Numbers
+    from fatewalk.calls.fates import FateEffects
 
 #: Digits that a person reads; all of them stand in effects.parquet.
 DECIMALS = {
     **dict.fromkeys(("effect", "effect_low", "effect_high", "plarge", "prob_moved", "pattern_prob"), 3),
-    **dict.fromkeys(("percent_points", "percent_points_low", "percent_points_high"), 1),
+    **dict.fromkeys(POINTS, 1),
 }
 #: Columns of hits_ranked.csv behind hits.csv.
 OF_HIT = ("gene", "min_lfsr_among_active", "pattern", "pattern_prob", "n_guides", "n_sources_hit")
@@ -32,7 +34,7 @@ DIRECTION = {1: "gain", -1: "loss"}
 def hits_table(
     ranked: Mapping[str, pd.DataFrame],
     concordance: Mapping[str, pd.DataFrame],
-    change: pd.DataFrame,
+    effects: FateEffects,
     days: Sequence[str],
     reference: str,
 ) -> pd.DataFrame:
@@ -44,8 +46,8 @@ def hits_table(
         hits_ranked.csv by contrast.
     concordance
         guide_concordance.csv by contrast.
-    change
-        Of `fatewalk.calls.percent_points`.
+    effects
+        Of genes on each fate, for the percentage points.
     days : [D]
         Labels of the days, in time order.
     reference
@@ -64,7 +66,7 @@ def hits_table(
         of the fit. Numbers are rounded (`DECIMALS`, lfsr to three digits).
     """
     parts = [
-        _hits_of_contrast(ranked[contrast], concordance[contrast], change, days, contrast, reference)
+        _hits_of_contrast(ranked[contrast], concordance[contrast], effects, days, contrast, reference)
         for contrast in ranked
     ]
     return rounded(in_order(pd.concat(parts, ignore_index=True), "contrast"))
@@ -86,7 +88,7 @@ def rounded(hits: pd.DataFrame) -> pd.DataFrame:
 def _hits_of_contrast(
     ranked: pd.DataFrame,
     concordance: pd.DataFrame,
-    change: pd.DataFrame,
+    effects: FateEffects,
     days: Sequence[str],
     contrast: str,
     reference: str,
@@ -95,9 +97,8 @@ def _hits_of_contrast(
     is_hit = as_bool(ranked["hit_anyday"], "hits_ranked table")
     hits = Daywise.of(ranked, "hits_ranked table", OF_HIT_BY_DAY, OF_HIT).take(is_hit)
     agree = Daywise.of(concordance, "guide_concordance table", ["n_agree", "n_guides_seen"], ["gene"])
-    of_fate = change[change["fate"] == contrast]
-    points = Daywise.of(of_fate, "percent_points table", ["change", "low", "high"], ["gene"])
-    agree, points = (one.rows_of("gene", hits["gene"], contrast) for one in (agree, points))
+    agree = agree.rows_of("gene", hits["gene"], contrast)
+    of_gene, of_fate = pd.Index(effects.names).get_indexer(hits["gene"]), list(effects.fates).index(contrast)
     labels = np.asarray(days, dtype=object)
     active = active_matrix(ranked, len(days))[is_hit]  # [n, D]
     effect = hits["postmean"]
@@ -117,9 +118,7 @@ def _hits_of_contrast(
         "effect_low": mean - Z95 * sd,
         "effect_high": mean + Z95 * sd,
         "plarge": hits["plarge"][rows, best],
-        "percent_points": points["change"][rows, best],
-        "percent_points_low": points["low"][rows, best],
-        "percent_points_high": points["high"][rows, best],
+        **{name: x[of_gene, of_fate, best] for name, x in percent_points(effects).items()},
         "guides_agree": [f"{a:.0f} of {n:.0f}" for a, n in seen],
         "n_cells": hits["n_cells"][rows, best].astype(int),
         **{name: hits[name] for name in ("pattern", "pattern_prob", "n_guides", "n_sources_hit")},
@@ -176,8 +175,9 @@ def effects_table(
         effects.parquet: level (gene or guide), gene, guide (missing for genes), scale (contrast: logit
         against the reference), fate, day (label), estimate and se (likelihood-only), posterior_mean and
         posterior_sd, mash_mean and mash_sd (mash over all fates), lfsr and plarge (by the source of the
-        calls; of guides by mash over all fates), called (missing for guides), prob_moved (missing: a matter
-        of fates), n_cells, and the marks of the fit. Without cells everything but n_cells is missing.
+        calls; of guides by mash over all fates), called (missing for guides), percent_points* and prob_moved
+        (missing: a matter of fates), n_cells, and the marks of the fit. Without cells everything but n_cells
+        is missing.
     """
     parts = [
         _tidy(level, contrast, effects, days)
@@ -213,6 +213,7 @@ def _tidy(level: str, contrast: str, effects: ContrastEffects, days: Sequence[st
         "posterior_sd": posterior["se"].ravel(),
         "mash_mean": effects.mash["postmean_mash_fates"].ravel(),
         "mash_sd": effects.mash["postsd_mash_fates"].ravel(),
+        **dict.fromkeys(POINTS, np.nan),
         "lfsr": effects.lfsr.ravel(),
         "plarge": effects.plarge.ravel(),
         "called": called,

@@ -10,7 +10,6 @@ import numpy as np
 import pandas as pd
 
 from fatewalk.api import load
-from fatewalk.calls import FateEffects, percent_points
 from fatewalk.cli.tables import aligned
 from fatewalk.core.errors import FatewalkError, first_few
 from fatewalk.core.words import count, join, on_days
@@ -73,7 +72,6 @@ def in_words(result: Result, gene: str) -> list[str]:
     own = effects[effects["gene"] == gene]
     hits = result.run.all_hits
     hits = hits[hits["gene"] == gene]
-    changes = _changes(result, gene)
     lines = [f"{gene} in {result.folder}", ""]
     if result.run.withheld and len(hits):
         lines += [
@@ -87,7 +85,7 @@ def in_words(result: Result, gene: str) -> list[str]:
     else:
         lines += [_of_contrast(hit) for _, hit in hits.iterrows()]
     lines += ["", "Each fate by day (change of its probability in percentage points, with 95 % interval)"]
-    lines += [*aligned(_rows(own, changes)), *LEGEND, "", *_guides(result, gene, hits, own)]
+    lines += [*aligned(_rows(own)), *LEGEND, "", *_guides(result, gene, hits, own)]
     return lines
 
 
@@ -175,38 +173,19 @@ def _without_hit(result: Result, own: pd.DataFrame) -> list[str]:
 # -------------------------------------------------------------------------------- tables
 
 
-def _changes(result: Result, gene: str) -> pd.DataFrame:
-    """Change of each fate's probability by day in percentage points: fate, day, change, low, high."""
-    effects = FateEffects.load(result.run.checked(result.run.folder / "shrunk_fates_gene.npz"))
-    table = percent_points(effects)
-    table = table[table["gene"] == gene]
-    parts = [
-        pd.DataFrame(
-            {
-                "fate": table["fate"],
-                "day": label,
-                **{x: table[f"{x}_d{d}"] for x in ("change", "low", "high")},
-            }
-        )
-        for d, label in enumerate(result.run.days)
-    ]
-    return pd.concat(parts, ignore_index=True)
-
-
-def _rows(own: pd.DataFrame, changes: pd.DataFrame) -> list[list[str]]:
+def _rows(own: pd.DataFrame) -> list[list[str]]:
     """The table of a gene, its head first."""
-    table = own.merge(changes, on=["fate", "day"], how="left")
     rows = [["fate", "day", "points", "interval", "odds", "lfsr", "cells", ""]]
     before = None
-    for row in table.to_dict("records"):
+    for row in own.to_dict("records"):
         known = pd.notna(row["mash_mean"])
-        span = f"{row['low']:+.1f} to {row['high']:+.1f}" if pd.notna(row["low"]) else "-"
+        low, high = row["percent_points_low"], row["percent_points_high"]
         rows.append(
             [
                 str(row["fate"]) if row["fate"] != before else "",
                 str(row["day"]),
-                f"{row['change']:+.1f}" if pd.notna(row["change"]) else "-",
-                span,
+                f"{row['percent_points']:+.1f}" if known else "-",
+                f"{low:+.1f} to {high:+.1f}" if known else "-",
                 f"x {np.exp(row['mash_mean']):.2f}" if known else "-",
                 f"{row['lfsr']:.1g}" if known else "-",
                 f"{row['n_cells']:,}",

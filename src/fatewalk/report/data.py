@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from fatewalk.calls import FateEffects, percent_points
 from fatewalk.core.schema import NTC, PROB_PREFIX, Z95, day_columns, prob_columns
 from fatewalk.core.tables import read_own_table
 
@@ -24,6 +23,9 @@ DIGITS = 4  # of every number: more than a picture shows, and few bytes
 CERTAIN = 0.8  # a cell whose likeliest fate has at least this probability has a clear label
 STANDS_OUT = 3.0  # guides whose deviation is so many of its SDs
 GENE_COLUMNS = ("estimate", "se", "mash_mean", "mash_sd", "lfsr")
+POINT_COLUMNS = {
+    "change": "percent_points", "low": "percent_points_low", "high": "percent_points_high",
+}  # fmt: skip
 GUIDE_COLUMNS = ("estimate", "se")
 
 
@@ -113,14 +115,10 @@ def _effects(run: Run, axes: Axes) -> dict[str, Any]:
 
 def _points(run: Run, axes: Axes) -> dict[str, Any]:
     """Changes in percentage points by fate, with intervals, [L D] each."""
-    table = percent_points(FateEffects.load(run.checked(run.folder / "shrunk_fates_gene.npz")))
-    found = {}
-    for fate, rows in table.groupby("fate", sort=False):
-        by_gene = rows.set_index("gene").reindex(axes.genes)
-        found[str(fate)] = {
-            name: numbers(by_gene[day_columns(name, len(axes.days))].to_numpy().ravel())
-            for name in ("change", "low", "high")
-        }
+    effects, found = run.effects("gene", "fate"), {}
+    for fate, rows in effects.groupby("fate", sort=False):
+        table = _in_order(rows, "gene", axes.genes, axes.days)
+        found[str(fate)] = {short: numbers(table[name]) for short, name in POINT_COLUMNS.items()}
     return found
 
 

@@ -23,7 +23,6 @@ from fatewalk.calls import (
     fate_hits_table,
     hits_table,
     mashr_effects,
-    percent_points,
     rank_hits,
     read_sources,
 )
@@ -93,7 +92,7 @@ def main(run: Run, summary: Path) -> None:
     of_genes = FateEffects.load(run.checked(run.folder / "shrunk_fates_gene.npz"))
     hits, of_fates = by_fate(run, of_genes)
     if settings.calls.scale == "contrast":
-        hits = hits_table(ranked, concordance, percent_points(of_genes), run.days, run.reference)
+        hits = hits_table(ranked, concordance, of_genes, run.days, run.reference)
     support, marks = rests_on(run, summary, hits, of_genes)
     found, withheld = with_marks(hits, support, marks), is_withheld(run)
     hits = found.head(0) if withheld else found
@@ -103,7 +102,7 @@ def main(run: Run, summary: Path) -> None:
     effects = pd.concat([of_fates, effects_table(genes, guides, run.days)], ignore_index=True)
     effects = with_p_values(effects, run.table("gene_p_values.csv"))
     write_table(effects, run.folder / "effects.parquet")
-    annotate(run, effects, hits, percent_points(of_genes))
+    annotate(run, effects, hits)
     enter(run.folder, "rank_hits", run.made_by("rank_hits"))
     enter(run.folder, "run_mashr", publish_mashr(run, settings.mash))
     enter(run.folder, "plot_contrast", [])  # figures of earlier calls, which only all_figures makes anew
@@ -136,12 +135,12 @@ def with_p_values(effects: pd.DataFrame, p_values: pd.DataFrame) -> pd.DataFrame
     return effects
 
 
-def annotate(run: Run, effects: pd.DataFrame, hits: pd.DataFrame, change: pd.DataFrame) -> None:
+def annotate(run: Run, effects: pd.DataFrame, hits: pd.DataFrame) -> None:
     """The effects on fates as annotated matrices."""
     calls = run.settings.calls
     about = {"reference": run.reference, "effect_size_eps": calls.effect_size_eps, "calls_scale": calls.scale}
     shared = effects, run.days, run.times, about
-    write_annotated(run.folder / "results.h5ad", "gene", *shared, hits=hits, change=change)
+    write_annotated(run.folder / "results.h5ad", "gene", *shared, hits=hits)
     write_annotated(run.folder / "results_guides.h5ad", "guide", *shared)
 
 
@@ -163,7 +162,7 @@ def by_fate(run: Run, genes: FateEffects) -> tuple[pd.DataFrame, pd.DataFrame]:
     guides = FateEffects.load(run.checked(run.folder / "shrunk_fates_guide.npz"))
     calls = FateCalls.of(genes, run.settings.calls)
     of_genes, of_guides = (run.read(run.primary, f"{level}_daywise_for_mash.csv") for level in LEVELS)
-    hits = fate_hits_table(genes, guides, of_genes, of_guides, percent_points(genes), calls)
+    hits = fate_hits_table(genes, guides, of_genes, of_guides, calls)
     theta = run.arrays("theta_posterior_summary.npz")
     effects = [
         fate_effects_table("gene", genes, of_genes, calls.active, theta),

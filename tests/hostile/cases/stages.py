@@ -156,7 +156,6 @@ READ = {
         f"main/{FAR}/mash_gene_conservative.csv": (empty, cut, gone, other_content),
         f"main/{FAR}/shrunk_gene.npz": (empty, cut, folder, gone, other_content),
         "main/shrunk_fates_guide.npz": (cut, foreign, gone, other_content),
-        "main/fate_probability_change.csv": (cut, other_content),
         "main/design_report.json": (empty, cut, gone, other_content),
         "main/survival.csv": (cut, gone, other_content),
         "summary/guide_parts.npz": (cut, gone, other_content),
@@ -171,7 +170,6 @@ READ = {
         "main/certificate.json": (cut, gone, bare),
         "main/effects.parquet": (cut, gone),
         "main/gene_power.csv": (gone, other_content),
-        "main/fate_probability_change.csv": (gone, folder),
     },
 }
 
@@ -338,7 +336,6 @@ CASES = [
     changed("fit_mash", f"main/{FIRST}/gene_daywise_for_mash.csv", a_line_less, ("export_effects",)),
     changed("fit_mash", f"main/{FIRST}/guide_daywise_likelihood.csv", saved_by_a_spreadsheet),
     changed("rank_hits", f"main/{FAR}/mash_guide_conservative.csv", a_line_less, ("fit_mash",)),
-    changed("rank_hits", "main/fate_probability_change.csv", a_line_less, ("export_effects",)),
     changed("rank_hits", "summary/guide_parts.npz", other_numbers, ("summarise_posterior",)),
     changed("plot_figures", "main/hits.csv", saved_by_a_spreadsheet, ("rank_hits",), snakemake=True),
     changed("plot_figures", "main/contrast=MES/gene_daywise_for_mash.csv", a_line_less),

@@ -46,23 +46,21 @@ def written(tmp_path: Path, level: str, **tables: pd.DataFrame) -> anndata.AnnDa
 
 def test_genes_are_rows_and_fates_by_days_are_columns(tmp_path: Path) -> None:
     hits = pd.DataFrame({"gene": ["a", "a", "c"]})
-    change = pd.DataFrame({"gene": np.repeat(GENES, 2), "fate": FATES * 3})
-    for at, stem in enumerate(("change", "low", "high")):
-        for day in range(2):
-            change[f"{stem}_d{day}"] = 10.0 * at + day + np.arange(6) / 10
-    found = written(tmp_path, "gene", hits=hits, change=change)
+    found = written(tmp_path, "gene", hits=hits)
     assert list(found.obs_names) == GENES
     assert list(found.var_names) == ["EC@d2", "EC@d10", "MES@d2", "MES@d10"]
     assert found.var["time"].tolist() == [2.0, 10.0, 2.0, 10.0]
     assert found.var["day"].tolist() == DAYS * 2
     assert found.obs["n_hits"].tolist() == [0, 2, 1]
     np.testing.assert_array_equal(found.layers["estimate"], np.arange(12.0).reshape(3, 4))
-    np.testing.assert_array_equal(found["a", "MES@d10"].layers["lfsr"], [[607.0]])
+    np.testing.assert_array_equal(
+        found["a", "MES@d10"].layers["lfsr"], [[100.0 * list(LAYERS).index("lfsr") + 7]]
+    )
     np.testing.assert_array_equal(found.X, found.layers["mash_mean"])
     np.testing.assert_array_equal(np.isnan(found.X[2]), [False, True, False, True])
     np.testing.assert_array_equal(found.layers["called"][2], [1, np.nan, 1, np.nan])
-    np.testing.assert_allclose(found["a"].layers["percent_points"], [[0.2, 1.2, 0.3, 1.3]])
-    np.testing.assert_allclose(found["a"].layers["percent_points_high"], [[20.2, 21.2, 20.3, 21.3]])
+    place = 100.0 * list(LAYERS).index("percent_points_high")
+    np.testing.assert_array_equal(found["a"].layers["percent_points_high"], [place + np.arange(4.0, 8.0)])
     assert found.obsm["prob_moved"].loc["c"].tolist() == [0.3, 0.7]
     assert set(found.uns["layers"]) == set(found.layers)
     assert found.uns["reference"] == "EC"

@@ -65,7 +65,7 @@ GENES = {
 
 
 def tables(**marks):
-    """Gene, guide and change tables; numbers say gene, fate and day."""
+    """Gene and guide tables; numbers say gene, fate and day."""
     genes = list(GENES)
     cells = np.array([[10, 11], [20, 21], [30, 31], [40, 41], [50, 0]])
     gene = Daywise({"gene": np.array(genes), "n_guides": np.full(5, 2), "n_cells": cells}, marks).table()
@@ -74,10 +74,7 @@ def tables(**marks):
         {"guide": np.array(guides), "gene": np.repeat(genes, 2), "n_cells": np.repeat(cells, 2, axis=0)},
         marks,
     ).table()
-    place = np.arange(15)[:, None] + np.array([0, 0.5])
-    points = {"change": place, "low": place - 0.1, "high": place + 0.1}
-    change = Daywise({"gene": np.repeat(genes, 3), "fate": np.tile(FATES, 5)} | points).table()
-    return gene, guide, change
+    return gene, guide
 
 
 def of_guides():
@@ -89,8 +86,7 @@ def of_guides():
 
 def hits(calls=CALLS, **marks):
     genes = effects(GENES)
-    gene, guide, change = tables(**marks)
-    return fate_hits_table(genes, of_guides(), gene, guide, change, FateCalls.of(genes, calls))
+    return fate_hits_table(genes, of_guides(), *tables(**marks), FateCalls.of(genes, calls))
 
 
 def test_movers_are_hits_and_followers_are_not():
@@ -116,11 +112,9 @@ def test_rows_say_what_a_person_needs():
     assert mover["lfsr"] == pytest.approx(0.045)
     assert (mover["prob_moved"], mover["who_moved"], mover["also_moved"]) == (0.99, "this fate", "")
     assert (mover["guides_agree"], mover["n_cells"]) == ("1 of 2", 11)
-    assert (mover["percent_points"], mover["percent_points_low"], mover["percent_points_high"]) == (
-        1.5,
-        1.4,
-        1.6,
-    )
+    points = [100 / (1 + 7 / 3 * np.exp(-effect)) - 30 for effect in (0.95, 0.754, 1.146)]  # of a share of .3
+    found = mover[["percent_points", "percent_points_low", "percent_points_high"]].tolist()
+    assert found == pytest.approx(points, abs=0.051)
     assert (mover["pattern"], mover["pattern_prob"], mover["not_resolved"]) == ("sustained", 0.72, "")
     pair = table[table["gene"] == "pair"].set_index("fate")
     assert set(pair["who_moved"]) == {"cannot be told"}
@@ -137,15 +131,12 @@ def test_percentage_points_go_with_the_effect_and_its_interval():
         effects({"up": ([[np.log(3), 0.15], [0, 0], [0, np.nan]], [1, 0, 0], 0)}),
         composition=np.array([[0.5, 0.9], [0.3, 0.05], [0.2, 0.05]]),
     )
-    found = percent_points(half).set_index("fate")
-    assert found.loc["REF", "change_d0"] == pytest.approx(25)
-    low, high = (1 / (1 + np.exp(-(np.log(3) + z * 0.1))) for z in (-1.959964, 1.959964))
-    assert found.loc["REF", ["low_d0", "high_d0"]].tolist() == pytest.approx(
-        [100 * low - 50, 100 * high - 50]
-    )
-    assert found.loc["REF", "low_d1"] < 0 < found.loc["REF", "change_d1"]
-    assert found.loc["A", "low_d0"] == pytest.approx(-found.loc["A", "high_d0"], rel=0.1)
-    assert np.isnan(found.loc["B", ["change_d1", "low_d1", "high_d1"]].astype(float)).all()
+    change, low, high = (values[0] for values in percent_points(half).values())  # [F, D]
+    assert change[0, 0] == pytest.approx(25)
+    ends = [100 / (1 + np.exp(-(np.log(3) + z * 0.1))) - 50 for z in (-1.959964, 1.959964)]
+    assert [low[0, 0], high[0, 0]] == pytest.approx(ends)
+    assert low[0, 1] < 0 < change[0, 1] < high[0, 1]
+    assert np.isnan([change[2, 1], low[2, 1], high[2, 1]]).all()
 
 
 def test_marks_are_carried_and_without_hits_the_header_stays():
@@ -178,7 +169,7 @@ def test_the_set_of_gene_days_has_the_false_discovery_rate_asked_for():
 
 def test_effects_on_fates_have_the_columns_of_those_on_contrasts():
     genes = effects(GENES)
-    gene, guide, _ = tables()
+    gene, guide = tables()
     calls = FateCalls.of(genes, CALLS)
     theta = {
         "theta_mean": np.full((5, 2, 2), 0.5),

@@ -1,5 +1,7 @@
 """hits.csv and effects.parquet: what a person and a program read of all contrasts."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -33,17 +35,17 @@ def concordance(*genes):
     return pd.DataFrame([{"gene": gene, **columns} for gene in genes])
 
 
-def change(*pairs):
-    stems = {"change": 0, "low": -1, "high": 1}
-    return pd.DataFrame(
-        [
-            {
-                "gene": gene,
-                "fate": fate,
-                **{f"{s}_d{d}": 10 * d + by for s, by in stems.items() for d in range(3)},
-            }
-            for gene, fate in pairs
-        ]
+def on_fates():
+    """What percentage points are made of: each fate is half of the cells, two gene-days change."""
+    mean = np.zeros((3, 3, 3))  # [L, F, D]
+    mean[1, 2, 1], mean[2, 1, 2] = -np.log(3), np.log(3)
+    share = np.full((3, 3), 0.5)
+    return SimpleNamespace(
+        names=["quiet", "lost", "turns"],
+        fates=["EC", "MES", "NEU"],
+        mean=mean,
+        sd=mean * 0,
+        composition=share,
     )
 
 
@@ -55,8 +57,7 @@ QUIET = ("quiet", False, "d1", [0.1, 0.4, 0.1], [0.5, 0.04, 0.5])
 def two_fates(**marks):
     tables = {"MES": ranked([TURNS, QUIET], **marks), "NEU": ranked([LOST, QUIET], **marks)}
     agree = {contrast: concordance("quiet", "lost", "turns") for contrast in tables}
-    points = change(("turns", "MES"), ("turns", "EC"), ("lost", "NEU"), ("quiet", "MES"))
-    return tables, agree, points
+    return tables, agree, on_fates()
 
 
 def test_hits_of_all_contrasts_best_first_in_words():
@@ -74,10 +75,8 @@ def test_hits_of_all_contrasts_best_first_in_words():
     # numbers of the strongest day: guides, cells, percentage points of the fate itself
     assert table["guides_agree"].tolist() == ["2 of 3", "2 of 2"]
     assert table["n_cells"].tolist() == [15, 25]
-    assert table[["percent_points_low", "percent_points", "percent_points_high"]].to_numpy().tolist() == [
-        [9, 10, 11],
-        [19, 20, 21],
-    ]
+    assert table["percent_points"].tolist() == [-25, 25]
+    assert (table["percent_points_low"] == table["percent_points_high"]).all()
 
 
 def test_marks_are_carried_and_no_hits_leave_the_header():

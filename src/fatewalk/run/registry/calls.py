@@ -55,9 +55,10 @@ ANNOTATED = (
     Column("var", "`fate`, `day` (its label) and `time` of each column; names such as `MES@day2`"),
     Column(
         "layers",
-        "as in `effects.parquet`: `estimate`, `se`, `mash_mean`, `mash_sd`, `lfsr`, `plarge`, `n_cells`; of "
-        "genes also `posterior_mean`, `posterior_sd`, `called` (1, 0 or missing) and `percent_points` with "
-        '`_low` and `_high`, as in `hits.csv`. What each is stands in `uns["layers"]`',
+        "as in `effects.parquet`: `estimate`, `se`, `mash_mean`, `mash_sd`, `percent_points` with `_low` and "
+        "`_high`, `lfsr`, `plarge`, `n_cells`; of "
+        "genes also `posterior_mean`, `posterior_sd` and `called` (1, 0 or missing). What each is stands in "
+        '`uns["layers"]`',
         shape="n, F x D",
     ),
     Column("obsm", "`prob_moved`, a column a fate: probability that it moved itself", "probability", "n, F"),
@@ -423,6 +424,11 @@ FILES = (
             Column("estimate, se", "likelihood-only"),
             Column("posterior_mean, posterior_sd", "of the hierarchical model; missing for guides on fates"),
             Column("mash_mean, mash_sd", "mash over fates and days"),
+            Column(
+                "percent_points, percent_points_low, percent_points_high",
+                "scale fate: change of the fate's probability that mash_mean makes, and its 95 % interval",
+                unit="percentage points",
+            ),
             Column(
                 "lfsr, plarge",
                 "scale contrast, genes: by the source of the calls (`calls.source`); else by mash over fates "
