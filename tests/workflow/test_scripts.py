@@ -104,6 +104,7 @@ def python_without_fatewalk(tmp_path):
     return python
 
 
+@pytest.mark.slow
 def test_the_workflow_is_a_module_of_another_without_being_installed(tmp_path, python_without_fatewalk):
     folder = tmp_path / "elsewhere"
     folder.mkdir()
