@@ -275,6 +275,7 @@ def _pair_effects(run: Run, level: str, pair: tuple[str, str]) -> pd.DataFrame:
         estimand=run.estimand.name,
         eps=run.settings.calls.effect_size_eps,
         theta=run.arrays("theta_posterior_summary.npz"),
+        day_cells=run.day_cells,
     )
 
 

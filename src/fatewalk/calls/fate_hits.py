@@ -85,6 +85,7 @@ def fate_hits_table(
     gene_table: pd.DataFrame,
     guide_table: pd.DataFrame,
     calls: FateCalls,
+    day_cells: Numbers,
 ) -> pd.DataFrame:
     """One row for each gene and fate that it moved, as a person reads them.
 
@@ -96,6 +97,8 @@ def fate_hits_table(
         gene_daywise_for_mash.csv and guide_daywise_for_mash.csv of any contrast: cells, guides, marks.
     calls
         Of the genes.
+    day_cells : [D]
+        Cells of each day.
 
     Returns
     -------
@@ -119,7 +122,7 @@ def fate_hits_table(
     effect, sd = mean[of, best], genes.sd[row, fate, best]
     lfsr = np.where(active, genes.lfsr[row, fate], np.inf).min(axis=1, initial=np.inf)
     counts = Daywise.of(gene_table, "gene_daywise table", ["n_cells"], ["gene"])
-    points = percent_points(genes)  # [n, F, D] each
+    points = percent_points(genes, counts["n_cells"] / day_cells)  # [n, F, D] each
     agree, seen = _agreement(genes, guides, guide_table)
     pattern, pattern_prob, not_resolved = hit_patterns(genes, calls, row, fate)
     names = np.asarray(genes.fates, dtype=object)
@@ -191,6 +194,7 @@ def fate_effects_table(
     level: str,
     effects: FateEffects,
     table: pd.DataFrame,
+    day_cells: Numbers,
     active: Flags | None = None,
     theta: Mapping[str, np.ndarray] | None = None,
 ) -> pd.DataFrame:
@@ -204,6 +208,8 @@ def fate_effects_table(
         Of that level.
     table
         ``<level>_daywise_for_mash.csv`` of any contrast: cells, genes, marks.
+    day_cells : [D]
+        Cells of each day.
     active
         Gene-days called active [n, F, D]; None for guides.
     theta
@@ -213,6 +219,7 @@ def fate_effects_table(
     found = Daywise.of(table, where, ["n_cells"], list(dict.fromkeys([level, "gene"])))
     found = found.rows_of(level, effects.names, where)
     n, n_fates, n_days = effects.mean.shape
+    points = percent_points(effects, found["n_cells"] / day_cells)
     missing = np.full(effects.mean.shape, np.nan)
     mean, sd = posterior_of_fates(theta, effects) if theta is not None else (missing, missing)
     called = pd.array((missing > 0 if active is None else active).ravel(), dtype="boolean")
@@ -232,7 +239,7 @@ def fate_effects_table(
         "posterior_sd": sd.ravel(),
         "mash_mean": effects.mean.ravel(),
         "mash_sd": effects.sd.ravel(),
-        **{name: values.ravel() for name, values in percent_points(effects).items()},
+        **{name: values.ravel() for name, values in points.items()},
         "lfsr": effects.lfsr.ravel(),
         "plarge": effects.prob_large.ravel(),
         "called": called,

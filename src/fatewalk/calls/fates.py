@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 RARE = 1e-3  # a fate with a smaller share of a day's cells is missing there
 SEED = 1
+HALVINGS = 50
 POINTS = ("percent_points", "percent_points_low", "percent_points_high")
 
 
@@ -87,32 +88,46 @@ class FateEffects(ArrayFile):
         return mash.FatesPrior.over(self.composition, self.grid, float(self.pi0), self.pi)
 
 
-def percent_points(effects: FateEffects) -> dict[str, Numbers]:
+def percent_points(effects: FateEffects, carriers: Numbers) -> dict[str, Numbers]:
     """Change of each fate's probability that goes with the effects after mash, at the day's mix of fates.
 
-    With P the share of a fate on a day, of which the effect Lambda is the change in logit,
+    A fate's share P of a day is that of all cells, a share c of them with the gene's guides. So p, that of
+    cells without the gene, solves (1 - c) p + c expit(logit p + Lambda) = P, Lambda the effect, and
 
-        change = 100 (expit(logit P + Lambda) - P)
+        change = 100 (expit(logit p + Lambda) - p)
 
-    and the ends of its 95 % interval are those of Lambda.
+    whose 95 % interval has the ends of that of Lambda, p held.
 
     Parameters
     ----------
     effects
         On each fate.
+    carriers : array [n, D]
+        Share of the day's cells that carry the gene, or the guide.
 
     Returns
     -------
     dict
         percent_points, percent_points_low, percent_points_high, [n, F, D] each; missing where the effect is.
     """
-    share = effects.composition
-    with np.errstate(divide="ignore"):
-        logit = np.log(share) - np.log1p(-share)  # [F, D]
+    share, c = effects.composition, carriers[:, None, :]
+    low, high = np.zeros(effects.mean.shape), np.ones(effects.mean.shape)
+    for _ in range(HALVINGS):
+        p = (low + high) / 2
+        less = (1 - c) * p + c * _moved(p, effects.mean) < share
+        low, high = np.where(less, p, low), np.where(less, high, p)
+    p = (low + high) / 2
     return {
-        name: 100 * (1 / (1 + np.exp(-(logit + effects.mean + z * effects.sd))) - share)
+        name: 100 * (_moved(p, effects.mean + z * effects.sd) - p)
         for name, z in zip(POINTS, (0.0, -Z95, Z95), strict=True)
     }
+
+
+def _moved(p: Numbers, effect: Numbers) -> Numbers:
+    """Probability whose logit is larger by the effect."""
+    odds = p / (1 - p) * np.exp(effect)
+    found: Numbers = odds / (1 + odds)
+    return found
 
 
 @dataclass(frozen=True)

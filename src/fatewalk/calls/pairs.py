@@ -35,6 +35,7 @@ def pair_effects_table(
     estimand: Estimand,
     eps: float,
     theta: Mapping[str, np.ndarray],
+    day_cells: Numbers,
 ) -> pd.DataFrame:
     """Log odds of one fate against another, a row for each gene or guide, and day.
 
@@ -57,6 +58,8 @@ def pair_effects_table(
         Those that `effects` were made with.
     theta
         Arrays of theta_posterior_summary.npz, for the posterior of genes.
+    day_cells : [D]
+        Cells of each day.
 
     Returns
     -------
@@ -77,7 +80,7 @@ def pair_effects_table(
     after = mash.contrast_effects(effects.prior, given, eps, contrast[None])
     of_genes = level == "gene"
     posterior = posterior_of_pair(theta, contrast) if of_genes else ()
-    change = percent_points(effects)["percent_points"]  # [n, F, D]
+    change = percent_points(effects, evidence[f"{level}_cells"] / day_cells)["percent_points"]  # [n, F, D]
     points = [change[:, list(effects.fates).index(fate)] for fate in pair] if of_genes else ()
     columns = {
         "estimate": estimate,

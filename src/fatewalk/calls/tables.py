@@ -37,6 +37,7 @@ def hits_table(
     effects: FateEffects,
     days: Sequence[str],
     reference: str,
+    day_cells: Numbers,
 ) -> pd.DataFrame:
     """The hits of all contrasts, one row for each gene and contrast, as a person reads them.
 
@@ -52,6 +53,8 @@ def hits_table(
         Labels of the days, in time order.
     reference
         Fate that the contrasts are against.
+    day_cells : [D]
+        Cells of each day.
 
     Returns
     -------
@@ -66,7 +69,9 @@ def hits_table(
         of the fit. Numbers are rounded (`DECIMALS`, lfsr to three digits).
     """
     parts = [
-        _hits_of_contrast(ranked[contrast], concordance[contrast], effects, days, contrast, reference)
+        _hits_of_contrast(
+            ranked[contrast], concordance[contrast], effects, days, contrast, reference, day_cells
+        )
         for contrast in ranked
     ]
     return rounded(in_order(pd.concat(parts, ignore_index=True), "contrast"))
@@ -92,6 +97,7 @@ def _hits_of_contrast(
     days: Sequence[str],
     contrast: str,
     reference: str,
+    day_cells: Numbers,
 ) -> pd.DataFrame:
     """Rows of `hits_table` of one contrast."""
     is_hit = as_bool(ranked["hit_anyday"], "hits_ranked table")
@@ -99,6 +105,8 @@ def _hits_of_contrast(
     agree = Daywise.of(concordance, "guide_concordance table", ["n_agree", "n_guides_seen"], ["gene"])
     agree = agree.rows_of("gene", hits["gene"], contrast)
     of_gene, of_fate = pd.Index(effects.names).get_indexer(hits["gene"]), list(effects.fates).index(contrast)
+    carriers = np.zeros((len(effects.names), len(days)))
+    carriers[of_gene] = hits["n_cells"] / day_cells
     labels = np.asarray(days, dtype=object)
     active = active_matrix(ranked, len(days))[is_hit]  # [n, D]
     effect = hits["postmean"]
@@ -118,7 +126,7 @@ def _hits_of_contrast(
         "effect_low": mean - Z95 * sd,
         "effect_high": mean + Z95 * sd,
         "plarge": hits["plarge"][rows, best],
-        **{name: x[of_gene, of_fate, best] for name, x in percent_points(effects).items()},
+        **{name: x[of_gene, of_fate, best] for name, x in percent_points(effects, carriers).items()},
         "guides_agree": [f"{a:.0f} of {n:.0f}" for a, n in seen],
         "n_cells": hits["n_cells"][rows, best].astype(int),
         **{name: hits[name] for name in ("pattern", "pattern_prob", "n_guides", "n_sources_hit")},

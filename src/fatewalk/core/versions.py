@@ -20,7 +20,7 @@ STAGE_VERSION = {
     "fit_mash": 12,
     "run_mashr": 1,
     "certify": 2,
-    "rank_hits": 14,
+    "rank_hits": 15,
     "evaluate_recovery": 5,
     "plot_figures": 6,
     "plot_contrast": 2,

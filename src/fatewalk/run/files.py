@@ -7,6 +7,8 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from fatewalk.core.errors import FatewalkError, one_of
 from fatewalk.core.files import copy_file, need, read_json, write_json
 from fatewalk.core.schema import TRUTH_THETA, Estimand
@@ -22,7 +24,6 @@ from fatewalk.run.settings import read_settings
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    import numpy as np
     import pandas as pd
 
     from fatewalk.config import RunSettings
@@ -144,6 +145,11 @@ class Run:
     def times(self) -> list[float]:
         """Their real times, [D]."""
         return [day["time"] for day in self.json("design_report.json")["days"]]
+
+    @property
+    def day_cells(self) -> np.ndarray:
+        """Cells of each day, [D]."""
+        return np.array([day["cells"] for day in self.json("design_report.json")["days"]], dtype=float)
 
     # ---------------------------------------------------- what figures look at
 

@@ -92,7 +92,7 @@ def main(run: Run, summary: Path) -> None:
     of_genes = FateEffects.load(run.checked(run.folder / "shrunk_fates_gene.npz"))
     hits, of_fates = by_fate(run, of_genes)
     if settings.calls.scale == "contrast":
-        hits = hits_table(ranked, concordance, of_genes, run.days, run.reference)
+        hits = hits_table(ranked, concordance, of_genes, run.days, run.reference, run.day_cells)
     support, marks = rests_on(run, summary, hits, of_genes)
     found, withheld = with_marks(hits, support, marks), is_withheld(run)
     hits = found.head(0) if withheld else found
@@ -162,11 +162,11 @@ def by_fate(run: Run, genes: FateEffects) -> tuple[pd.DataFrame, pd.DataFrame]:
     guides = FateEffects.load(run.checked(run.folder / "shrunk_fates_guide.npz"))
     calls = FateCalls.of(genes, run.settings.calls)
     of_genes, of_guides = (run.read(run.primary, f"{level}_daywise_for_mash.csv") for level in LEVELS)
-    hits = fate_hits_table(genes, guides, of_genes, of_guides, calls)
+    hits = fate_hits_table(genes, guides, of_genes, of_guides, calls, run.day_cells)
     theta = run.arrays("theta_posterior_summary.npz")
     effects = [
-        fate_effects_table("gene", genes, of_genes, calls.active, theta),
-        fate_effects_table("guide", guides, of_guides),
+        fate_effects_table("gene", genes, of_genes, run.day_cells, calls.active, theta),
+        fate_effects_table("guide", guides, of_guides, run.day_cells),
     ]
     return hits, pd.concat(effects, ignore_index=True)
 

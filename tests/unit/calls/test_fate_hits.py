@@ -28,6 +28,7 @@ from tests.unit.calls.test_hits_and_effects import contrast_effects
 FATES, DAYS = ["REF", "A", "B"], ["day 2", "day 5"]
 SHARES = np.array([[0.5, 0.4], [0.3, 0.3], [0.2, 0.3]])
 CALLS = CallsConfig()
+MANY = np.full(2, 1e9)  # cells of each day, of which those with a gene are next to none
 ALL, FIRST_TWO, NONE = [True] * 3, [True, True, False], [False] * 3
 
 
@@ -86,7 +87,7 @@ def of_guides():
 
 def hits(calls=CALLS, **marks):
     genes = effects(GENES)
-    return fate_hits_table(genes, of_guides(), *tables(**marks), FateCalls.of(genes, calls))
+    return fate_hits_table(genes, of_guides(), *tables(**marks), FateCalls.of(genes, calls), MANY)
 
 
 def test_movers_are_hits_and_followers_are_not():
@@ -131,12 +132,20 @@ def test_percentage_points_go_with_the_effect_and_its_interval():
         effects({"up": ([[np.log(3), 0.15], [0, 0], [0, np.nan]], [1, 0, 0], 0)}),
         composition=np.array([[0.5, 0.9], [0.3, 0.05], [0.2, 0.05]]),
     )
-    change, low, high = (values[0] for values in percent_points(half).values())  # [F, D]
+    change, low, high = (values[0] for values in percent_points(half, np.zeros((1, 2))).values())  # [F, D]
     assert change[0, 0] == pytest.approx(25)
     ends = [100 / (1 + np.exp(-(np.log(3) + z * 0.1))) - 50 for z in (-1.959964, 1.959964)]
     assert [low[0, 0], high[0, 0]] == pytest.approx(ends)
     assert low[0, 1] < 0 < change[0, 1] < high[0, 1]
     assert np.isnan([change[2, 1], low[2, 1], high[2, 1]]).all()
+
+
+def test_percentage_points_start_from_cells_without_the_gene():
+    """A third of the cells carry it and go from 1 in 4 to 3 in 4: together 5 in 12 are of the fate."""
+    mean = [[2 * np.log(3), 0], [0, 0], [0, 0]]
+    found = replace(effects({"up": (mean, [1, 0, 0], 0)}), composition=np.full((3, 2), 5 / 12))
+    change = percent_points(found, np.full((1, 2), 1 / 3))["percent_points"]
+    assert change[0, 0] == pytest.approx([[50, 0]][0])
 
 
 def test_marks_are_carried_and_without_hits_the_header_stays():
@@ -175,7 +184,7 @@ def test_effects_on_fates_have_the_columns_of_those_on_contrasts():
         "theta_mean": np.full((5, 2, 2), 0.5),
         "theta_cov": np.broadcast_to(0.04 * np.eye(2)[None, :, :, None], (5, 2, 2, 2)),
     }
-    table = fate_effects_table("gene", genes, gene, calls.active, theta)
+    table = fate_effects_table("gene", genes, gene, MANY, calls.active, theta)
     contrasts = contrast_effects({"gene": ["a", "b"]}, np.zeros((2, 3)), np.zeros((2, 3), dtype=bool))
     assert list(table) == list(effects_table({"A": contrasts}, {}, ["1", "2", "3"]))
     assert len(table) == 5 * 3 * 2
@@ -189,7 +198,7 @@ def test_effects_on_fates_have_the_columns_of_those_on_contrasts():
     assert reference["posterior_sd"] == pytest.approx(np.sqrt(2 * 0.04 * 0.5**2))
     gone = table.query("gene == 'turns' and day == 'day 5'")
     assert gone[["mash_mean", "lfsr", "called"]].isna().all().all()
-    guides = fate_effects_table("guide", of_guides(), guide)
+    guides = fate_effects_table("guide", of_guides(), guide, MANY)
     assert guides["called"].isna().all()
     assert guides["posterior_mean"].isna().all()
     assert guides["guide"].iloc[::6].tolist() == [f"{name}_{i}" for name in GENES for i in (1, 2)]

@@ -61,7 +61,7 @@ def two_fates(**marks):
 
 
 def test_hits_of_all_contrasts_best_first_in_words():
-    table = hits_table(*two_fates(), DAYS, "EC")
+    table = hits_table(*two_fates(), DAYS, "EC", np.full(3, 1e9))
     assert table[["rank", "gene", "contrast", "reference"]].to_numpy().tolist() == [
         [1, "lost", "NEU", "EC"],
         [2, "turns", "MES", "EC"],
@@ -80,13 +80,13 @@ def test_hits_of_all_contrasts_best_first_in_words():
 
 
 def test_marks_are_carried_and_no_hits_leave_the_header():
-    marked = hits_table(*two_fates(provisional="budget"), DAYS, "EC")
+    marked = hits_table(*two_fates(provisional="budget"), DAYS, "EC", np.full(3, 1e9))
     assert (marked["provisional"] == "budget").all()
     tables, agree, points = two_fates()
     none = {contrast: table.assign(hit_anyday=False) for contrast, table in tables.items()}
-    empty = hits_table(none, agree, points, DAYS, "EC")
+    empty = hits_table(none, agree, points, DAYS, "EC", np.full(3, 1e9))
     assert len(empty) == 0
-    assert list(empty) == list(hits_table(tables, agree, points, DAYS, "EC"))
+    assert list(empty) == list(hits_table(tables, agree, points, DAYS, "EC", np.full(3, 1e9)))
 
 
 def daywise(names, **stems):

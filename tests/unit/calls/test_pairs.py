@@ -9,7 +9,7 @@ from fatewalk.calls.pairs import pair_contrast, posterior_of_pair
 from fatewalk.core.daywise import Daywise
 from fatewalk.core.errors import FatewalkError
 from fatewalk.mash import MashError
-from tests.unit.calls.test_fate_hits import DAYS, FATES, evidence
+from tests.unit.calls.test_fate_hits import DAYS, FATES, MANY, evidence
 
 EFFECT = ["estimate", "mash_mean", "posterior_mean"]
 THETA = {
@@ -41,6 +41,7 @@ def pair(fates, level="gene", order=(0, 1, 2), estimand="library"):
     effects = shrink_fates(given, level, estimand, 10.0, 0.2).by_fate
     return pair_effects_table(
         level, effects, given, fates, table.iloc[::-1], estimand=estimand, eps=0.2, theta=theta,
+        day_cells=MANY,
     )  # fmt: skip
 
 
@@ -64,7 +65,8 @@ def test_a_row_has_the_estimate_and_what_mash_says_of_it():
     last = found.iloc[-20:]
     np.testing.assert_allclose(last["mash_mean"], 1.5, atol=0.7)
     assert (last["lfsr"] < 0.05).mean() > 0.9
-    of_fates = percent_points(shrink_fates(given, "gene", "library", 10.0, 0.2).by_fate)["percent_points"]
+    effects = shrink_fates(given, "gene", "library", 10.0, 0.2).by_fate
+    of_fates = percent_points(effects, given["gene_cells"] / MANY)["percent_points"]
     for column, fate in (("percent_points", "A"), ("percent_points_against", "B")):
         wanted = of_fates[:, FATES.index(fate)].ravel()
         np.testing.assert_allclose(found[column][seen], wanted[seen])

@@ -297,7 +297,7 @@ FILES = (
             Column(
                 "percent_points, percent_points_low, percent_points_high",
                 "change of the fate's probability that goes with `effect` and its interval, at the day's mix "
-                "of fates: 100 (expit(logit P + effect) - P), P the fate's share of the day",
+                "of fates: 100 (expit(logit p + effect) - p), p the fate's probability without the gene",
                 unit="percentage points",
             ),
             Column(
