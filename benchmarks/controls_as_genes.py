@@ -18,12 +18,10 @@ import torch
 from benchmarks.common import fit_config
 from benchmarks.peers.real import KNOWN, Example
 from fatewalk import mash
-from fatewalk.calls.fates import unshrunk
+from fatewalk.calls.fates import RARE, unshrunk
 from fatewalk.estimates.arrays import mean_composition
 from fatewalk.estimates.likelihood_only import label_evidence
 from fatewalk.stages.fit_effects import fit_effects
-
-RAREST = 1e-3  # mean probability of a fate below which a day is missing, as in the calls
 
 
 def z_of_controls(name: str, folder: Path) -> pd.DataFrame:
@@ -40,7 +38,7 @@ def z_of_controls(name: str, folder: Path) -> pd.DataFrame:
         given = mash.Evidence(evidence.gene_score, evidence.gene_information)
         mean, sd = unshrunk(given, composition)  # [L, F, D]
         gene = design.genes.index(control)
-        seen = (design.gene_cells[gene].numpy() > 0) & (composition >= RAREST)  # [F, D]
+        seen = (design.gene_cells[gene].numpy() > 0) & (composition >= RARE)  # [F, D]
         for f, d in zip(*np.nonzero(seen & np.isfinite(sd[gene]) & (sd[gene] > 0)), strict=True):
             z = float(mean[gene, f, d] / sd[gene, f, d])
             rows.append({"control": control, "fate": design.fates[f], "day": design.days[d], "z": z})

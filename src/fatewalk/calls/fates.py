@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 
 RARE = 1e-3  # a fate with a smaller share of a day's cells is missing there
 SEED = 1
-HALVINGS = 50
 POINTS = ("percent_points", "percent_points_low", "percent_points_high")
 
 
@@ -110,13 +109,11 @@ def percent_points(effects: FateEffects, carriers: Numbers) -> dict[str, Numbers
     dict
         percent_points, percent_points_low, percent_points_high, [n, F, D] each; missing where the effect is.
     """
-    share, c = effects.composition, carriers[:, None, :]
-    low, high = np.zeros(effects.mean.shape), np.ones(effects.mean.shape)
-    for _ in range(HALVINGS):
-        p = (low + high) / 2
-        less = (1 - c) * p + c * _moved(p, effects.mean) < share
-        low, high = np.where(less, p, low), np.where(less, high, p)
-    p = (low + high) / 2
+    share, c, k = effects.composition, carriers[:, None, :], np.exp(effects.mean)
+    a, b = (1 - c) * (k - 1), 1 - c + c * k - share * (k - 1)  # a p^2 + b p = P
+    root = np.sqrt(np.maximum(b**2 + 4 * a * share, 0.0))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        p = np.where(b > 0, 2 * share / (b + root), (root - b) / (2 * a))
     return {
         name: 100 * (_moved(p, effects.mean + z * effects.sd) - p)
         for name, z in zip(POINTS, (0.0, -Z95, Z95), strict=True)

@@ -11,9 +11,10 @@ from fatewalk.config import MAIN_RUN, SimulatedDataset, load_config, read_config
 from fatewalk.config.messages import Problems
 from fatewalk.core.errors import FatewalkError, first_few
 from fatewalk.core.words import count, on_days
-from fatewalk.diagnostics.expected import detectable_effects, replicates_beyond_one, whole_clusters
+from fatewalk.diagnostics.expected import detectable_effects, replicates_beyond_one
 from fatewalk.estimates.estimand import choose_estimand
 from fatewalk.model import make_terms
+from fatewalk.model.cells import clusters_share_guides
 from fatewalk.model.coordinates import Coordinates
 from fatewalk.screen.design import build_design
 from fatewalk.screen.guide_map import read_guide_map
@@ -169,7 +170,7 @@ def _power(design: Design, settings: RunSettings) -> Iterator[str]:
         ]
     )
     yield "  By a formula, for a gene with the median number of cells, against the other cells of the day, at"
-    yield f"  the scatter of the labels{_sampled(samples, whole_clusters(design))}."
+    yield f"  the scatter of the labels{_sampled(samples, clusters_share_guides(design))}."
     yield "  A hit must stand out from all other genes, too."
 
 

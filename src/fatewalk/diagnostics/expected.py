@@ -52,7 +52,7 @@ def detectable_effects(
     """
     effect = np.full((len(design.fates), len(design.days)), np.inf)
     points = np.full_like(effect, np.nan)
-    shared = whole_clusters(design)
+    shared = clusters_share_guides(design)
     more = _between_guides(design) if guides and not shared else np.zeros(effect.shape)  # [F, D] logit^2
     more = more + (_between_replicates(design) if replicates and not shared else 0.0)
     for d in range(len(design.days)):
@@ -67,11 +67,6 @@ def detectable_effects(
         odds = p[seen] / (1 - p[seen]) * np.exp(effect[seen, d])
         points[seen, d] = 100 * (odds / (1 + odds) - p[seen])
     return effect, points
-
-
-def whole_clusters(design: Design) -> bool:
-    """Whether the cells of a cluster share their guides, so that clusters and not cells are independent."""
-    return clusters_share_guides(design)
 
 
 def _between_guides(design: Design) -> np.ndarray:
