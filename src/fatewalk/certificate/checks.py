@@ -25,10 +25,7 @@ if TYPE_CHECKING:
 
 Verdict = Literal["pass", "warn", "fail"]
 
-SPREAD_WARN, SPREAD_FAIL = (
-    1.07,
-    1.15,
-)  # of z of what does nothing: less does not matter
+SPREAD_WARN, SPREAD_FAIL = 1.07, 1.15  # of z of what does nothing: less does not matter
 DOUBTFUL, SURE = 0.04, 0.02  # how unlikely such a spread must be where nothing is wrong
 UNUSUAL = 0.05  # of controls, where genes are loud
 FEWEST_Z, FEW_Z = 5, 40  # independent z below which they tell nothing, little

@@ -17,6 +17,7 @@ from fatewalk.certificate.nulls import SEED, TIMES, Gains, Nulls, permute
 from fatewalk.certificate.permutation import Carried, Units, by_item_and_day
 from fatewalk.certificate.quiet import z_of_controls, z_of_genes
 from fatewalk.certificate.strata import strata
+from fatewalk.estimates.arrays import mean_composition
 from fatewalk.model.cells import clusters_share_guides
 from fatewalk.model.coordinates import Coordinates
 from fatewalk.model.information import fate_probabilities
@@ -69,7 +70,7 @@ def draw_nulls(
     gene_z, gene_share = z_of_genes(
         gains.carried, units, found.own, bend.diagonal(axis1=2, axis2=3), _of_guides(posterior, design)
     )
-    common = _shares(design) >= RARE  # [F, D]
+    common = mean_composition(design) >= RARE  # [F, D]
     return Nulls(
         genes=np.array(design.genes),
         fates=np.array(design.fates),
@@ -204,11 +205,6 @@ def _of_guides(posterior: Posterior, design: Design) -> Numbers:
     np.add.at(found, gene, (cells / np.maximum(total, 1)[gene]) ** 2)
     found -= np.where(total > 0, 1 / np.bincount(gene, minlength=len(found))[:, None], 0.0)
     return sd**2 * found.clip(min=0)
-
-
-def _shares(design: Design) -> Numbers:
-    """Mean label of each fate and day, [F, D]."""
-    return np.stack([_mean_by_day(prob, design) for prob in design.prob.T])
 
 
 def _mean_by_day(values: Tensor, design: Design) -> Numbers:
