@@ -34,7 +34,9 @@ def right(tmp_path_factory):
 
 def outcome(folder):
     """The refusal of what lies in a folder, or nothing; every other exception is let through."""
-    logging.getLogger("fatewalk").setLevel(logging.CRITICAL)
+    log = logging.getLogger("fatewalk")
+    level = log.level
+    log.setLevel(logging.CRITICAL)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error")
@@ -42,6 +44,8 @@ def outcome(folder):
                 step()
     except FatewalkError as error:
         return str(error)
+    finally:
+        log.setLevel(level)  # of the tests that come after
     return ""
 
 
