@@ -11,7 +11,7 @@ from __future__ import annotations
 STAGE_VERSION = {
     "simulate_screen": 3,
     "import_screen": 2,
-    "build_design": 7,
+    "build_design": 8,
     "publish_design": 1,
     "fit_effects": 10,
     "summarise_posterior": 13,

@@ -56,10 +56,12 @@ def survival_table(design: Design) -> pd.DataFrame:
     """
     if len(design.ntc_names) < MIN_NTC or len(design.days) < 2 or _sampled_by_cluster(design):
         return pd.DataFrame(columns=[*COLUMNS])
-    ntc = _counts(design, design.ntc_offsets, design.ntc_guides, len(design.ntc_names))
-    guide = _counts(design, design.cell_offsets, design.cell_guides, len(design.guides))
-    gene = np.zeros((len(design.genes), *guide.shape[1:]))
-    np.add.at(gene, design.guide_to_gene.numpy(), guide)
+    ntc = _counts(design, _cells(design.ntc_offsets), design.ntc_guides, len(design.ntc_names))
+    cell = _cells(design.cell_offsets)
+    guide = _counts(design, cell, design.cell_guides, len(design.guides))
+    n_genes = len(design.genes)
+    carries = torch.unique(cell * n_genes + design.guide_to_gene[design.cell_guides])  # two guides: once
+    gene = _counts(design, carries // n_genes, carries % n_genes, n_genes)
     everyone = ntc.sum(axis=0)  # [R, D]
     factor = overdispersion(guide, ntc, design.guide_to_gene.numpy())
     genes = np.array(design.genes, dtype=object)
@@ -86,11 +88,15 @@ def _sampled_by_cluster(design: Design) -> bool:
     return bool((counts == sizes[places // len(design.guides)]).all())
 
 
-def _counts(design: Design, offsets: Tensor, guides: Tensor, n: int) -> Numbers:
-    """Cells with each guide, [n, R, D]."""
+def _cells(offsets: Tensor) -> Tensor:
+    """The cell of each call."""
+    return torch.repeat_interleave(torch.arange(len(offsets) - 1), offsets.diff())
+
+
+def _counts(design: Design, cell: Tensor, carried: Tensor, n: int) -> Numbers:
+    """Cells that carry each of n guides or genes, from the pairs of cell and guide or gene: [n, R, D]."""
     reps, days = len(design.reps), len(design.days)
-    cell = torch.repeat_interleave(torch.arange(design.n_cells), offsets.diff())
-    place = (guides * reps + design.rep[cell]) * days + design.day[cell]
+    place = (carried * reps + design.rep[cell]) * days + design.day[cell]
     found: Numbers = (
         torch.bincount(place, minlength=n * reps * days).view(n, reps, days).numpy().astype(float)
     )

@@ -48,6 +48,10 @@ def test_counts_are_cells(killed):
     np.testing.assert_array_equal(
         guides["n_cells"].to_numpy().reshape(-1, 3), killed.guide_cells.numpy().round()
     )
+    genes = table[table["level"] == "gene"]  # a cell with two guides of a gene is one cell
+    np.testing.assert_array_equal(
+        genes["n_cells"].to_numpy().reshape(-1, 3), killed.gene_cells.numpy().round()
+    )
     ntc = table[table["gene"] == "NTC"]
     assert ntc["n_cells"].sum() == int(killed.n_ntc.sum())
 
