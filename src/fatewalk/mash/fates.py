@@ -42,7 +42,7 @@ from scipy.special import logsumexp
 
 from fatewalk.mash.covariances import cov_canonical, cov_onset, cov_time
 from fatewalk.mash.errors import MashError, numbers
-from fatewalk.mash.likelihood import factor
+from fatewalk.mash.likelihood import Diagonal, factor
 from fatewalk.mash.product_weights import ProductWeights, product_weights
 
 if TYPE_CHECKING:
@@ -321,7 +321,7 @@ def fit_fates(evidence: Evidence, composition: ArrayLike, *, null_weight: float 
         for c, members in enumerate(classes.values()):
             for t, time in enumerate(times.values()):
                 of_members = [
-                    Spectrum.of(h, information, loading_of(m, time)).loglik(grid) for m in members
+                    Loaded.of(h, information, loading_of(m, time)).gain(grid) for m in members
                 ]  # [G, B] each
                 loglik[rows, c, t] = (logsumexp(of_members, axis=0) - np.log(len(members))).T
     by_class = loglik.reshape(len(evidence), len(classes), -1)  # [n, classes, times x G]
@@ -348,41 +348,24 @@ def _kept(weights: ProductWeights) -> Array:
     return kept * ((1 - weights.pi0) / kept.sum()) if kept.any() else kept
 
 
-@dataclass(frozen=True)
-class Spectrum:
+@dataclass(frozen=True, kw_only=True)
+class Loaded(Diagonal):
     """Rows under one loading E, in diagonal coordinates.
 
     Parameters
     ----------
-    precision
-        lambda [B, m].
-    score
-        t [B, m].
     vectors
         P [B, m, m].
     """
 
-    precision: Array
-    score: Array
     vectors: Array
 
     @classmethod
-    def of(cls, h: Array, information: Array, loading: Array) -> Spectrum:
+    def of(cls, h: Array, information: Array, loading: Array) -> Loaded:
         """Decompose what rows [B, K], [B, K, K] say of a loading [K, m], or one each [B, K, m]."""
         precision, vectors = np.linalg.eigh(loading.swapaxes(-2, -1) @ (information @ loading))
         score = (h[:, None, :] @ loading @ vectors)[:, 0]
-        return cls(precision.clip(min=0), score, vectors)
-
-    def variance(self, scales: Array) -> Array:
-        """Posterior variance v of the coordinates at each scale: [G, B, m]."""
-        square = scales[:, None, None] ** 2
-        return square / (1 + square * self.precision)
-
-    def loglik(self, scales: Array) -> Array:
-        """Log-likelihood at each scale, against no effect: [G, B]."""
-        gain = self.score**2 * self.variance(scales)  # [G, B, m]
-        gain -= np.log1p(scales[:, None, None] ** 2 * self.precision)
-        return 0.5 * gain.sum(axis=2)
+        return cls(precision=precision.clip(min=0), score=score, vectors=vectors)
 
 
 def loading_of(member: Array, time: Array) -> Array:

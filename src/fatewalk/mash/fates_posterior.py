@@ -26,7 +26,7 @@ from scipy.sparse import csr_array
 from scipy.special import logsumexp, ndtr
 
 from fatewalk.mash.errors import whole
-from fatewalk.mash.fates import Spectrum, check_composition
+from fatewalk.mash.fates import Loaded, check_composition
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -204,8 +204,8 @@ def _parts(prior: FatesPrior, h: Array, information: Array) -> tuple[Array, list
         weight = prior.pi[list(prior.classes).index(kind), list(prior.times).index(time), scales]
         n_members = len(prior.classes[kind])
         for member in range(n_members):
-            spectrum = Spectrum.of(h, information, prior.loading(kind, member, time))
-            logs.append(spectrum.loglik(prior.grid[scales]) + np.log(weight / n_members)[:, None])
+            loaded = Loaded.of(h, information, prior.loading(kind, member, time))
+            logs.append(loaded.gain(prior.grid[scales]) + np.log(weight / n_members)[:, None])
             names.append((kind, member, time, scales))
     null = np.log(max(prior.pi0, 1e-300))
     total = logsumexp(np.concatenate([np.full((1, len(h)), null), *logs]), axis=0)  # [B]
@@ -220,10 +220,10 @@ def _parts(prior: FatesPrior, h: Array, information: Array) -> tuple[Array, list
             continue
         rows, of = np.unique(row, return_inverse=True)
         loading = prior.loading(kind, member, time)
-        spectrum = Spectrum.of(h[rows], information[rows], loading)
-        turned = (loading @ spectrum.vectors)[of]  # [B', K, m]
-        variance = spectrum.variance(prior.grid[scales])[place, of]  # [B', m]
-        mean = (turned @ (variance * spectrum.score[of])[:, :, None])[:, :, 0]
+        loaded = Loaded.of(h[rows], information[rows], loading)
+        turned = (loading @ loaded.vectors)[of]  # [B', K, m]
+        variance = loaded.variance(prior.grid[scales])[place, of]  # [B', m]
+        mean = (turned @ (variance * loaded.score[of])[:, :, None])[:, :, 0]
         root = turned * np.sqrt(variance)[:, None, :]
         parts.append(_Part(row, p[place, row] * scale[row], mean, root))
     return np.where(kept > 0, of_null, 1.0), parts

@@ -39,37 +39,51 @@ def factor(covariance: Array) -> Array:
     return np.where(np.diag(covariance)[:, None] > 0, vectors[:, kept] * np.sqrt(values[kept]), 0.0)
 
 
-@dataclass(frozen=True)
-class Spectrum:
-    """The rows of a block under one prior covariance, in diagonal coordinates.
+@dataclass(frozen=True, kw_only=True)
+class Diagonal:
+    """Rows of a block in coordinates in which noise and prior are diagonal.
 
     Parameters
     ----------
-    null
-        Log-likelihood of no effect [B].
     precision
         lambda, precision of the data per unit of prior variance [B or 1, r].
     score
         t [B, r].
-    loading
-        F P, from coordinates back to effects [B or 1, D, r].
     """
 
-    null: Array
     precision: Array
     score: Array
-    loading: Array
 
     def variance(self, scales: Array) -> Array:
         """Posterior variance v of the coordinates at each scale g of the prior: [G, B or 1, r]."""
         square = scales[:, None, None] ** 2
         return square / (1 + square * self.precision)
 
-    def loglik(self, scales: Array) -> Array:
-        """Log-likelihood at each scale g of the prior: [G, B]."""
+    def gain(self, scales: Array) -> Array:
+        """Log-likelihood at each scale g of the prior, against no effect: [G, B]."""
         gain = np.square(self.score) * self.variance(scales)  # [G, B, r]
         gain -= np.log1p(scales[:, None, None] ** 2 * self.precision)
-        return self.null + 0.5 * gain.sum(axis=2)
+        return 0.5 * gain.sum(axis=2)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Spectrum(Diagonal):
+    """The rows of a block under one prior covariance, in diagonal coordinates.
+
+    Parameters
+    ----------
+    null
+        Log-likelihood of no effect [B].
+    loading
+        F P, from coordinates back to effects [B or 1, D, r].
+    """
+
+    null: Array
+    loading: Array
+
+    def loglik(self, scales: Array) -> Array:
+        """Log-likelihood at each scale g of the prior: [G, B]."""
+        return self.null + self.gain(scales)
 
     def moments(self, variance: Array) -> tuple[Array, Array]:
         """Posterior mean and standard deviation at each scale, from `variance` there: [G, B, D] each."""

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.special import logsumexp
 
-from fatewalk.mash.fates import Spectrum, contrast_vectors, every_day, loading_of, symmetric_covariance
+from fatewalk.mash.fates import Loaded, contrast_vectors, every_day, loading_of, symmetric_covariance
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -202,7 +202,7 @@ def _by_time(prior: FatesPrior, h: Array, information: Array, factors: list[Arra
     for t, time in enumerate(prior.times.values()):
         scales, log_weight = _scales(prior, t)
         for factor in factors if len(scales) else []:
-            loglik = Spectrum.of(h, information, loading_of(factor, time)).loglik(scales)
+            loglik = Loaded.of(h, information, loading_of(factor, time)).gain(scales)
             of_factor = logsumexp(loglik + log_weight[:, None], axis=0) - np.log(len(factors))
             found[t] = np.logaddexp(found[t], of_factor)
     return found
@@ -222,7 +222,7 @@ def _at_time(
         loading = np.einsum("bcmf,dr->bcfdmr", roots, shape).reshape(len(rows) * n_sets, h.shape[1], -1)
         each = np.repeat(rows, n_sets)
         scales, log_weight = _scales(prior, int(t))
-        loglik = Spectrum.of(h[each], information[each], loading).loglik(scales) + log_weight[:, None]
+        loglik = Loaded.of(h[each], information[each], loading).gain(scales) + log_weight[:, None]
         found[rows] = logsumexp(loglik, axis=0).reshape(len(rows), n_sets)
     return found
 
