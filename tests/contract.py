@@ -2,6 +2,7 @@
 
     python -m tests.contract record COMMIT FOLDER [EXAMPLE ...]   run the examples as of a commit
     python -m tests.contract compare FOLDER FOLDER                the numbers of two recordings
+    python -m tests.contract tiny                                 tests/data/contract_tiny, as it is now
 
 A recording holds, for each example, the tables of the primary contrast, those of every contrast and the
 mapping tables. The real examples need ../shared beside the checkout and are left out without it. Before a
@@ -22,10 +23,18 @@ import numpy as np
 import pandas as pd
 import yaml
 
-from tests.workflow.conftest import TINY
+from tests.workflow.conftest import TINY, Workflow
 
 ROOT = Path(__file__).parents[1]
 RELATIVE = 1e-9  # as far as numbers may differ
+
+TINY_RECORDED = ROOT / "tests" / "data" / "contract_tiny"
+WITH_TABLES = ("all_effects", "all_mash", "all_hits", "all_recovery")  # all but pictures
+AS_FIRST = {
+    "source": "mash_likelihood",
+    "rule": "lfsr",
+    "estimand": "library",
+}  # what called genes in the first edition
 
 #: What a recording keeps of a run.
 KEPT = [
@@ -80,6 +89,22 @@ def record(commit, folder, names):
                 sys.exit(f"{name} failed at {commit}:\n{done.stderr[-4000:]}")
             keep(next((work / "results").glob("*/main")), folder / name)
             print(f"{name}: {time.monotonic() - start:.0f} s, kept in {folder / name}", flush=True)
+
+
+def record_tiny():
+    """Make the files of tests/data/contract_tiny anew, those that are there."""
+    for family in ("laplace", "structured"):
+        with tempfile.TemporaryDirectory() as scratch:
+            changes = {"fit": {"family": family}, "calls": AS_FIRST}
+            workflow = Workflow(Path(scratch), TINY).changed(**changes)
+            workflow.finish(*WITH_TABLES)
+            recorded = TINY_RECORDED / family
+            for path in (p for p in recorded.rglob("*") if p.is_file()):
+                shutil.copy(workflow.path(path.relative_to(recorded)), path)
+            used = json.loads(workflow.path("run.json").read_text())["fit"]
+            if family == "structured":
+                for path in (TINY_RECORDED / "fit").iterdir():
+                    shutil.copy(Path(scratch) / "results" / "tiny" / "fits" / used / path.name, path)
 
 
 def keep(run, folder):
@@ -154,7 +179,11 @@ def main():
     comparer = commands.add_parser("compare")
     comparer.add_argument("before", type=Path)
     comparer.add_argument("after", type=Path)
+    commands.add_parser("tiny")
     asked = parser.parse_args()
+    if asked.command == "tiny":
+        record_tiny()
+        return
     if asked.command == "record":
         record(asked.commit, asked.folder.resolve(), asked.examples or list(examples()))
         return

@@ -13,7 +13,7 @@ STAGE_VERSION = {
     "import_screen": 2,
     "build_design": 8,
     "publish_design": 1,
-    "fit_effects": 10,
+    "fit_effects": 11,
     "summarise_posterior": 13,
     "check_delta": 3,
     "export_effects": 6,

@@ -20,6 +20,7 @@ from pyro.infer.autoguide.initialization import init_to_median
 from pyro.nn import PyroModule, PyroParam
 from torch import Tensor
 
+from fatewalk.infer.tails import bent, slope_and_bend
 from fatewalk.infer.whitening import load_whitening
 from fatewalk.model import FateModel
 from fatewalk.model.coordinates import Coordinates, variance_factor
@@ -90,7 +91,7 @@ def _newton(family: Any) -> GradientSteps:
     The ELBO's curvature is about 1 in a location and 2 in a log SD there, so these are damped Newton
     steps. Scales go slower: their posterior is the least normal and their gradient the noisiest.
     """
-    rates = {"location": 0.1, "log_sd": 0.05, "scale_location": 0.02, "scale_log_sd": 0.01}
+    rates = {"location": 0.1, "log_sd": 0.05, "scale_location": 0.02}
     return GradientSteps([(getattr(family, f"{name}_unconstrained"), rate) for name, rate in rates.items()])
 
 
@@ -143,18 +144,21 @@ class LocalParameters(PyroModule):
 class Structured(LocalParameters, AutoContinuous):
     """All latent variables, whitened by their Laplace covariance, the scales included.
 
-    scales  = mode + C_s (m_s + t_s e_s)                                (unconstrained)
-    y       = mode of y at these scales + shrink (C (m + t e) + slope (scales - mode)),  C C' = S
+    scales  = mode + step,    step = C_s (m_s + h(e_s))                 (unconstrained)
+    y       = mode of y at these scales + shrink (C (m + t e) + slope tanh(step)),    C C' = S
 
     with e ~ N(0, 1), m the location and t the scale, which SVI trains from 0 and 1; untrained it is
-    the Laplace approximation itself (``fit.family: laplace``). How mode and SD of a coordinate move
-    with its scale is that of a coordinate on its own, see ``infer.laplace``; the slope adds the rest.
+    the Laplace approximation itself (``fit.family: laplace``). h gives log scales a tail towards zero
+    (``infer.tails``). Their spread is not trained: where a scale is small the coordinates depend on each
+    other in another way than at the mode, the ELBO avoids what the family cannot follow, and would
+    cut the tail off. How mode and SD of a coordinate move
+    with its scale is that of a coordinate on its own, see ``infer.laplace``; the slope adds the rest,
+    as far as to where a scale is all that counts or nothing (tanh).
     The direction of u that centring takes out of each gene keeps its prior.
     """
 
     schedule = NEWTON
     scale_location: Any  # [S]; PyroParams are tensors when read
-    scale_log_sd: Any  # [S]
     location: Any  # [P]
     log_sd: Any  # [P]
 
@@ -167,9 +171,9 @@ class Structured(LocalParameters, AutoContinuous):
 
     def _setup_prototype(self, *args: Any, **kwargs: Any) -> None:
         super()._setup_prototype(*args, **kwargs)
-        for name, like in (("scale_", self.vector), ("", self.y.reshape(-1))):
-            setattr(self, f"{name}location", PyroParam(torch.zeros_like(like), event_dim=1))
-            setattr(self, f"{name}log_sd", PyroParam(torch.zeros_like(like), event_dim=1))
+        self.scale_location = PyroParam(torch.zeros_like(self.vector), event_dim=1)
+        self.location = PyroParam(torch.zeros_like(self.y.reshape(-1)), event_dim=1)
+        self.log_sd = PyroParam(torch.zeros_like(self.y.reshape(-1)), event_dim=1)
         self.register_buffer("noise", self.y.new_zeros(self.noise_size))
         self.register_buffer("is_mirrored", torch.tensor(True))
 
@@ -189,12 +193,10 @@ class Structured(LocalParameters, AutoContinuous):
         expectation but without noise where the family is exact (Roeder et al. 2017).
         """
         noise = self._next_noise()
-        location, log_sd = self._parameters_of_all()
-        n = len(location)
-        standard = location + log_sd.exp() * noise[:n]
-        held = (standard - location.detach()) * (-log_sd.detach()).exp()
+        n = self.noise_size - self._n_means
+        standard = self._standard(noise[:n])
         place, volume = self._unpack(standard, noise[n:])
-        log_density = -0.5 * held.square().sum() - log_sd.detach().sum()
+        log_density = self._held_density(noise[:n], standard)
         log_density = log_density - 0.5 * noise[n:].square().sum() - volume
         log_density = log_density - 0.5 * self.noise_size * math.log(2 * math.pi)
         packed = torch.cat([place[name].reshape(-1) for name in self._unconstrained_shapes])
@@ -209,9 +211,24 @@ class Structured(LocalParameters, AutoContinuous):
         self.is_mirrored.logical_not_()
         return self.noise.clone()
 
-    def _parameters_of_all(self) -> tuple[Tensor, Tensor]:
-        """Location and log SD of scales and coordinates together, [S + P] each."""
-        return torch.cat([self.scale_location, self.location]), torch.cat([self.scale_log_sd, self.log_sd])
+    def _standard(self, e: Tensor) -> Tensor:
+        """Noise to white coordinates, those of the scales first, [..., S + P]."""
+        n = len(self.vector)
+        scales = self.scale_location + bent(e[..., :n], self.tail)
+        return torch.cat([scales, self.location + self.log_sd.exp() * e[..., n:]], dim=-1)
+
+    def _held_density(self, e: Tensor, standard: Tensor) -> Tensor:
+        """Log density of the white coordinates, less a constant, with the parameters held.
+
+        Only its slope in ``standard`` carries a gradient.
+        """
+        n = len(self.vector)
+        slope, bend = slope_and_bend(e[:n], self.tail)
+        slope = torch.cat([slope, self.log_sd.detach().exp()])  # of white coordinates by noise
+        score = -e / slope
+        score[:n] -= bend / slope[:n].square()
+        value = -0.5 * e.square().sum() - slope.log().sum()
+        return value + (score * (standard - standard.detach())).sum()
 
     def _unpack(self, e: Tensor, means: Tensor) -> tuple[dict[str, Tensor], Tensor]:
         """Unconstrained latent variables, and the log volume of the fixed part of the map.
@@ -227,7 +244,7 @@ class Structured(LocalParameters, AutoContinuous):
         step = e[..., :n_scales] @ self.scale_factor.T  # [..., S]
         vector = self.vector + step
         white = self._whitening.colour(e[..., n_scales:])
-        deviation = (white + step @ self.slope.T).reshape(*lead, *self.y.shape)  # [..., F*, p]
+        deviation = (white + torch.tanh(step) @ self.slope.T).reshape(*lead, *self.y.shape)  # [..., F*, p]
         change = torch.einsum("fhs,...s->...fh", c.scales.matrix, step)  # [..., F*, H] of log scales
         change = change[..., c.scale_of.clamp(min=0)] * (c.scale_of >= 0)  # [..., F*, p]
         shrink = variance_factor(self.ratio, change)
@@ -250,16 +267,15 @@ class Structured(LocalParameters, AutoContinuous):
     def draw(self, n: int) -> dict[str, Tensor]:
         """Joint draws of the constrained latent variables, each [n, ...]."""
         noise = torch.randn((n, self.noise_size), dtype=DTYPE).to(self.y.device)
-        location, log_sd = self._parameters_of_all()
-        size = len(location)
-        values, _ = self._unpack(location + log_sd.exp() * noise[:, :size], noise[:, size:])
+        size = self.noise_size - self._n_means
+        values, _ = self._unpack(self._standard(noise[:, :size]), noise[:, size:])
         logs = {name for name, site in self._coordinates.terms.sites().items() if site.is_scale}
         return {name: value.exp() if name in logs else value for name, value in values.items()}
 
     def location_scale(self) -> dict[str, tuple[Tensor, Tensor]]:
         """Location and scale in the whitened coordinates, where a posterior SD is one."""
         return {
-            "scales": (self.scale_location, self.scale_log_sd.exp()),
+            "scales": (self.scale_location, torch.ones_like(self.scale_location)),
             "coordinates": (self.location, self.log_sd.exp()),
         }
 

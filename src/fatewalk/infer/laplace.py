@@ -152,11 +152,21 @@ class Laplace:
             "vector": self.vector,
             "y": self.y,
             "scale_factor": self.scale_factor,
+            "tail": self._tail(),
             "slope": self.slope,
             "ratio": self.ratio,
             "fixed_volume": volume,
             **self.whitening.state(),
         }
+
+    def _tail(self) -> Tensor:
+        """Share of a half-normal tail in each log scale (``infer.tails``), [S]; 0 for what is no log scale.
+
+        Where nothing holds a scale away from zero its logarithm has variance 1/2, as that of a
+        half-normal one, and a smaller one where the data do.
+        """
+        share = (2 * self.scale_factor.square().sum(dim=1)).clamp(max=1)
+        return share * self.coordinates.scales.is_log
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ import dataclasses
 import json
 import math
 
+import numpy as np
 import pytest
 import torch
 
@@ -205,12 +206,12 @@ def test_gaps_agree_with_free_steps_on_equal_gaps():
         assert card["status"] == "converged"
         found[time_scale] = posterior_moments(posterior, design, 1000, 1)
     free, gaps = found["free"], found["gaps"]
-    sd = torch.tensor(free.sigma_time_sd)
-    assert (
-        float(((torch.tensor(gaps.sigma_time_mean) - torch.tensor(free.sigma_time_mean)) / sd).abs().max())
-        < 1.5
-    )
-    assert (gaps.sigma_time_sd < 0.9 * free.sigma_time_sd).all()  # steps inform one another
+    moved = (gaps.sigma_time_mean - free.sigma_time_mean) / free.sigma_time_sd  # [F*, D - 1]
+    assert np.sqrt((moved**2).mean()) < 1.0
+    assert np.abs(moved).max() < 2.5  # a scale that may be zero is far from normal
+    narrower = gaps.sigma_time_sd / free.sigma_time_sd  # steps inform one another
+    assert narrower.max() < 1
+    assert narrower.mean() < 0.9
     assert float(abs((gaps.theta_mean - free.theta_mean) / free.theta_sd).max()) < 0.6
 
 

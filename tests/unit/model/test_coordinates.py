@@ -283,11 +283,11 @@ def test_structured_guide_scores_its_own_draws_exactly(case, laplace):
     trace = poutine.trace(family).get_trace(None)
     site = trace.nodes["_Structured_latent"]
     noise = family.noise.clone()
-    location, log_sd = family._parameters_of_all()
+    assert float(family.tail.max()) > 0.1
 
     def packed(e):
-        n = len(location)
-        place, _ = family._unpack(location + log_sd.exp() * e[:n], e[n:])
+        n = len(e) - family._n_means
+        place, _ = family._unpack(family._standard(e[:n]), e[n:])
         return torch.cat([place[name].reshape(-1) for name in family._unconstrained_shapes])
 
     torch.testing.assert_close(packed(noise), site["value"])
@@ -296,6 +296,28 @@ def test_structured_guide_scores_its_own_draws_exactly(case, laplace):
     expected = -0.5 * float(noise @ noise) - 0.5 * len(noise) * math.log(2 * math.pi)
     expected -= float(torch.linalg.slogdet(jacobian).logabsdet)
     assert float(site["fn"].log_density.detach()) == pytest.approx(expected, rel=1e-9)
+
+
+def test_the_gradient_of_the_density_is_its_slope(case, laplace):
+    """Along the draw with the parameters held, which path derivatives need."""
+    _, c, _ = case
+    family = shaken(make_family("structured", FateModel(c.terms), laplace.state()))
+    torch.manual_seed(1)
+    n = len(family.vector) + family.y.numel()
+    e = torch.randn(n, dtype=torch.float64)
+
+    def place_and_density(e):
+        with torch.no_grad():
+            standard = family._standard(e)
+            return standard, family._held_density(e, standard)
+
+    standard = family._standard(e).detach().requires_grad_()
+    found = torch.autograd.grad(family._held_density(e, standard), standard)[0]
+    for k in (0, len(family.vector) - 1, len(family.vector), n - 1):
+        step = torch.zeros(n, dtype=torch.float64)
+        step[k] = 1e-5
+        (right, above), (left, below) = place_and_density(e + step), place_and_density(e - step)
+        assert float((above - below) / (right - left)[k]) == pytest.approx(float(found[k]), rel=1e-6)
 
 
 def test_noise_comes_in_mirrored_pairs(case, laplace):
