@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 DIGITS = 4  # of every number: more than a picture shows, and few bytes
 CERTAIN = 0.8  # a cell whose likeliest fate has at least this probability has a clear label
 STANDS_OUT = 3.0  # guides whose deviation is so many of its SDs
+SEEN_UP_TO = 20  # change of the odds beyond which a smallest effect is none that could be seen
 GENE_COLUMNS = ("estimate", "se", "mash_mean", "mash_sd", "lfsr")
 POINT_COLUMNS = {
     "change": "percent_points", "low": "percent_points_low", "high": "percent_points_high",
@@ -172,9 +173,13 @@ def guide_deviations(run: Run) -> pd.DataFrame:
 
 
 def _power(run: Run, axes: Axes) -> dict[str, list[Any]]:
-    """Median over genes of the smallest effect that the screen can be expected to show, by contrast, [D]."""
+    """Median over genes of the smallest effect that the screen can be expected to show, by contrast, [D].
+
+    Missing where even a change of the odds by `SEEN_UP_TO` would not show.
+    """
     table = run.table("gene_power.csv")
     medians = table.groupby("contrast", sort=False)[day_columns("mde", len(axes.days))].median()
+    medians = medians.where(medians <= np.log(SEEN_UP_TO))
     return {
         str(contrast): numbers(row) for contrast, row in zip(medians.index, medians.to_numpy(), strict=True)
     }

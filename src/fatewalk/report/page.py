@@ -14,7 +14,7 @@ from markupsafe import Markup
 
 from fatewalk.core.files import atomic_path
 from fatewalk.report import words
-from fatewalk.report.data import axes_of, guide_deviations, page_data
+from fatewalk.report.data import SEEN_UP_TO, axes_of, guide_deviations, page_data
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -75,6 +75,7 @@ def render(run: Run) -> str:
             guides=guide_deviations(run).to_dict("records"),
             design=report,
             dropped=words.dropped(report),
+            seen_up_to=SEEN_UP_TO,
             card=card,
             criteria=words.criteria(run.json("verdict.json")),
             certificate=run.json("certificate.json"),

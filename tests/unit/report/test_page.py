@@ -313,3 +313,17 @@ def test_a_run_in_which_nothing_is_known_has_a_page(browser, run, tmp_path):
     assert "nan" not in page.inner_text("main").lower().replace("nanog", "")
     assert "not known" in page.inner_text("#hits-table")
     assert page.inner_text("[data-picture=volcano]").startswith("Nothing to show")
+
+
+def test_no_smallest_effect_is_said_where_none_could_be_seen(run):
+    """A fate without cells on a day would stretch the picture to odds of a million."""
+    table = run.table("gene_power.csv").copy()
+    here = table["contrast"] == "NEU"
+    assert (table["mde_d0"] < 3).all()
+    table.loc[here, "mde_d0"] = 15.0
+    other = Run(run.folder, run.contrasts, run.settings)
+    other._held["table", run.folder / "gene_power.csv"] = table
+    power = page_data(other, axes_of(other))["power"]
+    assert power["NEU"][0] is None
+    assert power["NEU"][1] is not None
+    assert power["MES"][0] is not None
