@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     Flags = NDArray[np.bool_]
 
 RARE = 1e-3  # a fate with a smaller share of a day's cells is missing there
+POOR = 1.5  # spread of the best day's labels over that of a day which tells little
 SEED = 1
 POINTS = ("percent_points", "percent_points_low", "percent_points_high")
 
@@ -179,8 +180,9 @@ def shrink_fates(
     seen = evidence[f"{level}_cells"].astype(bool)  # [n, D]
     fit = mash.fit_fates(given, composition, null_weight=null_weight)
     stretched = stretch(evidence["label_spread"])  # [F, D]
+    estimate, se = unshrunk(given, composition)
     blocks = [
-        _Block.of(block, composition, stretched, seen[block.rows], eps)
+        _Block.of(block, composition, stretched, estimate[block.rows], se[block.rows], seen[block.rows], eps)
         for block in mash.draw_effects(fit, given, composition, eps, seed=SEED)
     ]
     of_fates = mash.Effects.joined(block.fate for block in blocks)
@@ -191,7 +193,6 @@ def shrink_fates(
     who = mash.movers(fit, given, 1 - np.concatenate([block.null for block in blocks]))
     shown = seen[:, None, :] & (composition > RARE)  # [n, F, D]
     any_day = np.asarray(shown.any(axis=2))[:, :, None]
-    estimate, se = unshrunk(given, composition)
     by_fate = FateEffects(
         names=evidence[f"{level}s"],
         fates=evidence["fates"],
@@ -293,7 +294,14 @@ class _Block:
 
     @classmethod
     def of(
-        cls, draws: mash.FateDraws, composition: Numbers, stretched: Numbers, seen: Flags, eps: float
+        cls,
+        draws: mash.FateDraws,
+        composition: Numbers,
+        stretched: Numbers,
+        estimate: Numbers,
+        se: Numbers,
+        seen: Flags,
+        eps: float,
     ) -> _Block:
         shown = seen[:, None, :] & (composition > RARE)  # [B, F, D]
         whole = np.broadcast_to(seen[:, None, :], (len(seen), len(composition) - 1, seen.shape[1]))
@@ -301,7 +309,7 @@ class _Block:
             draws.null,
             draws.summary(),
             _patterns(draws, draws.fate, shown, eps),
-            *_on_both_scales(draws, stretched, shown, eps),
+            *_on_both_scales(draws, _on_labels(draws, stretched, estimate, se), shown, eps),
             _patterns(draws, draws.contrast, whole, eps),
         )
 
@@ -314,14 +322,26 @@ def _patterns(draws: mash.FateDraws, effects: Numbers, observed: Flags, eps: flo
     return _shares(draws, codes)
 
 
+def _on_labels(draws: mash.FateDraws, stretched: Numbers, estimate: Numbers, se: Numbers) -> Numbers:
+    """Draws [T, F, D] as large as they would be if the labels of each day spread as those of the best one.
+
+    Where labels spread far less than that, what other days and genes say of a day counts for nothing: they
+    have learned from the same labels that there is no effect. Draws are of the unshrunk estimate there.
+    """
+    noise = np.random.default_rng([SEED, draws.rows.start]).normal(size=draws.fate.shape)
+    alone = estimate[draws.row] + se[draws.row] * noise
+    poor = (stretched >= POOR) & np.isfinite(alone)
+    return np.where(poor, alone, draws.fate) * stretched
+
+
 def _on_both_scales(
-    draws: mash.FateDraws, stretched: Numbers, observed: Flags, eps: float
+    draws: mash.FateDraws, on_labels: Numbers, observed: Flags, eps: float
 ) -> tuple[Numbers, Numbers]:
     """Probability of each pattern on both scales [B, F, P]; of days active on the second alone [B, F, D]."""
     effects, seen = draws.fate, observed[draws.row]  # [T, F, D]
     n_days = effects.shape[2]
     codes, gained = on_both_scales(
-        effects.reshape(-1, n_days), (effects * stretched).reshape(-1, n_days), seen.reshape(-1, n_days), eps
+        effects.reshape(-1, n_days), on_labels.reshape(-1, n_days), seen.reshape(-1, n_days), eps
     )
     return (
         _shares(draws, codes.reshape(effects.shape[:2])),

@@ -17,7 +17,7 @@ STAGE_VERSION = {
     "summarise_posterior": 13,
     "check_delta": 3,
     "export_effects": 6,
-    "fit_mash": 12,
+    "fit_mash": 13,
     "run_mashr": 1,
     "certify": 2,
     "rank_hits": 15,

@@ -332,6 +332,23 @@ def test_a_change_is_claimed_only_where_the_labels_of_both_days_resolve_it():
     assert (hidden[pattern != "sustained"] == "day 2").all()
 
 
+def test_no_change_is_claimed_because_the_other_genes_seem_to_change():
+    """No effect on the first day, known to 0.2, which labels that spread a tenth would not show anyway."""
+    given = evidence()
+    late = dict(given)
+    for level in ("gene", "guide"):
+        late[f"{level}_score"] = given[f"{level}_score"].copy()
+        late[f"{level}_score"][:, :, 0] *= 0.02
+    for spread, claimed in ((0.5, True), (0.05, False)):
+        one = late | {"label_spread": np.array([[spread, 0.5]] * 3)}
+        genes = shrink_fates(one, "gene", "library", 10.0, 0.2).by_fate
+        calls = FateCalls.of(genes, CALLS)
+        row, fate = np.nonzero(calls.named)
+        pattern, prob, _ = hit_patterns(genes, calls, row, fate)
+        assert len(row) >= 8
+        assert ((pattern == "late") & (prob > 0.9)).any() == claimed
+
+
 def test_words_of_a_pattern_name_the_days_that_its_labels_hide():
     """A hit on the second day only, in logit late, whose first day labels cannot tell."""
     genes = effects({"mover": GENES["mover"]})
