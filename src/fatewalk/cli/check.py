@@ -8,6 +8,7 @@ import numpy as np
 
 from fatewalk.cli.tables import aligned
 from fatewalk.config import MAIN_RUN, SimulatedDataset, load_config, read_config
+from fatewalk.config.labels import KEY
 from fatewalk.config.messages import Problems
 from fatewalk.core.errors import FatewalkError, first_few
 from fatewalk.core.words import count, on_days
@@ -67,6 +68,8 @@ def _of_dataset(config: Config, name: str) -> Iterator[str]:
     except FatewalkError as error:
         table, _, rest = str(error).partition(": ")
         raise FatewalkError(f"{sources[table]}: {rest}" if table in sources else str(error)) from None
+    for key in config.labels.get(name, {}).values():  # these hold the same cells and guides
+        canonical_cells(config.datasets[name].model_copy(update={KEY: key}).read(), settings.model.fates)
     yield f"{name}: {', '.join(dict.fromkeys(sources.values())) or 'a simulated screen'}"
     yield ""
     yield from _contents(design, report)

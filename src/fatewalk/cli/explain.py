@@ -164,8 +164,8 @@ def _without_hit(result: Result, own: pd.DataFrame) -> list[str]:
     called = own[own["called"].fillna(False).astype(bool)]
     if len(called):
         lines.append(
-            f"It is called active on {join(called['fate'].unique().tolist())}, as a follower: another fate's "
-            "change explains it, because fates add up to one."
+            f"It is active on single days on {join(called['fate'].unique().tolist())}, but does not pass the "
+            f"rule for a gene over all days (calls.anyday_correction: {calls.anyday_correction})."
         )
     return lines
 

@@ -142,6 +142,11 @@ def _of_table(screen: Path, options: Options) -> Found:
     found = Found()
     found.note("cells", str(screen))
     table = read_table(str(screen), text=())
+    if given := [name for name in ("fates", "fate_key", "guide_key") if name in options]:
+        raise FatewalkError(
+            f"--{given[0].replace('_', '-')}: is for a screen in one file; {screen} is taken for a table of "
+            "cells by its ending, whose fates are in its own columns"
+        )
     if "guide_calls" not in options:
         raise FatewalkError(
             f"{screen}: is taken for a table of cells by its ending, and the guides of the cells are "
@@ -169,9 +174,20 @@ def _of_anndata(screen: Path, options: Options) -> Found:
             found.note("guide_anndata" if is_store else "protospacer_calls", path)
         else:
             _guides_into(found, parts, options)
-        columns = {str(name): part.obs[name] for part in (parts[-1], *parts[:-1]) for name in part.obs}
+        tables = _aligned([parts[-1].obs, *(part.obs for part in parts[:-1])])
+        columns = {str(name): table[name] for table in tables for name in table}
         _columns_into(found, columns, options, str(screen))
     return found
+
+
+def _aligned(tables: Sequence[pd.DataFrame]) -> Sequence[pd.DataFrame]:
+    """Tables of the modalities of a MuData file, each with the cells that all have, in one order."""
+    if len(tables) == 1:
+        return tables
+    shared = tables[0].index
+    for table in tables[1:]:
+        shared = shared.intersection(table.index, sort=False)
+    return [table.loc[shared] for table in tables]
 
 
 def _fates_into(found: Found, parts: Sequence[Part], options: Options) -> None:
@@ -341,6 +357,10 @@ def _map_of_names(guides: Sequence[str], found: Found, proposed: Path) -> pd.Dat
     names = pd.Series(list(guides), dtype=object)
     gene = names.str.extract(ONE_OF_SEVERAL)["gene"].fillna(names)
     controls = set(found.entry.pop("ntc_names", []))
+    if unknown := controls - set(names) - set(gene):
+        raise FatewalkError(
+            f"--ntc: no guide or gene is called {quoted(sorted(unknown))}; guides are {quoted(names, 6)}"
+        )
     is_ntc = [
         looks_like_control(guide) or looks_like_control(target) or bool(controls & {guide, target})
         for guide, target in zip(names, gene, strict=True)

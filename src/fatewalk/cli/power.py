@@ -140,6 +140,7 @@ def _screen(plan: Plan, genes: int, fates: int, seed: int) -> tuple[np.ndarray, 
         family="laplace",
         draws=200,
         require="none",
+        certificate="none",  # of a planned screen; where one fails, hits would be withheld
         seed=seed,
     )
     size = screen.truth_theta.groupby("gene")["theta_gene"].agg(lambda theta: theta.abs().max())
@@ -164,8 +165,8 @@ def summarise(size: np.ndarray, hit: np.ndarray, fates: int, largest: float) -> 
     Returns
     -------
     dict
-        effect, effect_low, effect_high (infinite beyond the largest effect simulated), percent_points, found
-        (share of all E), largest.
+        effect, effect_low, effect_high (infinite beyond the largest effect simulated, and not below the
+        smallest), percent_points, found (share of all E), smallest, largest.
     """
     rng = np.random.default_rng(0)
     drawn = rng.integers(0, len(size), (RESAMPLES, len(size)))
@@ -180,12 +181,16 @@ def summarise(size: np.ndarray, hit: np.ndarray, fates: int, largest: float) -> 
         "effect_high": float(high),
         "percent_points": float(points),
         "found": float(hit.mean()),
+        "smallest": float(size.min()),
         "largest": largest,
     }
 
 
 def smallest_found(size: np.ndarray, hit: np.ndarray, largest: float) -> float:
-    """Where a logistic curve of hits against sizes reaches 80 %; infinite beyond the sizes simulated."""
+    """Where a logistic curve of hits against sizes reaches 80 %, among the sizes simulated.
+
+    Infinite above them, and the smallest one where the curve is there before: nothing smaller was tried.
+    """
     x, y = np.log(size), hit.astype(float)
 
     def loss(curve: np.ndarray) -> tuple[float, np.ndarray]:
@@ -199,7 +204,7 @@ def smallest_found(size: np.ndarray, hit: np.ndarray, largest: float) -> float:
     found = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=[(-5, 3), (0.1, 50)])
     middle, slope = found.x
     effect = float(np.exp(middle + logit(POWER) / slope))
-    return effect if effect <= largest else np.inf
+    return max(effect, float(size.min())) if effect <= largest else np.inf
 
 
 # ------------------------------------------------------------------------- table and figure
@@ -209,10 +214,16 @@ def _rows(table: pd.DataFrame, varied: Sequence[str]) -> Iterator[list[str]]:
     for row in table.to_dict("records"):
         yield [
             *(f"{row[name]:,}" if name == "cells" else f"{row[name]:g}" for name in varied),
-            f"{row['effect']:.2f}" if np.isfinite(row["effect"]) else f"above {row['largest']:.2g}",
+            _in_words(row),
             f"{row['effect_low']:.2f} to {row['effect_high']:.2f}",
             f"{row['percent_points']:.1f}" if np.isfinite(row["percent_points"]) else "-",
         ]
+
+
+def _in_words(row: Mapping[Any, float]) -> str:
+    if not np.isfinite(row["effect"]):
+        return f"above {row['largest']:.2g}"
+    return f"{'at most ' if row['effect'] <= row['smallest'] else ''}{row['effect']:.2f}"
 
 
 @styled

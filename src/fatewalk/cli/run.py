@@ -102,10 +102,10 @@ def command_of(path: Path, options: Sequence[str]) -> list[str]:
         sys.executable,
         "-m",
         "snakemake",
+        "--configfile",  # takes all that follows up to the next option: targets must not
+        str(path),
         "--snakefile",
         str(root / "Snakefile"),
-        "--configfile",
-        str(path),
     ]
     named = any(option.partition("=")[0] == "--profile" for option in options)
     if not named and "SNAKEMAKE_PROFILE" not in os.environ:

@@ -197,7 +197,7 @@ def load_config(raw: Mapping[str, Any], problems: Problems | None = None) -> Con
         for run in further.keys() & runs[name].keys():
             problems.add(f"datasets.{name}.fate_key: {run!r} is the name of a run, too; rename the run")
         runs[name] |= further
-        runs[name] |= _swept(f"datasets.{name}", entry, raw, sweep, problems)
+        runs[name] |= _swept(f"datasets.{name}", entry, raw, sweep, datasets.get(name), problems)
     problems.raise_if_any()  # sections of the ablation are those of its base
     for name, added in generated.items():
         runs[name] = _runs("ablation", added, raw, {}, datasets[name], problems)
@@ -256,9 +256,7 @@ def _runs(
             f"{path}.runs.{run}": _section(own_runs, run),
         }
         found[run] = _resolve(layers, problems)
-        if dataset is not None:
-            _check_fates(path, dataset, layers, found[run], problems)
-            _check_covariates(path, dataset, found[run], problems)
+        _check_for(dataset, path, layers, found[run], problems)
     return found
 
 
@@ -267,19 +265,31 @@ def _swept(
     entry: Mapping[str, Any],
     raw: Mapping[str, Any],
     sweep: Mapping[str, Swept],
+    dataset: Dataset | None,
     problems: Problems,
 ) -> dict[str, RunSettings]:
     """Settings of the runs that a sweep adds to a data set: those of ``main`` but for one key."""
-    return {
-        run: _resolve({"": raw, path: entry, f"sweep ({run})": one.sections}, problems)
-        for run, one in sweep.items()
-    }
+    found = {}
+    for run, one in sweep.items():
+        layers = {"": raw, path: entry, f"sweep ({run})": one.sections}
+        found[run] = _resolve(layers, problems)
+        _check_for(dataset, path, layers, found[run], problems)
+    return found
 
 
 def _section(raw: Mapping[str, Any], name: str) -> Mapping[str, Any]:
     """A section or run that may be missing, or wrong, which is told elsewhere."""
     found = raw.get(name)
     return found if isinstance(found, Mapping) else {}
+
+
+def _check_for(
+    dataset: Dataset | None, path: str, layers: Layers, settings: RunSettings, problems: Problems
+) -> None:
+    """Settings of a run are such as its data set can have; ``dataset`` is None where its entry is wrong."""
+    if dataset is not None:
+        _check_fates(path, dataset, layers, settings, problems)
+        _check_covariates(path, dataset, settings, problems)
 
 
 def _check_fates(

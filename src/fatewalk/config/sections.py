@@ -384,7 +384,7 @@ class CallsConfig(Section):
         "mash_likelihood (mash on likelihood-only estimates, one contrast at a time) | mash_posterior (mash "
         "on posterior estimates, shrunk twice) | joint (the posterior, no mash); the others stand beside it "
         "as columns",
-        read_by=["rank_hits", "evaluate_recovery"],
+        read_by=["rank_hits", "evaluate_recovery", "write_report"],
     )
     scale: Literal["fate", "contrast"] = key(
         "fate",
@@ -444,14 +444,14 @@ class CallsConfig(Section):
         "bonferroni",
         description="rule lfsr, any-day hit: bonferroni (lfsr_day divided by the number of days) | fdr "
         "(largest set with a mean P(no day with an effect above eps) of anyday_fdr) | none",
-        read_by=["certify", "rank_hits", "evaluate_recovery"],
+        read_by=["certify", "rank_hits", "evaluate_recovery", "write_report"],
     )
     anyday_fdr: float = key(
         0.05,
         gt=0,
         lt=1,
         description="anyday_correction fdr: Bayesian false discovery rate of the set of hits",
-        read_by=["certify", "rank_hits", "evaluate_recovery"],
+        read_by=["certify", "rank_hits", "evaluate_recovery", "write_report"],
     )
     certificate: Literal["none", "quick", "full"] = key(
         "quick",

@@ -2,7 +2,7 @@
 
 Where the data say little of a scale its posterior is the half-normal prior, and the logarithm of that
 is far from normal: a twentieth of it lies below 0.06 of the prior's scale, of a normal distribution with
-the same mode and curvature only a thousandth. The noise of a log scale is therefore
+the same mode and curvature one in 20,000. The noise of a log scale is therefore
 
     h(e) = (1 - share) e + share g(e),    g(e) = sqrt(2) log s(e),    e ~ N(0, 1)
 

@@ -250,19 +250,46 @@ def criteria(found: Mapping[str, Any]) -> list[dict[str, Any]]:
     return [{"words": one["words"], "met": one["met"]} for one in found["fit"]["criteria"].values()]
 
 
+#: What effects were shrunk by, by ``calls.source``.
+SHRUNK = {
+    "mash_fates": "Estimates by the likelihood alone were shrunk by multivariate adaptive shrinkage (mash) "
+    "over fates and days.",
+    "mash_likelihood": "Estimates by the likelihood alone were shrunk by multivariate adaptive shrinkage "
+    "(mash) over days, each contrast for itself.",
+    "mash_posterior": "Posterior means and standard deviations were shrunk once more by multivariate "
+    "adaptive shrinkage (mash) over days, each contrast for itself.",
+    "joint": "Effects and their probabilities are those of the joint posterior.",
+}
+#: What a hit has to pass over all days under rule lfsr, by ``calls.anyday_correction``.
+ANY_DAY = {
+    "bonferroni": "; for a hit, on some day with the rate divided by the number of days",
+    "fdr": "; hits are the largest set of genes with a Bayesian false discovery rate of {fdr:g}",
+    "none": "",
+}
+#: What is said of ``model.burden_slope``.
+SLOPE = {
+    "per_day": "a slope by day for the number of guides in a cell, ",
+    "shared": "a slope for the number of guides in a cell, ",
+    "none": "",
+}
+
+
 def methods(run: Run) -> list[str]:
     """Sentences for a methods section, with the run's own numbers."""
     report, card, calls = run.json("design_report.json"), run.json("fit_card.json"), run.settings.calls
     cells, guides, genes, ntc = (report[name] for name in ("cells", "guides", "genes", "ntc"))
     fates = [run.reference, *run.contrasts]
     versions = card["versions"]
+    by_fate = calls.source == "mash_fates" and calls.scale == "fate"
+    of_what = "genes, fates and days" if by_fate else "genes and days of a contrast"
     rule = (
-        f"the largest set of gene-days with a Bayesian false discovery rate of {calls.fdr:g} for "
+        f"the largest set of {of_what} with a Bayesian false discovery rate of {calls.fdr:g} for "
         "effects above "
         f"{calls.effect_size_eps:g} logit, each with a probability of at least {calls.fdr_prob_large_min:g}"
         if calls.rule == "fdr"
         else f"a local false sign rate below {calls.lfsr_day:g} and a probability of at least "
         f"{calls.effect_prob_large_min:g} of an effect above {calls.effect_size_eps:g} logit"
+        + ANY_DAY[calls.anyday_correction].format(fdr=calls.anyday_fdr)
     )
     weight = card["likelihood_weight"]
     return [
@@ -275,8 +302,9 @@ def methods(run: Run) -> list[str]:
         f"({guides['kept']:,} targeting guides and {ntc['guides_in_cells']:,} non-targeting controls, the "
         f"latter in {percent(ntc['share_of_cells'])} of the cells).",
         "A hierarchical multinomial regression with intercepts by fate and day, replicate "
-        "effects, a slope for "
-        "the number of guides in a cell, gene effects that move as a random walk over days, and "
+        "effects, "
+        + SLOPE[card["config"]["model"]["burden_slope"]]
+        + "gene effects that move as a random walk over days, and "
         "deviations of "
         f"guides that are {'' if card['center_delta'] else 'not '}centred within their gene was fitted by "
         + ("a Laplace approximation" if card["family"] == "laplace" else "variational inference")
@@ -285,8 +313,7 @@ def methods(run: Run) -> list[str]:
             if weight == "auto"
             else f", with weight {weight:g} of the fate labels."
         ),
-        "Estimates by the likelihood alone were shrunk by multivariate adaptive shrinkage (mash) over fates "
-        f"and days. A gene was called active on a day by {rule}.",
+        f"{SHRUNK[calls.source]} A gene was called active on a day by {rule}.",
         f"Software: fatewalk {versions['fatewalk']}, torch {versions['torch']}, Pyro {versions['pyro']}, "
         f"NumPy {versions['numpy']}, Python {versions['python']}.",
     ]

@@ -30,8 +30,11 @@ if TYPE_CHECKING:
     from fatewalk.estimates.estimand import Chosen
 
 WITHHELD = "hits_withheld.csv"
-NAMES = ("gene", "guide", "fate", "contrast", "active_days", "best_day", "best_day_among_active", "pattern",
-         "marks", "not_resolved")  # fmt: skip
+#: Columns of names, which may look like numbers.
+NAMES = ("gene", "guide", "fate", "contrast", "reference", "also_moved", "day", "strongest_day",
+         "active_days", "best_day", "best_day_among_active", "pattern", "marks", "not_resolved",
+         "needed_control", "largest_guide")  # fmt: skip
+OF_TRUTH = tuple(name for name in NAMES if name != "day")  # there it is the place among the days
 
 
 @dataclass(frozen=True)
@@ -191,7 +194,7 @@ class Run:
     def truth(self, contrast: str, estimand: Estimand = "library") -> pd.DataFrame:
         """True effects of a simulated screen in logit, genes by days, [L, D]."""
         path = self.source / "truth_theta.csv"
-        truth = self._hold("table", path, lambda: read_own_table(path, TRUTH_THETA, text=NAMES))
+        truth = self._hold("table", path, lambda: read_own_table(path, TRUTH_THETA, text=OF_TRUTH))
         return truth_for_contrast(truth, contrast, self.reference, estimand)
 
     def checked(self, path: Path) -> Path:

@@ -12,9 +12,10 @@ from fatewalk.cli.check import expected_cost
 from fatewalk.cli.explain import in_words
 from fatewalk.core.errors import FatewalkError
 from fatewalk.diagnostics.expected import detectable_effects
+from fatewalk.report.data import _survival
 from fatewalk.screen.resolution import Resolution
 from tests.conftest import make_design
-from tests.unit.cli.test_init import invoke
+from tests.unit.cli.test_init import invoke, screen
 
 KEYS = {
     "cells": 2500, "genes": 12, "guides_per_gene": 3, "days": [0, 2], "moi": 2, "active_genes": 4,
@@ -69,6 +70,16 @@ def test_check_warns_of_labels_that_do_not_resolve(config):
     assert "hardly tell" not in invoke("check", config())
     said = invoke("check", config(active_genes=0, labels="dirichlet", concentration=[200.0, 0.3]))
     assert "Labels of day0 hardly tell the fates apart" in said
+
+
+def test_check_reads_every_label_set(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    screen("mine.h5ad")
+    invoke("init", "mine.h5ad")
+    raw = yaml.safe_load(Path("mine.yaml").read_text())
+    raw["datasets"]["mine"]["fate_key"] = ["to_terminal_states", "lineages_typo"]
+    Path("mine.yaml").write_text(yaml.safe_dump(raw))
+    assert "lineages_typo" in invoke("check", "mine.yaml", code=1)
 
 
 def test_check_tells_a_wrong_config_and_a_missing_one(config):
@@ -159,6 +170,21 @@ def test_a_hit_is_explained_in_words_and_numbers(result):
     assert f"{hit['guides_agree']} guides agree" in said
     assert said.count(f"{hit['gene']}_g") == 3  # its guides by name
     assert "called" in said
+
+
+def test_days_that_are_numbers_stay_labels(result):
+    assert set(result.hits()["strongest_day"]) <= {"0", "2"}
+    assert set(result.run.table("survival.csv")["day"]) == {"0", "2"}
+    assert {one["day"] for one in _survival(result.run)} == {"0", "2"}
+
+
+def test_a_gene_that_is_active_and_no_hit_is_told_why(result, monkeypatch):
+    hits, effects = set(result.hits()["gene"]), result.effects("gene").copy()
+    gene = next(name for name in effects["gene"] if name not in hits)
+    effects.loc[effects["gene"] == gene, "called"] = True
+    guides = result.effects("guide", "fate")
+    monkeypatch.setattr(type(result), "effects", lambda self, *level: guides if "guide" in level else effects)
+    assert "does not pass the rule for a gene over all days" in "\n".join(in_words(result, gene))
 
 
 def test_a_gene_without_a_hit_is_explained_too(result):

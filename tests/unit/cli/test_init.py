@@ -11,6 +11,7 @@ from click.testing import CliRunner
 
 from fatewalk.cli import main
 from fatewalk.config import load_config
+from tests.unit.screen.test_forms_of_guides import write_mudata
 
 FOLDER = Path(__file__).parents[4] / "shared" / "cellrank_output"
 of_cellrank = pytest.mark.skipif(not FOLDER.is_dir(), reason="CellRank's output is not here")
@@ -178,6 +179,34 @@ def test_a_wrong_option_is_told_by_its_own_name(options, words):
     screen("mine.h5ad")
     assert words in invoke("init", "mine.h5ad", *options, code=1)
     assert not Path("mine.yaml").exists()
+
+
+def test_options_that_nothing_would_read_are_refused():
+    screen("mine.h5ad")
+    pd.DataFrame({"cell_id": ["a"], "day": [0]}).to_csv("cells.csv", index=False)
+    for option in ("--fates", "--fate-key", "--guide-key"):
+        assert f"{option}: is for a screen in one file" in invoke("init", "cells.csv", option, "x", code=1)
+    said = invoke("init", "mine.h5ad", "--ntc", "NTCC_typo", code=1)
+    assert "NTCC_typo" in said
+    assert not Path("mine.yaml").exists()
+
+
+def test_modalities_with_other_cells_in_another_order():
+    """Both have a column of the day, which is the same for each cell."""
+    n = 60
+    names = [f"cell{i}" for i in range(n)]
+    of_cells = {"day": np.repeat([0, 2], n // 2), "replicate": np.where(np.arange(n) % 2, "r1", "r2")}
+    rna = ad.AnnData(np.zeros((n, 1)), pd.DataFrame(of_cells, index=names))
+    rna.obsm["lineages_fwd"] = pd.DataFrame({"A": np.full(n, 0.4), "B": np.full(n, 0.6)}, index=names)
+    order = np.arange(n - 5)[::-1]
+    obs = pd.DataFrame({"time": np.repeat([0, 2], n // 2)}, index=names).iloc[order]
+    guides = pd.DataFrame(index=["G1_1", "G1_2", "G2_1", "NTC_1"])
+    guide = ad.AnnData(np.eye(4)[order % 4], obs, guides)
+    write_mudata(Path("mine.h5mu"), pd.DataFrame(index=names), rna=rna, guide=guide)
+    said = invoke("init", "mine.h5mu", "--guide-key", "guide:X")
+    entry, _ = entry_of("mine.yaml")
+    assert (entry["day_key"], entry["rep_key"]) == ("day", "replicate")
+    assert "could be the day too" not in said
 
 
 def test_a_folder_is_no_screen(here):

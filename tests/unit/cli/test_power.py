@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from fatewalk.api import fit
 from fatewalk.cli import power
 from tests.unit.cli.test_init import invoke
 
@@ -27,6 +28,25 @@ def test_an_effect_beyond_those_simulated_is_none():
     found = power.summarise(size, np.zeros(60, dtype=bool), 3, 2.0)
     assert np.isinf(found["effect"])
     assert found["found"] == 0
+
+
+def test_an_effect_below_those_simulated_is_none_either():
+    """All were found: the smallest of them is all that is known."""
+    size, _ = curve(60, 0.5, 4.0)
+    for hit in (np.ones(60, dtype=bool), np.arange(60) != 7):
+        found = power.summarise(size, hit, 3, 2.0)
+        assert found["effect_low"] >= size.min()
+        assert found["smallest"] == size.min()
+    assert found["effect"] <= found["effect_high"]
+    assert power._in_words(power.summarise(size, np.ones(60, dtype=bool), 3, 2.0)).startswith("at most 0.1")
+
+
+def test_a_screen_whose_certificate_fails_is_still_counted(monkeypatch):
+    """A planned screen is certified by nobody, and its hits are not withheld."""
+    asked = {}
+    monkeypatch.setattr(power, "fit", lambda *args, **keys: asked.update(keys) or fit(*args, **keys))
+    power._screen(power.Plan(cells=1500, moi=2, guides_per_gene=2, ntc_share=0.1, days=1), 6, 2, 1)
+    assert asked["certificate"] == "none"
 
 
 def test_the_interval_holds_the_truth_mostly():

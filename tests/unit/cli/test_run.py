@@ -103,6 +103,16 @@ def test_the_command_names_the_snakefile_of_the_checkout(config, monkeypatch):
     assert command[-2:] == ["--cores", "3"]
 
 
+def test_a_target_is_no_second_config(config):
+    """Snakemake's --configfile takes all that follows up to the next option."""
+    from snakemake.cli import parse_args
+
+    command = command_of(Path(config), ["all_sweep", "--profile", "slurm"])
+    _, parsed = parse_args(command[3:])
+    assert [Path(one).name for one in parsed.configfile] == [Path(config).name]
+    assert "all_sweep" in parsed.targets
+
+
 @pytest.mark.parametrize("options", [["--profile", "slurm"], ["--profile=profiles/slurm"]])
 def test_a_profile_is_passed_on_and_found_from_any_folder(config, options):
     command = command_of(Path(config), options)
@@ -169,7 +179,7 @@ def test_a_tiny_screen_from_any_folder(tmp_path):
     command = [sys.executable, "-m", "fatewalk.cli", "run", "tiny.yaml", "--cores", "2"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stderr
-    assert re.search(r"^\$ .*snakemake --snakefile", done.stderr, re.MULTILINE)
+    assert re.search(r"^\$ .*snakemake --configfile", done.stderr, re.MULTILINE)
     assert "tiny/main: fit converged" in done.stdout
     page = "results/tiny/main/report.html"
     assert page in done.stdout

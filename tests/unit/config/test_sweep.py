@@ -42,6 +42,8 @@ def test_the_ablation_has_no_sweep():
         ({"calls.fdr": [0.1, 0.1]}, r"found 0.1 twice"),
         ({"calls.fdr": [0.1, 3]}, r"sweep \(calls.fdr=3\).calls.fdr: found 3; allowed: numbers below 1"),
         ({"calls.lfsr_day": [0.01]}, r"calls.lfsr_day: found 0.01, which is read with rule lfsr"),
+        ({"design.covariates": [["nosuch"]]}, r"design.covariates: found 'nosuch'"),
+        ({"model.fates": [["A", "B"]]}, r"simulate.fates: found EC"),
         ([1], r"sweep: found \[1\]; allowed: keys with values"),
     ],
 )

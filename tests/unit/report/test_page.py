@@ -2,6 +2,7 @@
 
 import os
 import shutil
+from types import SimpleNamespace
 from urllib.parse import quote
 
 import anndata as ad
@@ -16,7 +17,7 @@ from fatewalk.config import load_config
 from fatewalk.plot.effects import effects_on
 from fatewalk.report import render, write_index, write_page
 from fatewalk.report.data import axes_of, page_data
-from fatewalk.report.words import verdict
+from fatewalk.report.words import methods, verdict
 from fatewalk.run.files import Run
 from fatewalk.stages import evaluate_recovery, rank_hits
 from tests.workflow.conftest import TINY
@@ -313,6 +314,29 @@ def test_a_run_in_which_nothing_is_known_has_a_page(browser, run, tmp_path):
     assert "nan" not in page.inner_text("main").lower().replace("nanog", "")
     assert "not known" in page.inner_text("#hits-table")
     assert page.inner_text("[data-picture=volcano]").startswith("Nothing to show")
+
+
+@pytest.mark.parametrize(
+    ("keys", "said"),
+    [
+        ({}, ["mash) over fates and days", "largest set of genes, fates and days"]),
+        (
+            {"source": "joint"},
+            ["those of the joint posterior", "largest set of genes and days of a contrast"],
+        ),
+        ({"source": "mash_posterior"}, ["shrunk once more"]),
+        ({"scale": "contrast"}, ["largest set of genes and days of a contrast"]),
+        ({"rule": "lfsr"}, ["divided by the number of days"]),
+        ({"rule": "lfsr", "anyday_correction": "none"}, ["above 0.2 logit."]),
+    ],
+)
+def test_the_methods_are_those_of_the_run(run, keys, said):
+    settings = SimpleNamespace(**vars(run.settings))
+    settings.calls = SimpleNamespace(**(vars(run.settings.calls) | keys))
+    other = Run(run.folder, run.contrasts, settings)
+    text = " ".join(methods(other))
+    assert [words for words in said if words not in text] == []
+    assert "a slope by day for the number of guides" in text
 
 
 def test_no_smallest_effect_is_said_where_none_could_be_seen(run):

@@ -204,7 +204,7 @@ FILES = (
             Column("level", "`gene` or `guide`"),
             Column("gene, guide", "names; gene `NTC` for the controls; `guide` is empty for genes"),
             Column("day", "the day's label"),
-            Column("n_cells", "cells with the guide, or calls of the gene's guides", unit="cells"),
+            Column("n_cells", "cells with the guide, or with any guide of the gene", unit="cells"),
             Column("log_ratio", "log of these over those of a mean NTC guide", unit="log"),
             Column("change", "change of the log ratio since the first day, mean over replicates", unit="log"),
             Column(
