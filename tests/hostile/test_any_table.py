@@ -92,3 +92,14 @@ def test_any_values_in_the_right_columns(right, tmp_path, name, data):
     table.to_csv(written, index=False)
     told = outcome(spoilt(right, tmp_path, name, written.getvalue()))
     assert [word for word in INTERNAL if word in told] == []
+
+
+@pytest.mark.parametrize("value", ["INF", "1e400", "1e308", "-1e308", "99999999999999999999"])
+@pytest.mark.parametrize("column", ["day", "time", "p_EC"])
+def test_numbers_that_are_none(right, tmp_path, column, value):
+    table = pd.read_csv(right / "cells.csv", dtype=str, keep_default_na=False)
+    for rows in (slice(0, 1), slice(None)):
+        table.loc[table.index[rows], column] = value
+        told = outcome(spoilt(right, tmp_path, "cells.csv", table.to_csv(index=False).encode()))
+        assert column == "time" or told
+        assert [word for word in INTERNAL if word in told] == []

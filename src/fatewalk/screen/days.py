@@ -31,6 +31,7 @@ NO_UNITS = frozenset(
     ("rep", "replicate", "batch", "lane", "sample", "plate", "donor", "patient", "mouse", "animal", "embryo",
      "well", "clone", "cluster", "library", "pool", "run")
 )  # fmt: skip
+LATEST = 1e12  # no time in any unit: a number that was read wrongly
 SAME_TIME = 1e-3  # two times that differ by less than this share are one, written with other digits
 MAX_DAYS = 100  # more distinct labels than this are a continuous covariate, not days of sampling
 
@@ -137,9 +138,9 @@ def read_days(column: pd.Series, where: str) -> Days:
 def _read_label(text: str) -> tuple[float, str] | None:
     """Read time and unit of a label; None if it does not hold exactly one number."""
     if PLAIN_NUMBER.fullmatch(text):
-        return float(text), ""
+        return (float(text), "") if abs(float(text)) < LATEST else None
     found = NUMBER_WITH_WORDS.fullmatch(text)
-    if found is None:
+    if found is None or abs(float(found["number"])) >= LATEST:
         return None
     words = re.findall(r"[^\W\d_]+", f"{found['before']} {found['after']}".lower())
     return float(found["number"]), " ".join(ONE_SPELLING.get(word, word) for word in words)

@@ -90,12 +90,13 @@ def refuse_scale(prob: pd.DataFrame, where: str) -> None:
     if not p.size:
         return
     low, high = p.min(), p.max()
-    totals = p.sum(axis=1)
-    total = np.median(totals) if np.isfinite(high) else np.inf
+    with np.errstate(over="ignore", invalid="ignore"):  # of numbers that are none
+        totals = p.sum(axis=1)
+        total = np.median(totals) if np.isfinite(high) else np.inf
     percent = np.abs(totals - 100) < 10
     if low >= 0 and percent.mean() > 0.5:
         what, mend = "percentages", "divide them by 100"
-    elif low >= 0 and total > 1.5 and not (p % 1).any():
+    elif low >= 0 and total > 1.5 and (np.floor(p) == p).all():
         what, mend = "counts", "divide those of each cell by their sum"
     elif low >= 0 and high > 1 and total > 1.5 and not percent.any():
         what, mend = (

@@ -154,9 +154,12 @@ def test_every_family_and_both_systems_fit_them(fits, name, system):
     torch.manual_seed(0)
     slope = posterior.family.draw(1000)["phase"][:, -1, 0].detach()  # [S] of the last fate
     assert abs(float(slope.mean()) - SLOPE) < 3 * float(slope.std()) < 0.3
-    exact = fits["laplace", "dense"][2]
+    ours = name in ("laplace", "structured")
+    exact = fits["structured", "dense"][2]
     apart = np.abs(moments.theta_mean - exact.theta_mean) / exact.theta_sd
-    assert np.sqrt((apart**2).mean()) < (0.15 if name in ("laplace", "structured") else 0.6)  # Adam's noise
+    # what Laplace is away from long chains (docs/benchmarks.md); what Adam's noise leaves
+    limit = (0.15 if name == "structured" else 0.2) if ours else 0.6
+    assert np.sqrt((apart**2).mean()) < limit
 
 
 def unshrunk(posterior, design):

@@ -164,6 +164,8 @@ def _note_of_time(cells: pd.DataFrame, dataset: PlainDataset) -> list[str]:
     time, label = of_day["min"].to_numpy(dtype=float), np.array(days.times)
     if len(label) < 2 or not (of_day["min"] == of_day["max"]).all():  # missing, or of each cell: pseudotime
         return []
+    if not np.isfinite(time).all():
+        return [f"Column {TIME!r} of {dataset.cells} is not used: it is infinite on some day."]
     slope = (time[-1] - time[0]) / (label[-1] - label[0])
     if slope > 0 and np.allclose(time, time[0] + slope * (label - label[0]), atol=0.01 * abs(slope)):
         return []
