@@ -199,7 +199,7 @@ def _rows(own: pd.DataFrame) -> list[list[str]]:
 def _guides(result: Result, gene: str, hits: pd.DataFrame, own: pd.DataFrame) -> Iterator[str]:
     """The guides of a gene on the fate and day where it is clearest."""
     if len(hits) and "fate" in hits:
-        fate, day = hits.iloc[0]["fate"], str(hits.iloc[0]["strongest_day"])  # 5 in a CSV is a number
+        fate, day = hits.iloc[0]["fate"], hits.iloc[0]["strongest_day"]
     elif own["lfsr"].notna().any():
         best = own.iloc[int(np.nanargmin(own["lfsr"].to_numpy()))]
         fate, day = best["fate"], best["day"]
