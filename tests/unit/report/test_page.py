@@ -195,9 +195,11 @@ def faults(found):
     ]
 
 
-def test_a_phone_shows_it_without_scrolling_sideways(browser, path):
-    page = opened(browser, path, viewport=PHONE)
-    page.wait_for_selector("[data-picture=overview] svg")
+@pytest.mark.parametrize("scripts", [True, False], ids=["dressed", "before its scripts"])
+def test_a_phone_shows_it_without_scrolling_sideways(browser, path, scripts):
+    page = opened(browser, path, viewport=PHONE, java_script_enabled=scripts)
+    if scripts:
+        page.wait_for_selector("#hits-table.dataTable")
     assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
 
 
