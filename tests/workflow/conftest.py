@@ -3,14 +3,14 @@
 import copy
 import re
 import shutil
-import subprocess
-import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
 import yaml
 from filelock import FileLock
+
+from tests import forked
 
 ROOT = Path(__file__).parents[2]
 
@@ -30,11 +30,9 @@ TINY = {
 
 def snakemake(folder, *arguments, env=None):
     """Run Snakemake in a folder; the finished process, with stdout and stderr in one text."""
-    command = [sys.executable, "-m", "snakemake", *arguments, "--snakefile", str(ROOT / "Snakefile")]
-    command += ["--workflow-profile", "none", "--profile", str(ROOT / "profiles" / "ci")]
-    done = subprocess.run(
-        command, cwd=folder, capture_output=True, text=True, timeout=500, check=False, env=env
-    )
+    words = ["-m", "snakemake", *arguments, "--snakefile", str(ROOT / "Snakefile")]
+    words += ["--workflow-profile", "none", "--profile", str(ROOT / "profiles" / "ci")]
+    done = forked.run(words, folder, env)
     done.text = done.stdout + done.stderr
     return done
 

@@ -3,7 +3,6 @@
 import json
 import os
 import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,6 +10,7 @@ import pandas as pd
 import yaml
 
 from fatewalk.run.manifest import enter
+from tests import forked
 from tests.workflow.conftest import ROOT
 
 MARKED = [
@@ -198,25 +198,15 @@ def test_a_run_without_hits_says_so(finished, tmp_path):
 def test_the_last_words_come_with_directory_and_a_failure_also_when_all_is_quiet(finished, tmp_path):
     workflow = finished.copied_to(tmp_path / "copy").changed(calls={"effect_size_eps": 5})
     workflow.run("--dry-run")  # writes the config
-    command = [
-        sys.executable,
-        "-m",
-        "snakemake",
-        "all_hits",
-        "--snakefile",
-        ROOT / "Snakefile",
-        "--cores",
-        "2",
-    ]
-    command += ["--workflow-profile", "none", "--directory", str(workflow.folder)]
-    done = subprocess.run(command, cwd="/", capture_output=True, text=True, timeout=300)
+    words = ["-m", "snakemake", "--snakefile", ROOT / "Snakefile", "--cores", "2"]
+    words += ["--workflow-profile", "none", "--directory", workflow.folder, "all_hits"]
+    done = forked.run(words, "/")
     assert done.returncode == 0, done.stderr
     assert "\n  no hits\n" in done.stderr
     assert "no hits" in workflow.path("summary.txt").read_text()
     (workflow.folder / "results" / "tiny" / "input" / "cells.parquet").unlink()
     (workflow.folder / "results" / "tiny" / "input" / "cells.parquet").mkdir()
-    command[3:4] = ["all_hits", "-R", "build_design", "--quiet", "all"]
-    done = subprocess.run(command, cwd="/", capture_output=True, text=True, timeout=300)
+    done = forked.run([*words, "-R", "build_design", "--quiet", "all"], "/")
     assert done.returncode != 0
     assert "failed (log: results/logs/" in done.stderr  # also when all else is quiet
 
@@ -255,11 +245,9 @@ def test_mashr_without_r_is_one_clear_error(fresh, tmp_path):
 
 
 def test_a_folder_without_a_config_is_told_which_it_needs(tmp_path):
-    command = [sys.executable, "-m", "snakemake", "-n", "--snakefile", ROOT / "Snakefile", "--cores", "1"]
-    for extra in ([], ["--directory", str(tmp_path)]):
-        done = subprocess.run(
-            [*command, *extra], cwd=tmp_path if not extra else "/", capture_output=True, text=True, timeout=60
-        )
+    words = ["-m", "snakemake", "-n", "--snakefile", ROOT / "Snakefile", "--cores", "1"]
+    for extra in ([], ["--directory", tmp_path]):
+        done = forked.run([*words, *extra], "/" if extra else tmp_path)
         assert done.returncode != 0
         text = done.stdout + done.stderr
         assert f"there is no config.yaml in {tmp_path}" in text

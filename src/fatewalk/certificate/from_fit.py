@@ -245,7 +245,7 @@ def _gains(cells: Cells, design: Design, unit: Places) -> Gains:
     counts = design.cell_offsets.diff()
     gene = design.guide_to_gene[design.cell_guides]
     carried, pair = _carried(unit, counts.numpy(), gene.numpy(), len(design.genes))
-    cell = torch.repeat_interleave(torch.arange(design.n_cells), counts)  # [E']
+    cell = design.cell_of_call  # [E']
     # guides of one gene in one cell act together
     both, entry = torch.unique(cell * len(design.genes) + gene, return_inverse=True)
     of_cell = both // len(design.genes)

@@ -23,7 +23,7 @@ from fatewalk.core.schema import Z95
 from fatewalk.model.effects import center_within_gene
 from fatewalk.model.information import fate_probabilities
 from fatewalk.model.sparse import ragged_positions
-from fatewalk.screen.design import with_calls
+from fatewalk.screen.design import entries, with_calls
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -92,7 +92,7 @@ def _shuffle(design: Design, rng: np.random.Generator) -> Design:
         n_ntc=design.n_ntc[cell],
         burden=design.burden[cell],
     )
-    of_call = np.repeat(np.arange(design.n_cells), offsets.diff().numpy())
+    of_call = entries(offsets).numpy()
     return with_calls(moved, of_call, guides.numpy())
 
 
@@ -105,7 +105,7 @@ def _taken(offsets: Tensor, values: Tensor, cell: Tensor) -> tuple[Tensor, Tenso
 
 def _effects(design: Design, beta: Tensor) -> Tensor:
     """Sum of the effects of each cell's guides, [N, F*] from [F*, D, G]."""
-    cell = torch.repeat_interleave(torch.arange(design.n_cells), design.cell_offsets.diff())
+    cell = design.cell_of_call
     each = beta[:, design.day[cell], design.cell_guides].T  # [E, F*]
     return each.new_zeros(design.n_cells, len(beta)).index_add(0, cell, each)
 

@@ -63,7 +63,7 @@ class Levels:
 def occur_together(design: Design, defects: Defects) -> list[Group]:
     """Find guides, and genes by day, that occur in the same cells or nearly so."""
     n_days, n_cells = len(design.days), design.n_cells
-    cell = np.repeat(np.arange(n_cells), design.cell_offsets.diff().numpy())  # [E]
+    cell = design.cell_of_call.numpy()  # [E]
     guide = design.cell_guides.numpy()
     gene = design.guide_to_gene.numpy()
     groups = []

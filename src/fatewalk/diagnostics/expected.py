@@ -74,7 +74,7 @@ def _between_guides(design: Design) -> np.ndarray:
 
     DerSimonian and Laird over all genes: the labels of a guide's cells, less the mean of the gene on the day.
     """
-    cell, guide = _cells_and_guides(design)
+    cell, guide = design.cell_of_call.numpy(), design.cell_guides.numpy()
     of_guide = design.guide_to_gene.numpy()  # [G]
     gene, day = of_guide[guide], design.day.numpy()[cell]
     n_guides = np.bincount(of_guide)
@@ -121,19 +121,10 @@ def replicates_beyond_one(design: Design) -> int:
 
 def _by_replicate(design: Design) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Cells that carry a gene, each gene of a cell once; their places in, and the counts of, [D, L, R]."""
-    cell, guide = _cells_and_guides(design)
-    both = np.unique(cell * len(design.genes) + design.guide_to_gene.numpy()[guide])
-    cell, gene = np.divmod(both, len(design.genes))
+    cell, gene = (found.numpy() for found in design.carried_genes)
     shape = len(design.days), len(design.genes), len(design.reps)
     place = np.ravel_multi_index((design.day.numpy()[cell], gene, design.rep.numpy()[cell]), shape)
     return cell, place, np.bincount(place, minlength=np.prod(shape)).reshape(shape)
-
-
-def _cells_and_guides(design: Design) -> tuple[np.ndarray, np.ndarray]:
-    """Cell and guide of every call of a targeting guide."""
-    return np.repeat(
-        np.arange(design.n_cells), np.diff(design.cell_offsets.numpy())
-    ), design.cell_guides.numpy()
 
 
 def _by_fate(design: Design) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:

@@ -59,7 +59,7 @@ def guide_parts(posterior: Posterior, design: Design) -> GuideParts:
     row = row_of_cells(design, terms)  # [N]
     shape = (len(design.guides), len(design.reps), len(design.days))
     controls, control = _controls(design)
-    cell = torch.repeat_interleave(torch.arange(design.n_cells), design.cell_offsets.diff())  # [E]
+    cell = design.cell_of_call  # [E]
     part = (design.cell_guides * shape[1] + design.rep[cell]) * shape[2] + design.day[cell]
     score, information, shift = [], [], []
     for f in range(len(design.fates)):  # one fate after the other: calls times fates would not fit

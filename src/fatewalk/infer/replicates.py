@@ -178,7 +178,7 @@ class _Units:
         weight = rows.weight.cpu()[row].numpy()  # [N]
         pi = fitted.cpu()[row].numpy()  # [N, F]
         residual: Floats = weight[:, None] * (design.prob.numpy() - pi)[:, 1:]  # [N, F*]
-        cell, gene = _cells_and_genes(design)
+        cell, gene = (found.numpy() for found in design.carried_genes)
         n_reps, n_days = len(design.reps), len(design.days)
         place = (gene * n_reps + design.rep.numpy()[cell]) * n_days + design.day.numpy()[cell]
         size, n = len(design.genes) * n_reps * n_days, residual.shape[1]
@@ -219,14 +219,6 @@ def _by_cluster(place: Ints, cluster: Ints, residual: Floats) -> tuple[Ints, Flo
     keys, member = np.unique(place * (cluster.max() + 1) + cluster, return_inverse=True)
     parts = [np.bincount(member, weights=r) for r in residual.T]
     return keys // (cluster.max() + 1), np.stack(parts, axis=1)
-
-
-def _cells_and_genes(design: Design) -> tuple[Ints, Ints]:
-    """Cell and gene of everything that a cell carries, each gene of a cell once."""
-    cell = np.repeat(np.arange(design.n_cells), design.cell_offsets.diff().numpy())
-    gene = design.guide_to_gene.numpy()[design.cell_guides.numpy()]
-    both = np.unique(cell * len(design.genes) + gene)
-    return both // len(design.genes), both % len(design.genes)
 
 
 def _overlap(cell: Ints, gene: Ints, day: Ints, n_days: int) -> Floats:

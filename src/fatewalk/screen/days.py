@@ -137,13 +137,15 @@ def read_days(column: pd.Series, where: str) -> Days:
 
 def _read_label(text: str) -> tuple[float, str] | None:
     """Read time and unit of a label; None if it does not hold exactly one number."""
-    if PLAIN_NUMBER.fullmatch(text):
-        return (float(text), "") if abs(float(text)) < LATEST else None
-    found = NUMBER_WITH_WORDS.fullmatch(text)
-    if found is None or abs(float(found["number"])) >= LATEST:
+    plain, found = PLAIN_NUMBER.fullmatch(text), NUMBER_WITH_WORDS.fullmatch(text)
+    if plain:
+        time, words = float(text), ""
+    elif found:
+        time, words = float(found["number"]), f"{found['before']} {found['after']}".lower()
+    else:
         return None
-    words = re.findall(r"[^\W\d_]+", f"{found['before']} {found['after']}".lower())
-    return float(found["number"]), " ".join(ONE_SPELLING.get(word, word) for word in words)
+    units = (ONE_SPELLING.get(word, word) for word in re.findall(r"[^\W\d_]+", words))
+    return (time, " ".join(units)) if abs(time) < LATEST else None
 
 
 def counts_days(label: str) -> bool:

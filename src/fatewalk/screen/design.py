@@ -152,6 +152,18 @@ class Design:
         """Distinct guides called in each cell, NTC included, int64 [N]."""
         return self.cell_offsets.diff() + self.n_ntc
 
+    @property
+    def cell_of_call(self) -> Tensor:
+        """Cell of each entry of ``cell_guides``, int64 [E]."""
+        return entries(self.cell_offsets)
+
+    @property
+    def carried_genes(self) -> tuple[Tensor, Tensor]:
+        """Cells and the genes whose guides they carry, int64 each; two guides of a gene count once."""
+        n_genes = len(self.genes)
+        both = torch.unique(self.cell_of_call * n_genes + self.guide_to_gene[self.cell_guides])
+        return both // n_genes, both % n_genes
+
     def to_dict(self) -> dict[str, Any]:
         """Plain tensors and lists, as ``design.pt`` holds them."""
         content = {item.name: getattr(self, item.name) for item in fields(self)}
@@ -164,6 +176,11 @@ class Design:
             name: tuple(value) if isinstance(value, list) else value for name, value in content.items()
         }
         return cls(**values)
+
+
+def entries(offsets: Tensor) -> Tensor:
+    """Row of each entry of CSR lists, int64 [E] from their offsets [N + 1]."""
+    return torch.repeat_interleave(torch.arange(len(offsets) - 1), offsets.diff())
 
 
 # --------------------------------------------------------------------- build

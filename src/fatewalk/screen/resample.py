@@ -212,7 +212,7 @@ def _guides(design: Design, rng: np.random.Generator) -> Resampled:
         guides=tuple(f"{design.guides[one]} ({i})" for i, one in enumerate(source)),
         guide_to_gene=torch.from_numpy(to_gene),
     )
-    cell = np.repeat(np.arange(design.n_cells), np.diff(design.cell_offsets.numpy()))
+    cell = design.cell_of_call.numpy()
     genes = np.concatenate([np.arange(n_genes), gene[left]])
     reps, clusters = np.arange(len(design.reps)), np.arange(len(design.clusters))
     return Resampled(with_calls(named, cell, slot), genes, source, reps, clusters)

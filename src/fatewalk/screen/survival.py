@@ -22,6 +22,7 @@ import pandas as pd
 import torch
 
 from fatewalk.core.schema import NTC
+from fatewalk.screen.design import entries
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -56,12 +57,9 @@ def survival_table(design: Design) -> pd.DataFrame:
     """
     if len(design.ntc_names) < MIN_NTC or len(design.days) < 2 or _sampled_by_cluster(design):
         return pd.DataFrame(columns=[*COLUMNS])
-    ntc = _counts(design, _cells(design.ntc_offsets), design.ntc_guides, len(design.ntc_names))
-    cell = _cells(design.cell_offsets)
-    guide = _counts(design, cell, design.cell_guides, len(design.guides))
-    n_genes = len(design.genes)
-    carries = torch.unique(cell * n_genes + design.guide_to_gene[design.cell_guides])  # two guides: once
-    gene = _counts(design, carries // n_genes, carries % n_genes, n_genes)
+    ntc = _counts(design, entries(design.ntc_offsets), design.ntc_guides, len(design.ntc_names))
+    guide = _counts(design, design.cell_of_call, design.cell_guides, len(design.guides))
+    gene = _counts(design, *design.carried_genes, len(design.genes))
     everyone = ntc.sum(axis=0)  # [R, D]
     factor = overdispersion(guide, ntc, design.guide_to_gene.numpy())
     genes = np.array(design.genes, dtype=object)
@@ -82,15 +80,10 @@ def _sampled_by_cluster(design: Design) -> bool:
     """Whether each guide is in all cells of a cluster or in none."""
     if not design.clusters:
         return False
-    calls = torch.repeat_interleave(design.cluster, design.cell_offsets.diff()) * len(design.guides)
+    calls = design.cluster[design.cell_of_call] * len(design.guides)
     places, counts = torch.unique(calls + design.cell_guides, return_counts=True)
     sizes = torch.bincount(design.cluster, minlength=len(design.clusters))
     return bool((counts == sizes[places // len(design.guides)]).all())
-
-
-def _cells(offsets: Tensor) -> Tensor:
-    """The cell of each call."""
-    return torch.repeat_interleave(torch.arange(len(offsets) - 1), offsets.diff())
 
 
 def _counts(design: Design, cell: Tensor, carried: Tensor, n: int) -> Numbers:
