@@ -3,7 +3,7 @@
 
 Most of the time of a small job goes into imports. A server, one for each process of pytest, imports what
 jobs need, once; `run` asks it for a fork that runs a command. Forks that run Snakemake take this file for
-Python, and it asks the same server. Tests of imports and of kills, and one whole example, start Python anew.
+Python, and it asks the same server. Tests of imports and of kills, and slow ones, start Python anew.
 """
 
 import atexit
