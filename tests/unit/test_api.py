@@ -399,7 +399,11 @@ def state():
 
 
 @pytest.mark.parametrize(
-    "keys", [{"family": "structured", "threads": 2}, {"max_steps": 1, "family": "structured"}]
+    "keys",
+    [
+        {"family": "structured", "threads": 2, "max_steps": 60, "require": "none"},
+        {"family": "structured", "max_steps": 1},
+    ],
 )
 def test_generators_and_settings_are_as_before(screen, keys):
     torch.manual_seed(5)
