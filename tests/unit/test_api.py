@@ -3,6 +3,7 @@
 import os
 import pickle
 import re
+import shutil
 import threading
 from dataclasses import replace
 from pathlib import Path
@@ -311,6 +312,24 @@ def test_a_result_is_saved_and_opened_again(result, tmp_path):
     (tmp_path / "empty").mkdir()
     with pytest.raises(fatewalk.FatewalkError, match="is no folder of a run"):
         fatewalk.load(tmp_path / "empty")
+
+
+@pytest.mark.parametrize("fault", [OSError(28, "No space left on device"), KeyboardInterrupt()])
+def test_a_result_that_cannot_be_saved_leaves_nothing(result, tmp_path, monkeypatch, fault):
+    copy, copied = shutil.copy2, []
+
+    def until_full(source, target, **options):
+        if len(copied) == 5:
+            raise fault
+        copied.append(copy(source, target, **options))
+
+    monkeypatch.setattr(shutil.copytree, "__defaults__", (False, None, until_full, False, False))
+    with pytest.raises((fatewalk.FatewalkError, KeyboardInterrupt)) as refused:
+        result.save(tmp_path / "mine")
+    assert len(copied) == 5
+    assert not (tmp_path / "mine").exists()
+    if isinstance(fault, OSError):
+        assert "mine: cannot be written: [Errno 28] No space left on device" in str(refused.value)
 
 
 def test_the_temporary_folder_goes_with_the_result(screen):

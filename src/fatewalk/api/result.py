@@ -231,8 +231,11 @@ class Result:
             raise FatewalkError(f"{folder}: is there already and not empty; give a new folder")
         try:
             shutil.copytree(self.folder, folder, dirs_exist_ok=True)
-        except shutil.Error as error:  # of every file that could not be copied
-            raise FatewalkError(f"{folder}: cannot be written: {error.args[0][0][2]}") from error
+        except BaseException as error:
+            shutil.rmtree(folder, ignore_errors=True)  # half of a run would pass for one
+            if isinstance(error, shutil.Error):  # tells every file that could not be copied
+                raise FatewalkError(f"{folder}: cannot be written: {error.args[0][0][2]}") from error
+            raise
         return folder
 
 
