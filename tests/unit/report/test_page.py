@@ -203,6 +203,14 @@ def test_a_phone_shows_it_without_scrolling_sideways(browser, path, scripts):
     assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
 
 
+def test_fates_that_are_not_drawn_against_the_truth_are_told(browser, path, tmp_path):
+    few = tmp_path / "report.html"
+    few.write_text(path.read_text().replace("const FIRST_TRUTHS = 4;", "const FIRST_TRUTHS = 1;"))
+    told = "The picture shows MES; all 2 fates stand in the files contrast=FATE/recovery_by_day.csv."
+    assert told in opened(browser, few).text_content("#truth-words")
+    assert "The picture shows" not in opened(browser, path).text_content("#truth-words")
+
+
 def test_no_hits_are_said_with_what_could_have_been_seen(browser, run, tmp_path):
     write_page(without_hits(run), tmp_path / "report.html")
     page = opened(browser, tmp_path / "report.html")

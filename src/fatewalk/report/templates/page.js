@@ -6,6 +6,7 @@ const CALLED = "#d55e00", PLAIN = "#7b8794";  // told apart by all, on light and
 const COLOURS = ["#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#8c6d31", "#7b8794"];
 const SHAPES = { hit: "circle", "hit, look twice": "triangle-up", withheld: "cross", "follows others": "diamond" };
 const FIRST_GENES = 40;     // of the picture of all genes, before its button is pressed
+const FIRST_TRUTHS = 4;     // fates drawn against the truth
 const MANY_CELLS = 6000;    // coloured cells above which a picture is a bitmap
 const TOP = 12;             // −log10 of the chance of a wrong sign at which the axis ends
 const HITS = new Map(DATA.hits.map(hit => [hit.gene + "\n" + (hit.fate ?? hit.contrast), hit]));
@@ -204,7 +205,7 @@ function trace() {
 
 function truth() {
   const rows = [];
-  for (const [fate, of] of Object.entries(DATA.truth).slice(0, 4)) {
+  for (const [fate, of] of Object.entries(DATA.truth).slice(0, FIRST_TRUTHS)) {
     of.true.forEach((value, i) => {
       if (value === null || of.estimate[i] === null) return;
       rows.push({ fate, gene: DATA.genes[Math.floor(i / D)], day: DATA.days[i % D], true: value, estimate: of.estimate[i],
@@ -453,6 +454,8 @@ function startTruth() {
     const all = of.calls.find(row => row.day === "overall"), fit = of.by_day.find(row => row.day === "overall");
     if (all) element("truth-words").append(make("p", {}, `${fate} against ${DATA.reference}: ${all.tp} gene-days were called rightly, ${all.fp} wrongly, and ${all.fn} true effects were missed.` + (fit ? ` ${round(100 * fit.coverage95, 0)} % of the 95 % intervals hold the truth.` : "")));
   }
+  const fates = Object.keys(DATA.truth ?? {});
+  if (fates.length > FIRST_TRUTHS) element("truth-words").append(make("p", {}, `The picture shows ${fates.slice(0, FIRST_TRUTHS).join(", ")}; all ${fates.length} fates stand in the files contrast=FATE/recovery_by_day.csv.`));
 }
 
 // Text and first rows stand before the libraries are run: that takes longer than all the rest.
