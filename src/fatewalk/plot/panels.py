@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from matplotlib.textpath import TextPath
+from matplotlib.font_manager import FontProperties
+from matplotlib.textpath import text_to_path
 
 from fatewalk.core.errors import FatewalkError
 from fatewalk.plot.columns import notes_of
@@ -109,4 +110,4 @@ def cut_name(name: str, inches: float) -> str:
 
 def text_width(text: str, size: float = TEXT) -> float:
     """Width of a text of a size, both in points."""
-    return float(TextPath((0, 0), text, size=size).get_extents().width)
+    return float(text_to_path.get_text_width_height_descent(text, FontProperties(size=size), False)[0])
