@@ -62,7 +62,7 @@ def describe(path: Path) -> Iterator[str]:
 
 def _of_dataset(config: Config, name: str) -> Iterator[str]:
     settings = config.settings(name, MAIN_RUN)
-    cells, calls, guide_map, sources, notes = _tables(config.datasets[name], settings)
+    cells, calls, guide_map, sources, notes = tables_of(config.datasets[name], settings)
     try:
         design, report = build_design(cells, calls, guide_map, settings.design, settings.model.fate_order)
     except FatewalkError as error:
@@ -89,8 +89,14 @@ def _of_dataset(config: Config, name: str) -> Iterator[str]:
     yield ""
 
 
-def _tables(dataset: Dataset, settings: RunSettings) -> Tables:
-    """Cells, calls and guide map, the files that they are from, and notes of the import."""
+def tables_of(dataset: Dataset, settings: RunSettings) -> Tables:
+    """Cells, calls and guide map of a data set, the files that they are from, and notes of the import.
+
+    Raises
+    ------
+    FatewalkError
+        If the data cannot be read, or are not as the config says.
+    """
     if isinstance(dataset, SimulatedDataset):
         from fatewalk.screen.simulate import simulate_screen
 

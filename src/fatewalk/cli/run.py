@@ -18,13 +18,18 @@ import click
 from tqdm import tqdm
 
 import fatewalk
-from fatewalk.config import load_config, read_config
+from fatewalk.cli.check import tables_of
+from fatewalk.config import MAIN_RUN, load_config, read_config
 from fatewalk.config.messages import Problems
 from fatewalk.core.errors import FatewalkError
+from fatewalk.core.tables import require_file
 from fatewalk.core.words import count
+from fatewalk.run.settings import of_another_entry, of_other_files
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
+
+    from fatewalk.config import Config
 
 
 #: Options of Snakemake with which it runs nothing, or is to speak for itself: its output is passed on whole.
@@ -57,6 +62,7 @@ FINISHED = re.compile(r"Finished jobid: \d+ \(Rule: (?P<rule>\w+)\)")
 END = "Complete log"
 USAGE = re.compile(r"\S+: error: ")  # of its command line
 OF_SNAKEMAKE = ("Elapsed time:", "WorkflowError:", "At least one job did not complete")
+ELSEWHERE = ("--config", "-C", "--directory", "-d")  # of Snakemake: paths may be others than the config's
 LAST_LINES = 15  # shown where Snakemake fails before its first job
 
 
@@ -80,7 +86,9 @@ def run(path: Path, options: Sequence[str]) -> int:
     FatewalkError
         If the config is wrong, or fatewalk was installed without its Snakefile.
     """
-    load_config(read_config(str(path)), Problems(path.name))
+    config = load_config(read_config(str(path)), Problems(path.name))
+    if not any(option.partition("=")[0] in ELSEWHERE for option in options):
+        look_at_inputs(config)
     command = command_of(path, options)
     click.echo(f"$ {shlex.join(command)}", err=True)
     if any(SPEAKS_ITSELF.fullmatch(option.partition("=")[0]) for option in options):
@@ -93,6 +101,26 @@ def run(path: Path, options: Sequence[str]) -> int:
     progress.close()
     click.echo("\n".join(["", *progress.last_words(status)]))
     return status
+
+
+def look_at_inputs(config: Config) -> None:
+    """Refuse files that are not there, and a new reading of a screen that would fail.
+
+    Snakemake takes away the tables of the last import before it reads a screen anew: a slip in the config
+    would cost the import and, with it, the fit.
+
+    Raises
+    ------
+    FatewalkError
+        As ``fatewalk check`` says it.
+    """
+    for name, dataset in config.datasets.items():
+        for file in dataset.paths.values():
+            if not Path(file).exists():
+                require_file(file)
+        before = Path(config.results_dir, name, "input")
+        if of_another_entry(before, dataset.own_keys()) or of_other_files(before, dataset.paths):
+            tables_of(dataset, config.settings(name, MAIN_RUN))
 
 
 def command_of(path: Path, options: Sequence[str]) -> list[str]:

@@ -79,6 +79,11 @@ def read_table(
     return table
 
 
+def _from_here(path: Path) -> str:
+    """Where a path starts that does not say so itself."""
+    return "" if path.is_absolute() else f", which starts in {Path.cwd()}"
+
+
 def require_file(path: str | Path) -> None:
     """Refuse a path that is no file, or one that may not be read.
 
@@ -93,7 +98,7 @@ def require_file(path: str | Path) -> None:
     if path.is_dir():
         raise FatewalkError(f"{path}: is a folder; name the file in it")
     if not path.is_file():
-        raise FatewalkError(f"{path}: no such file{_near(path)}; correct the path")
+        raise FatewalkError(f"{path}: no such file{_near(path)}; correct the path{_from_here(path)}")
     if not os.access(path, os.R_OK):
         raise FatewalkError(f"{path}: may not be read; see who owns it and who may read it (ls -l)")
 

@@ -14,9 +14,12 @@ from tqdm import tqdm
 import fatewalk
 import fatewalk.cli.run as run_module
 from fatewalk.cli.run import Progress, checkout, command_of
+from tests import forked
+from tests.hostile.screen import write_screen
 from tests.unit.cli.test_init import invoke
 
 ROOT = Path(__file__).parents[3]
+INPUT = "results/screen/input/cells.parquet"
 
 SAID = """Building DAG of jobs...
 Job stats:
@@ -189,3 +192,31 @@ def test_a_tiny_screen_from_any_folder(tmp_path):
     assert subprocess.run(again, cwd=tmp_path, check=False).returncode == 0
     assert (tmp_path / page).read_bytes() == written
     assert subprocess.run([*command, "-n"], cwd=tmp_path, capture_output=True, check=False).returncode == 0
+
+
+def imported(folder):
+    """A config of tables in a folder, and its data set as it was imported."""
+    screen = write_screen(folder)
+    done = forked.run(["-m", "fatewalk.cli", "run", "config.yaml", INPUT], folder)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return screen
+
+
+def test_a_slip_in_the_config_takes_no_tables_away(tmp_path):
+    screen = imported(tmp_path)
+    before = (tmp_path / INPUT).read_bytes()
+    right = screen.path("config.yaml").read_text()
+    screen.text(right.replace("cells.csv", "cell.csv"))
+    words = ["-m", "fatewalk.cli", "run", "config.yaml"]
+    done = forked.run([*words, INPUT], tmp_path)
+    assert done.returncode == 1
+    assert "cell.csv: no such file (did you mean 'cells.csv'?)" in done.stderr
+    assert f"which starts in {tmp_path}" in done.stderr
+    screen.text(right.replace("cells: cells.csv", "cells: cells.csv\n    rep_key: bacth"))
+    done = forked.run([*words, INPUT], tmp_path)
+    assert done.returncode == 1
+    assert "column 'bacth' is missing" in done.stderr
+    assert "snakemake" not in done.stderr
+    assert (tmp_path / INPUT).read_bytes() == before
+    screen.text(right)
+    assert "Nothing to be done" in forked.run([*words, INPUT], tmp_path).stdout
