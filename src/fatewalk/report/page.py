@@ -56,6 +56,7 @@ def render(run: Run) -> str:
     axes = axes_of(run)
     data = page_data(run, axes)
     report, card = run.json("design_report.json"), run.json("fit_card.json")
+    hits = run.table("hits.csv")
     return (
         environment()
         .get_template("page.html.j2")
@@ -70,7 +71,7 @@ def render(run: Run) -> str:
             headline=words.headline(run, axes),
             no_hits=words.none_found(run, data) if not data["hits"] else [],
             hits=words.hit_rows(run),
-            optional=[name for name in words.OPTIONAL if name in run.table("hits.csv")],
+            optional=[name for name in words.OPTIONAL if name in hits and hits[name].notna().any()],
             labels=words.OPTIONAL,
             guides=guide_deviations(run).to_dict("records"),
             design=report,

@@ -72,10 +72,14 @@ const CONFIG = {
   title: { color: ink }, mark: { aria: false }, range: { category: COLOURS },
 };
 
+const ON_LIGHT = { fillColor: "#f7f7f7", padding: 4, cornerRadius: 3, labelColor: "#1b1f24", titleColor: "#1b1f24", symbolStrokeColor: "#000" };
+const widthOf = (names) => Math.max(0, ...names.map(name => String(name).length)) * 7.5 + 8;  // pixels, of texts of this size
+const legendColumns = (names) => Math.max(1, Math.min(names.length, Math.floor((Math.min(innerWidth, 1250) - 90) / (widthOf(names) + 24))));
 const columnsOf = (width) => Math.max(1, Math.floor((Math.min(innerWidth, 1250) - 110) / (width + 40)));
 
 function heatmap(genes, fates, description) {
   const rows = effectRows(genes, fates);
+  const step = Math.min(44, Math.max(21, Math.ceil(widthOf(fates) / D)));  // a day is as wide as the names of fates need
   const largest = rows.reduce((most, row) => Math.max(most, Math.abs(row.effect ?? 0)), 0.5);
   const position = {
     x: { field: "day", type: "ordinal", sort: DATA.days, title: null, axis: { labelAngle: -60 } },
@@ -83,8 +87,8 @@ function heatmap(genes, fates, description) {
   };
   return {
     description, data: { values: rows },
-    facet: { column: { field: "fate", type: "nominal", sort: fates, title: null } }, spacing: 14,
-    spec: { width: { step: 21 }, height: { step: 17 }, layer: [
+    facet: { column: { field: "fate", type: "nominal", sort: fates, title: null, header: { labelLimit: step * D + 10 } } }, spacing: 14,
+    spec: { width: { step }, height: { step: 17 }, layer: [
       { mark: { type: "rect", cursor: "pointer", stroke: "#8883", strokeWidth: 0.5 }, encoding: { ...position, tooltip: TIP,
         color: { condition: { test: "datum.effect === null", value: "#9aa3ab" }, field: "effect", type: "quantitative",
           title: "effect (logit), after shrinkage",
@@ -92,7 +96,7 @@ function heatmap(genes, fates, description) {
       { transform: [{ filter: "datum.state !== 'not called'" }],
         mark: { type: "point", filled: false, size: 32, stroke: "#000", strokeWidth: 1.5, cursor: "pointer" },
         encoding: { ...position, tooltip: TIP, fill: { field: "state", type: "nominal", title: "called",
-          scale: { domain: STATES, range: FILLS }, legend: { symbolStrokeColor: PLAIN } } } },
+          scale: { domain: STATES, range: FILLS }, legend: ON_LIGHT } } },
     ] },
   };
 }
@@ -137,7 +141,7 @@ function volcano() {
 }
 
 const fateColour = (fates) => ({ field: "fate", type: "nominal", title: null, sort: fates,
-  scale: { domain: fates, ...(fates.length > 8 ? { scheme: "tableau20" } : { range: COLOURS }) }, legend: { columns: Math.min(fates.length, Math.max(2, Math.floor(innerWidth / 160))) } });
+  scale: { domain: fates, ...(fates.length > 8 ? { scheme: "tableau20" } : { range: COLOURS }) }, legend: { columns: legendColumns(fates) } });
 
 function composition() {
   const rows = DATA.composition.flatMap(row => Object.entries(row.share).map(([fate, share]) => ({ ...row, fate, share })));
@@ -310,7 +314,7 @@ function guidePicture(gene) {
     const shift = (n - (guides.length - 1) / 2) * (Math.max(...DATA.times) - Math.min(...DATA.times) || 1) / 90;
     return { fate, guide, day, time: DATA.times[d] + shift, value: of.estimate[i], low: of.estimate[i] - 1.96 * of.se[i], high: of.estimate[i] + 1.96 * of.se[i], cells: DATA.guides.n_cells[i] };
   }))).filter(row => row.value !== null && row.cells > 0);
-  const x = timeAxis(), color = { field: "guide", type: "nominal", title: null, legend: { columns: Math.max(1, Math.floor(innerWidth / 200)) } };
+  const x = timeAxis(), color = { field: "guide", type: "nominal", title: null, legend: { columns: legendColumns(guides.map(({ guide }) => guide)) } };
   return {
     description: `Effects of the guides of ${gene}`, data: { values: rows }, facet: { field: "fate", type: "nominal", sort: DATA.fates, title: null }, columns: columnsOf(230),
     spec: { width: 230, height: 180, layer: [
