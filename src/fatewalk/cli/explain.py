@@ -10,12 +10,14 @@ import numpy as np
 import pandas as pd
 
 from fatewalk.api import load
+from fatewalk.cli.check import UNRESOLVED
 from fatewalk.cli.tables import aligned
 from fatewalk.core.errors import FatewalkError, first_few
 from fatewalk.core.words import count, join, on_days
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
+    from typing import Any
 
     from fatewalk.api import Result
 
@@ -25,7 +27,8 @@ DETECTABLE = 1.96 + 0.84  # effect over standard error that is seen with probabi
 CHANGE = {"gain": "becomes more frequent", "loss": "becomes rarer"}
 LEGEND = (
     "  odds: by how much the odds of the fate are multiplied, after shrinkage (uncertain effects are pulled",
-    "  towards none); lfsr: the chance that the direction is wrong, or that there is no effect",
+    "  towards none); lfsr: the chance that the direction is wrong, or that there is none; follows: called",
+    "  because another fate moved. Fates are shrunk one by one, so their points add up to 0 only nearly",
 )
 TINY = 1e-4  # chances below this are not told apart
 
@@ -85,7 +88,7 @@ def in_words(result: Result, gene: str) -> list[str]:
     else:
         lines += [_of_contrast(hit) for _, hit in hits.iterrows()]
     lines += ["", "Each fate by day (change of its probability in percentage points, with 95 % interval)"]
-    lines += [*aligned(_rows(own)), *LEGEND, "", *_guides(result, gene, hits, own)]
+    lines += [*aligned(_rows(own, hits)), *LEGEND, "", *_guides(result, gene, hits, own)]
     return lines
 
 
@@ -155,12 +158,7 @@ def _without_hit(result: Result, own: pd.DataFrame) -> list[str]:
         f"That the odds change by more than {np.exp(calls.effect_size_eps) - 1:.0%} has probability "
         f"{best['plarge']:.2f}.",
     ]
-    power = DETECTABLE * seen["se"].min()
-    if np.isfinite(power):
-        lines.append(
-            f"With its {count(int(seen['n_cells'].max()), 'cell')} on the best day, odds changed by a factor "
-            f"of {np.exp(power):.2f} would be seen 4 times in 5: less than that cannot be excluded."
-        )
+    lines += _not_excluded(seen, calls.effect_size_eps, result.run.json("fit_card.json")["label_resolution"])
     called = own[own["called"].fillna(False).astype(bool)]
     if len(called):
         lines.append(
@@ -170,11 +168,33 @@ def _without_hit(result: Result, own: pd.DataFrame) -> list[str]:
     return lines
 
 
+def _not_excluded(seen: pd.DataFrame, eps: float, resolution: Mapping[str, Any]) -> list[str]:
+    """What a gene may do unseen, by day; where labels resolve little, small errors mean nothing."""
+    blurred = [day for day in seen["day"].unique() if resolution[day]["all"] < UNRESOLVED]
+    clear = seen[~seen["day"].isin(blurred) & seen["se"].notna()].groupby("day", sort=False)
+    found = [
+        f"{np.exp(max(DETECTABLE * se, eps)):.2f} on {on_days([str(day)])} ({count(int(cells), 'cell')})"
+        for day, se, cells in zip(clear.groups, clear["se"].max(), clear["n_cells"].max(), strict=True)
+    ]
+    lines = []
+    if found:
+        lines.append(
+            f"On any fate odds changed by a factor of {', '.join(found)} would be seen 4 times in 5: less "
+            "than that cannot be excluded."
+        )
+    if blurred:
+        lines.append(
+            f"On {on_days(blurred)} labels hardly tell fates apart: what the gene does then may stay unseen."
+        )
+    return lines
+
+
 # -------------------------------------------------------------------------------- tables
 
 
-def _rows(own: pd.DataFrame) -> list[list[str]]:
-    """The table of a gene, its head first."""
+def _rows(own: pd.DataFrame, hits: pd.DataFrame) -> list[list[str]]:
+    """The table of a gene, its head first; what is called and no hit follows fates that moved."""
+    names = set(hits["fate"]) if "fate" in hits else set()
     rows = [["fate", "day", "points", "interval", "odds", "lfsr", "cells", ""]]
     before = None
     for row in own.to_dict("records"):
@@ -189,7 +209,9 @@ def _rows(own: pd.DataFrame) -> list[list[str]]:
                 f"x {np.exp(row['mash_mean']):.2f}" if known else "-",
                 f"{row['lfsr']:.1g}" if known else "-",
                 f"{row['n_cells']:,}",
-                "called" if pd.notna(row["called"]) and row["called"] else "",
+                ("called" if row["fate"] in names or not names else "follows")
+                if pd.notna(row["called"]) and row["called"]
+                else "",
             ]
         )
         before = row["fate"]
