@@ -66,11 +66,15 @@ class FateCalls:
         all are, because any of them may have moved.
         """
         active = active_days(genes.lfsr, genes.prob_large, calls)
+        if active.shape[1] == 2:  # twins by rounding: a list may end between them
+            active = np.repeat(active.any(axis=1, keepdims=True), 2, axis=1)
         none = genes.patterns[:, :, PATTERNS.index("none")]  # [n, F]
         candidate = active.any(axis=2)
         fdr = np.full(candidate.shape, np.nan)
         fdr[candidate] = running_mean(none[candidate])
         hit = hit_anyday(active, genes.lfsr, fdr, calls)
+        if hit.shape[1] == 2:
+            hit = np.repeat(hit.any(axis=1, keepdims=True), 2, axis=1)
         moved = hit & (genes.moved > LIKELY)
         told = (genes.untold <= LIKELY) & moved.any(axis=1)
         named = np.where(told[:, None], moved, hit)

@@ -176,6 +176,21 @@ def test_the_set_of_gene_days_has_the_false_discovery_rate_asked_for():
         assert not active[:5].any()
 
 
+def test_of_two_fates_both_are_called_or_neither():
+    """Their chances are equal but for rounding, and the list of the calls may end between them."""
+    found = effects({"sure": ([[0.5], [-0.5]], [1, 1], 0), "last": ([[0.4], [-0.4]], [1, 1], 0)})
+    large = np.array([[[0.999], [0.999]], [[0.93 - 1e-15], [0.93]]])
+    twins = replace(found, fates=np.array(["A", "B"]), days=np.array(["d0"]), prob_large=large)
+    for fdr in np.linspace(0.001, 0.05, 60):
+        called = FateCalls.of(twins, CallsConfig(fdr=fdr))
+        assert (called.active[:, 0] == called.active[:, 1]).all()
+        assert (called.hit[:, 0] == called.hit[:, 1]).all()
+        assert (called.named[:, 1] == called.hit[:, 1]).all()
+    limit = (1 - large).ravel()
+    between = CallsConfig(fdr=float(np.sort(limit)[:3].mean()))
+    assert FateCalls.of(twins, between).active.all()
+
+
 def test_effects_on_fates_have_the_columns_of_those_on_contrasts():
     genes = effects(GENES)
     gene, guide = tables()
