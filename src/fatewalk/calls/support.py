@@ -17,6 +17,7 @@ import pandas as pd
 
 from fatewalk import mash
 from fatewalk.core.daywise import ACTIVE_DAYS
+from fatewalk.core.schema import NOT_APART
 from fatewalk.core.words import on_days
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ MEDIAN_SQUARE = 0.454936  # median of chi-squared with one degree of freedom
 ONE_PART = "rests on one guide in one replicate"
 NO_REST = "only one guide in one replicate"
 ONE_CONTROL = "hangs on one control"
+INSEPARABLE = "cannot be told from another gene"
 HALF = 0.5  # share of the effect that a control takes along at least
 DEPLETED = "depleted by"  # and the day's own label
 
@@ -204,6 +206,19 @@ def marks_of_parts(support: pd.DataFrame) -> list[list[str]]:
 def marks_of_controls(support: pd.DataFrame) -> list[list[str]]:
     """Marks on hits that one control takes away when it is left out, [m]."""
     return [[ONE_CONTROL] * bool(control) for control in support["needed_control"]]
+
+
+def marks_of_defects(support: pd.DataFrame, defects: Mapping[str, str]) -> list[list[str]]:
+    """Marks on hits of genes that occur in the same cells as another, whose effect theirs may be, [m].
+
+    Parameters
+    ----------
+    support
+        `support_table`.
+    defects
+        What the fit found wrong with genes (``defects`` of fit_card.json), by name.
+    """
+    return [[INSEPARABLE] * (NOT_APART in defects.get(gene, "")) for gene in support["gene"]]
 
 
 def marks_of_survival(support: pd.DataFrame, survival: pd.DataFrame) -> list[list[str]]:

@@ -95,7 +95,7 @@ def shuffled_guides(nulls: Nulls) -> Check:
         )
         return Check(name, "pass", value, fails, f"The errors fit the labels: {found}; 1 is right.{few}")
     verdict: Verdict = "fail" if value > fails else "warn"
-    way = "too small" if value > 1 else "too large (effects are missed, but none is made up)"
+    way = "too small" if value > 1 else "too large within replicates and days"
     return Check(name, verdict, value, fails, f"The errors of {fate!r} are {way}: {found}, where 1 is right.")
 
 

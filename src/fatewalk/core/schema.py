@@ -67,3 +67,5 @@ def day_columns(name: str, n_days: int) -> list[str]:
 
 #: A column of `day_columns`.
 DAY_COLUMN = re.compile(r"(?P<name>.+)_d(?P<day>\d+)")
+
+NOT_APART = "cannot be told apart"  # what is said of effects of guides or genes that occur together

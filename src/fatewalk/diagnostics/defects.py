@@ -14,6 +14,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from fatewalk.core.errors import first_few
+from fatewalk.core.schema import NOT_APART
 from fatewalk.core.words import N_NAMED, count, join, on_days
 from fatewalk.model.cells import centred_burden, guides_vary_in_clusters
 from fatewalk.model.terms import BurdenSlopes
@@ -72,7 +73,7 @@ def occur_together(design: Design, defects: Defects) -> list[Group]:
     single = design.n_guides_per_gene.numpy() == 1
     for members, overlap in same_sets(guide, cell, len(design.guides), n_cells):
         names = [f"{design.guides[g]} (gene {design.genes[gene[g]]})" for g in members]
-        sentence = f"Guides {join(names)} {_together(overlap)}: their effects cannot be told apart."
+        sentence = f"Guides {join(names)} {_together(overlap)}: their effects {NOT_APART}."
         for g in members:
             defects.guides.setdefault(design.guides[g], []).append(sentence)
         genes = [int(index) for index in gene[members]]
@@ -99,7 +100,7 @@ def occur_together(design: Design, defects: Defects) -> list[Group]:
         on = on_days([design.days[d] for d, _ in days])
         sentence = (
             f"Genes {join(names)} {_together(min(o for _, o in days))} on {on}: their effects there "
-            "cannot be told apart."
+            f"{NOT_APART}."
         )
         for name in names:
             defects.genes.setdefault(name, []).append(sentence)

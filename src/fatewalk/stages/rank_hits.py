@@ -32,6 +32,7 @@ from fatewalk.calls.support import (
     Parts,
     joined,
     marks_of_controls,
+    marks_of_defects,
     marks_of_parts,
     marks_of_survival,
     support_table,
@@ -153,8 +154,13 @@ def rests_on(
     controls = Controls.of(run.json("fit_card.json"), parts, genes.composition)
     support = support_table(hits, genes, Parts.of(parts, run.arrays("evidence.npz")), controls)
     survival = read_own_table(run.checked(run.folder / "survival.csv"), OF_SURVIVAL, text=OF_SURVIVAL)
-    kinds = marks_of_parts(support), marks_of_controls(support), marks_of_survival(support, survival)
-    return support, joined(*kinds)
+    defects = run.json("fit_card.json")["defects"]["genes"]
+    return support, joined(
+        marks_of_parts(support),
+        marks_of_controls(support),
+        marks_of_defects(support, defects),
+        marks_of_survival(support, survival),
+    )
 
 
 def by_fate(run: Run, genes: FateEffects) -> tuple[pd.DataFrame, pd.DataFrame]:

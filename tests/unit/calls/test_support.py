@@ -7,12 +7,14 @@ import pandas as pd
 import pytest
 
 from fatewalk.calls.support import (
+    INSEPARABLE,
     NO_REST,
     ONE_CONTROL,
     ONE_PART,
     Controls,
     Parts,
     marks_of_controls,
+    marks_of_defects,
     marks_of_parts,
     support_table,
     with_marks,
@@ -170,6 +172,16 @@ def test_a_control_that_makes_a_hit_is_named():
     found = supported(*parts, controls=only)
     assert marks_of_controls(found) == [[]]
     assert np.isnan(found["without_a_control_low"][0])
+
+
+def test_a_gene_that_occurs_with_another_is_marked():
+    support = pd.DataFrame({"gene": ["a", "b", "c"]})
+    defects = {
+        "a": "Guides a_1 (gene a) and b_1 (gene b) always occur together: their effects cannot be told apart",
+        "c": "Gene c is in 3 cells.",
+    }
+    assert marks_of_defects(support, defects) == [[INSEPARABLE], [], []]
+    assert marks_of_defects(support, {}) == [[], [], []]
 
 
 def test_controls_are_clusters_or_what_the_card_says_of_ntc_guides():

@@ -253,8 +253,9 @@ FILES = (
             Column("gene, fate", "names"),
             Column(
                 "p_value",
-                "of a change of the fate on any day; missing for a gene with too few cells, and without a "
-                "certificate",
+                "of no guide of the gene changing the fate on any day, which guides that go apart contradict "
+                "too; somewhat too small where many other genes act; missing for a gene with too few cells, "
+                "and without a certificate",
                 unit="probability",
             ),
         ),
@@ -437,7 +438,8 @@ FILES = (
             ),
             Column(
                 "p_value",
-                "scale fate, genes: randomisation p-value of a change on any day (`gene_p_values.csv`)",
+                "scale fate, genes: randomisation p-value (`gene_p_values.csv`) of no guide doing "
+                "anything to the fate on any day: small also where guides go apart and the gene does nothing",
                 unit="probability",
             ),
             Column(
