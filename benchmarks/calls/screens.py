@@ -197,6 +197,7 @@ def evidence_arrays(screen: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         "guide_variance": screen["guide_variance"],
         "composition": screen["composition"],
         "label_spread": screen["label_spread"],
+        "steepness": np.ones(screen["composition"].shape),  # percentage points are not looked at
         "fates": np.array([f"F{number}" for number in range(n_fates)]),
         "days": np.array(day_names(n_days)),
     }

@@ -44,6 +44,8 @@ class FateEffects(ArrayFile):
         Names along the axes.
     composition : array [F, D]
         Shares of the fates that the scale is at.
+    steepness : array [F, D]
+        Slope of the mean probability over all cells of the day over that of a cell at this mean.
     estimate, se : array [n, F, D]
         Unshrunk, in logit of the fate's own probability.
     mean, sd, lfsr, prob_large : array [n, F, D]
@@ -67,6 +69,7 @@ class FateEffects(ArrayFile):
     fates: NDArray[Any]
     days: NDArray[Any]
     composition: Numbers
+    steepness: Numbers
     estimate: Numbers
     se: Numbers
     mean: Numbers
@@ -91,10 +94,13 @@ class FateEffects(ArrayFile):
 def percent_points(effects: FateEffects, carriers: Numbers) -> dict[str, Numbers]:
     """Change of each fate's probability that goes with the effects after mash, at the day's mix of fates.
 
-    A fate's share P of a day is that of all cells, a share c of them with the gene's guides. So p, that of
-    cells without the gene, solves (1 - c) p + c expit(logit p + Lambda) = P, Lambda the effect, and
+    A fate's share P of a day is that of all cells, a share c of them with the gene's guides. Cells differ,
+    the more so the more other guides they carry, and the mean over them moves less than a cell at that mean:
+    by s Lambda in logit, with Lambda the effect and s the steepness (as of a logistic curve averaged over
+    normal differences). So p, the share among cells without the gene, solves
+    (1 - c) p + c expit(logit p + s Lambda) = P, and
 
-        change = 100 (expit(logit p + Lambda) - p)
+        change = 100 (expit(logit p + s Lambda) - p)
 
     whose 95 % interval has the ends of that of Lambda, p held.
 
@@ -110,13 +116,14 @@ def percent_points(effects: FateEffects, carriers: Numbers) -> dict[str, Numbers
     dict
         percent_points, percent_points_low, percent_points_high, [n, F, D] each; missing where the effect is.
     """
-    share, c, k = effects.composition, carriers[:, None, :], np.exp(effects.mean)
+    share, c = effects.composition, carriers[:, None, :]
+    k = np.exp(effects.steepness * effects.mean)
     a, b = (1 - c) * (k - 1), 1 - c + c * k - share * (k - 1)  # a p^2 + b p = P
     root = np.sqrt(np.maximum(b**2 + 4 * a * share, 0.0))
     with np.errstate(divide="ignore", invalid="ignore"):
         p = np.where(b > 0, 2 * share / (b + root), (root - b) / (2 * a))
     return {
-        name: 100 * (_moved(p, effects.mean + z * effects.sd) - p)
+        name: 100 * (_moved(p, effects.steepness * (effects.mean + z * effects.sd)) - p)
         for name, z in zip(POINTS, (0.0, -Z95, Z95), strict=True)
     }
 
@@ -198,6 +205,7 @@ def shrink_fates(
         fates=evidence["fates"],
         days=evidence["days"],
         composition=composition,
+        steepness=evidence["steepness"],
         estimate=np.where(shown, estimate, np.nan),
         se=np.where(shown, se, np.nan),
         mean=np.where(shown, of_fates.mean, np.nan),

@@ -180,6 +180,8 @@ class FateEvidence(ArrayFile):
         Mean probability of each fate over all cells of the day, the reference first.
     label_spread : array [F, D]
         SD of the labels over that of labels that name one fate.
+    steepness : array [F, D]
+        Of the mean over the cells of a day, `LabelEvidence`.
     genes, guides, fates, days : array of str
         Names along the axes.
     guide_to_gene : array [G]
@@ -201,6 +203,7 @@ class FateEvidence(ArrayFile):
     guide_variance: np.ndarray
     composition: np.ndarray
     label_spread: np.ndarray
+    steepness: np.ndarray
     genes: np.ndarray
     guides: np.ndarray
     fates: np.ndarray
@@ -304,6 +307,7 @@ def name_evidence(
         guide_variance=np.array(evidence.guide_variance),
         composition=mean_composition(design),
         label_spread=label_spread(design.prob.numpy(), design.day.numpy(), len(design.days)),
+        steepness=evidence.steepness,
         fates=np.array(design.fates),
         **_names_and_cells(design),
         ntc_shift=shift,

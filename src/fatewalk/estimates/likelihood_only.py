@@ -58,7 +58,7 @@ from fatewalk.infer.whitening import BlockWhitening, DenseWhitening, Whitening, 
 from fatewalk.model.coordinates import Coordinates, GeneGroup
 from fatewalk.model.information import RowIndex, curvature, day_gram, fate_probabilities, information
 from fatewalk.model.linalg import cholesky, eigh, inverse, solve
-from fatewalk.model.rows import Rows, linear_predictor, make_rows
+from fatewalk.model.rows import Rows, linear_predictor, make_rows, row_of_cells
 from fatewalk.model.scales import DTYPE
 
 if TYPE_CHECKING:
@@ -105,6 +105,9 @@ class LabelEvidence:
     guide_variance
         Variance of a guide around its gene that the gene's errors do not hold yet, the same for all
         contrasts: sigma_guide squared, and 0 without centring.
+    steepness : array [F, D]
+        Slope of a day's mean probability of each fate over that of a cell at this mean, at most 1: cells
+        that differ in their other guides and nuisances move together less than one of them would.
     """
 
     gene_score: np.ndarray
@@ -112,6 +115,7 @@ class LabelEvidence:
     guide_score: np.ndarray
     guide_information: np.ndarray
     guide_variance: float
+    steepness: np.ndarray
 
 
 @torch.no_grad()
@@ -158,7 +162,26 @@ def label_evidence(posterior: Posterior, design: Design) -> LabelEvidence:
         guide_score.numpy(),
         guide_information.numpy(),
         float(sigma.square()) if terms.guides.centred else 0.0,
+        _steepness(
+            data.pi, rows.cells, _day_of_rows(design, row_of_cells(design, terms)), terms.n_days
+        ).numpy(),
     )
+
+
+def _day_of_rows(design: Design, row: Tensor) -> Tensor:
+    """Day of each row of ``make_rows``, int64 [M], from the row of each cell [N]."""
+    return row.new_zeros(int(row.max()) + 1).index_copy(0, row, design.day)
+
+
+def _steepness(pi: Tensor, cells: Tensor, day: Tensor, n_days: int) -> Tensor:
+    """Mean of pi (1 - pi) over P (1 - P), with P the mean of pi over the cells of a day: [F, D]."""
+
+    def mean(values: Tensor) -> Tensor:
+        total = values.new_zeros(n_days, values.shape[1]).index_add(0, day, cells[:, None] * values)
+        return total / cells.new_zeros(n_days).index_add(0, day, cells)[:, None]  # [D, F]
+
+    share = mean(pi)
+    return (mean(pi * (1 - pi)) / (share * (1 - share)).clamp(min=1e-300)).T.contiguous()
 
 
 def _actual(c: Coordinates, information: Tensor, score: Tensor) -> tuple[Tensor, Tensor]:
@@ -285,6 +308,7 @@ class _Data:
     def __init__(self, c: Coordinates, rows: Rows, y: Tensor, sd: Tensor, scatter: Scatter | None) -> None:
         self.c, self.rows, self.y, self.sd = c, rows, y, sd
         pi = fate_probabilities(c.mixed(linear_predictor(rows, c.coefficients(sd * y).T.contiguous())))
+        self.pi = pi  # [M, F]
         self.weights = c.unmixed_curvature(curvature(rows, pi))  # [M, F*, F*]
         self.excess: Tensor | None = None
         if scatter:

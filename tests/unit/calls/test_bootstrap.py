@@ -104,7 +104,7 @@ def test_a_strong_hit_is_called_again_and_a_weak_one_sometimes():
         "gene_score": score(truth), "gene_information": information, "genes": np.array(GENES),
         "fates": np.array(["REF", *CONTRASTS]), "days": np.array(DAYS), "gene_cells": np.ones((40, 2)),
         "composition": np.array([[0.4, 0.4], [0.3, 0.3], [0.3, 0.3]]),
-        "label_spread": np.ones((3, 2)),
+        "label_spread": np.ones((3, 2)), "steepness": np.ones((3, 2)),
     }  # fmt: skip
     calls = CallsConfig()
     genes = shrink_fates(evidence, "gene", "library", 10, calls.effect_size_eps).by_fate

@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
 from fatewalk import mash
 from fatewalk.calls import (
@@ -23,6 +24,7 @@ from fatewalk.calls.hits import active_days
 from fatewalk.config import CallsConfig
 from fatewalk.core.daywise import Daywise
 from fatewalk.core.errors import FatewalkError
+from fatewalk.estimates.likelihood_only import _steepness
 from tests.unit.calls.test_hits_and_effects import contrast_effects
 
 FATES, DAYS = ["REF", "A", "B"], ["day 2", "day 5"]
@@ -43,6 +45,7 @@ def effects(genes):
     patterns[:, :, 0] = 1 - patterns.sum(axis=2)
     return FateEffects(
         names=np.array(names), fates=np.array(FATES), days=np.array(DAYS), composition=SHARES,
+        steepness=np.ones(SHARES.shape),
         estimate=mean * 1.1, se=np.where(np.isnan(mean), np.nan, 0.3), mean=mean,
         sd=np.where(np.isnan(mean), np.nan, 0.1), lfsr=0.9 - 0.9 * np.abs(mean),
         prob_large=large, patterns=patterns, steady=patterns * 0.9, gained=mean * 0,
@@ -176,6 +179,25 @@ def test_the_set_of_gene_days_has_the_false_discovery_rate_asked_for():
         assert not active[:5].any()
 
 
+def test_points_are_of_the_mean_over_cells_that_differ():
+    """Cells with many other guides: the mean of their probabilities moves less than one at the mean would."""
+    rng = np.random.default_rng(0)
+    eta = rng.normal(-1, 1.5, 200_000)
+    pi, day = 1 / (1 + np.exp(-eta)), torch.zeros(len(eta), dtype=torch.int64)
+    both = torch.from_numpy(np.column_stack([1 - pi, pi]))
+    steepness = _steepness(both, torch.ones(len(eta), dtype=torch.float64), day, 1).numpy()
+    assert 0.7 < steepness[1, 0] < 0.8
+    share = np.array([[1 - pi.mean()], [pi.mean()]])
+    for effect in (-1.2, 0.4, 1.2):
+        found = effects({"a": ([[-effect], [effect]], [1, 1], 0)})
+        found = replace(found, composition=share, steepness=steepness)
+        right = 100 * (1 / (1 + np.exp(-eta - effect)) - pi).mean()
+        points = percent_points(found, np.zeros((1, 1)))["percent_points"][0, 1, 0]
+        assert points == pytest.approx(right, rel=0.06)
+        plain = percent_points(replace(found, steepness=steepness * 0 + 1), np.zeros((1, 1)))
+        assert abs(plain["percent_points"][0, 1, 0]) > 1.2 * abs(right)
+
+
 def test_of_two_fates_both_are_called_or_neither():
     """Their chances are equal but for rounding, and the list of the calls may end between them."""
     found = effects({"sure": ([[0.5], [-0.5]], [1, 1], 0), "last": ([[0.4], [-0.4]], [1, 1], 0)})
@@ -231,6 +253,7 @@ def evidence(n=40, moved=1):
     found = {
         "composition": SHARES,
         "label_spread": np.ones((3, 2)),
+        "steepness": np.ones((3, 2)),
         "fates": np.array(FATES),
         "days": np.array(DAYS),
         "guide_variance": np.array(0.04),

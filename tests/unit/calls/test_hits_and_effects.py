@@ -46,6 +46,7 @@ def on_fates():
         mean=mean,
         sd=mean * 0,
         composition=share,
+        steepness=np.ones((3, 3)),
     )
 
 

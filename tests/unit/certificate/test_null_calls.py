@@ -13,7 +13,7 @@ SHARES = np.repeat([[0.5], [0.3], [0.2]], 2, axis=1)
 def evidence(nulls):  # noqa: F811
     """What mash asks for beside score and information."""
     return {"genes": nulls.genes, "fates": nulls.fates, "days": nulls.days, "composition": SHARES,
-            "label_spread": np.ones((3, 2))}  # fmt: skip
+            "label_spread": np.ones((3, 2)), "steepness": np.ones((3, 2))}  # fmt: skip
 
 
 def test_score_and_information_give_back_the_effects(nulls):  # noqa: F811

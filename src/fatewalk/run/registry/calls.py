@@ -20,6 +20,7 @@ AFTER_MASH = (
 OF_FATES = (
     Column("names, fates, days", "along the axes, the reference first"),
     Column("composition", "shares of the fates that the scale is at", "probability", "F, D"),
+    Column("steepness", "as in evidence.npz", "", "F, D"),
     Column("estimate, se", "unshrunk, in logit of the fate's own probability", "logit", "n, F, D"),
     Column("mean, sd", "after mash; missing without cells and where a fate is rare", "logit", "n, F, D"),
     Column("lfsr", "local false sign rate", "probability", "n, F, D"),
@@ -297,8 +298,9 @@ FILES = (
             ),
             Column(
                 "percent_points, percent_points_low, percent_points_high",
-                "change of the fate's probability that goes with `effect` and its interval, at the day's mix "
-                "of fates: 100 (expit(logit p + effect) - p), p the fate's probability without the gene",
+                "change of the fate's probability, on average over the cells of the day, that goes with "
+                "`effect` and its interval: 100 (expit(logit p + s effect) - p), p the fate's probability "
+                "without the gene, s (`steepness` of evidence.npz) below 1 where cells differ otherwise",
                 unit="percentage points",
             ),
             Column(
@@ -427,7 +429,8 @@ FILES = (
             Column("mash_mean, mash_sd", "mash over fates and days"),
             Column(
                 "percent_points, percent_points_low, percent_points_high",
-                "scale fate: change of the fate's probability that mash_mean makes, and its 95 % interval",
+                "scale fate: change of the fate's mean probability over the cells of the day that mash_mean "
+                "makes, and its 95 % interval",
                 unit="percentage points",
             ),
             Column(

@@ -285,6 +285,12 @@ FILES = (
             ),
             Column("guide_variance", "variance of a guide around its gene, sigma_guide²", unit="logit²"),
             Column("composition", "mean probability of each fate by day", "probability", "F, D"),
+            Column(
+                "steepness",
+                "slope of the mean probability over the cells of a day over that of a cell at this mean",
+                "",
+                "F, D",
+            ),
             Column("label_spread", "SD of the labels over that of labels that name one fate", "", "F, D"),
             Column("genes, guides, fates, days", "names along the axes, the reference first"),
             Column("guide_to_gene", "index of each guide's gene", shape="G"),
