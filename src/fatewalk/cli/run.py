@@ -63,6 +63,9 @@ END = "Complete log"
 USAGE = re.compile(r"\S+: error: ")  # of its command line
 OF_SNAKEMAKE = ("Elapsed time:", "WorkflowError:", "At least one job did not complete")
 ELSEWHERE = ("--config", "-C", "--directory", "-d")  # of Snakemake: paths may be others than the config's
+ENDED = (
+    "Ended by you. Run the same command again: what is finished stays, and a fit goes on from where it was."
+)
 LAST_LINES = 15  # shown where Snakemake fails before its first job
 
 
@@ -99,7 +102,8 @@ def run(path: Path, options: Sequence[str]) -> int:
         progress.take(line)
     status = _status(snakemake.wait())
     progress.close()
-    click.echo("\n".join(["", *progress.last_words(status)]))
+    words = [ENDED] if snakemake.was_ended and status else progress.last_words(status)
+    click.echo("\n".join(["", *words]))
     return status
 
 
@@ -186,11 +190,13 @@ class _Snakemake:
         pipe: Any = {"stderr": subprocess.PIPE, "text": True, "errors": "replace"} if piped else {}
         self.process = subprocess.Popen(command, start_new_session=True, **pipe)
         self.before: dict[int, Any] = {}
+        self.was_ended = False
         if threading.current_thread() is threading.main_thread():
             for one in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
                 self.before[one] = signal.signal(one, self._pass_on)
 
     def _pass_on(self, number: int, _frame: Any) -> None:
+        self.was_ended = True
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self.process.pid, number)
 

@@ -169,6 +169,7 @@ def test_ctrl_c_is_passed_on_and_the_exit_status_is_snakemakes(config):
     said, _ = process.communicate(timeout=15)
     assert process.returncode == 7
     assert said.count("stopped") == 1
+    assert "Ended by you. Run the same command again" in said
 
 
 @pytest.mark.slow
