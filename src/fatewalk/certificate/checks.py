@@ -104,7 +104,9 @@ def control_guides(nulls: Nulls) -> Check:
     name, z, share = "control_guides", nulls.control_z, nulls.control_share  # [K, D, F]
     n = float(share.sum())
     if n < FEWEST_Z:
-        few = "No NTC guide is in enough cells to be tried as if it were a gene."
+        few = (
+            "No NTC guide could be tried as if it were a gene: that takes two or more, each in enough cells."
+        )
         return Check(name, "warn", None, None, few)
     value = _spread(z, share)
     limit = max(SPREAD_FAIL, float(np.sqrt(chdtri(n, SURE) / n)))

@@ -426,7 +426,8 @@ def _said(
     genes = guide_map.loc[~guide_map["is_ntc"], "gene_name"].nunique()
     of_guides = next((entry[key] for key in ("guide_calls", "protospacer_calls", "guide_anndata", "guide_key")
                       if entry.get(key)), "the file")  # fmt: skip
-    carrying = calls["cell_id"].nunique()
+    known = calls["guide"].isin(guide_map["guide_name"])
+    carrying = calls.loc[known, "cell_id"].nunique()
     lines = [
         f"{screen}: {len(cells):,} cells",
         f"  fates       {join(list(fates))} ({entry.get('fate_key', 'columns of the table')}); "
@@ -439,6 +440,12 @@ def _said(
     if "cluster_key" in entry:
         lines.append(f"  clusters    {report['clusters']} (column {entry['cluster_key']})")
     unsure = list(found.unsure)
+    if not known.all():
+        strange = calls.loc[~known, "guide"].astype(str).unique().tolist()
+        unsure.append(
+            f"{count(len(strange), 'guide')} of {(~known).sum():,} calls are not in the guide map, such as "
+            f"{quoted(strange)}: is it the map of this screen?"
+        )
     if not n_ntc and not any("control" in sentence for sentence in unsure):
         unsure.append("There is no non-targeting control; effects are then against the average guide.")
     lines += ["", "Unsure, please look at it:", *(f"  - {one}" for one in unsure)] if unsure else []

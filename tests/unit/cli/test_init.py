@@ -63,6 +63,16 @@ def test_every_form_of_cellranks_output_becomes_a_config(file, options, guide_ke
 
 
 @of_cellrank
+def test_guides_that_the_map_lacks_are_told(here):
+    pd.read_csv(FOLDER / "guides.csv").iloc[:20].to_csv("short.csv", index=False)
+    said = invoke("init", FOLDER / "a_sparse_uns.h5ad", "--guide-map", "short.csv")
+    assert "33 guides of 3," in said
+    assert "calls are not in the guide map, such as" in said
+    assert "is it the map of this screen?" in said
+    assert "in 2,587 of the cells" not in said
+
+
+@of_cellrank
 def test_what_is_told_by_names_alone_is_said():
     said = invoke("init", FOLDER / "d_obs.h5ad")
     assert "they could be read from 'gRNA' (5,981 calls" in said
