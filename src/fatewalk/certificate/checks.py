@@ -105,7 +105,7 @@ def control_guides(nulls: Nulls) -> Check:
     n = float(share.sum())
     if n < FEWEST_Z:
         few = (
-            "No NTC guide could be tried as if it were a gene: that takes two or more, each in enough cells."
+            "No NTC guide could be tried as if it were a gene: that takes two or more with enough cells."
         )
         return Check(name, "warn", None, None, few)
     value = _spread(z, share)
