@@ -40,6 +40,7 @@ MEDIAN_SQUARE = 0.454936  # median of chi-squared with one degree of freedom
 ONE_PART = "rests on one guide in one replicate"
 NO_REST = "only one guide in one replicate"
 ONE_CONTROL = "hangs on one control"
+ONE_REPLICATE = "rests on one replicate"
 INSEPARABLE = "cannot be told from another gene"
 HALF = 0.5  # share of the effect that a control takes along at least
 DEPLETED = "depleted by"  # and the day's own label
@@ -172,6 +173,7 @@ COLUMNS = (
     "without_a_guide_low", "without_a_guide_high", "without_a_replicate_low", "without_a_replicate_high",
     "without_largest_part", "weakest_without", "weakest_without_estimate", "weakest_without_z", "survives",
     "without_a_control_low", "without_a_control_high", "needed_control",
+    "needed_replicate",
 )  # fmt: skip
 DECIMALS = dict.fromkeys(COLUMNS, 3)
 
@@ -206,6 +208,11 @@ def marks_of_parts(support: pd.DataFrame) -> list[list[str]]:
 def marks_of_controls(support: pd.DataFrame) -> list[list[str]]:
     """Marks on hits that one control takes away when it is left out, [m]."""
     return [[ONE_CONTROL] * bool(control) for control in support["needed_control"]]
+
+
+def marks_of_replicates(support: pd.DataFrame) -> list[list[str]]:
+    """Marks on hits that one replicate makes, though the others saw the gene, [m]."""
+    return [[ONE_REPLICATE] * bool(replicate) for replicate in support["needed_replicate"]]
 
 
 def marks_of_defects(support: pd.DataFrame, defects: Mapping[str, str]) -> list[list[str]]:
@@ -340,7 +347,8 @@ class _Hit:
         """The columns of the hit in hit_support.csv."""
         place = self.fate, self.day
         found = {"estimate": self.gene.estimate[place], "se": self.gene.se[place]}
-        return found | self._replicates() | self._largest() | self._ranges() | self._weakest()
+        parts = self._replicates() | self._largest() | self._ranges() | self._weakest()
+        return found | parts | {"needed_replicate": self._needed_replicate()}
 
     def controls(self, controls: Controls) -> dict[str, object]:
         """The strongest day without each control, and the control without which the hit is not seen."""
@@ -358,6 +366,29 @@ class _Hit:
             "without_a_control_high": max(known, default=np.nan),
             "needed_control": min(needed, default=(0.0, ""))[1],
         }
+
+    def _needed_replicate(self) -> str:
+        """The replicate without which little is left of the hit, and which stands apart from the others."""
+        cells = self.gene.cells[:, :, self.days].sum(axis=2)  # [J, R]
+        found = []
+        for r in np.flatnonzero(cells.sum(axis=0)).tolist():
+            keep = _all_but(cells, (slice(None), r))
+            z = self.over_days(*(values[self.fate] for values in self.gene.without(keep)))
+            if z < LEFT and self._stands_apart(keep) > APART:
+                found.append((z, str(self.gene.replicates[r])))
+        return min(found, default=(0.0, ""))[1]
+
+    def _stands_apart(self, keep: Flags) -> float:
+        """By how many SEs the effect of what is left out exceeds that of the rest, over the active days."""
+        own, rest = self.gene.pooled(~keep), self.gene.pooled(keep)
+        both = np.isfinite(own.mean[self.fate] + rest.mean[self.fate])
+        at = self.fate, [day for day in self.days if both[day]]
+        if not at[1]:
+            return 0.0
+        guides = ((own.weight - rest.weight)[:, *at] ** 2).sum(axis=0) * self.gene.guide_variance[at]
+        variance = own.variance[at] + rest.variance[at] + guides  # [days]
+        along = self.gene.sign[at] / variance
+        return float(along @ (own.mean - rest.mean)[at] / np.sqrt((1 / variance).sum()))
 
     def _on_day(self, keep: Flags) -> float:
         return float(self.gene.without(keep)[0][self.fate, self.day])

@@ -104,9 +104,7 @@ def control_guides(nulls: Nulls) -> Check:
     name, z, share = "control_guides", nulls.control_z, nulls.control_share  # [K, D, F]
     n = float(share.sum())
     if n < FEWEST_Z:
-        few = (
-            "No NTC guide could be tried as if it were a gene: that takes two or more with enough cells."
-        )
+        few = "No NTC guide could be tried as if it were a gene: that takes two or more with enough cells."
         return Check(name, "warn", None, None, few)
     value = _spread(z, share)
     limit = max(SPREAD_FAIL, float(np.sqrt(chdtri(n, SURE) / n)))

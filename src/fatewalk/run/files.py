@@ -33,7 +33,7 @@ WITHHELD = "hits_withheld.csv"
 #: Columns of names, which may look like numbers.
 NAMES = ("gene", "guide", "fate", "contrast", "reference", "also_moved", "day", "strongest_day",
          "active_days", "best_day", "best_day_among_active", "pattern", "marks", "not_resolved",
-         "needed_control", "largest_guide")  # fmt: skip
+         "needed_control", "needed_replicate", "largest_guide")  # fmt: skip
 OF_TRUTH = tuple(name for name in NAMES if name != "day")  # there it is the place among the days
 
 

@@ -34,6 +34,7 @@ from fatewalk.calls.support import (
     marks_of_controls,
     marks_of_defects,
     marks_of_parts,
+    marks_of_replicates,
     marks_of_survival,
     support_table,
     with_marks,
@@ -157,6 +158,7 @@ def rests_on(
     defects = run.json("fit_card.json")["defects"]["genes"]
     return support, joined(
         marks_of_parts(support),
+        marks_of_replicates(support),
         marks_of_controls(support),
         marks_of_defects(support, defects),
         marks_of_survival(support, survival),

@@ -11,11 +11,13 @@ from fatewalk.calls.support import (
     NO_REST,
     ONE_CONTROL,
     ONE_PART,
+    ONE_REPLICATE,
     Controls,
     Parts,
     marks_of_controls,
     marks_of_defects,
     marks_of_parts,
+    marks_of_replicates,
     support_table,
     with_marks,
 )
@@ -108,6 +110,22 @@ def test_replicates_that_disagree_are_counted():
     assert row["replicates_agree"] == "1 of 2"
     assert row["without_a_replicate_low"] == -0.2
     assert np.isnan(row["without_a_guide_low"])
+
+
+def test_a_hit_of_one_replicate_is_marked():
+    """Both guides show it in rep1, and neither in rep2; no single part makes it."""
+    found = supported([[1.2, 0.0], [1.2, 0.1]], [[150, 150], [150, 150]])
+    assert found["needed_replicate"].tolist() == ["rep1"]
+    assert marks_of_replicates(found) == [[ONE_REPLICATE]]
+    # a rest that shows the hit on its own, or that is too small to tell: no mark
+    for parts in (
+        ([[1.2, 0.6], [1.2, 0.6]], [[150, 150], [150, 150]]),
+        ([[1.2, 0.5], [1.2, 0.5]], [[150, 6], [150, 6]]),
+        ([[1.2], [1.2]], [[150], [150]]),
+    ):
+        assert marks_of_replicates(supported(*parts)) == [[]]
+    loss = supported([[-1.2, 0.0], [-1.2, 0.0]], [[150, 150], [150, 150]], sign=-1.0)
+    assert loss["needed_replicate"].tolist() == ["rep1"]
 
 
 def test_a_loss_is_measured_in_its_own_direction():

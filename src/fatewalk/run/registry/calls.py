@@ -401,6 +401,11 @@ FILES = (
                 unit="logit",
             ),
             Column("needed_control", "the control without which the hit is not seen; mostly empty"),
+            Column(
+                "needed_replicate",
+                "the replicate without which less than 1.28 standard errors are left over the active days, "
+                "and which lies 2.5 or more above the others; mostly empty",
+            ),
             Column("marks", "as in `hits.csv`"),
         ),
     ),
