@@ -188,23 +188,28 @@ class _Snakemake:
 
     def __init__(self, command: Sequence[str], piped: bool = True) -> None:
         pipe: Any = {"stderr": subprocess.PIPE, "text": True, "errors": "replace"} if piped else {}
-        self.process = subprocess.Popen(command, start_new_session=True, **pipe)
         self.before: dict[int, Any] = {}
-        self.was_ended = False
+        self.was_ended = 0  # by this signal
+        self.process: subprocess.Popen[str] | None = None
         if threading.current_thread() is threading.main_thread():
             for one in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
                 self.before[one] = signal.signal(one, self._pass_on)
+        self.process = subprocess.Popen(command, start_new_session=True, **pipe)
+        if self.was_ended:  # while it was being started
+            self._pass_on(self.was_ended, None)
 
     def _pass_on(self, number: int, _frame: Any) -> None:
-        self.was_ended = True
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(self.process.pid, number)
+        self.was_ended = number
+        if self.process is not None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self.process.pid, number)
 
     def lines(self, tick: Callable[[], None]) -> Iterator[str]:
         """What Snakemake says, line by line; ``tick`` is called where it says nothing for a second."""
         said: queue.Queue[str | None] = queue.Queue()
 
         def read() -> None:
+            assert self.process is not None
             assert self.process.stderr is not None
             for line in self.process.stderr:
                 said.put(line.rstrip("\n"))
@@ -223,6 +228,7 @@ class _Snakemake:
 
     def wait(self) -> int:
         """Wait for the end; the return code."""
+        assert self.process is not None
         try:
             return self.process.wait()
         finally:

@@ -1,6 +1,7 @@
 """``fatewalk run``: what it starts, what it shows, how it ends."""
 
 import io
+import os
 import re
 import signal
 import subprocess
@@ -170,6 +171,18 @@ def test_ctrl_c_is_passed_on_and_the_exit_status_is_snakemakes(config):
     assert process.returncode == 7
     assert said.count("stopped") == 1
     assert "Ended by you. Run the same command again" in said
+
+
+def test_ctrl_c_while_snakemake_is_being_started_reaches_it(monkeypatch):
+    popen = subprocess.Popen
+
+    def interrupted(*arguments, **options):
+        process = popen(*arguments, **options)
+        os.kill(os.getpid(), signal.SIGINT)
+        return process
+
+    monkeypatch.setattr(run_module.subprocess, "Popen", interrupted)
+    assert run_module._Snakemake(["sleep", "20"], piped=False).wait() == -signal.SIGINT
 
 
 @pytest.mark.slow
