@@ -65,22 +65,23 @@ class FateCalls:
         did, and if one of the hits more likely moved itself than not. Then those that did are named; else
         all are, because any of them may have moved.
         """
-        active = active_days(genes.lfsr, genes.prob_large, calls)
-        if active.shape[1] == 2:  # twins by rounding: a list may end between them
-            active = np.repeat(active.any(axis=1, keepdims=True), 2, axis=1)
+        active = _both_or_neither(active_days(genes.lfsr, genes.prob_large, calls))
         none = genes.patterns[:, :, PATTERNS.index("none")]  # [n, F]
         candidate = active.any(axis=2)
         fdr = np.full(candidate.shape, np.nan)
         fdr[candidate] = running_mean(none[candidate])
-        hit = hit_anyday(active, genes.lfsr, fdr, calls)
-        if hit.shape[1] == 2:
-            hit = np.repeat(hit.any(axis=1, keepdims=True), 2, axis=1)
+        hit = _both_or_neither(hit_anyday(active, genes.lfsr, fdr, calls))
         moved = hit & (genes.moved > LIKELY)
         told = (genes.untold <= LIKELY) & moved.any(axis=1)
         named = np.where(told[:, None], moved, hit)
         if hit.shape[1] == 2:  # the gain of one is the loss of the other: once is enough
             named[:, 0] = False
         return cls(active, hit, told, named)
+
+
+def _both_or_neither(flags: Flags) -> Flags:
+    """Flags [n, F, ...]; two fates are equal but for rounding, and a list of calls may end between them."""
+    return flags | flags[:, ::-1] if flags.shape[1] == 2 else flags
 
 
 def fate_hits_table(

@@ -11,6 +11,7 @@ from fatewalk.config import MAIN_RUN, SimulatedDataset, load_config, read_config
 from fatewalk.config.labels import KEY
 from fatewalk.config.messages import Problems
 from fatewalk.core.errors import FatewalkError, first_few
+from fatewalk.core.schema import UNRESOLVED
 from fatewalk.core.words import count, on_days
 from fatewalk.diagnostics.expected import detectable_effects, replicates_beyond_one
 from fatewalk.estimates.estimand import choose_estimand
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
     from fatewalk.config import Config, Dataset, RunSettings
     from fatewalk.screen.design import Design
 
-UNRESOLVED = 0.1  # labels of a day that say less than this share of what they could
 Tables = tuple["pd.DataFrame", "pd.DataFrame", "pd.DataFrame", dict[str, str], list[str]]
 
 

@@ -10,9 +10,9 @@ import numpy as np
 import pandas as pd
 
 from fatewalk.api import load
-from fatewalk.cli.check import UNRESOLVED
 from fatewalk.cli.tables import aligned
 from fatewalk.core.errors import FatewalkError, first_few
+from fatewalk.core.schema import UNRESOLVED
 from fatewalk.core.words import count, join, on_days
 
 if TYPE_CHECKING:

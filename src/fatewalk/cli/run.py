@@ -18,7 +18,6 @@ import click
 from tqdm import tqdm
 
 import fatewalk
-from fatewalk.cli.check import tables_of
 from fatewalk.config import MAIN_RUN, load_config, read_config
 from fatewalk.config.messages import Problems
 from fatewalk.core.errors import FatewalkError
@@ -124,6 +123,8 @@ def look_at_inputs(config: Config) -> None:
                 require_file(file)
         before = Path(config.results_dir, name, "input")
         if of_another_entry(before, dataset.own_keys()) or of_other_files(before, dataset.paths):
+            from fatewalk.cli.check import tables_of  # takes torch along
+
             tables_of(dataset, config.settings(name, MAIN_RUN))
 
 

@@ -69,3 +69,5 @@ def day_columns(name: str, n_days: int) -> list[str]:
 DAY_COLUMN = re.compile(r"(?P<name>.+)_d(?P<day>\d+)")
 
 NOT_APART = "cannot be told apart"  # what is said of effects of guides or genes that occur together
+
+UNRESOLVED = 0.1  # labels of a day that say less than this share of what they could
