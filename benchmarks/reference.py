@@ -46,7 +46,7 @@ def load_reference(folder: Path) -> tuple[Design, ModelConfig, dict[str, np.ndar
     design, _ = build_design(cells, calls, guide_map, DesignConfig(), meta["fates"])
     config = ModelConfig(
         fates=meta["fates"],
-        priors=meta["priors"],
+        priors={**meta["priors"], "s_rep_day": 0},
         # the first references have one slope; their replicate effects sum to anything: theta is the same
         burden_slope=meta.get("burden_slope", "shared"),
     )

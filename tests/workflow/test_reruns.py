@@ -40,7 +40,10 @@ EXPECTED = {
     "model.time_scale": ("gaps", AFTER_FIT),
     **{
         f"model.priors.{name}": (0.3, AFTER_FIT)
-        for name in ["s_alpha", "s_rep", "s_gamma", "s_tau", "s_time", "s_guide", "s_covariate", "s_cluster"]
+        for name in [
+            "s_alpha", "s_rep", "s_rep_day", "s_gamma", "s_tau", "s_time", "s_guide", "s_covariate",
+            "s_cluster",
+        ]
     },
     "fit.family": ("laplace", AFTER_FIT),
     "fit.likelihood_weight": (1.0, AFTER_FIT),

@@ -10,7 +10,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, Field, PositiveFloat, PositiveInt, field_validator, model_validator
 
-from fatewalk.config.base import Scale, Section, Seed, key
+from fatewalk.config.base import Scale, Section, Seed, Size, key
 from fatewalk.config.places import fate_names, not_twice
 from fatewalk.core.schema import Unit
 
@@ -55,7 +55,12 @@ class PriorsConfig(Section):
     """Prior scales, in logit."""
 
     s_alpha: Scale = key(2.5, description="SD of the intercepts by fate and day", read_by=["fit_effects"])
-    s_rep: Scale = key(0.8, description="SD of the replicate effects", read_by=["fit_effects"])
+    s_rep: Scale = key(0.8, description="SD of the levels of replicates", read_by=["fit_effects"])
+    s_rep_day: Size = key(
+        0.4,
+        description="SD of a replicate on a day around its level; 0: the same level on all days",
+        read_by=["fit_effects"],
+    )
     s_gamma: Scale = key(0.8, description="SD of the burden slopes", read_by=["fit_effects"])
     s_tau: Scale = key(
         1.0, description="scale of tau, the SD of first-day gene effects", read_by=["fit_effects"]

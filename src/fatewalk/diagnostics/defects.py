@@ -53,11 +53,10 @@ class Group:
 
 @dataclass(frozen=True)
 class Levels:
-    """Replicates whose level is imitated by intercepts of ``days`` or by pairs [n, 2] of gene and day."""
+    """A replicate whose level pairs [n, 2] of gene and day imitate."""
 
     name: str
-    reps: list[int]
-    days: list[int]
+    rep: int
     genes: np.ndarray
 
 
@@ -291,36 +290,11 @@ def replicates_without_control(design: Design, defects: Defects) -> list[Levels]
     return [
         Levels(
             f"level of replicate {design.reps[i]}, which has no control, against its genes",
-            [int(i)],
-            [],
+            int(i),
             np.argwhere(present[i].reshape(n_genes, n_days)),
         )
         for i in np.flatnonzero(~fixed)
     ]
-
-
-def replicates_and_days(design: Design, defects: Defects) -> list[Levels]:
-    """Name replicates that are tied to days: their levels and the days' intercepts are one thing."""
-    n_reps, n_days = len(design.reps), len(design.days)
-    table = torch.bincount(design.rep * n_days + design.day, minlength=n_reps * n_days)
-    reps, days = np.nonzero(table.reshape(n_reps, n_days).numpy())
-    graph = coo_array((np.ones(len(reps)), (reps, n_reps + days)), shape=(n_reps + n_days,) * 2)
-    n_parts, label = connected_components(graph, directed=False)
-    if n_parts == 1:
-        return []
-    found, parts = [], []
-    for part in range(n_parts):
-        reps, days = np.flatnonzero(label[:n_reps] == part), np.flatnonzero(label[n_reps:] == part)
-        who = join([design.reps[i] for i in reps])
-        when = on_days([design.days[i] for i in days])
-        parts.append(f"{who} only on {when}")
-        name = f"level of replicates {who} against the intercept of {when}"
-        found.append(Levels(name, reps.tolist(), days.tolist(), np.empty((0, 2), np.int64)))
-    defects.warnings.append(
-        f"Replicates are confounded with days ({'; '.join(parts[:N_NAMED])}): their levels cannot be told "
-        "from the intercepts of the days. Gene effects within a day are not touched."
-    )
-    return found[1:]  # the others say where the first is
 
 
 def clusters_of_one_gene(design: Design, defects: Defects) -> None:

@@ -76,9 +76,12 @@ def weak_directions(
         named = {c.name: WeakDirection(c.name, None, c.prior_sd, c.labels_sd) for c in candidates}
         return sorted(named.values(), key=lambda weak: -_ratio(weak))
     values, vectors, scale = _decompose(profile, f, min(N_WEAKEST + len(candidates), MOST_WEAKEST))
+    unseen = _unseen(profile.c, scale)
     found: list[WeakDirection] = []
     for candidate in candidates:
         direction = (candidate.vector * scale)[:, None]
+        for block, axes in unseen:
+            direction[block] -= axes @ (axes.T @ direction[block])
         length = float(direction.square().sum())
         if not length:
             continue
@@ -165,10 +168,9 @@ def _candidates(
         assert of_reps is not None
         assert of_days is not None
         vector = torch.zeros(c.size, dtype=DTYPE)
-        replicates, alpha = vector[of_reps], vector[of_days]
-        replicates[level.reps] = 1.0
-        alpha[level.days] = -1.0
-        alpha += len(level.reps) / len(replicates)  # what centring takes from all replicates
+        levels_of_reps = vector[of_reps][: len(design.reps)]
+        levels_of_reps[level.rep] = 1.0
+        vector[of_days] = replicate_term.day_means(levels_of_reps)
         gene, day_of = level.genes.T.tolist()
         vector[c.walk].view(n_days, n_genes)[day_of, gene] = -1.0
         found.append(_Candidate(level.name, vector, replicate_term.sd, float("inf")))
@@ -247,12 +249,8 @@ def _decompose(profile: Profile, f: int, k: int) -> tuple[Tensor, Tensor, Tensor
     matrix *= inverse[:, None]
     matrix *= inverse
     matrix.diagonal()[~seen] = 1.0  # unobserved gene-days are no direction of interest
-    for term in c.terms.nuisances:  # a common level of all replicates, for example, is centred out
-        block = c.blocks[term.name]
-        for direction in term.null_space.T:
-            unseen = scale[block] * direction
-            unseen = unseen / unseen.norm().clamp(min=1e-300)
-            matrix[block, block] += unseen[:, None] * unseen
+    for block, axes in _unseen(c, scale):
+        matrix[block, block] += axes @ axes.T
     matrix.diagonal().add_(NO_INFORMATION)
     factor = cholesky(matrix, "the information at unit diagonal")
     inverse_matrix = torch.cholesky_inverse(factor).numpy()
@@ -267,6 +265,19 @@ def _decompose(profile: Profile, f: int, k: int) -> tuple[Tensor, Tensor, Tensor
     order = np.argsort(-found)
     values = torch.from_numpy(1 / found[order]) - NO_INFORMATION
     return values.clamp(min=0), torch.from_numpy(vectors[:, order].copy()), scale
+
+
+def _unseen(c: Coordinates, scale: Tensor) -> list[tuple[slice, Tensor]]:
+    """Directions of nuisances that no column sees, at unit diagonal: place, and orthonormal axes [n, k].
+
+    A common level of all replicates is centred out, for example.
+    """
+    found = []
+    for term in c.terms.nuisances:
+        block = c.blocks[term.name]
+        axes, size, _ = torch.linalg.svd(scale[block, None] * term.null_space, full_matrices=False)
+        found.append((block, axes[:, size > 1e-9 * size.sum()]))
+    return found
 
 
 def _seen(c: Coordinates, diagonal: Tensor) -> Tensor:

@@ -19,7 +19,6 @@ from fatewalk.diagnostics.defects import (
     in_every_cell,
     large_burden,
     occur_together,
-    replicates_and_days,
     replicates_without_control,
 )
 from fatewalk.diagnostics.directions import WeakDirection, warn_of_weak, weak_directions
@@ -116,7 +115,6 @@ def check_identifiability(design: Design, terms: Terms, rows: Rows, primary: int
     groups = check("guides that occur together", occur_together, design, defects) or []
     check("guides in every cell", in_every_cell, design, defects)
     levels = check("replicates without control", replicates_without_control, design, defects) or []
-    levels += check("replicates and days", replicates_and_days, design, defects) or []
     check("clusters", clusters_of_one_gene, design, defects)
     check("the burden", large_burden, design, terms, defects)
     weak: list[WeakDirection] = []

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from fatewalk.infer.fitted import Posterior
+    from fatewalk.model.terms import Nuisance
     from fatewalk.screen.resample import Resampled
 
 SLACK = 10.0  # factor on the limits of a fit
@@ -74,12 +75,12 @@ def _start(first: Posterior, mode: dict[str, Tensor], c: Coordinates, drawn: Res
         return None
     x = old.sd(old.scales.log_scales(mode["vector"])) * mode["y"]
     out = x.new_zeros(len(x), c.size)
-    of = {Replicates: drawn.rep, Clusters: drawn.cluster}
     for term in c.terms.nuisances:
-        before = old.blocks.get(term.name)
-        source = torch.as_tensor(of.get(type(term), range(term.size)), dtype=torch.int64)
-        if before is not None and len(source) == term.size:
-            out[:, c.blocks[term.name]] = x[:, before][:, source]
+        before = first.model.terms.nuisance(type(term))
+        if before is not None:
+            source = _source(term, before, drawn)
+            place = torch.arange(c.size)[c.blocks[term.name]][source >= 0]
+            out[:, place] = x[:, old.blocks[term.name]][:, source[source >= 0]]
     gene, guide = torch.from_numpy(drawn.gene), torch.from_numpy(drawn.guide)
     delta = apply(old.rotation, x[:, old.directions])[:, guide]  # [F*, G']
     theta = old.theta(x)[:, :, gene]  # [F*, D, L']
@@ -90,3 +91,17 @@ def _start(first: Posterior, mode: dict[str, Tensor], c: Coordinates, drawn: Res
     out[:, c.walk] = torch.einsum("de,fel->fdl", c.terms.walk.inverse, theta).reshape(len(x), -1)
     out[:, c.directions] = apply(c.rotation_transpose, delta)
     return Start(out, mode["vector"], SLACK)
+
+
+def _source(term: Nuisance, before: Nuisance, drawn: Resampled) -> Tensor:
+    """Coordinate of the first fit that each coordinate of a term is to start at, int64 [n]; -1: none."""
+    if isinstance(term, Clusters):
+        return torch.from_numpy(drawn.cluster)
+    if not (isinstance(term, Replicates) and isinstance(before, Replicates)):
+        return torch.arange(term.size)
+    reps = torch.from_numpy(drawn.rep)
+    day, rep = term.samples.T
+    same = (torch.stack([day, reps[rep]], dim=1)[:, None] == before.samples).all(dim=-1)  # [S, S before]
+    n_levels = before.size - len(before.samples)
+    samples = torch.where(same.any(dim=1), n_levels + same.int().argmax(dim=1), -1)
+    return torch.cat([reps, samples])[: term.size]

@@ -1,6 +1,6 @@
 """The terms of the linear predictor, each described once.
 
-    eta[i, f] = intercept of the day + replicate + burden slope of the day x centred burden
+    eta[i, f] = intercept of the day + replicate, on the day + burden slope of the day x centred burden
                 + covariates + own intercept of the cluster                      (nuisances)
                 + sum over guides g of cell i of theta[gene of g, f, d] + delta[g, f]
 
@@ -15,9 +15,9 @@ Letters: F* contrasts, L genes, G guides, D days, V directions of guides, n coor
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import torch
 from torch import Tensor
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from fatewalk.config.sections import ModelConfig
     from fatewalk.screen.design import Design
 
+N = TypeVar("N", bound="Nuisance")
 Entries = list[tuple[Tensor, Tensor | None]]  # column [N] and value [N] of every cell; None: 1
 
 
@@ -113,23 +114,63 @@ class Intercepts(Nuisance):
         return [f"the intercept of {on_days([day])}" for day in design.days]
 
 
+@dataclass(frozen=True)
 class Replicates(Nuisance):
-    """Replicates, apart from the intercepts: their effects sum to zero."""
+    """Levels of replicates apart from the intercepts: on the average over a day's replicates they are zero.
+
+    A replicate has one level, and each of its samples (its cells of a day) deviates from it. A coordinate
+    is a level or the deviation of a sample in units that give both the SD of levels.
+
+    Attributes
+    ----------
+    samples : Tensor, int64 [S, 2]
+        Day and replicate of each sample, ascending.
+    """
+
+    samples: Tensor = field(default_factory=lambda: torch.zeros(0, 2, dtype=torch.int64))
 
     @classmethod
     def of(cls, design: Design, config: ModelConfig) -> Replicates | None:
-        """None where there is one replicate."""
-        n = len(design.reps)
-        centred = torch.eye(n, dtype=DTYPE) - 1 / n
-        return cls("b", centred.to_sparse_csr(), False, config.priors.s_rep) if n > 1 else None
+        """None where no day has two replicates."""
+        n_days, n_reps, priors = len(design.days), len(design.reps), config.priors
+        cells = torch.bincount(design.day * n_reps + design.rep, minlength=n_days * n_reps)
+        samples = cells.reshape(n_days, n_reps).nonzero()  # [S, 2]
+        day, rep = samples.T
+        sizes = torch.bincount(day, minlength=n_days)
+        if sizes.amax() == 1:
+            return None
+        levels = torch.nn.functional.one_hot(rep, n_reps).to(DTYPE)  # [S, R]
+        deviations = priors.s_rep_day / priors.s_rep * torch.eye(len(samples), dtype=DTYPE)  # [S, S]
+        both = torch.cat([levels, deviations[:, : len(samples) * (priors.s_rep_day > 0)]], dim=1)
+        means = both.new_zeros(n_days, both.shape[1]).index_add(0, day, both) / sizes.clamp(min=1)[:, None]
+        full = both.new_zeros(n_days * int(sizes.amax()), both.shape[1])
+        full[_columns(day, int(sizes.amax()))] = both - means[day]
+        return cls("b", full.to_sparse_csr(), True, priors.s_rep, samples=samples)
 
     def entries(self, design: Design) -> Entries:
-        """The column of its replicate."""
-        return [(design.rep, None)]
+        """The column of its sample."""
+        n_days, n_reps = len(design.days), len(design.reps)
+        column = torch.full((n_days * n_reps,), -1, dtype=torch.int64)
+        column[self.samples @ torch.tensor([n_reps, 1])] = _columns(
+            self.samples[:, 0], self.n_columns // n_days
+        )
+        return [(column[design.day * n_reps + design.rep], None)]
 
     def words(self, design: Design) -> list[str]:
-        """By replicate."""
-        return [f"replicate {rep}" for rep in design.reps]
+        """By replicate, then by replicate and day."""
+        samples = [f"replicate {design.reps[r]} on {on_days([design.days[d]])}" for d, r in self.samples]
+        return [*(f"replicate {rep}" for rep in design.reps), *samples][: self.size]
+
+    def day_means(self, levels: Tensor) -> Tensor:
+        """Mean of levels of replicates [R] over the replicates of each day, [D]: what centring takes."""
+        day, rep = self.samples.T
+        return levels.new_zeros(int(day[-1]) + 1).index_add(0, day, levels[rep]) / torch.bincount(day)
+
+
+def _columns(day: Tensor, width: int) -> Tensor:
+    """Columns of samples whose days are ascending, ``width`` of them for each day, int64 [S]."""
+    first = torch.searchsorted(day, day)
+    return day * width + torch.arange(len(day)) - first
 
 
 class BurdenSlopes(Nuisance):
@@ -384,7 +425,7 @@ class Terms:
         """The same with centred deviations."""
         return replace(self, guides=replace(self.guides, centred=True))
 
-    def nuisance(self, kind: type[Nuisance]) -> Nuisance | None:
+    def nuisance(self, kind: type[N]) -> N | None:
         """The nuisance of a kind, if there is one."""
         return next((term for term in self.nuisances if isinstance(term, kind)), None)
 

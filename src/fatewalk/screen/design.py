@@ -22,7 +22,7 @@ from fatewalk.core.errors import FatewalkError, quoted
 from fatewalk.core.files import atomic_path, reading
 from fatewalk.core.schema import BURDEN, CLUSTER, MIN_MULTI_GUIDE_GENES
 from fatewalk.core.tables import write_table
-from fatewalk.core.words import count
+from fatewalk.core.words import N_NAMED, count, join, on_days
 from fatewalk.screen.checks import (
     Guides,
     Report,
@@ -286,7 +286,8 @@ def build_design(
         **{name: torch.from_numpy(np.ascontiguousarray(array)) for name, array in arrays.items()},
     )
     _describe(design, BURDEN in cells, report)
-    _note_missing_nuisances(design, report)
+    _note_missing_replicates(design, report)
+    _note_missing_slopes(design, report)
     report |= {name: report.pop(name) for name in ("notes", "warnings")}  # last, where they are found
     return design, report
 
@@ -450,14 +451,24 @@ def _describe(design: Design, burden_given: bool, report: Report) -> None:
     )
 
 
-def _note_missing_nuisances(design: Design, report: Report) -> None:
-    """Say which nuisance effects the screen cannot tell, as the cells do not differ."""
-    if len(design.reps) == 1:
+def _note_missing_replicates(design: Design, report: Report) -> None:
+    """Say where no replicates can be compared."""
+    n_days, n_reps = len(design.days), len(design.reps)
+    cells = torch.bincount(design.day * n_reps + design.rep, minlength=n_days * n_reps)
+    samples = cells.reshape(n_days, n_reps).nonzero().tolist()
+    unseen = "how much replicates differ is not seen, and standard errors do not contain it."
+    if n_reps == 1:
         report["warnings"].append(
-            f"All {design.n_cells} cells are of one replicate ({design.reps[0]!r}): how much replicates "
-            "differ is not seen, and standard errors do not contain it. If there are several, name their "
-            "column (rep_key)."
+            f"All {design.n_cells} cells are of one replicate ({design.reps[0]!r}): {unseen} If there are "
+            "several, name their column (rep_key)."
         )
+    elif len(samples) == n_days:
+        of_day = [f"{design.reps[r]!r} on {on_days([design.days[d]])}" for d, r in samples]
+        report["warnings"].append(f"No day has cells of two replicates ({join(of_day[:N_NAMED])}): {unseen}")
+
+
+def _note_missing_slopes(design: Design, report: Report) -> None:
+    """Say which effects of the burden the screen cannot tell, as the cells do not differ."""
     n_days = len(design.days)
     low, high = (
         torch.zeros(n_days, dtype=torch.float64).scatter_reduce(

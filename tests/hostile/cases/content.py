@@ -1369,10 +1369,10 @@ EXPERIMENT = [
     ),
     Case(
         "days nested in replicates",
-        "fit_effects",
-        refit(cells=lambda cells: cells.assign(rep="m" + cells["day"].astype(str))),
+        "design",
+        lambda s: s.write("cells.csv", s.table("cells.csv").assign(rep=lambda t: "m" + t["day"].astype(str))),
         "warned",
-        ("Replicates are confounded with days (mday0 only on day0; mday2 only on day2)",),
+        ("No day has cells of two replicates ('mday0' on day0 and 'mday2' on day2)",),
     ),
     Case(
         "cassettes of two guides",

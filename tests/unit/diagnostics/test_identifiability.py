@@ -333,18 +333,6 @@ def test_replicate_whose_genes_are_elsewhere_too():
     assert found.gene_defects == {}
 
 
-def test_replicates_confounded_with_days():
-    cells, calls, guides, fates = screen(cells=3000, ntc_share=0.3)
-    cells["rep"] = cells["rep"] + cells["day"]
-    found = check(design_of(cells, calls, guides, fates))
-    warned(found, "Replicates are confounded with days", "only on day0", "only on day1")
-    assert found.gene_defects == {}
-    weakest = found.weak_directions[0]
-    assert weakest.name.startswith("level of replicates")
-    assert weakest.name.endswith("against the intercept of day1")
-    assert weakest.share == pytest.approx(0, abs=1e-9)
-
-
 def test_effects_that_rest_on_one_cluster():
     cells, calls, guides, fates = screen(
         clusters=30, cluster_shares_guides=True, moi=1, moi_distribution="fixed", guides_per_gene=1

@@ -41,7 +41,10 @@ def brute_force(posterior, design, genes):
     theta = effects.theta.numpy()  # [S, F*, L, D]
     beta = effects.beta(design.guide_to_gene).mean(dim=0).numpy()  # [F*, G, D]
     alpha, gamma, b = (latents[name].mean(dim=0).numpy() for name in ("alpha", "gamma", "b"))
-    b = b - b.mean(axis=1, keepdims=True)
+    n_reps, n_days, priors = len(design.reps), len(design.days), ModelConfig().priors
+    own = b[:, n_reps:].reshape(-1, n_days, n_reps) * priors.s_rep_day / priors.s_rep
+    b = b[:, None, :n_reps] + own
+    b = b - b.mean(axis=2, keepdims=True)  # [F*, D, R]
     day, rep, burden = (x.numpy() for x in (design.day, design.rep, design.burden))
     gene_of = design.guide_to_gene.numpy()
     found = np.zeros((len(genes), DRAWS, 3, len(design.days)))
@@ -50,7 +53,7 @@ def brute_force(posterior, design, genes):
         guides = design.cell_guides[design.cell_offsets[i] : design.cell_offsets[i + 1]].numpy()
         slope = gamma[:, d] * (burden[i] - burden[day == d].mean())
         for place, gene in enumerate(genes):
-            off = alpha[:, d] + b[:, rep[i]] + slope
+            off = alpha[:, d] + b[:, d, rep[i]] + slope
             off = off + beta[:, [g for g in guides if gene_of[g] != gene], d].sum(axis=1)
             before = softmax(off)
             for draw in range(DRAWS):

@@ -1,5 +1,7 @@
 """Refits of designs that were drawn again start at the mode of the first fit, and end at their own."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -17,6 +19,7 @@ from fatewalk.infer.laplace import fit_laplace
 from fatewalk.infer.refit import refit
 from fatewalk.model import make_rows, make_terms
 from fatewalk.model.coordinates import Coordinates
+from fatewalk.model.terms import Replicates
 from fatewalk.screen.resample import Resampled, resample
 from fatewalk.stages.fit_effects import fit_effects
 from tests.conftest import make_design
@@ -91,3 +94,16 @@ def test_the_start_predicts_what_the_first_fit_does(fitted):
     before = old.coefficients(x)[:, old.terms.first_guide :].view(2, 2, -1)
     after = c.coefficients(start.x)[:, c.terms.first_guide :].view(2, 2, -1)
     torch.testing.assert_close(after, before[:, :, torch.from_numpy(drawn.guide)])
+
+
+def test_levels_of_replicates_start_at_those_of_their_sources(fitted):
+    design, posterior = fitted
+    drawn = resample(design, "replicates", 1, seed=2)
+    drawn = replace(drawn, design=replace(drawn.design, rep=1 - drawn.design.rep), rep=np.array([1, 0]))
+    term = make_terms(drawn.design, ModelConfig()).nuisance(Replicates)
+    before = posterior.model.terms.nuisance(Replicates)
+    assert refits._source(term, before, drawn).tolist() == [1, 0, 3, 2, 5, 4]
+    left = resample(design, "leave_one_replicate_out", 1, seed=2)
+    laplace, _ = refit(posterior, left, None, LIMIT)
+    assert laplace.coordinates.terms.nuisance(Replicates) is None
+    assert laplace.status == "converged"

@@ -67,17 +67,20 @@ def test_burden_slope(small_design, option, shape):
     latents = latents_of(trace_of(model, None))
     assert (tuple(latents["gamma"].shape) if "gamma" in latents else None) == shape
     coefficients = model.coefficients(latents, model.effects(latents))
-    assert len(coefficients) == 3 + 2 + (3 if shape else 0) + 3 * len(small_design.guides)
+    assert len(coefficients) == 3 + 6 + (3 if shape else 0) + 3 * len(small_design.guides)
     if shape:
-        slopes = coefficients[3 + 2 : 3 + 2 + 3]  # after 3 days and 2 replicates
+        slopes = coefficients[3 + 6 : 3 + 6 + 3]  # after 3 days and 2 replicates on each
         assert bool((slopes == slopes[0]).all()) == (option == "shared")
 
 
-def test_replicate_effects_sum_to_zero(small_design):
-    model = FateModel(make_terms(small_design, ModelConfig()))
+@pytest.mark.parametrize(("s_rep_day", "size"), [(0.4, 2 + 6), (0, 2)])
+def test_replicate_effects_sum_to_zero(small_design, s_rep_day, size):
+    model = FateModel(make_terms(small_design, ModelConfig(priors={"s_rep_day": s_rep_day})))
     latents = latents_of(trace_of(model, None))
-    b = model.coefficients(latents, model.effects(latents))[3:5]
-    assert b.sum(dim=0).abs().max() < 1e-12 < b.abs().min()
+    assert latents["b"].shape == (2, size)
+    b = model.coefficients(latents, model.effects(latents))[3 : 3 + 6].reshape(3, 2, 2)  # day, replicate
+    assert b.sum(dim=1).abs().max() < 1e-12 < b.abs().min()
+    assert bool((b == b[0]).all()) == (s_rep_day == 0)
 
 
 def test_one_day_one_replicate_two_fates():

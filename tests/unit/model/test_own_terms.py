@@ -53,8 +53,8 @@ class Phase(Nuisance):
 
 
 def own_terms(design, phase):
-    """The default terms with a phase, and an AR(1) walk: what was there a day ago has half gone."""
-    terms = make_terms(design, ModelConfig())
+    """Terms with a phase, and an AR(1) walk: what was there a day ago has half gone."""
+    terms = make_terms(design, ModelConfig(priors={"s_rep_day": 0}))
     days = torch.arange(terms.n_days)
     weights = torch.tril(DECAY ** (days[:, None] - days).clamp(min=0).double())
     nuisance = Phase("phase", identity(1), by_day=False, sd=1.0, values=phase)
@@ -102,7 +102,7 @@ class ReplicateDays(Nuisance):
 
 def test_a_term_with_a_scale_is_profiled_out_wherever_it_stands():
     design = make_design(cells=800, genes=4, ntc_guides=3, days=[0, 2], moi=2, active_genes=2, clusters=10)[1]
-    terms = make_terms(design, ModelConfig())
+    terms = make_terms(design, ModelConfig(priors={"s_rep_day": 0}))
     n_days, n_reps = len(design.days), len(design.reps)
     centred = torch.block_diag(*[torch.eye(n_reps).double() - 1 / n_reps] * n_days).to_sparse_csr()
     own = ReplicateDays("rd", centred, by_day=False, scales=LogScales.single("sigma_rd", 0.5))

@@ -25,12 +25,12 @@ def brute_force_predictor(design, coefficients):
     eta = []
     for i in range(design.n_cells):
         d, r = int(design.day[i]), int(design.rep[i])
-        value = coefficients[d] + coefficients[D + r] + burden[i] * coefficients[D + R + d]
-        value = value + design.covariates[i] @ coefficients[2 * D + R : 2 * D + R + K]
+        value = coefficients[d] + coefficients[D + d * R + r] + burden[i] * coefficients[D + D * R + d]
+        value = value + design.covariates[i] @ coefficients[2 * D + D * R : 2 * D + D * R + K]
         if C:
-            value = value + coefficients[2 * D + R + K + int(design.cluster[i])]
+            value = value + coefficients[2 * D + D * R + K + int(design.cluster[i])]
         for g in design.cell_guides[design.cell_offsets[i] : design.cell_offsets[i + 1]]:
-            value = value + coefficients[2 * D + R + K + C + d * G + g]
+            value = value + coefficients[2 * D + D * R + K + C + d * G + g]
         eta.append(value)
     return torch.stack(eta)
 
@@ -98,13 +98,13 @@ def test_local_columns_are_those_of_a_day():
     """Each day's columns, in the order of all columns, take the places of one day without gaps."""
     terms = terms_of(with_covariates(few(moi=2, clusters=2, days=[0, 1, 2])))
     G, local = terms.n_guides, terms.local()
-    sizes = [3, 2, 3, 2, 12]  # days, replicates, burden by day, covariates, clusters
+    sizes = [3, 6, 3, 2, 12]  # days, replicates by day, burden by day, covariates, clusters
     assert [term.n_columns for term in terms.nuisances] == sizes
     assert len(local) == terms.n_columns == sum(sizes) + 3 * G
     for day in range(3):
-        columns = [day, 3, 4, 5 + day, *range(8, 22)]
+        columns = [day, 3 + 2 * day, 4 + 2 * day, 9 + day, *range(12, 26)]
         assert terms.columns_of_day(day).tolist() == columns
-        columns += [22 + day * G + g for g in range(G)]
+        columns += [26 + day * G + g for g in range(G)]
         assert local[columns].tolist() == list(range(terms.n_local_columns))
 
 
