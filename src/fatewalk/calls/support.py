@@ -42,6 +42,8 @@ NO_REST = "only one guide in one replicate"
 ONE_CONTROL = "hangs on one control"
 ONE_REPLICATE = "rests on one replicate"
 INSEPARABLE = "cannot be told from another gene"
+UNSURE = "direction unsure"
+UNSURE_LFSR = 0.15  # chance of the other direction
 HALF = 0.5  # share of the effect that a control takes along at least
 DEPLETED = "depleted by"  # and the day's own label
 
@@ -226,6 +228,14 @@ def marks_of_defects(support: pd.DataFrame, defects: Mapping[str, str]) -> list[
         What the fit found wrong with genes (``defects`` of fit_card.json), by name.
     """
     return [[INSEPARABLE] * (NOT_APART in defects.get(gene, "")) for gene in support["gene"]]
+
+
+def marks_of_direction(hits: pd.DataFrame) -> list[list[str]]:
+    """Marks on hits that move, but may well move the other way, [m].
+
+    Rule fdr asks for an effect above calls.effect_size_eps, of either sign.
+    """
+    return [[UNSURE] * bool(lfsr > UNSURE_LFSR) for lfsr in hits["lfsr"]]
 
 
 def marks_of_survival(support: pd.DataFrame, survival: pd.DataFrame) -> list[list[str]]:

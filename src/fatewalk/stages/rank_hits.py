@@ -33,6 +33,7 @@ from fatewalk.calls.support import (
     joined,
     marks_of_controls,
     marks_of_defects,
+    marks_of_direction,
     marks_of_parts,
     marks_of_replicates,
     marks_of_survival,
@@ -161,6 +162,7 @@ def rests_on(
         marks_of_replicates(support),
         marks_of_controls(support),
         marks_of_defects(support, defects),
+        marks_of_direction(hits),
         marks_of_survival(support, survival),
     )
 

@@ -12,10 +12,12 @@ from fatewalk.calls.support import (
     ONE_CONTROL,
     ONE_PART,
     ONE_REPLICATE,
+    UNSURE,
     Controls,
     Parts,
     marks_of_controls,
     marks_of_defects,
+    marks_of_direction,
     marks_of_parts,
     marks_of_replicates,
     support_table,
@@ -234,3 +236,8 @@ def test_a_clone_of_one_day_is_not_thinned_out_by_other_days():
     hits = pd.DataFrame({"gene": ["x"], "fate": "A", "active_days": "day 2; day 5", "strongest_day": "day 2"})
     none = Controls(np.array([], object), np.zeros((0, 3, 2)))
     assert marks_of_parts(support_table(hits, genes, parts, none)) == [[ONE_PART]]
+
+
+def test_a_hit_that_may_move_the_other_way_is_marked():
+    hits = pd.DataFrame({"gene": ["a", "b"], "lfsr": [0.2, 0.14]})
+    assert marks_of_direction(hits) == [[UNSURE], []]

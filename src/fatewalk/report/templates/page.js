@@ -352,7 +352,7 @@ const RESTS_ON = {
   largest_guide: "Guide with most cells", largest_guide_share: "its share of the gene's cells",
   largest_part: "Largest part: a guide in a replicate", largest_part_share: "its share of the gene's cells",
   without_a_guide: "Effect when any one guide is left out", without_a_replicate: "Effect when any one replicate is left out",
-  without_largest_part: "Effect without the largest part", weakest_without: "Weakest when this is left out",
+  without_largest_part: "Effect without the largest part", weakest_without: "Weakest without this guide in this replicate",
   weakest_without_estimate: "Effect then", survives: "Still clear then", marks: "Look twice because",
 };
 
