@@ -8,7 +8,7 @@ import torch
 
 from fatewalk.estimates.from_draws import draw_effects
 from fatewalk.model import Effects
-from fatewalk.model.rows import linear_predictor, make_rows, rows_of_cells
+from fatewalk.model.rows import linear_predictor, make_rows, row_of_cells
 
 if TYPE_CHECKING:
     import numpy as np
@@ -47,5 +47,5 @@ def fitted_probabilities(posterior: Posterior, design: Design, draws: int, seed:
             coefficients = posterior.model.coefficients(one, Effects(effects.theta[i], effects.delta[i]))
             eta = linear_predictor(rows, coefficients)  # [M, F*]
             total += torch.softmax(torch.cat([torch.zeros(len(eta), 1), eta], dim=1), dim=1)
-    probabilities: np.ndarray = (total / draws)[rows_of_cells(design, terms)].numpy()
+    probabilities: np.ndarray = (total / draws)[row_of_cells(design, terms)].numpy()
     return probabilities

@@ -58,7 +58,7 @@ from fatewalk.infer.whitening import BlockWhitening, DenseWhitening, Whitening, 
 from fatewalk.model.coordinates import Coordinates, GeneGroup
 from fatewalk.model.information import RowIndex, curvature, day_gram, fate_probabilities, information
 from fatewalk.model.linalg import cholesky, eigh, inverse, solve
-from fatewalk.model.rows import Rows, linear_predictor, make_rows, row_of_cells
+from fatewalk.model.rows import Rows, linear_predictor, make_rows
 from fatewalk.model.scales import DTYPE
 
 if TYPE_CHECKING:
@@ -162,15 +162,8 @@ def label_evidence(posterior: Posterior, design: Design) -> LabelEvidence:
         guide_score.numpy(),
         guide_information.numpy(),
         float(sigma.square()) if terms.guides.centred else 0.0,
-        _steepness(
-            data.pi, rows.cells, _day_of_rows(design, row_of_cells(design, terms)), terms.n_days
-        ).numpy(),
+        _steepness(data.pi, rows.cells, rows.day, terms.n_days).numpy(),
     )
-
-
-def _day_of_rows(design: Design, row: Tensor) -> Tensor:
-    """Day of each row of ``make_rows``, int64 [M], from the row of each cell [N]."""
-    return row.new_zeros(int(row.max()) + 1).index_copy(0, row, design.day)
 
 
 def _steepness(pi: Tensor, cells: Tensor, day: Tensor, n_days: int) -> Tensor:

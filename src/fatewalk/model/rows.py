@@ -129,11 +129,6 @@ def _nuisance_entries(design: Design, terms: Terms) -> Entries:
     return found
 
 
-def rows_of_cells(design: Design, terms: Terms) -> Tensor:
-    """The row of `make_rows` that each cell is in, int64 [N]."""
-    return torch.from_numpy(_groups(design, _nuisance_entries(design, terms))[0])
-
-
 def _groups(design: Design, entries: Entries) -> tuple[np.ndarray, np.ndarray]:
     """Group of each cell [N], first cell of each group [M]."""
     keys = [design.day.numpy(), *codes_of_guide_sets(design)]
