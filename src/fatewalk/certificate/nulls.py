@@ -19,7 +19,7 @@ from fatewalk.certificate.permutation import (
     permuted_scores,
     scores,
 )
-from fatewalk.certificate.quiet import tell
+from fatewalk.certificate.quiet import own_parts, tell
 from fatewalk.estimates.arrays import ArrayFile
 
 if TYPE_CHECKING:
@@ -131,6 +131,19 @@ class Permuted:
     own: Numbers
 
 
+class _Alone:
+    """Scores of what is a gene's own of who carries it (`fatewalk.certificate.quiet.own_parts`)."""
+
+    def __init__(self, maps: list[Numbers], share: Numbers) -> None:
+        self.maps, self.share = maps, share[:, :, None]  # [L, D, 1]
+
+    def of(self, score: Numbers) -> Numbers:
+        """From scores [L, D, F]."""
+        if not self.maps:
+            return score
+        return np.stack([own @ score[:, day] for day, own in enumerate(self.maps)], axis=1)
+
+
 def permute(
     gains: Gains, units: Units, times: int, seed: int = SEED
 ) -> tuple[Permuted, Numbers, Numbers, NDArray[np.bool_]]:
@@ -140,13 +153,15 @@ def permute(
     assumed = by_item_and_day(spread, units, units.covariance)
     own_score, own_scatter = _own(gains, units)
     exact = by_item_and_day(spread, units, units.scatter()).diagonal(axis1=2, axis2=3)  # [L, D, F]
-    observed = _omnibus(scores(matrix, units.centred(), units.n_days) + own_score, exact + own_scatter, told)
+    alone = _Alone(*own_parts(carried, units))
+    score = alone.of(scores(matrix, units.centred(), units.n_days)) + alone.share * own_score
+    observed = _omnibus(score, alone.share * (exact + own_scatter), told)
     squares, reached = np.zeros((units.n_days, exact.shape[2])), np.zeros(observed.shape)
     kept: list[Numbers] = []
     for some in permuted_scores(matrix, units, times, seed):
         z = np.where(told[:, :, None], some / _sd(assumed), 0.0)
         squares += (z**2).sum(axis=(0, 1))
-        reached += sum(_omnibus(one, exact, told) >= observed for one in some)
+        reached += sum(_omnibus(alone.of(one), alone.share * exact, told) >= observed for one in some)
         if len(kept) * TOGETHER < KEPT:
             kept.append(some)
     n_told = told.sum(axis=0)[:, None] * times

@@ -17,7 +17,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.linalg import solve
+from scipy.linalg import inv, solve
 from scipy.sparse import csr_array
 
 if TYPE_CHECKING:
@@ -69,6 +69,31 @@ def z_of_controls(controls: Carried, genes: Carried, units: Units) -> tuple[Numb
         share[shown, day] = independent[day] * together / _heavy(fourth * of_units[day], variance)
     share = np.where(np.isfinite(z), share, 0.0)
     return z, share
+
+
+def own_parts(genes: Carried, units: Units) -> tuple[list[Numbers], Numbers]:
+    """What is a gene's own of who carries it: x, less what strata and the other genes of the same cells say.
+
+    With G the products of genes within strata, the own part of gene k is (G⁻¹ x)_k / (G⁻¹)_kk, and so is
+    its score of the scores of all genes.
+
+    Returns
+    -------
+    maps : list of array [L, L]
+        By day, from scores to those of own parts; empty with more than `MOST_GENES` genes.
+    share : array [L, D]
+        Of the sum of squares of x that its own part has; 1 without maps.
+    """
+    share = np.ones((genes.n_items, units.n_days))
+    maps: list[Numbers] = []
+    for day in range(units.n_days if genes.n_items <= MOST_GENES else 0):
+        of_day, carried = _Day(units, day), _of_day(genes, units, day)
+        means = of_day.means(carried)
+        gram = (carried.T @ carried).toarray() - means.T @ (of_day.sizes[:, None] * means)
+        inverse = inv(gram + np.diag(RIDGE * (1 + gram.diagonal())))
+        share[:, day] = 1 / (inverse.diagonal() * gram.diagonal()).clip(min=1)
+        maps.append(inverse / inverse.diagonal()[:, None])
+    return maps, share
 
 
 def z_of_genes(

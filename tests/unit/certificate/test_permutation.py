@@ -1,5 +1,7 @@
 """Guides permuted over cells: exact variances, z of the right size, p-values that are uniform."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy.stats import kstest
@@ -107,6 +109,24 @@ def test_p_values_are_uniform_where_guides_do_nothing_and_small_where_one_acts()
     )  # taken out of the residuals by the fit
     _, found, _, _ = permute(Gains(carried, own), units, 96)
     assert found[4, 1] < 1e-3 < found[3, 1]
+
+
+def test_a_gene_is_not_taken_for_those_in_the_same_cells():
+    """A strong gene, of whose effect shrinkage left a part in the labels, shares most of its cells."""
+    p = []
+    for seed in range(20):
+        units, carried = screen(seed)
+        x = dense(carried, units)
+        x[:, 3] = x[:, 4] * (np.random.default_rng(seed).random(len(x)) < 0.8)
+        cell, gene = np.nonzero(x)
+        carried = Carried(cell, gene, x[cell, gene], GENES)
+        left = 0.2 * x[:, [4]] * [[-1.0, 1.0, 0.0]]
+        units = replace(units, residual=units.residual + left)
+        _, found, _, _ = permute(Gains(carried, np.zeros((len(cell), FATES))), units, 96)
+        p.append(found[[3, 4], 1])
+    beside, acting = np.transpose(p)
+    assert (beside < 0.05).sum() <= 4
+    assert (acting < 0.05).sum() >= 10
 
 
 def test_how_well_the_spread_of_permuted_z_is_known():
