@@ -301,8 +301,8 @@ def methods(run: Run) -> list[str]:
         f"Cells carried {report['guides_per_cell']['mean']:.1f} guides on average "
         f"({guides['kept']:,} targeting guides and {ntc['guides_in_cells']:,} non-targeting controls, the "
         f"latter in {percent(ntc['share_of_cells'])} of the cells).",
-        "A hierarchical multinomial regression with intercepts by fate and day, replicate "
-        "effects, "
+        "A hierarchical multinomial regression with intercepts by fate and day, "
+        "levels of replicates and of their samples, "
         + SLOPE[card["config"]["model"]["burden_slope"]]
         + "gene effects that move as a random walk over days, and "
         "deviations of "
