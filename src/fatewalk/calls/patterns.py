@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from fatewalk.core.words import on_days
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -150,11 +152,13 @@ def unresolved_words(pattern: str, present: Sequence[str], unresolved: Sequence[
     --------
     >>> unresolved_words("late", ["day5", "day7"], ["day3"])
     'present from day5 on; day3 not resolved'
+    >>> unresolved_words("transient", ["24", "36"], ["18"])
+    'present on day 24 and 36; day 18 not resolved'
     """
-    days = {"late": f"from {present[0]} on", "early": f"until {present[-1]}"}.get(
-        pattern, "on " + ", ".join(present)
+    days = {"late": f"from {on_days([present[0]])} on", "early": f"until {on_days([present[-1]])}"}.get(
+        pattern, f"on {on_days(list(present))}"
     )
-    return f"present {days}; {', '.join(unresolved)} not resolved"
+    return f"present {days}; {on_days(list(unresolved))} not resolved"
 
 
 def likeliest(patterns: Numbers) -> tuple[NDArray[np.str_], Numbers]:

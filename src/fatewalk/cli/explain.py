@@ -128,7 +128,7 @@ def _of_hit(hit: pd.Series) -> list[str]:
             f"{others or 'another'} did cannot be told."
         )
     if (words := _text(hit, "not_resolved")) != "":
-        lines.append(f"Labels do not tell fates apart well on: {words}.")
+        lines.append(f"Labels do not tell fates apart well on {_days(words)}.")
     if (words := _text(hit, "marks")) != "":
         lines.append(f"Look twice: {words}.")
     return lines

@@ -81,9 +81,9 @@ def test_effects_are_stretched_to_the_day_whose_labels_spread_most():
 @pytest.mark.parametrize(
     ("pattern", "present", "words"),
     [
-        ("late", ["5", "7"], "present from 5 on; 3 not resolved"),
-        ("early", ["1", "2"], "present until 2; 3 not resolved"),
-        ("transient", ["5", "7"], "present on 5, 7; 3 not resolved"),
+        ("late", ["5", "7"], "present from day 5 on; day 3 not resolved"),
+        ("early", ["1", "2"], "present until day 2; day 3 not resolved"),
+        ("transient", ["5", "7"], "present on day 5 and 7; day 3 not resolved"),
     ],
 )
 def test_words_of_what_is_seen_and_what_is_not(pattern, present, words):
