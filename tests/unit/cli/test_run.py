@@ -234,3 +234,11 @@ def test_a_slip_in_the_config_takes_no_tables_away(tmp_path):
     assert (tmp_path / INPUT).read_bytes() == before
     screen.text(right)
     assert "Nothing to be done" in forked.run([*words, INPUT], tmp_path).stdout
+
+
+@pytest.mark.parametrize("module", ["run", "explain", "tables"])
+def test_commands_that_fit_nothing_start_without_torch(module):
+    """Torch takes seconds: `run` is to say at once what will be done, `explain` to answer."""
+    code = f"import sys, fatewalk.cli.{module}; sys.exit(bool({{'torch', 'pyro'}} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], check=False)
+    assert done.returncode == 0
