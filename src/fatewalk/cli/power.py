@@ -228,7 +228,10 @@ def _in_words(row: Mapping[Any, float]) -> str:
 
 @styled
 def draw(table: pd.DataFrame, varied: Sequence[str]) -> Figure:
-    """The smallest effect against the first thing that varies, a line for each combination of the others."""
+    """The smallest effect against the first thing that varies, a line for each combination of the others.
+
+    An arrow up stands where the interval goes beyond the largest effect that was simulated.
+    """
     figure = new_figure(3.5, 2.8)
     ax = figure.add_subplot()
     first, others = varied[0], list(varied[1:])
@@ -242,7 +245,9 @@ def draw(table: pd.DataFrame, varied: Sequence[str]) -> Figure:
             f"{value:g} {NAMES[name]}" for name, value in zip(others, np.atleast_1d(values), strict=True)
         )
         errors = [(middle - low).clip(lower=0), (high - middle).clip(lower=0)]
-        ax.errorbar(part[first], middle, yerr=errors, marker="o", markersize=3, capsize=2, label=label)
+        line, *_ = ax.errorbar(part[first], middle, errors, marker="o", markersize=3, capsize=2, label=label)
+        beyond = ~np.isfinite(part["effect_high"])
+        ax.plot(part[first][beyond], high[beyond], "^", markersize=5, color=line.get_color(), clip_on=False)
     values = sorted(table[first].unique())
     if values[-1] > 3 * values[0] > 0:
         ax.set_xscale("log")

@@ -82,10 +82,12 @@ def verdict(run: Run, data: Mapping[str, Any]) -> list[dict[str, str]]:
     """The answers to whether this run can be trusted, each with what was asked and how it stands."""
     found = run.json("verdict.json")
     fit, delta = found["fit"], found["delta"]
-    items = [
-        _item("The fit", "ok" if fit["verdict"] == "ok" else "bad", _of_fit(fit)),
-        _item("Guides against genes", "ok" if delta["verdict"] == "ok" else "bad", _of_delta(delta)),
-    ]
+    items = [_item("The fit", "ok" if fit["verdict"] == "ok" else "bad", _of_fit(fit))]
+    several = run.json("design_report.json")["genes"]["with_several_guides"]
+    if several or delta["verdict"] != "ok":  # one guide a gene leaves nothing to compare
+        items.append(
+            _item("Guides against genes", "ok" if delta["verdict"] == "ok" else "bad", _of_delta(delta))
+        )
     if data["composition"]:
         items.append(_of_labels(data["composition"]))
     items.append(_of_certificate(run.json("certificate.json"), run.settings.calls.require))

@@ -58,6 +58,15 @@ def test_the_interval_holds_the_truth_mostly():
     assert np.mean(inside) >= 0.8
 
 
+def test_an_interval_beyond_the_effects_simulated_ends_in_an_arrow():
+    table = pd.DataFrame(
+        {"cells": [2000, 4000], "effect": [0.9, 0.5], "effect_low": [0.7, 0.4], "effect_high": [np.inf, 0.6],
+         "largest": 1.5}
+    )  # fmt: skip
+    arrows = [line for line in power.draw(table, ["cells"]).axes[0].lines if line.get_marker() == "^"]
+    assert [line.get_xydata().tolist() for line in arrows] == [[[2000, 1.5]]]
+
+
 def test_a_table_and_a_figure_of_every_plan(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(power, "RESAMPLES", 10)

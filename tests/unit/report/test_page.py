@@ -250,6 +250,17 @@ def test_a_failed_certificate_comes_first_and_its_words_are_explained(run):
     assert "A z score is an effect in units of its stated error" in first["text"]
 
 
+def test_with_one_guide_a_gene_nothing_is_said_of_guides_against_genes(run):
+    other = without_hits(run)
+    asked = [item["what"] for item in verdict(other, page_data(other, axes_of(other)))]
+    assert "Guides against genes" in asked
+    report = run.json("design_report.json")
+    report = {**report, "genes": {**report["genes"], "with_several_guides": 0}}
+    other._held["json", run.folder / "design_report.json"] = report
+    asked = [item["what"] for item in verdict(other, page_data(other, axes_of(other)))]
+    assert "Guides against genes" not in asked
+
+
 def test_several_runs_are_compared_on_one_page(browser, run):
     path = run.folder.parents[1] / "index.html"
     write_page(run, run.folder / "report.html")
