@@ -12,7 +12,7 @@ import pandas as pd
 from fatewalk.api import load
 from fatewalk.cli.tables import aligned
 from fatewalk.core.errors import FatewalkError, first_few
-from fatewalk.core.schema import UNRESOLVED
+from fatewalk.core.schema import DETECTABLE, UNRESOLVED
 from fatewalk.core.words import count, join, on_days
 
 if TYPE_CHECKING:
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
 NEAR = 5  # names suggested for one that is not there
 INTERVAL = 1.96
-DETECTABLE = 1.96 + 0.84  # effect over standard error that is seen with probability 0.8
 CHANGE = {"gain": "becomes more frequent", "loss": "becomes rarer"}
 LEGEND = (
     "  odds: by how much the odds of the fate are multiplied, after shrinkage (uncertain effects are pulled",

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.special import chdtrc
 
-from fatewalk.diagnostics.power import DETECTABLE
+from fatewalk.core.schema import DETECTABLE
 from fatewalk.infer.replicates import LEVEL, two_way
 from fatewalk.model.cells import clusters_share_guides
 

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from fatewalk.core.daywise import Daywise
+from fatewalk.core.schema import DETECTABLE
 from fatewalk.diagnostics.attempt import attempt
 from fatewalk.diagnostics.profile import NO_INFORMATION, Profile
 from fatewalk.infer.laplace import START_SHARE
@@ -21,8 +22,6 @@ from fatewalk.model.terms import helmert
 if TYPE_CHECKING:
     from fatewalk.model import Rows, Terms
     from fatewalk.screen.design import Design
-
-DETECTABLE = 1.96 + 0.84  # effect over SE whose |z| exceeds 1.96 with probability 0.8
 
 
 def gene_power(design: Design, terms: Terms, rows: Rows) -> pd.DataFrame:

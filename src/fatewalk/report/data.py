@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from fatewalk.core.schema import NTC, PROB_PREFIX, Z95, day_columns, prob_columns
+from fatewalk.core.schema import DETECTABLE, NTC, PROB_PREFIX, Z95, day_columns, prob_columns
 from fatewalk.core.tables import read_own_table
 
 if TYPE_CHECKING:
@@ -173,16 +173,14 @@ def guide_deviations(run: Run) -> pd.DataFrame:
 
 
 def _power(run: Run, axes: Axes) -> dict[str, list[Any]]:
-    """Median over genes of the smallest effect that the screen can be expected to show, by contrast, [D].
+    """Smallest effect of a gene with the median error that is seen 4 times in 5, by fate or contrast, [D].
 
     Missing where even a change of the odds by `SEEN_UP_TO` would not show.
     """
-    table = run.table("gene_power.csv")
-    medians = table.groupby("contrast", sort=False)[day_columns("mde", len(axes.days))].median()
-    medians = medians.where(medians <= np.log(SEEN_UP_TO))
-    return {
-        str(contrast): numbers(row) for contrast, row in zip(medians.index, medians.to_numpy(), strict=True)
-    }
+    middle = run.effects("gene", axes.scale).pivot_table("se", "fate", "day", "median")
+    smallest = DETECTABLE * middle.reindex(index=axes.fates, columns=axes.days)
+    smallest = smallest.where(smallest <= np.log(SEEN_UP_TO))
+    return {fate: numbers(row) for fate, row in zip(axes.fates, smallest.to_numpy(), strict=True)}
 
 
 def _composition(run: Run) -> list[dict[str, Any]]:

@@ -6,7 +6,7 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from fatewalk import __version__
-from fatewalk.core.words import count, join
+from fatewalk.core.words import count, join, on_days
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -182,16 +182,14 @@ def none_found(run: Run, data: Mapping[str, Any]) -> list[str]:
         "No gene passes the rule for a hit. That is a result, and not a failure of the run: within what this "
         "screen can show, no gene shifts a fate.",
     ]
-    for contrast, sizes in data["power"].items():
+    for fate, sizes in data["power"].items():
         known = {day: size for day, size in zip(data["days"], sizes, strict=True) if size is not None}
         if known:
             best = min(known, key=lambda day: known[day])
             said.append(
-                f"{contrast} against {run.reference}: the smallest effect that a typical gene can be "
-                "expected to "
-                f"show is a change of the odds by a factor of {odds(known[best])} ({best}, the most "
-                "sensitive "
-                "day). Smaller effects may be there and were not seen."
+                f"{fate}: the smallest effect that a typical gene can be expected to show is a change of the "
+                f"odds by a factor of {odds(known[best])} ({on_days([best])}, the most sensitive day). "
+                "Smaller effects may be there and were not seen."
             )
     said.append(
         "The genes are ranked all the same in “All genes and fates” below, the surest first. "

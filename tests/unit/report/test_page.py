@@ -362,13 +362,14 @@ def test_the_methods_are_those_of_the_run(run, keys, said):
 
 def test_no_smallest_effect_is_said_where_none_could_be_seen(run):
     """A fate without cells on a day would stretch the picture to odds of a million."""
-    table = run.table("gene_power.csv").copy()
-    here = table["contrast"] == "NEU"
-    assert (table["mde_d0"] < 3).all()
-    table.loc[here, "mde_d0"] = 15.0
+    table = run.effects("gene", "fate").copy()
+    here = table["day"] == run.days[0]
+    median = table.loc[here & (table["fate"] == "MES"), "se"].median()
+    table.loc[here & (table["fate"] == "NEU"), "se"] = 5.0
     other = Run(run.folder, run.contrasts, run.settings)
-    other._held["table", run.folder / "gene_power.csv"] = table
+    other._held["effects of genes by fate", run.folder / "effects.parquet"] = table
     power = page_data(other, axes_of(other))["power"]
     assert power["NEU"][0] is None
     assert power["NEU"][1] is not None
-    assert power["MES"][0] is not None
+    assert power["MES"][0] == pytest.approx(2.8 * median, rel=1e-3)
+    assert set(power) == {run.reference, "MES", "NEU"}

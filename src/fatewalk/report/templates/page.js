@@ -180,7 +180,7 @@ function burden() {
 }
 
 function power() {
-  const rows = Object.entries(DATA.power).flatMap(([fate, sizes]) => sizes.map((size, d) => ({ fate: `${fate} against ${DATA.reference}`, day: DATA.days[d], times: odds(size) })));
+  const rows = Object.entries(DATA.power).flatMap(([fate, sizes]) => sizes.map((size, d) => ({ fate, day: DATA.days[d], times: odds(size) })));
   return {
     description: "Smallest effect that a typical gene can be expected to show", data: { values: rows.filter(row => row.times !== null) },
     width: Math.max(180, 70 * D), height: 170, mark: { type: "line", point: { size: 60, filled: true } }, encoding: {
