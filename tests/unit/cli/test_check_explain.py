@@ -202,7 +202,7 @@ def test_columns_of_later_stages_are_told_if_they_are_there(result, monkeypatch)
     said = "\n".join(in_words(result, hits["gene"].iloc[0]))
     assert "Look twice: hangs on one guide." in said
     assert "1 of 2 replicates agree" in said
-    assert "Labels do not tell fates apart well on: day0." in said
+    assert "Labels do not tell fates apart well on day0." in said
 
 
 def test_near_names_are_suggested(result):
