@@ -139,9 +139,10 @@ class Replicates(Nuisance):
         sizes = torch.bincount(day, minlength=n_days)
         if sizes.amax() == 1:
             return None
-        levels = torch.nn.functional.one_hot(rep, n_reps).to(DTYPE)  # [S, R]
-        deviations = priors.s_rep_day / priors.s_rep * torch.eye(len(samples), dtype=DTYPE)  # [S, S]
-        both = torch.cat([levels, deviations[:, : len(samples) * (priors.s_rep_day > 0)]], dim=1)
+        both = torch.nn.functional.one_hot(rep, n_reps).to(DTYPE)  # [S, R]
+        if priors.s_rep_day > 0 and len(samples) > n_reps:  # replicates of one day each have but a level
+            deviations = priors.s_rep_day / priors.s_rep * torch.eye(len(samples), dtype=DTYPE)  # [S, S]
+            both = torch.cat([both, deviations], dim=1)
         means = both.new_zeros(n_days, both.shape[1]).index_add(0, day, both) / sizes.clamp(min=1)[:, None]
         full = both.new_zeros(n_days * int(sizes.amax()), both.shape[1])
         full[_columns(day, int(sizes.amax()))] = both - means[day]

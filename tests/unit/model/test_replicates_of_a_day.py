@@ -86,3 +86,5 @@ def test_no_levels_where_no_two_replicates_can_be_compared():
     assert terms_of(one).nuisance(Replicates) is None
     nested = kept(design, design.rep.numpy() == design.day.numpy())  # each replicate is a day
     assert terms_of(nested).nuisance(Replicates) is None
+    of_one_day = kept(design, design.day.numpy() == 0)
+    assert terms_of(of_one_day).nuisance(Replicates).size == 2  # a sample is a replicate
