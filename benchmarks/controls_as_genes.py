@@ -18,7 +18,8 @@ import torch
 from benchmarks.common import fit_config
 from benchmarks.peers.real import KNOWN, Example
 from fatewalk import mash
-from fatewalk.calls.fates import RARE, unshrunk
+from fatewalk.calls.fates import unshrunk
+from fatewalk.core.schema import RARE
 from fatewalk.estimates.arrays import mean_composition
 from fatewalk.estimates.likelihood_only import label_evidence
 from fatewalk.stages.fit_effects import fit_effects

@@ -14,8 +14,8 @@ from fatewalk import __version__, mash
 from fatewalk.calls.checks import refuse_unknown
 from fatewalk.calls.patterns import PATTERNS, classify, on_both_scales, stretch
 from fatewalk.calls.sources import Shrunk
-from fatewalk.core.schema import Z95
-from fatewalk.estimates.arrays import ArrayFile
+from fatewalk.core.schema import RARE, Z95
+from fatewalk.estimates.arrays import ArrayFile, told_contrasts
 from fatewalk.estimates.export import guide_sampling
 
 if TYPE_CHECKING:
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     Numbers = NDArray[np.float64]
     Flags = NDArray[np.bool_]
 
-RARE = 1e-3  # a fate with a smaller share of a day's cells is missing there
 POOR = 1.5  # spread of the best day's labels over that of a day which tells little
 SEED = 1
 POINTS = ("percent_points", "percent_points_low", "percent_points_high")
@@ -199,6 +198,7 @@ def shrink_fates(
     )
     who = mash.movers(fit, given, 1 - np.concatenate([block.null for block in blocks]))
     shown = seen[:, None, :] & (composition > RARE)  # [n, F, D]
+    shown_contrasts = seen[:, None, :] & told_contrasts(composition)  # [n, F*, D]
     any_day = np.asarray(shown.any(axis=2))[:, :, None]
     by_fate = FateEffects(
         names=evidence[f"{level}s"],
@@ -222,7 +222,7 @@ def shrink_fates(
         pi=fit.pi,
     )
     return MashedFates(
-        by_fate, _contrasts(fit, given, of_contrasts, seen, eps), _mixture(fit, who, len(given))
+        by_fate, _contrasts(fit, given, of_contrasts, shown_contrasts, eps), _mixture(fit, who, len(given))
     )
 
 
@@ -312,7 +312,7 @@ class _Block:
         eps: float,
     ) -> _Block:
         shown = seen[:, None, :] & (composition > RARE)  # [B, F, D]
-        whole = np.broadcast_to(seen[:, None, :], (len(seen), len(composition) - 1, seen.shape[1]))
+        whole = seen[:, None, :] & told_contrasts(composition)  # [B, F*, D]
         return cls(
             draws.null,
             draws.summary(),
@@ -365,18 +365,18 @@ def _shares(draws: mash.FateDraws, codes: NDArray[np.int8]) -> Numbers:
 
 
 def _contrasts(
-    fit: mash.FatesFit, given: mash.Evidence, patterns: Numbers, seen: Flags, eps: float
+    fit: mash.FatesFit, given: mash.Evidence, patterns: Numbers, shown: Flags, eps: float
 ) -> list[Shrunk]:
-    """Effects by contrast; missing without cells."""
+    """Effects by contrast; missing where they are not shown [n, F*, D]."""
     found = mash.contrast_effects(fit, given, eps)
-    any_day = seen.any(axis=1, keepdims=True)
+    any_day = np.asarray(shown.any(axis=2, keepdims=True))
     return [
         Shrunk(
-            mean=np.where(seen, found.mean[:, c], np.nan),
-            sd=np.where(seen, found.sd[:, c], np.nan),
-            lfsr=np.where(seen, found.lfsr[:, c], np.nan),
-            prob_large=np.where(seen, found.prob_large[:, c], np.nan),
-            patterns=np.where(any_day, patterns[:, c], np.nan),
+            mean=np.where(shown[:, c], found.mean[:, c], np.nan),
+            sd=np.where(shown[:, c], found.sd[:, c], np.nan),
+            lfsr=np.where(shown[:, c], found.lfsr[:, c], np.nan),
+            prob_large=np.where(shown[:, c], found.prob_large[:, c], np.nan),
+            patterns=np.where(any_day[:, c], patterns[:, c], np.nan),
         )
         for c in range(patterns.shape[1])
     ]

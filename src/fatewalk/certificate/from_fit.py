@@ -12,11 +12,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from fatewalk.calls.fates import RARE
 from fatewalk.certificate.nulls import SEED, TIMES, Gains, Nulls, permute
 from fatewalk.certificate.permutation import Carried, Units, by_item_and_day
 from fatewalk.certificate.quiet import z_of_controls, z_of_genes
 from fatewalk.certificate.strata import strata
+from fatewalk.core.schema import RARE
 from fatewalk.estimates.arrays import mean_composition
 from fatewalk.model.cells import clusters_share_guides
 from fatewalk.model.coordinates import Coordinates

@@ -71,4 +71,5 @@ DAY_COLUMN = re.compile(r"(?P<name>.+)_d(?P<day>\d+)")
 NOT_APART = "cannot be told apart"  # what is said of effects of guides or genes that occur together
 
 DETECTABLE = 1.96 + 0.84  # effect over standard error whose |z| exceeds 1.96 with probability 0.8
+RARE = 1e-3  # share of a day's cells; of a fate that is rarer no effect is told there
 UNRESOLVED = 0.1  # labels of a day that say less than this share of what they could

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
+from fatewalk.core.schema import RARE
 from fatewalk.core.tables import read_arrays, write_arrays
 from fatewalk.screen.resolution import label_spread
 
@@ -336,6 +337,22 @@ def mean_composition(design: Design) -> np.ndarray:
     return (total / np.bincount(design.day.numpy(), minlength=n_days)[:, None]).T
 
 
+def told_contrasts(composition: np.ndarray) -> np.ndarray:
+    """Days on which a contrast can be told, bool [F*, D]: neither its fate nor the reference is rare.
+
+    Where a fate is absent, its intercept stops short of minus infinity at the prior, and all genes seem to
+    take the fate away.
+
+    Parameters
+    ----------
+    composition : array [F, D]
+        Of `mean_composition`, the reference first.
+    """
+    common = composition > RARE
+    told: np.ndarray = common[1:] & common[0]
+    return told
+
+
 def _further(further: FurtherErrors | None, design: Design) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Further errors as arrays; zero where there are none."""
     genes, n, days = len(design.genes), len(design.contrasts), len(design.days)
@@ -345,7 +362,7 @@ def _further(further: FurtherErrors | None, design: Design) -> tuple[np.ndarray,
 
 
 def name_estimates(estimates: Estimates, design: Design, further: FurtherErrors | None = None) -> Unshrunk:
-    """Put names to likelihood-only estimates; what has no cells is missing.
+    """Put names to likelihood-only estimates; what has no cells, or is of a rare fate, is missing.
 
     Parameters
     ----------
@@ -363,9 +380,12 @@ def name_estimates(estimates: Estimates, design: Design, further: FurtherErrors 
     """
     gene_cells, guide_cells = design.gene_cells.numpy(), design.guide_cells.numpy()
     shift, variance, _ = _further(further, design)
-    gene_mean, gene_covariance = _observed(estimates.gene_mean, estimates.gene_covariance + shift, gene_cells)
+    told = told_contrasts(mean_composition(design))
+    gene_mean, gene_covariance = _observed(
+        estimates.gene_mean, estimates.gene_covariance + shift, gene_cells, told
+    )
     guide_mean, guide_covariance = _observed(
-        estimates.guide_mean, estimates.guide_covariance + shift, guide_cells
+        estimates.guide_mean, estimates.guide_covariance + shift, guide_cells, told
     )
     return Unshrunk(
         gene_mean=gene_mean,
@@ -378,8 +398,10 @@ def name_estimates(estimates: Estimates, design: Design, further: FurtherErrors 
     )
 
 
-def _observed(mean: np.ndarray, covariance: np.ndarray, cells: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Keep the days with cells [n, D] of means [n, F*, D] and covariances [n, F*, D, F*, D]."""
-    seen = cells > 0  # [n, D]
-    both = seen[:, None, :, None, None] & seen[:, None, None, None, :]
-    return np.where(seen[:, None], mean, np.nan), np.where(both, covariance, np.nan)
+def _observed(
+    mean: np.ndarray, covariance: np.ndarray, cells: np.ndarray, told: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Keep days with cells [n, D] and contrasts told [F*, D]: of [n, F*, D] and [n, F*, D, F*, D]."""
+    seen = (cells > 0)[:, None] & told  # [n, F*, D]
+    both = seen[:, :, :, None, None] & seen[:, None, None, :, :]
+    return np.where(seen, mean, np.nan), np.where(both, covariance, np.nan)

@@ -21,7 +21,7 @@ from fatewalk.core.names import (
     same_to_the_ear,
     spellings,
 )
-from fatewalk.core.schema import BURDEN, CLUSTER, GUIDE_CALLS, GUIDE_MAP, NTC, PROB_PREFIX
+from fatewalk.core.schema import BURDEN, CLUSTER, GUIDE_CALLS, GUIDE_MAP, NTC, PROB_PREFIX, RARE
 from fatewalk.core.tables import as_bool, require_columns
 from fatewalk.core.words import count
 from fatewalk.screen.barcodes import refuse_repeated_cells
@@ -42,7 +42,6 @@ FEW_CELLS_OF_REPLICATE = 10
 FEW_CLUSTERS = 5  # too few to say which is far larger than the others
 FAR_LARGER = 5  # times the second
 TOLERANCES = (0.005, 0.02, 0.05)  # that design.prob_tolerance may be
-RARE_FATE = 1e-3  # mean probability below which a fate is warned of
 
 Report = dict[str, Any]
 
@@ -263,7 +262,7 @@ def _warn_of_rare_fates(prob: np.ndarray, fates: Sequence[str], report: Report) 
             "check the columns p_<fate>"
         )
     for fate, share in zip(fates, mean, strict=True):
-        if share < RARE_FATE:
+        if share < RARE:
             what = "every effect" if fate == fates[0] else "its effects"
             report["warnings"].append(
                 f"Fate {fate} has a mean probability of {100 * share:.2g} %: {what} will rest on the prior; "

@@ -20,7 +20,7 @@ from torch import Tensor
 from fatewalk.core.daywise import Daywise
 from fatewalk.core.errors import FatewalkError, quoted
 from fatewalk.core.files import atomic_path, reading
-from fatewalk.core.schema import BURDEN, CLUSTER, MIN_MULTI_GUIDE_GENES
+from fatewalk.core.schema import BURDEN, CLUSTER, MIN_MULTI_GUIDE_GENES, RARE
 from fatewalk.core.tables import write_table
 from fatewalk.core.words import N_NAMED, count, join, on_days
 from fatewalk.screen.checks import (
@@ -288,6 +288,7 @@ def build_design(
     _describe(design, BURDEN in cells, report)
     _note_missing_replicates(design, report)
     _note_missing_slopes(design, report)
+    _note_rare_fates(design, report)
     report |= {name: report.pop(name) for name in ("notes", "warnings")}  # last, where they are found
     return design, report
 
@@ -486,6 +487,20 @@ def _note_missing_slopes(design: Design, report: Report) -> None:
             f"All cells of day {quoted(constant, 10)} have the same burden, so there is no "
             "burden slope to estimate on it."
         )
+
+
+def _note_rare_fates(design: Design, report: Report) -> None:
+    """Say on which days a fate hardly occurs that others have."""
+    n_days = len(design.days)
+    total = torch.zeros(n_days, len(design.fates), dtype=torch.float64).index_add(0, design.day, design.prob)
+    rare = (total / torch.bincount(design.day, minlength=n_days)[:, None] <= RARE).T  # [F, D]
+    for fate, of_day in zip(design.fates, rare.tolist(), strict=True):
+        if any(of_day) and not all(of_day):
+            days = on_days([day for day, is_rare in zip(design.days, of_day, strict=True) if is_rare])
+            lost = "no contrast" if fate == design.fates[0] else "no effect on it"
+            report["warnings"].append(
+                f"Fate {fate} is rarer than {RARE:.1%} on {days}: {lost} is told there."
+            )
 
 
 def _describe_genes(design: Design, report: Report) -> None:

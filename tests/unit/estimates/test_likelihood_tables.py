@@ -1,5 +1,6 @@
 """Files of the likelihood-only estimates: their arrays and tables."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -31,10 +32,28 @@ def made(small_design):
     gene_cells, guide_cells = small_design.gene_cells.clone(), small_design.guide_cells.clone()
     gene_cells[1, 2] = 0
     guide_cells[0, 1] = 0
-    names = ("genes", "guides", "contrasts", "days", "guide_to_gene")
+    names = ("genes", "guides", "fates", "contrasts", "days", "guide_to_gene", "day", "prob")
     named = {name: getattr(small_design, name) for name in names}
     design = SimpleNamespace(**named, gene_cells=gene_cells, guide_cells=guide_cells)
     return estimates, name_estimates(estimates, design)
+
+
+def test_contrasts_of_a_fate_that_a_day_lacks_are_missing(small_design):
+    rng = np.random.default_rng(1)
+    L, G = len(small_design.genes), len(small_design.guides)
+    estimates = SimpleNamespace(
+        gene_mean=rng.normal(size=(L, F, D)), gene_covariance=covariances(L, 2),
+        guide_mean=rng.normal(size=(G, F, D)), guide_covariance=covariances(G, 3),
+    )  # fmt: skip
+    for fate, lost in ((2, [1]), (0, [0, 1])):  # the reference takes all contrasts along
+        prob = small_design.prob.clone()
+        prob[small_design.day == 1, fate] = 0
+        found = name_estimates(estimates, replace(small_design, prob=prob))
+        missing = np.isnan(found.gene_mean)
+        assert missing[:, lost, 1].all()
+        assert missing.sum() == len(lost) * L
+        assert np.isnan(found.gene_covariance[:, lost, 1]).all()
+        assert np.isnan(found.guide_mean).sum() == len(lost) * G
 
 
 def test_gene_days_without_cells_are_missing_with_rows_and_columns(made):

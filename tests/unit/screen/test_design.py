@@ -507,3 +507,18 @@ def test_large_screen_is_built_in_seconds():
     design, _ = build(cells, calls, guide_map)
     assert time.process_time() - start < 10  # about 0.7 s
     assert len(design.cell_guides) > 0.99 * e
+
+
+@pytest.mark.parametrize(
+    ("absent", "told"), [("MES", "no effect on it is told"), ("EC", "no contrast is told")]
+)
+def test_a_fate_that_a_day_lacks_is_told(absent, told):
+    other = {"MES": "EC", "EC": "MES"}[absent]
+    late = CELLS["day"] == "d10"
+    cells = CELLS.assign(
+        **{
+            f"p_{absent}": CELLS[f"p_{absent}"].mask(late, 0.0),
+            f"p_{other}": CELLS[f"p_{other}"].mask(late, 1.0),
+        }
+    )
+    warned(f"Fate {absent} is rarer than 0.1% on day d10", told, cells=cells)
