@@ -71,8 +71,8 @@ FILES = (
         "gene_daywise_likelihood.csv",
         stage="export_effects",
         where="contrast",
-        text="Effects of genes by day that no prior of their own has shrunk: what the labels alone say. Empty "
-        "without cells, and where the fate or the reference is rarer than 0.1 % on the day.",
+        text="Effects of genes by day that no prior of their own has shrunk: what the labels alone say. "
+        "Empty without cells, and where the fate or the reference is rarer than 0.1 % on the day.",
         columns=(
             Column("gene", "gene name of the guide map"),
             Column(
