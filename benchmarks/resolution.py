@@ -29,7 +29,7 @@ from fatewalk.estimates.likelihood_only import label_evidence
 from fatewalk.stages.fit_effects import fit_effects
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
 FACTORS = (1.0, 0.7, 0.5, 0.3, 0.1)
 LABELS: dict[str, dict[str, Any]] = {
@@ -91,54 +91,46 @@ def claims(hits: pd.DataFrame, name: str, prob: str) -> pd.Series:
     return hits[name].isin(CHANGES) & (hits[prob] > SURE)
 
 
-def constant(n_screens: int) -> pd.DataFrame:
+def constant(n_screens: int) -> Iterator[dict[str, object]]:
     """Share of hits that claim a change where there is none, by factor of the first day."""
-    rows = []
     for name, labels in LABELS.items():
         for factor in FACTORS:
             settings = labels | {"effect_patterns": {"sustained": 1}, "label_shrink": [factor, 1, 1, 1]}
             hits = pd.concat(screen_hits(settings | {"seed": seed}) for seed in range(1, n_screens + 1))
-            rows.append(
-                {
-                    "labels": name,
-                    "factor": factor,
-                    "hits": len(hits),
-                    "in_logit": claims(hits, "logit", "logit_prob").mean(),
-                    "in_words": claims(hits, "words", "prob").mean(),
-                    "not_resolved": (hits["not_resolved"] != "").mean(),
-                }
-            )
-    return pd.DataFrame(rows)
+            yield {
+                "labels": name,
+                "factor": factor,
+                "hits": len(hits),
+                "in_logit": claims(hits, "logit", "logit_prob").mean(),
+                "in_words": claims(hits, "words", "prob").mean(),
+                "not_resolved": (hits["not_resolved"] != "").mean(),
+            }
 
 
-def change(n_screens: int) -> pd.DataFrame:
+def change(n_screens: int) -> Iterator[dict[str, object]]:
     """Share of true changes that are named right, in logit alone and as hits.csv says."""
-    rows = []
     for name, labels in LABELS.items():
         hits = pd.concat(screen_hits(labels | {"seed": seed}) for seed in range(101, 101 + n_screens))
         hits = hits[hits["truth"].isin(CHANGES)]
         right, words = (hits[name] == hits["truth"] for name in ("logit", "words"))
-        rows.append(
-            {
-                "labels": name,
-                "changes": len(hits),
-                "in_logit": (right & (hits["logit_prob"] > SURE)).mean(),
-                "in_words": (words & (hits["prob"] > SURE)).mean(),
-                "in_logit_any": right.mean(),
-                "in_words_any": words.mean(),
-            }
-        )
-    return pd.DataFrame(rows)
+        yield {
+            "labels": name,
+            "changes": len(hits),
+            "in_logit": (right & (hits["logit_prob"] > SURE)).mean(),
+            "in_words": (words & (hits["prob"] > SURE)).mean(),
+            "in_logit_any": right.mean(),
+            "in_words_any": words.mean(),
+        }
 
 
 def main() -> None:
-    """Print the table asked for."""
+    """Print the table asked for, row by row."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("what", choices=("constant", "change"))
     parser.add_argument("--screens", type=int, default=3, help="screens of each setting")
     args = parser.parse_args()
-    table = {"constant": constant, "change": change}[args.what](args.screens)
-    print(table.round(3).to_string(index=False))
+    for i, row in enumerate({"constant": constant, "change": change}[args.what](args.screens)):
+        print(pd.DataFrame([row]).round(3).to_string(index=False, header=i == 0), flush=True)
 
 
 if __name__ == "__main__":
