@@ -8,7 +8,6 @@ for kind in KINDS.values():
             hits=list(kind.at_top("rank_hits").values()),
             change=f"{RUN}/fate_probability_change.csv",
             delta=f"{RUN}/delta_posterior_summary.npz",
-            power=f"{RUN}/gene_power.csv",
             verdict=f"{RUN}/verdict.json",
             certificate=f"{RUN}/certificate.json",
             card=f"{RUN}/fit_card.json",

@@ -490,17 +490,23 @@ def _note_missing_slopes(design: Design, report: Report) -> None:
 
 
 def _note_rare_fates(design: Design, report: Report) -> None:
-    """Say on which days a fate hardly occurs that others have."""
+    """Say on which days a fate hardly occurs; where the reference does not, warn."""
     n_days = len(design.days)
     total = torch.zeros(n_days, len(design.fates), dtype=torch.float64).index_add(0, design.day, design.prob)
-    rare = (total / torch.bincount(design.day, minlength=n_days)[:, None] <= RARE).T  # [F, D]
-    for fate, of_day in zip(design.fates, rare.tolist(), strict=True):
-        if any(of_day) and not all(of_day):
-            days = on_days([day for day, is_rare in zip(design.days, of_day, strict=True) if is_rare])
-            lost = "no contrast" if fate == design.fates[0] else "no effect on it"
-            report["warnings"].append(
-                f"Fate {fate} is rarer than {RARE:.1%} on {days}: {lost} is told there."
-            )
+    rare = (total / torch.bincount(design.day, minlength=n_days)[:, None] <= RARE).T.tolist()  # [F, D]
+    found = {
+        fate: on_days([day for day, is_rare in zip(design.days, of_day, strict=True) if is_rare])
+        for fate, of_day in zip(design.fates, rare, strict=True)
+        if any(of_day) and not all(of_day)
+    }
+    if days := found.pop(design.fates[0], None):
+        report["warnings"].append(
+            f"The reference {design.fates[0]} is rarer than {RARE:.1%} on {days}: no contrast is told there. "
+            "Calls by fate need no reference; else take another (model.ref_fate)."
+        )
+    if found:
+        listed = "; ".join(f"{fate} on {days}" for fate, days in found.items())
+        report["notes"].append(f"Rarer than {RARE:.1%}, so that no effect on them is told there: {listed}.")
 
 
 def _describe_genes(design: Design, report: Report) -> None:

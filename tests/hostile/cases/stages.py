@@ -169,7 +169,6 @@ READ = {
         "main/hits.csv": (empty, gone, other_content),
         "main/certificate.json": (cut, gone, bare),
         "main/effects.parquet": (cut, gone),
-        "main/gene_power.csv": (gone, other_content),
     },
 }
 

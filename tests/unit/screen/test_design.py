@@ -509,16 +509,12 @@ def test_large_screen_is_built_in_seconds():
     assert len(design.cell_guides) > 0.99 * e
 
 
-@pytest.mark.parametrize(
-    ("absent", "told"), [("MES", "no effect on it is told"), ("EC", "no contrast is told")]
-)
-def test_a_fate_that_a_day_lacks_is_told(absent, told):
-    other = {"MES": "EC", "EC": "MES"}[absent]
+def without_on_day_10(fate):
     late = CELLS["day"] == "d10"
-    cells = CELLS.assign(
-        **{
-            f"p_{absent}": CELLS[f"p_{absent}"].mask(late, 0.0),
-            f"p_{other}": CELLS[f"p_{other}"].mask(late, 1.0),
-        }
-    )
-    warned(f"Fate {absent} is rarer than 0.1% on day d10", told, cells=cells)
+    return CELLS.assign(**{f"p_{name}": CELLS[f"p_{name}"].mask(late, float(name != fate)) for name in FATES})
+
+
+def test_fates_that_a_day_lacks_are_told():
+    _, report = build(cells=without_on_day_10("MES"))
+    assert "Rarer than 0.1%, so that no effect on them is told there: MES on day d10." in report["notes"]
+    warned("reference EC is rarer than 0.1% on day d10", "no contrast", cells=without_on_day_10("EC"))
