@@ -20,15 +20,19 @@ def covariances(n, seed):
     return (root @ root.transpose(0, 2, 1)).reshape(n, F, D, F, D)
 
 
-@pytest.fixture
-def made(small_design):
-    """Estimates with values everywhere; gene 1 has no cells on day 2, guide 0 none on day 1."""
-    rng = np.random.default_rng(1)
-    L, G = len(small_design.genes), len(small_design.guides)
-    estimates = SimpleNamespace(
+def everywhere(design):
+    """Estimates with values for all genes, guides, contrasts and days."""
+    rng, L, G = np.random.default_rng(1), len(design.genes), len(design.guides)
+    return SimpleNamespace(
         gene_mean=rng.normal(size=(L, F, D)), gene_covariance=covariances(L, 2),
         guide_mean=rng.normal(size=(G, F, D)), guide_covariance=covariances(G, 3),
     )  # fmt: skip
+
+
+@pytest.fixture
+def made(small_design):
+    """Estimates with values everywhere; gene 1 has no cells on day 2, guide 0 none on day 1."""
+    estimates = everywhere(small_design)
     gene_cells, guide_cells = small_design.gene_cells.clone(), small_design.guide_cells.clone()
     gene_cells[1, 2] = 0
     guide_cells[0, 1] = 0
@@ -39,21 +43,16 @@ def made(small_design):
 
 
 def test_contrasts_of_a_fate_that_a_day_lacks_are_missing(small_design):
-    rng = np.random.default_rng(1)
-    L, G = len(small_design.genes), len(small_design.guides)
-    estimates = SimpleNamespace(
-        gene_mean=rng.normal(size=(L, F, D)), gene_covariance=covariances(L, 2),
-        guide_mean=rng.normal(size=(G, F, D)), guide_covariance=covariances(G, 3),
-    )  # fmt: skip
+    estimates = everywhere(small_design)
     for fate, lost in ((2, [1]), (0, [0, 1])):  # the reference takes all contrasts along
         prob = small_design.prob.clone()
         prob[small_design.day == 1, fate] = 0
         found = name_estimates(estimates, replace(small_design, prob=prob))
         missing = np.isnan(found.gene_mean)
         assert missing[:, lost, 1].all()
-        assert missing.sum() == len(lost) * L
+        assert missing.sum() == len(lost) * len(small_design.genes)
         assert np.isnan(found.gene_covariance[:, lost, 1]).all()
-        assert np.isnan(found.guide_mean).sum() == len(lost) * G
+        assert np.isnan(found.guide_mean).sum() == len(lost) * len(small_design.guides)
 
 
 def test_gene_days_without_cells_are_missing_with_rows_and_columns(made):
