@@ -9,7 +9,7 @@ import numpy as np
 
 from fatewalk.core.schema import RARE
 from fatewalk.core.tables import read_arrays, write_arrays
-from fatewalk.screen.resolution import label_spread
+from fatewalk.screen.resolution import label_spread, mean_of_days
 
 if TYPE_CHECKING:  # the stages after it need no torch
     from collections.abc import Mapping, Sequence
@@ -331,10 +331,7 @@ def _names_and_cells(design: Design) -> dict[str, np.ndarray]:
 
 def mean_composition(design: Design) -> np.ndarray:
     """Mean probability of each fate over all cells of a day, [F, D]."""
-    n_days = len(design.days)
-    total = np.zeros((n_days, len(design.fates)))
-    np.add.at(total, design.day.numpy(), design.prob.numpy())
-    return (total / np.bincount(design.day.numpy(), minlength=n_days)[:, None]).T
+    return mean_of_days(design.prob.numpy(), design.day.numpy(), len(design.days)).T
 
 
 def told_contrasts(composition: np.ndarray) -> np.ndarray:

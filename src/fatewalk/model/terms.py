@@ -133,8 +133,7 @@ class Replicates(Nuisance):
     def of(cls, design: Design, config: ModelConfig) -> Replicates | None:
         """None where no day has two replicates."""
         n_days, n_reps, priors = len(design.days), len(design.reps), config.priors
-        cells = torch.bincount(design.day * n_reps + design.rep, minlength=n_days * n_reps)
-        samples = cells.reshape(n_days, n_reps).nonzero()  # [S, 2]
+        samples = design.samples  # [S, 2]
         day, rep = samples.T
         sizes = torch.bincount(day, minlength=n_days)
         if sizes.amax() == 1:

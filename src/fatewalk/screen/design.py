@@ -47,7 +47,7 @@ from fatewalk.screen.quality import (
     warn_of_many_guides,
     warn_of_states,
 )
-from fatewalk.screen.resolution import Resolution
+from fatewalk.screen.resolution import Resolution, mean_of_days
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -151,6 +151,13 @@ class Design:
     def n_guides(self) -> Tensor:
         """Distinct guides called in each cell, NTC included, int64 [N]."""
         return self.cell_offsets.diff() + self.n_ntc
+
+    @property
+    def samples(self) -> Tensor:
+        """Day and replicate of each sample, which are those with cells, ascending: int64 [S, 2]."""
+        shape = len(self.days), len(self.reps)
+        cells = torch.bincount(self.day * shape[1] + self.rep, minlength=shape[0] * shape[1])
+        return cells.reshape(shape).nonzero()
 
     @property
     def cell_of_call(self) -> Tensor:
@@ -454,16 +461,14 @@ def _describe(design: Design, burden_given: bool, report: Report) -> None:
 
 def _note_missing_replicates(design: Design, report: Report) -> None:
     """Say where no replicates can be compared."""
-    n_days, n_reps = len(design.days), len(design.reps)
-    cells = torch.bincount(design.day * n_reps + design.rep, minlength=n_days * n_reps)
-    samples = cells.reshape(n_days, n_reps).nonzero().tolist()
+    samples = design.samples.tolist()
     unseen = "how much replicates differ is not seen, and standard errors do not contain it."
-    if n_reps == 1:
+    if len(design.reps) == 1:
         report["warnings"].append(
             f"All {design.n_cells} cells are of one replicate ({design.reps[0]!r}): {unseen} If there are "
             "several, name their column (rep_key)."
         )
-    elif len(samples) == n_days:
+    elif len(samples) == len(design.days):
         of_day = [f"{design.reps[r]!r} on {on_days([design.days[d]])}" for d, r in samples]
         report["warnings"].append(f"No day has cells of two replicates ({join(of_day[:N_NAMED])}): {unseen}")
 
@@ -491,13 +496,11 @@ def _note_missing_slopes(design: Design, report: Report) -> None:
 
 def _note_rare_fates(design: Design, report: Report) -> None:
     """Say on which days a fate hardly occurs; where the reference does not, warn."""
-    n_days = len(design.days)
-    total = torch.zeros(n_days, len(design.fates), dtype=torch.float64).index_add(0, design.day, design.prob)
-    rare = (total / torch.bincount(design.day, minlength=n_days)[:, None] <= RARE).T.tolist()  # [F, D]
+    rare = (mean_of_days(design.prob.numpy(), design.day.numpy(), len(design.days)) <= RARE).T  # [F, D]
     found = {
         fate: on_days([day for day, is_rare in zip(design.days, of_day, strict=True) if is_rare])
         for fate, of_day in zip(design.fates, rare, strict=True)
-        if any(of_day) and not all(of_day)
+        if of_day.any() and not of_day.all()
     }
     if days := found.pop(design.fates[0], None):
         report["warnings"].append(
